@@ -1,0 +1,87 @@
+# Everything a person or a script does with Tuanzi. `make` alone lists it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run test lint bench lock clean
+MAKEFLAGS += --no-builtin-rules
+
+# Where `make run` listens and keeps its databases.
+export TUANZI_PORT ?= 8000
+export TUANZI_DATA ?= ./data
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCK := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
+	--no-emit-find-links --no-emit-index-url --no-emit-trusted-host
+
+help: ## list what can be made
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
+
+setup: .venv/complete ## install everything that run and test need; harmless twice
+
+run: .venv/runtime ## serve the demo campuses on TUANZI_PORT (8000), databases in TUANZI_DATA (./data)
+	@exec $(BIN)/tuanzi run --demo
+
+test: setup lint ## lint, then every test
+	@exec $(BIN)/python -m pytest
+
+lint: setup ## style, types, and the floors of the house
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup ## run one benchmark: make bench BENCH=order_path ARGS=--json
+	@[[ -n "$(BENCH)" ]] || { echo "say which: make bench BENCH=order_path ARGS=--json" >&2; exit 2; }
+	@exec $(BIN)/python -m benchmarks.$(BENCH) $(ARGS)
+
+lock: setup ## write requirements*.txt anew from pyproject.toml and requirements*.in
+	$(LOCK) --build-deps-for editable --output-file requirements.txt pyproject.toml
+	$(LOCK) --output-file requirements-dev.txt requirements-dev.in
+
+clean: ## remove what was built and cached; ./data stays
+	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# Files, not phony names: a second `make` installs only what changed.
+.venv/complete: .venv/runtime requirements-dev.txt
+	@echo "Installing what tests and lint need ..."
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
+
+.venv/runtime: .venv/made requirements.txt pyproject.toml
+	@echo "Installing Tuanzi ..."
+	@$(PIP) install --require-hashes -r requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Debian ships Python without ensurepip, which venv needs; root may install it, others are told.
+define FIND_PYTHON
+find_python() {
+	for python in python3.11 python3 python3.12 python3.13; do
+		if "$$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then
+			echo "$$python"
+			return
+		fi
+	done
+	return 1
+}
+if ! python=$$(find_python); then
+	if [[ $$(id -u) == 0 ]] && command -v apt-get > /dev/null; then
+		apt-get -o DPkg::Lock::Timeout=300 update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -qq -y python3 python3-venv > /dev/null
+	fi
+	python=$$(find_python) || {
+		echo "Tuanzi needs Python 3.11 or newer with venv; on Debian: apt-get install python3 python3-venv" >&2
+		exit 1
+	}
+fi
+"$$python" -m venv .venv
+endef
+export FIND_PYTHON
+
+.venv/made:
+	@eval "$$FIND_PYTHON"
+	@touch $@
