@@ -1,0 +1,1 @@
+"""Words that every room shares: money, time, ids, refusals, events, the unit of work. Standard library only."""

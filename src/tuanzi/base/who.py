@@ -1,0 +1,33 @@
+"""Who is asking: a signed-in person and what he may do (J3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tuanzi.base.ids import CampusId, MerchantId, PersonId, SessionId
+
+
+class Role(StrEnum):
+    """What a person may be on a campus; one person may be several."""
+
+    STUDENT = "student"
+    MERCHANT = "merchant"
+    RIDER = "rider"
+    AMBASSADOR = "ambassador"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """A signed-in person, as his session knows him.
+
+    campus_id: the campus he belongs to; None for an operator of the whole platform, who may act on every campus.
+    merchant_id: the shop he works for, when he is a merchant.
+    """
+
+    person_id: PersonId
+    session_id: SessionId
+    roles: frozenset[Role]
+    campus_id: CampusId | None = None
+    merchant_id: MerchantId | None = None
