@@ -1,0 +1,176 @@
+"""SQLite: the embedded default, WAL with synchronous=FULL, one file for each database (E1)."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tuanzi.base.unit import Key
+from tuanzi.machinery.database import DatabaseUnavailable, Fenced, Flush, RowRefused
+from tuanzi.machinery.tables import Row, Table
+
+# Few different row counts, so that few different statements are prepared. SQLite allows 32,766 slots in one.
+_ROWS_AT_ONCE = (128, 32, 8, 2, 1)
+_SLOTS_MAX = 16_000
+_KEYS_AT_ONCE = 400
+
+
+class Sqlite:
+    """One SQLite file; also `:memory:` for a simulation, whose disk it then is.
+
+    Readers have connections of their own, one for each thread, so that they see a committed state and never wait.
+    """
+
+    def __init__(self, path: Path | None, *, synchronous: str = "FULL") -> None:
+        self._path = path
+        self._synchronous = synchronous
+        self._statements: dict[tuple[str, str, int], str] = {}
+        self._readers = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+        self._writer = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(
+                ":memory:" if self._path is None else self._path,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=512,
+                timeout=5.0,
+            )
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA cache_size = -32768")  # 32 MiB for the pages of one connection
+            connection.execute("PRAGMA wal_autocheckpoint = 4000")  # about 16 MiB of log between checkpoints
+        except sqlite3.Error as error:
+            raise DatabaseUnavailable(str(error)) from error
+        self._opened.append(connection)
+        return connection
+
+    def execute_script(self, script: str) -> None:
+        """Run a migration as one transaction. Raises DatabaseUnavailable or RowRefused."""
+        try:
+            self._writer.executescript(f"BEGIN IMMEDIATE;\n{script}\nCOMMIT;")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise _translated(error) from error
+
+    def cursor(self) -> tuple[int, int]:
+        """The kept (position, event number)."""
+        try:
+            position, number = self._writer.execute(
+                "SELECT position, event_number FROM writer_cursor WHERE id = 1"
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+        return int(position), int(number)
+
+    def fetch(self, table: Table[Any], keys: Sequence[Key]) -> list[Row]:
+        """The rows with these keys, in any order; missing ones are left out."""
+        rows: list[Row] = []
+        columns = ", ".join(table.columns)
+        try:
+            for i in range(0, len(keys), _KEYS_AT_ONCE):
+                some = keys[i : i + _KEYS_AT_ONCE]
+                if len(table.key) == 1:
+                    where = f"{table.key[0]} IN ({', '.join('?' * len(some))})"
+                    slots: list[Any] = list(some)
+                else:
+                    one = f"({', '.join('?' * len(table.key))})"
+                    where = f"({', '.join(table.key)}) IN (VALUES {', '.join([one] * len(some))})"
+                    slots = [part for key in some for part in key]
+                rows += self._writer.execute(f"SELECT {columns} FROM {table.name} WHERE {where}", slots).fetchall()
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+        return rows
+
+    def commit(self, flush: Flush) -> None:
+        """Keep a batch. Raises RowRefused, DatabaseUnavailable or Fenced."""
+        execute = self._writer.execute
+        try:
+            execute("BEGIN IMMEDIATE")
+            moved = execute(
+                "UPDATE writer_cursor SET position = ?, event_number = ? WHERE id = 1 AND position = ?",
+                (flush.after, flush.event_number, flush.before),
+            ).rowcount
+            if moved != 1:
+                raise Fenced(f"the cursor is not at {flush.before}")
+            for table, keys in flush.removes:
+                self._remove(table, keys)
+            for table, rows in flush.inserts:
+                self._write("insert", table.name, table.columns, table.key, rows)
+            for table, rows in flush.upserts:
+                self._write("upsert", table.name, table.columns, table.key, rows)
+            if flush.events:
+                self._write("insert", "events", _EVENT_COLUMNS, ("number",), flush.events)
+            execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise _translated(error) from error
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows of a query over a committed state; may be called by any thread."""
+        connection = self._writer if self._path is None else getattr(self._readers, "connection", None)
+        if connection is None:
+            connection = self._readers.connection = self._open()
+        try:
+            return connection.execute(sql, slots or {}).fetchall()
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+
+    def close(self) -> None:
+        """Close every connection; the log is folded into the file."""
+        for connection in self._opened:
+            connection.close()
+        self._opened.clear()
+
+    def _remove(self, table: Table[Any], keys: Sequence[Key]) -> None:
+        where = " AND ".join(f"{column} = ?" for column in table.key)
+        sql = f"DELETE FROM {table.name} WHERE {where}"
+        self._writer.executemany(sql, [key if isinstance(key, tuple) else (key,) for key in keys])
+
+    def _write(self, how: str, name: str, columns: Sequence[str], key: Sequence[str], rows: Sequence[Row]) -> None:
+        i = 0
+        left = len(rows)
+        most = max(1, _SLOTS_MAX // len(columns))
+        for size in _ROWS_AT_ONCE:
+            if size > most:
+                continue
+            while left >= size:
+                slots = rows[i] if size == 1 else [cell for row in rows[i : i + size] for cell in row]
+                self._writer.execute(self._statement(how, name, columns, key, size), slots)
+                i += size
+                left -= size
+
+    def _statement(self, how: str, name: str, columns: Sequence[str], key: Sequence[str], size: int) -> str:
+        sql = self._statements.get((how, name, size))
+        if sql is None:
+            one = f"({', '.join('?' * len(columns))})"
+            sql = f"INSERT INTO {name} ({', '.join(columns)}) VALUES {', '.join([one] * size)}"
+            if how == "upsert":
+                others = [column for column in columns if column not in key]
+                changes = ", ".join(f"{column} = excluded.{column}" for column in others)
+                sql += f" ON CONFLICT ({', '.join(key)}) DO " + (f"UPDATE SET {changes}" if changes else "NOTHING")
+            self._statements[how, name, size] = sql
+        return sql
+
+    def _roll_back(self) -> None:
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
+
+
+_EVENT_COLUMNS = ("number", "name", "version", "at_ms", "body")
+
+
+def _translated(error: sqlite3.Error) -> RowRefused | DatabaseUnavailable:
+    """The engine's error in the words of the port."""
+    if isinstance(error, (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.DataError)):
+        return RowRefused(str(error))
+    return DatabaseUnavailable(str(error))

@@ -1,0 +1,330 @@
+"""Everything that can happen, one frozen struct each, past tense.
+
+`name` and `version` are what is stored: neither changes once released; a field may be added with a default, anything
+else is a new version. Who hears what is one dict in `wiring.py`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from msgspec import Struct
+
+
+class Event(Struct, frozen=True, kw_only=True, gc=False):
+    """Something that happened; amounts in fen, times aware UTC."""
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+
+
+# people (platform)
+
+
+class PersonJoined(Event, frozen=True, kw_only=True, gc=False):
+    """Somebody signed in for the first time."""
+
+    name = "people.person_joined"
+    person_id: str
+    campus_id: str | None
+
+
+class PersonErased(Event, frozen=True, kw_only=True, gc=False):
+    """A person's data was erased at his request (PIPL); other rooms forget what they hold of him."""
+
+    name = "people.person_erased"
+    person_id: str
+
+
+class RolesChanged(Event, frozen=True, kw_only=True, gc=False):
+    """An operator gave or took roles."""
+
+    name = "people.roles_changed"
+    person_id: str
+    roles: tuple[str, ...]
+
+
+class SessionEnded(Event, frozen=True, kw_only=True, gc=False):
+    """A person signed out, or a newer sign-in took his oldest session's place; its token opens nothing any more."""
+
+    name = "people.session_ended"
+    person_id: str
+    session_id: str
+
+
+# catalog (core)
+
+
+class CatalogChanged(Event, frozen=True, kw_only=True, gc=False):
+    """A campus, building, merchant, dish or meal was added or changed."""
+
+    name = "catalog.changed"
+    kind: str
+    id: str
+
+
+class CampaignChanged(Event, frozen=True, kw_only=True, gc=False):
+    """A campaign was added or changed; groups already open keep what they were opened with (P22)."""
+
+    name = "catalog.campaign_changed"
+    campaign_id: str
+
+
+class DishSoldOut(Event, frozen=True, kw_only=True, gc=False):
+    """The last portion of a dish for a meal is held or sold, or the merchant closed it."""
+
+    name = "stock.dish_sold_out"
+    dish_id: str
+    meal_id: str
+
+
+# pricing (core)
+
+
+class RuleBookSwitched(Event, frozen=True, kw_only=True, gc=False):
+    """Another version of the price rules is in force; also told when an older one is brought back."""
+
+    name = "pricing.rule_book_switched"
+    book_version: int
+    before: int
+    by: str
+
+
+# groups (core)
+
+
+class GroupOpened(Event, frozen=True, kw_only=True, gc=False):
+    """A leader opened a group (开团)."""
+
+    name = "groups.opened"
+    group_id: str
+    campaign_id: str
+    building_id: str
+    leader_id: str
+    closes_at: datetime
+
+
+class SeatHeld(Event, frozen=True, kw_only=True, gc=False):
+    """A member took a seat (参团) and has until `pay_before` to pay."""
+
+    name = "groups.seat_held"
+    group_id: str
+    order_id: str
+    member_id: str
+    pay_before: datetime
+
+
+class SeatPaid(Event, frozen=True, kw_only=True, gc=False):
+    """A seat is paid; `paid_count` of the group so far."""
+
+    name = "groups.seat_paid"
+    group_id: str
+    order_id: str
+    member_id: str
+    paid_count: int
+
+
+class SeatReleased(Event, frozen=True, kw_only=True, gc=False):
+    """A seat became free again: its member left, was too late, or was refunded."""
+
+    name = "groups.seat_released"
+    group_id: str
+    order_id: str
+    member_id: str
+    reason: str
+
+
+class LeaderChanged(Event, frozen=True, kw_only=True, gc=False):
+    """The leader left and the earliest member took over."""
+
+    name = "groups.leader_changed"
+    group_id: str
+    leader_id: str
+
+
+class TierReached(Event, frozen=True, kw_only=True, gc=False):
+    """Enough members paid for a better tier."""
+
+    name = "groups.tier_reached"
+    group_id: str
+    size: int
+
+
+class GroupFormed(Event, frozen=True, kw_only=True, gc=False):
+    """The smallest tier is met (成团): the group will be delivered, and may still grow to a better tier."""
+
+    name = "groups.formed"
+    group_id: str
+    size: int
+    order_ids: tuple[str, ...]
+
+
+class GroupClosed(Event, frozen=True, kw_only=True, gc=False):
+    """A formed group takes no more members: full, or its deadline came. Its split follows in the same commit."""
+
+    name = "groups.closed"
+    group_id: str
+    size: int
+    order_ids: tuple[str, ...]
+
+
+class GroupFailed(Event, frozen=True, kw_only=True, gc=False):
+    """The deadline came before the smallest tier, or the last member left; who paid is refunded (未成团自动退款)."""
+
+    name = "groups.failed"
+    group_id: str
+    order_ids: tuple[str, ...]
+    reason: str
+
+
+class LateMoneySettled(Event, frozen=True, kw_only=True, gc=False):
+    """Money came for a seat that was gone: the member got another seat (`group_id`) or gets it back (None)."""
+
+    name = "groups.late_money_settled"
+    order_id: str
+    member_id: str
+    group_id: str | None
+    amount_fen: int
+
+
+# splitting (core)
+
+
+class PlannedSubOrder(Struct, frozen=True, kw_only=True, gc=False):
+    """One line of a split plan: what one merchant makes for one member, brought to one building."""
+
+    sub_order_id: str
+    order_id: str
+    member_id: str
+    merchant_id: str
+    building_id: str
+    items_fen: int
+    discount_fen: int
+    delivery_fen: int
+    payable_fen: int
+
+
+class SplitPlanned(Event, frozen=True, kw_only=True, gc=False):
+    """A closed group's exact split: member x merchant x building, adding up to what was paid less what is returned."""
+
+    name = "splitting.planned"
+    group_id: str
+    sub_orders: tuple[PlannedSubOrder, ...]
+    paid_fen: int
+    returned_fen: int
+
+
+# orders (core)
+
+
+class OrderPlaced(Event, frozen=True, kw_only=True, gc=False):
+    """An order exists and waits to be paid."""
+
+    name = "orders.placed"
+    order_id: str
+    group_id: str
+    member_id: str
+    payable_fen: int
+    pay_before: datetime
+
+
+class OrderPaid(Event, frozen=True, kw_only=True, gc=False):
+    """The order's money arrived while its seat was held."""
+
+    name = "orders.paid"
+    order_id: str
+    group_id: str
+    member_id: str
+    paid_fen: int
+
+
+class OrderAdvanced(Event, frozen=True, kw_only=True, gc=False):
+    """An order reached another state of its life (B8)."""
+
+    name = "orders.advanced"
+    order_id: str
+    member_id: str
+    before: str
+    state: str
+
+
+class SubOrderAdvanced(Event, frozen=True, kw_only=True, gc=False):
+    """A merchant or rider moved a sub-order on."""
+
+    name = "orders.sub_order_advanced"
+    sub_order_id: str
+    order_id: str
+    merchant_id: str
+    before: str
+    state: str
+    by: str
+
+
+class OrderCancelled(Event, frozen=True, kw_only=True, gc=False):
+    """An order ended without a meal; `paid_fen` is what must go back, by RefundDue."""
+
+    name = "orders.cancelled"
+    order_id: str
+    group_id: str
+    member_id: str
+    reason: str
+    paid_fen: int
+
+
+class RefundDue(Event, frozen=True, kw_only=True, gc=False):
+    """Money must go back to a member; the money room pays it once per `refund_id`, a function of the order and reason.
+
+    payment_id: the payment it comes from; None is the order's first one, the one that `money.payment_of` names.
+    """
+
+    name = "orders.refund_due"
+    refund_id: str
+    order_id: str
+    member_id: str
+    amount_fen: int
+    reason: str
+    payment_id: str | None = None
+
+
+class OrderRefunded(Event, frozen=True, kw_only=True, gc=False):
+    """A refund of this order reached the member."""
+
+    name = "orders.refunded"
+    order_id: str
+    refund_id: str
+    member_id: str
+    amount_fen: int
+    refunded_fen: int
+
+
+# money (money)
+
+
+class PaymentCaptured(Event, frozen=True, kw_only=True, gc=False):
+    """The provider has the member's money; told once for each order and amount, whatever the callbacks do (C4)."""
+
+    name = "money.payment_captured"
+    order_id: str
+    payment_id: str
+    amount_fen: int
+    captured_at: datetime
+
+
+class RefundSettled(Event, frozen=True, kw_only=True, gc=False):
+    """The provider gave the money back."""
+
+    name = "money.refund_settled"
+    refund_id: str
+    order_id: str
+    amount_fen: int
+
+
+class RefundRefused(Event, frozen=True, kw_only=True, gc=False):
+    """The provider will not give the money back; a person must look."""
+
+    name = "money.refund_refused"
+    refund_id: str
+    order_id: str
+    amount_fen: int
+    reason: str

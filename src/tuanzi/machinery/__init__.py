@@ -1,0 +1,1 @@
+"""Mechanisms that know no business: the writer, its log, timers, consumers, caches, limits and HTTP."""

@@ -1,0 +1,68 @@
+"""The port to a database: what the writer asks of it, whatever engine keeps the promise (architecture section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from tuanzi.base.unit import Key
+from tuanzi.machinery.tables import Row, Table
+
+
+class DatabaseError(Exception):
+    """A batch was not kept."""
+
+
+class RowRefused(DatabaseError):
+    """A key, CHECK or foreign key of the database says no: some command of the batch is wrong."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The database cannot keep anything now: disk full, file gone, I/O error."""
+
+
+class Fenced(DatabaseError):
+    """Another writer has moved the cursor: this one must stop. Nothing of the batch was written."""
+
+
+@dataclass(slots=True)
+class Flush:
+    """One batch, ready to be kept: all or nothing.
+
+    inserts, upserts: rows by table, in the tables' order. removes: keys by table.
+    events: (number, name, version, at_ms, body) without gaps.
+    before, after: the writer's cursor; the commit fails with Fenced when it is not `before`.
+    event_number: the last event's number after this batch.
+    """
+
+    before: int
+    after: int
+    event_number: int
+    inserts: list[tuple[Table[Any], list[Row]]] = field(default_factory=list)
+    upserts: list[tuple[Table[Any], list[Row]]] = field(default_factory=list)
+    removes: list[tuple[Table[Any], list[Key]]] = field(default_factory=list)
+    events: list[Row] = field(default_factory=list)
+
+
+class Database(Protocol):
+    """One database and its promise: what `commit` returned for is durable, across a crash and a power loss.
+
+    Every method blocks; `commit` and `fetch` are called by one thread at a time.
+    """
+
+    def cursor(self) -> tuple[int, int]:
+        """The kept (position, event number)."""
+
+    def fetch(self, table: Table[Any], keys: Sequence[Key]) -> list[Row]:
+        """The rows with these keys, in any order; missing ones are left out."""
+
+    def commit(self, flush: Flush) -> None:
+        """Keep a batch. Raises RowRefused, DatabaseUnavailable or Fenced; then nothing of it is kept, except that
+        after DatabaseUnavailable the outcome may be unknown: `cursor` tells."""
+
+    def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows of a query over a committed state; may be called by any thread."""
+
+    def close(self) -> None:
+        """Let go of files and connections; nothing may be called after it."""

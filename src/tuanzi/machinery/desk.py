@@ -1,0 +1,439 @@
+"""The desk of one database: where commands are handed in, and the asyncio shell that keeps its writer working."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from tuanzi.base.once import Once
+from tuanzi.base.problem import Busy
+from tuanzi.base.unit import Key
+from tuanzi.machinery.database import Database, Fenced
+from tuanzi.machinery.follower import Follower, Numbered
+from tuanzi.machinery.internal import EVENTS_AFTER, Timer
+from tuanzi.machinery.memory import ABSENT, UNKNOWN
+from tuanzi.machinery.problems import Crashed, TooSlow, Unavailable
+from tuanzi.machinery.room import ErrandHandler
+from tuanzi.machinery.timers import TimerBook
+from tuanzi.machinery.writer import Outcome, Request, Steps, Writer, take
+
+log = logging.getLogger("tuanzi.desk")
+
+V = TypeVar("V")
+Subscriber = Callable[[Sequence[Numbered]], None]
+Pending = tuple[Request, "asyncio.Future[Outcome]"]
+
+FOLLOWED_WAIT_S = 5.0
+ERRANDS_AT_ONCE = 64
+ERRAND_S_MAX = 30.0
+OUTCOMES_KEPT = 4096
+
+
+class Figures:
+    """What the desk has done since it started, for `/metrics`."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+        self.commands = 0
+        self.events = 0
+        self.refused = 0
+        self.crashed = 0
+        self.turned_away = 0
+        self.replayed = 0
+        self.busy_s = 0.0
+        self.batch_s_max = 0.0
+
+
+class WriterDesk:
+    """Runs one writer: queues commands, fires timers, runs errands, tells subscribers what was committed.
+
+    batch_max: commands of one commit (our choice: 256 keep a commit below about 10 ms). queue_max and wait_s_max
+    bound who may wait: beyond either a command is turned away at once with Busy (D1).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        writer: Writer,
+        database: Database,
+        *,
+        clock: Callable[[], datetime],
+        errands: Mapping[type, ErrandHandler],
+        batch_max: int = 256,
+        queue_max: int = 20_000,
+        wait_s_max: float = 2.0,
+    ) -> None:
+        self.name = name
+        self.figures = Figures()
+        self.is_open = False
+        self.opened = asyncio.Event()
+        self._writer = writer
+        self.database = database
+        self._clock = clock
+        self._errands = errands
+        self._batch_max = batch_max
+        self._queue_max = queue_max
+        self._wait_s_max = wait_s_max
+        self._queue: deque[Pending] = deque()
+        self._wake = asyncio.Event()
+        self._subscribers: list[Subscriber] = []
+        self._feeds: dict[str, Feed] = {}
+        self._timers = TimerBook()
+        self._errands_waiting: deque[Timer] = deque()
+        self._errands_running: set[asyncio.Task[None]] = set()
+        self._s_per_command = 0.0002
+        self._last_now = clock()
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix=f"write-{name}")
+        self._reading = ThreadPoolExecutor(2, thread_name_prefix=f"read-{name}")
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at: datetime | None = None
+        self._closing = False
+
+    # what rooms use
+
+    async def submit(self, command: Any, *, who: str = "", key: Once | None = None) -> Outcome:
+        """Have the writer carry out `command`; returns after the commit (see `Desk.submit`)."""
+        waiting = len(self._queue)
+        wait_s = waiting * self._s_per_command
+        if waiting >= self._queue_max or wait_s > self._wait_s_max:
+            self.figures.turned_away += 1
+            raise Busy(retry_after_s=max(1, round_up(wait_s)))
+        if not self.is_open or self._closing:
+            raise Unavailable(retry_after_s=2)
+        outcome = await self._enqueue(Request(command, who=who, key=key))
+        if outcome.problem is not None:
+            raise outcome.problem
+        return outcome
+
+    async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """The rows of a committed, recent state."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._reading, self.database.rows, sql, slots)
+
+    async def followed(self, source: str, number: int) -> tuple[Any, ...]:
+        """Wait until event `number` of `source` was handled here; what was emitted then. Raises Unavailable."""
+        return await self._feeds[source].reached(number)
+
+    def peek(self, kind: type[V], key: Key) -> V | None:
+        """The committed value when it is in memory, else None."""
+        value = self._writer.memory.find((kind, key))
+        return None if value is ABSENT or value is UNKNOWN else value
+
+    # what wiring uses
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Call `subscriber` with every batch of committed events; it must be quick, and its errors hurt only itself."""
+        self._subscribers.append(subscriber)
+
+    def follow(self, source: WriterDesk, follower: Follower) -> None:
+        """Hear the events of another desk."""
+        feed = Feed(self, source, follower)
+        self._feeds[follower.source] = feed
+        source.subscribe(feed.offer)
+
+    async def run(self) -> None:
+        """Work until `close`; raises Fenced when another writer has taken over."""
+        self._timers.read(self.database)
+        self.is_open = True
+        self.opened.set()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                feeds = [tasks.create_task(feed.run()) for feed in self._feeds.values()]
+                await self._work()
+                for feed in feeds:
+                    feed.cancel()
+        except* Fenced as fenced:
+            log.critical("desk.fenced", extra={"desk": self.name})
+            raise fenced.exceptions[0] from None
+        finally:
+            self.is_open = False
+            self._turn_all_away()
+            for task in self._errands_running:
+                task.cancel()
+            self._writing.shutdown(wait=True)
+            self._reading.shutdown(wait=True)
+
+    def close(self) -> None:
+        """Stop after what is queued is done."""
+        self._closing = True
+        self._wake.set()
+
+    @property
+    def queue_length(self) -> int:
+        """How many commands wait now."""
+        return len(self._queue)
+
+    @property
+    def timers_held(self) -> int:
+        """How many timers are in memory."""
+        return len(self._timers)
+
+    @property
+    def lags(self) -> dict[str, int]:
+        """By source: how many events are not handled yet."""
+        return {source: feed.follower.lag for source, feed in self._feeds.items()}
+
+    @property
+    def event_number(self) -> int:
+        """The last committed event."""
+        return self._writer.event_number
+
+    # the work
+
+    def _enqueue(self, request: Request) -> asyncio.Future[Outcome]:
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._queue.append((request, future))
+        self._wake.set()
+        return future
+
+    async def _work(self) -> None:
+        while True:
+            self._take_due()
+            if not self._queue:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._batch_max))]
+            await self._carry_out(batch)
+
+    async def _carry_out(self, batch: list[Pending]) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            outcomes = await self._drive(self._writer.carry_out([request for request, _ in batch], now=self._now()))
+        except BaseException:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(Unavailable(retry_after_s=2))
+            raise
+        self._publish(outcomes)
+        for (_, future), outcome in zip(batch, outcomes, strict=True):
+            if not future.done():
+                future.set_result(outcome)
+        self._timers.note(self._writer.timer_changes)
+        self._writer.timer_changes.clear()
+        took = loop.time() - began
+        self._s_per_command += 0.1 * (took / len(batch) - self._s_per_command)
+        self._count(outcomes, took)
+
+    async def _drive(self, steps: Steps) -> list[Outcome]:
+        loop = asyncio.get_running_loop()
+        reply: Any = None
+        error: Exception | None = None
+        while True:
+            try:
+                step = steps.throw(error) if error is not None else steps.send(reply)
+            except StopIteration as done:
+                outcomes: list[Outcome] = done.value
+                return outcomes
+            reply, error = await loop.run_in_executor(self._writing, take, step, self.database)
+
+    def _now(self) -> datetime:
+        """The writer's clock; it never goes back, whatever the machine's does."""
+        self._last_now = max(self._last_now, self._clock())
+        return self._last_now
+
+    def _publish(self, outcomes: Sequence[Outcome]) -> None:
+        events = [numbered for outcome in outcomes for numbered in outcome.events]
+        if not events:
+            return
+        for subscriber in self._subscribers:
+            try:
+                subscriber(events)
+            except Exception:
+                log.exception("desk.subscriber_failed", extra={"desk": self.name})
+
+    def _count(self, outcomes: Sequence[Outcome], took: float) -> None:
+        figures = self.figures
+        figures.batches += 1
+        figures.commands += len(outcomes)
+        figures.busy_s += took
+        figures.batch_s_max = max(figures.batch_s_max, took)
+        for outcome in outcomes:
+            figures.events += len(outcome.events)
+            figures.replayed += outcome.replayed
+            if outcome.problem is not None:
+                figures.refused += 1
+                figures.crashed += isinstance(outcome.problem, (Crashed, TooSlow))
+
+    def _turn_all_away(self) -> None:
+        while self._queue:
+            _, future = self._queue.popleft()
+            if not future.done():
+                future.set_exception(Unavailable(retry_after_s=2))
+
+    # timers and errands
+
+    def _take_due(self) -> None:
+        if self._closing:
+            return
+        if self._timers.is_used_up:
+            self._timers.read(self.database)
+        now = self._now()
+        for timer in self._timers.take_due(now, limit=self._batch_max):
+            command = self._writer.schema.codec.command(timer.command, timer.body)
+            if type(command) in self._errands:
+                self._errands_waiting.append(timer)
+            else:
+                future = self._enqueue(Request(command, timer=timer))
+                future.add_done_callback(lambda done, timer=timer: self._fired(timer, done))  # type: ignore[misc]
+        while self._errands_waiting and len(self._errands_running) < ERRANDS_AT_ONCE:
+            self._start(self._run_errand(self._errands_waiting.popleft()))
+        self._set_alarm(now)
+
+    def _set_alarm(self, now: datetime) -> None:
+        next_at = self._timers.next_at
+        if next_at is None or next_at == self._alarm_at:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = next_at
+        delay_s = max(0.0, (next_at - now).total_seconds())
+        # Looked at again at least every minute, in case the machine's clock was set.
+        self._alarm = asyncio.get_running_loop().call_later(min(delay_s, 60.0), self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = self._alarm_at = None
+        self._wake.set()
+
+    def _fired(self, timer: Timer, done: asyncio.Future[Outcome]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            self._timers.give_back(timer)
+        elif isinstance(done.result().problem, (Crashed, TooSlow, Unavailable)):
+            self._postpone(timer)
+
+    def _postpone(self, timer: Timer) -> None:
+        """A timer that failed is tried again later and later: 1 s, 2 s, 4 s, up to a minute."""
+        pause = timedelta(seconds=min(60, 2**timer.attempts))
+        later = Timer(
+            id=timer.id,
+            due_at=self._now() + pause,
+            command=timer.command,
+            body=timer.body,
+            attempts=timer.attempts + 1,
+        )
+        future = self._enqueue(Request(None, timer=later, parked="failed"))
+        future.add_done_callback(lambda done: self._postponed(timer, done))
+
+    def _postponed(self, timer: Timer, done: asyncio.Future[Outcome]) -> None:
+        if done.cancelled() or done.exception() is not None or done.result().problem is not None:
+            # The database keeps nothing now: look again in a while without keeping the postponement.
+            asyncio.get_running_loop().call_later(2.0, self._timers.give_back, timer)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._errands_running.add(task)
+        task.add_done_callback(self._errand_done)
+
+    def _errand_done(self, task: asyncio.Task[None]) -> None:
+        self._errands_running.discard(task)
+        self._wake.set()
+
+    async def _run_errand(self, timer: Timer) -> None:
+        errand = self._writer.schema.codec.command(timer.command, timer.body)
+        try:
+            async with asyncio.timeout(ERRAND_S_MAX):
+                command = await self._errands[type(errand)](errand, now=self._now())
+            outcome = await self._enqueue(Request(command, timer=timer))
+            failed = isinstance(outcome.problem, (Crashed, TooSlow, Unavailable))
+        except Exception as error:
+            log.warning(
+                "desk.errand_failed",
+                extra={"desk": self.name, "errand": timer.command, "reason": f"{type(error).__name__}: {error}"},
+            )
+            failed = True
+        if failed:
+            self._postpone(timer)
+
+
+class Feed:
+    """Carries one follower's events into its target's writer and tells who waits for them."""
+
+    def __init__(self, target: WriterDesk, source: WriterDesk, follower: Follower) -> None:
+        self.follower = follower
+        self._target = target
+        self._source = source
+        self._wake = asyncio.Event()
+        self._outcomes: dict[int, tuple[Any, ...]] = {}
+        self._waiters: dict[int, list[asyncio.Future[tuple[Any, ...]]]] = {}
+
+    def offer(self, events: Sequence[Numbered]) -> None:
+        """Hear what the source has committed."""
+        self.follower.offer(events)
+        self._wake.set()
+
+    async def reached(self, number: int) -> tuple[Any, ...]:
+        """What the target emitted when it heard event `number`. Raises Unavailable after 5 s."""
+        if number in self._outcomes:
+            return self._outcomes[number]
+        if number <= self.follower.position:
+            return ()
+        future: asyncio.Future[tuple[Any, ...]] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(number, []).append(future)
+        try:
+            async with asyncio.timeout(FOLLOWED_WAIT_S):
+                return await future
+        except TimeoutError:
+            raise Unavailable(retry_after_s=2) from None
+
+    async def run(self) -> None:
+        """Carry events for as long as the target works."""
+        self.follower.expect(self._source.event_number)
+        while True:
+            requests = self.follower.take(256)
+            if requests:
+                await self._carry(requests)
+            elif self.follower.is_behind:
+                slots = {"after": self.follower.read_after, "limit": 1000}
+                self.follower.read(await self._source.rows(EVENTS_AFTER, slots))
+            else:
+                self._wake.clear()
+                await self._wake.wait()
+
+    async def _carry(self, requests: list[Request]) -> None:
+        futures = [self._target._enqueue(request) for request in requests]
+        for request, future in zip(requests, futures, strict=True):
+            outcome = await future
+            if outcome.problem is None:
+                self._kept(request.number, tuple(event for _, event in outcome.events))
+                continue
+            await asyncio.gather(*futures, return_exceptions=True)
+            await self._recover(request, outcome)
+            return
+
+    async def _recover(self, request: Request, outcome: Outcome) -> None:
+        """The target refused an event: park it when a listener is at fault, else wait; then go on from the table."""
+        if isinstance(outcome.problem, Unavailable):
+            await asyncio.sleep(1.0)
+        else:
+            log.error(
+                "feed.event_parked",
+                extra={"desk": self._target.name, "source": self.follower.source, "number": request.number},
+            )
+            request.parked = str(outcome.problem)
+            parked = await self._target._enqueue(request)
+            if parked.problem is None:
+                self._kept(request.number, ())
+        self.follower.start_over(self.follower.position)
+        self.follower.expect(self._source.event_number)
+
+    def _kept(self, number: int, events: tuple[Any, ...]) -> None:
+        self.follower.kept(number)
+        self._outcomes[number] = events
+        if len(self._outcomes) > OUTCOMES_KEPT:
+            del self._outcomes[next(iter(self._outcomes))]
+        for future in self._waiters.pop(number, ()):
+            if not future.done():
+                future.set_result(events)
+
+
+def round_up(seconds: float) -> int:
+    """Whole seconds, not fewer."""
+    return int(seconds) + (seconds > int(seconds))

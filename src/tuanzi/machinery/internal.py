@@ -1,0 +1,59 @@
+"""The rows the machinery keeps for itself beside a room's: timers, kept answers, positions, parked events."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from tuanzi.machinery.tables import table
+
+
+class Timer(Struct, frozen=True, kw_only=True, gc=False):
+    """A command or errand to be carried out at `due_at`; `attempts` failed so far."""
+
+    id: str
+    due_at: datetime
+    command: str
+    body: str
+    attempts: int = 0
+
+
+class KeptAnswer(Struct, frozen=True, kw_only=True, gc=False):
+    """The answer to a keyed command, to be given again to whoever repeats it (C4)."""
+
+    who: str
+    idempotency_key: str
+    command: str
+    fingerprint: str
+    body: str
+    kept_at: datetime
+
+
+class FollowerPosition(Struct, frozen=True, kw_only=True, gc=False):
+    """The last event of another database whose effect is kept in this one."""
+
+    source: str
+    number: int
+
+
+class ParkedEvent(Struct, frozen=True, kw_only=True, gc=False):
+    """An event whose listener failed because of a bug; laid aside so that the ones after it are heard."""
+
+    source: str
+    number: int
+    name: str
+    reason: str
+    parked_at: datetime
+
+
+TIMERS = table("timers", Timer, key="id")
+KEPT_ANSWERS = table("kept_answers", KeptAnswer, key=("who", "idempotency_key"))
+FOLLOWER_POSITIONS = table("follower_positions", FollowerPosition, key="source")
+PARKED_EVENTS = table("parked_events", ParkedEvent, key=("source", "number"))
+
+FIRST_TIMERS = "SELECT id, due_at_ms, command, body, attempts FROM timers ORDER BY due_at_ms, id LIMIT :limit"
+EVENTS_AFTER = """
+SELECT number, name, version, at_ms, body FROM events WHERE number > :after ORDER BY number LIMIT :limit
+"""
+POSITION_OF_SOURCE = "SELECT number FROM follower_positions WHERE source = :source ORDER BY source LIMIT 1"

@@ -1,0 +1,99 @@
+"""The writer's `Unit`: one command's changes laid over its batch, laid over memory (architecture section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from tuanzi.base.problem import Unknown
+from tuanzi.base.unit import Key
+from tuanzi.machinery.codec import encode, name_of
+from tuanzi.machinery.internal import Timer
+from tuanzi.machinery.memory import ABSENT, UNKNOWN, Memory, Place
+
+V = TypeVar("V")
+KeyOf = Mapping[type[Any], Any]
+
+
+class Miss(BaseException):
+    """What a command reads is not in memory; not an Exception, so that no rule catches it by accident."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.place = place
+
+
+class Overlay:
+    """What one command changed so far; thrown away as a whole when it is refused."""
+
+    __slots__ = ("_batch", "_key_of", "_memory", "added", "changes", "events")
+
+    def __init__(self, *, batch: dict[Place, Any], memory: Memory, key_of: KeyOf) -> None:
+        self._batch = batch
+        self._memory = memory
+        self._key_of = key_of
+        self.changes: dict[Place, Any] = {}
+        self.added: set[Place] = set()
+        self.events: list[Any] = []
+
+    def load(self, kind: type[V], key: Key) -> V:
+        """The value with this key. Raises Unknown when there is none, Miss when memory does not know."""
+        value = self.find(kind, key)
+        if value is None:
+            raise Unknown(kind=kind.__name__.lower(), id=key)
+        return value
+
+    def find(self, kind: type[V], key: Key) -> V | None:
+        """The value with this key, or None. Raises Miss when memory does not know."""
+        place = (kind, key)
+        value = self.changes.get(place, UNKNOWN)
+        if value is UNKNOWN:
+            value = self._batch.get(place, UNKNOWN)
+            if value is UNKNOWN:
+                value = self._memory.find(place)
+                if value is UNKNOWN:
+                    raise Miss(place)
+        return None if value is ABSENT else value
+
+    def knows(self, place: Place) -> Any:
+        """The value, ABSENT or UNKNOWN, without asking the database."""
+        value = self.changes.get(place, UNKNOWN)
+        if value is UNKNOWN:
+            value = self._batch.get(place, UNKNOWN)
+            if value is UNKNOWN:
+                value = self._memory.find(place)
+        return value
+
+    def add(self, value: object) -> None:
+        """Keep a new value; the database's key refuses a second one."""
+        kind = type(value)
+        place = (kind, self._key_of[kind](value))
+        before = self.knows(place)
+        if before is not UNKNOWN and before is not ABSENT:
+            raise RuntimeError(f"added twice: {kind.__name__} {place[1]}")
+        self.changes[place] = value
+        if place not in self._batch:
+            self.added.add(place)
+
+    def put(self, value: object) -> None:
+        """Keep a value in place of the one with its key, or as a new one."""
+        kind = type(value)
+        self.changes[kind, self._key_of[kind](value)] = value
+
+    def remove(self, kind: type[Any], key: Key) -> None:
+        """Forget the value with this key."""
+        self.changes[kind, key] = ABSENT
+
+    def emit(self, event: Any) -> None:
+        """Say what happened."""
+        self.events.append(event)
+
+    def schedule(self, timer_id: str, command: Any, *, at: datetime) -> None:
+        """Have a command or errand carried out at `at`; the same id replaces."""
+        body = encode(command).decode()
+        self.changes[Timer, timer_id] = Timer(id=timer_id, due_at=at, command=name_of(type(command)), body=body)
+
+    def unschedule(self, timer_id: str) -> None:
+        """Drop a timer."""
+        self.changes[Timer, timer_id] = ABSENT

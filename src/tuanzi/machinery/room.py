@@ -1,0 +1,36 @@
+"""What a room brings to the house: its tables, commands, errands and routes. Wiring puts rooms together."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tuanzi.machinery.http.routes import Route
+from tuanzi.machinery.tables import Table
+
+# Decides a command: called (unit, command, now=...), returns the answer (a struct or None) or raises a Problem.
+Handler = Callable[..., Any]
+# Hears an event in the unit that emitted it: called (unit, event, now=...).
+Listener = Callable[..., None]
+# Does work outside of the database (calls a vendor): awaits (errand, now=...), returns the command that records
+# the outcome.
+ErrandHandler = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """One room, as its door describes it.
+
+    database: which writer its tables belong to: "platform", "core" or "money".
+    commands: what its database's writer can carry out for it, by the command's type.
+    errands: work scheduled like a timer, but done outside by an async function whose result is a command;
+        tried again with growing pauses until it succeeds, so it must be harmless twice.
+    """
+
+    name: str
+    database: str
+    tables: Sequence[Table[Any]] = ()
+    commands: Mapping[type, Handler] = field(default_factory=dict)
+    errands: Mapping[type, ErrandHandler] = field(default_factory=dict)
+    routes: Sequence[Route] = ()

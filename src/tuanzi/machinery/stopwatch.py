@@ -1,0 +1,72 @@
+"""A time limit for deciding: a command that does not end must not stop a campus (issue 2, section 2).
+
+Deciding is pure Python on the main thread, so a signal can end it between two bytecodes; the overlay is thrown
+away and nothing happened. Where signals cannot be used (another thread) there is no limit.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+
+
+class OutOfTime(BaseException):
+    """The command being decided has used up its time; not an Exception, so that no rule catches it by accident."""
+
+
+class Stopwatch:
+    """Raises OutOfTime inside whatever runs between `start` and `stop` for longer than the limit.
+
+    limit_s: seconds for one command. The signal comes every limit and hits a command that was already running at
+    the last one, so a command is ended after one to two limits; starting and stopping cost an assignment each.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._number = 0
+        self._running = False
+        self._seen = -1
+        self._armed = False
+
+    def arm(self) -> None:
+        """Begin to watch. Only the main thread can; on any other this does nothing."""
+        if threading.current_thread() is threading.main_thread() and not self._armed:
+            signal.signal(signal.SIGALRM, self._ring)
+            signal.setitimer(signal.ITIMER_REAL, self._limit_s, self._limit_s)
+            self._armed = True
+
+    def disarm(self) -> None:
+        """Stop watching."""
+        if self._armed:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            self._armed = False
+
+    def start(self) -> None:
+        """A command begins."""
+        self._number += 1
+        self._running = True
+
+    def stop(self) -> None:
+        """The command has ended."""
+        self._running = False
+
+    def _ring(self, signal_number: int, frame: FrameType | None) -> None:
+        if not self._running:
+            return
+        if self._seen != self._number:
+            self._seen = self._number
+            return
+        self._running = False
+        raise OutOfTime
+
+
+_WATCHES: list[Stopwatch] = []
+
+
+def shared(limit_s: float) -> Stopwatch:
+    """The process's one stopwatch: there is only one SIGALRM, and only one command is decided at a time."""
+    if not _WATCHES:
+        _WATCHES.append(Stopwatch(limit_s))
+    return _WATCHES[0]

@@ -1,0 +1,131 @@
+"""How a frozen value becomes a row and a row a value: one declaration for each table.
+
+Columns follow from the fields by the house's suffixes: `Money` is kept in `<field>_fen`, a time in
+`<field>_ms` (`closes_at` -> `closes_at_ms`), a tuple, mapping or struct as JSON text, an enum by its value.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from operator import attrgetter
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
+
+from tuanzi.base.money import Money
+from tuanzi.base.time import from_ms, to_ms
+from tuanzi.base.unit import Key
+
+V = TypeVar("V")
+Row = tuple[Any, ...]
+Converter = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Generic[V]):
+    """One table and the values its rows hold."""
+
+    name: str
+    kind: type[V]
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    to_row: Callable[[V], Row]
+    from_row: Callable[[Row], V]
+    key_of: Callable[[V], Key]
+
+
+def table(name: str, kind: type[V], *, key: str | tuple[str, ...]) -> Table[V]:
+    """The table `name` for values of `kind`, a frozen struct; `key` names the field or fields of its primary key.
+
+    Key fields are plain strings or ints whose column is called like the field.
+    """
+    keys = (key,) if isinstance(key, str) else key
+    hints = typing.get_type_hints(kind)
+    fields = msgspec.structs.fields(cast(type[msgspec.Struct], kind))
+    codecs = [_codec(field.name, hints[field.name]) for field in fields]
+    names = tuple(field.name for field in fields)
+    return Table(
+        name=name,
+        kind=kind,
+        key=keys,
+        columns=tuple(column for column, _, _ in codecs),
+        to_row=_to_row(names, [(i, out) for i, (_, out, _) in enumerate(codecs) if out is not None]),
+        from_row=_from_row(kind, names, [(i, into) for i, (_, _, into) in enumerate(codecs) if into is not None]),
+        key_of=attrgetter(*keys),
+    )
+
+
+def _to_row(names: tuple[str, ...], out: list[tuple[int, Converter]]) -> Callable[[Any], Row]:
+    pick = attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
+
+    def to_row(value: Any) -> Row:
+        row = list(pick(value))
+        for i, convert in out:
+            row[i] = convert(row[i])
+        return tuple(row)
+
+    return to_row if out else pick
+
+
+def _from_row(kind: type[V], names: tuple[str, ...], into: list[tuple[int, Converter]]) -> Callable[[Row], V]:
+    def from_row(row: Row) -> V:
+        cells = list(row)
+        for i, convert in into:
+            cells[i] = convert(cells[i])
+        return kind(**dict(zip(names, cells, strict=True)))
+
+    return from_row
+
+
+def _codec(name: str, hint: Any) -> tuple[str, Converter | None, Converter | None]:
+    """The column of a field and what turns its value into a cell and back; None where the value is the cell."""
+    bare, optional = _unwrap(hint)
+    if bare is Money:
+        return f"{name}_fen", _maybe(attrgetter("fen"), optional), _maybe(Money, optional)
+    if bare is datetime:
+        return f"{name}_ms", _maybe(to_ms, optional), _maybe(from_ms, optional)
+    if bare is bool:
+        return name, None, _maybe(bool, optional)
+    if isinstance(bare, type) and issubclass(bare, Enum):
+        return name, _maybe(attrgetter("value"), optional), _maybe(bare, optional)
+    if bare in (str, int, bytes):
+        return name, None, None
+    decoder = msgspec.json.Decoder(bare, dec_hook=_dec_hook)
+    encoder = msgspec.json.Encoder(enc_hook=_enc_hook)
+    return name, _maybe(lambda value: encoder.encode(value).decode(), optional), _maybe(decoder.decode, optional)
+
+
+def _unwrap(hint: Any) -> tuple[Any, bool]:
+    """A hint without NewType and `| None`, and whether None is allowed."""
+    optional = False
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        options = [option for option in typing.get_args(hint) if option is not type(None)]
+        if len(options) != 1:
+            return hint, False
+        hint, optional = options[0], True
+    while hasattr(hint, "__supertype__"):
+        hint = hint.__supertype__
+    return hint, optional
+
+
+def _maybe(convert: Converter, optional: bool) -> Converter:
+    if not optional:
+        return convert
+    return lambda cell: None if cell is None else convert(cell)
+
+
+def _enc_hook(value: Any) -> Any:
+    if isinstance(value, Money):
+        return value.fen
+    raise TypeError(f"a {type(value).__name__} cannot be kept in a JSON column")
+
+
+def _dec_hook(kind: type, cell: Any) -> Any:
+    if kind is Money:
+        return Money(cell)
+    raise TypeError(f"a {kind.__name__} cannot be read from a JSON column")

@@ -1,0 +1,84 @@
+"""Which timers are due: the rows of `timers`, held in order of time (B1: deadlines survive a crash)."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from datetime import datetime
+
+from tuanzi.machinery.database import Database
+from tuanzi.machinery.internal import FIRST_TIMERS, TIMERS, Timer
+
+# About 500 bytes each, so 25 MB; later ones stay in the table until these are used up.
+HELD_MAX = 50_000
+
+
+class TimerBook:
+    """The earliest timers of one database. What is due is taken once; its commit or postponement tells the rest."""
+
+    def __init__(self) -> None:
+        self._timers: dict[str, Timer] = {}
+        self._heap: list[tuple[datetime, str]] = []
+        self._taken: set[str] = set()
+        self._until: datetime | None = None  # later timers are only in the table; None: all are here
+
+    def read(self, database: Database) -> None:
+        """Read the earliest timers from the database anew."""
+        rows = database.rows(FIRST_TIMERS, {"limit": HELD_MAX})
+        self._timers = {timer.id: timer for timer in map(TIMERS.from_row, rows)}
+        self._heap = [(timer.due_at, timer.id) for timer in self._timers.values()]
+        heapq.heapify(self._heap)
+        self._until = (
+            max(self._timers.values(), key=lambda timer: timer.due_at).due_at if len(rows) == HELD_MAX else None
+        )
+
+    def note(self, changes: Iterable[tuple[str, Timer | None]]) -> None:
+        """Follow what was committed: a timer set, or gone (None)."""
+        for timer_id, timer in changes:
+            self._taken.discard(timer_id)
+            if timer is None or (self._until is not None and timer.due_at > self._until):
+                self._timers.pop(timer_id, None)
+                continue
+            self._timers[timer_id] = timer
+            heapq.heappush(self._heap, (timer.due_at, timer_id))
+
+    def take_due(self, now: datetime, *, limit: int) -> list[Timer]:
+        """At most `limit` timers due by `now`, earliest first; they are not given again until `note` or `give_back`."""
+        due: list[Timer] = []
+        while self._heap and len(due) < limit and self._heap[0][0] <= now:
+            at, timer_id = heapq.heappop(self._heap)
+            timer = self._timers.get(timer_id)
+            if timer is None or timer.due_at != at or timer_id in self._taken:
+                continue
+            self._taken.add(timer_id)
+            due.append(timer)
+        return due
+
+    def give_back(self, timer: Timer) -> None:
+        """A timer that was taken could not be carried out nor postponed: it is due again."""
+        self._taken.discard(timer.id)
+        if timer.id in self._timers:
+            heapq.heappush(self._heap, (timer.due_at, timer.id))
+
+    def is_current(self, timer: Timer) -> bool:
+        """Whether this timer still stands as it was taken."""
+        return self._timers.get(timer.id) == timer
+
+    @property
+    def next_at(self) -> datetime | None:
+        """When the next timer is due; None when none is held."""
+        while self._heap:
+            at, timer_id = self._heap[0]
+            timer = self._timers.get(timer_id)
+            if timer is not None and timer.due_at == at and timer_id not in self._taken:
+                return at
+            heapq.heappop(self._heap)
+        return None
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether only the table knows what comes next."""
+        return self._until is not None and not self._timers
+
+    def __len__(self) -> int:
+        return len(self._timers)

@@ -1,0 +1,472 @@
+"""The writer: takes a batch of commands, decides them in memory, has all of it kept in one commit (architecture 1, 2).
+
+It does no I/O itself. `Writer.carry_out` is a generator that says what it needs, a `Fetch` or a `Commit`, and is sent
+the outcome; `drive` does that synchronously (simulation, tests), `desk.py` with a thread (the real thing).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from tuanzi.base.once import Once
+from tuanzi.base.problem import Problem
+from tuanzi.base.time import to_ms
+from tuanzi.machinery.codec import Codec, encode, name_of
+from tuanzi.machinery.database import Database, DatabaseUnavailable, Fenced, Flush, RowRefused
+from tuanzi.machinery.internal import (
+    FOLLOWER_POSITIONS,
+    KEPT_ANSWERS,
+    PARKED_EVENTS,
+    TIMERS,
+    FollowerPosition,
+    KeptAnswer,
+    ParkedEvent,
+    Timer,
+)
+from tuanzi.machinery.memory import ABSENT, UNKNOWN, Memory, Place
+from tuanzi.machinery.overlay import Miss, Overlay
+from tuanzi.machinery.problems import Crashed, KeyReused, TooSlow, Unavailable
+from tuanzi.machinery.stopwatch import OutOfTime, Stopwatch
+from tuanzi.machinery.tables import Row, Table
+
+log = logging.getLogger("tuanzi.writer")
+
+Handler = Callable[..., Any]
+
+# Our choice: a chain of listeners longer than this is a circle, not a story.
+EVENTS_PER_COMMAND_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What one database's writer knows: its tables, who decides which command, who hears which event.
+
+    hears: listeners within the same database. follows: listeners to other databases' events, by (source, event type).
+    errands: command types that are not decided here but done outside.
+    """
+
+    database: str
+    tables: Sequence[Table[Any]]
+    decides: Mapping[type, Handler]
+    hears: Mapping[type, Sequence[Handler]]
+    follows: Mapping[tuple[str, type], Sequence[Handler]]
+    errands: frozenset[type]
+    codec: Codec
+
+
+@dataclass(slots=True)
+class Request:
+    """One thing to be decided.
+
+    A command of a person (`who`, `key`), of a timer (`timer`), or an event of another database (`source`, `number`,
+    following `after`). `parked` says why an event is laid aside instead of being heard; an event None only moves the
+    position. `failures` counts how often a timer failed before.
+    """
+
+    command: Any
+    who: str = ""
+    key: Once | None = None
+    timer: Timer | None = None
+    source: str = ""
+    number: int = 0
+    after: int = 0
+    parked: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a request: an answer and its events after the commit, or a problem and nothing."""
+
+    answer: Any = None
+    body: bytes = b"null"
+    events: tuple[tuple[int, Any], ...] = ()
+    replayed: bool = False
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """The rows the writer needs to go on; send it a list of (table, keys asked, rows)."""
+
+    wanted: list[tuple[Table[Any], list[Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The batch to keep; send None, or throw the database's error into the generator."""
+
+    flush: Flush
+
+
+Step = Fetch | Commit
+Steps = Generator[Step, Any, list[Outcome]]
+
+
+@dataclass(slots=True)
+class _Decided:
+    """A decided request, before the commit."""
+
+    overlay: Overlay | None = None
+    answer: Any = None
+    body: bytes = b"null"
+    replayed: bool = False
+    problem: Problem | None = None
+    numbered: tuple[tuple[int, Any], ...] = field(default=())
+
+
+class Writer:
+    """Decides for one database; the one and only place where it changes.
+
+    places_max: how many values stay in memory in each of two generations (about 1 kB each).
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        position: int,
+        event_number: int,
+        places_max: int = 100_000,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
+        self.schema = schema
+        self.position = position
+        self.event_number = event_number
+        self.memory = Memory(places_max)
+        self._answers = Memory(max(1, places_max // 5))
+        self._watch = stopwatch
+        tables = [*schema.tables, TIMERS, KEPT_ANSWERS, FOLLOWER_POSITIONS, PARKED_EVENTS]
+        self._tables = {table.kind: table for table in tables}
+        self._order = {table.kind: i for i, table in enumerate(tables)}
+        self._key_of = {table.kind: table.key_of for table in tables}
+        self.timer_changes: list[tuple[str, Timer | None]] = []
+
+    def carry_out(self, requests: Sequence[Request], *, now: datetime) -> Steps:
+        """Decide and keep `requests`; gives their outcomes in order. Raises Fenced when another writer took over.
+
+        A batch that the database refuses is tried again in halves, so that a bad command hurts itself alone; what
+        cannot be kept even alone gets Crashed or Unavailable, and nothing of it remains.
+        """
+        try:
+            return (yield from self._carry_out_together(requests, now=now))
+        except (RowRefused, DatabaseUnavailable) as error:
+            self.forget()
+            if len(requests) == 1:
+                return [self._refused_alone(requests[0], error)]
+            log.warning(
+                "writer.batch_refused",
+                extra={"database": self.schema.database, "size": len(requests), "reason": type(error).__name__},
+            )
+        half = len(requests) // 2
+        first = yield from self.carry_out(requests[:half], now=now)
+        second = yield from self.carry_out(requests[half:], now=now)
+        return first + second
+
+    def forget(self) -> None:
+        """Drop all that is in memory; the database is asked again."""
+        self.memory.drop()
+        self._answers.drop()
+
+    def _refused_alone(self, request: Request, error: Exception) -> Outcome:
+        log.error(
+            "writer.command_refused",
+            extra={
+                "database": self.schema.database,
+                "command": name_of(type(request.command)),
+                "reason": f"{type(error).__name__}: {error}",
+            },
+        )
+        if isinstance(error, RowRefused):
+            return Outcome(problem=Crashed(command=name_of(type(request.command))))
+        return Outcome(problem=Unavailable(retry_after_s=2))
+
+    def _carry_out_together(self, requests: Sequence[Request], *, now: datetime) -> Steps:
+        batch: dict[Place, Any] = {}
+        decided: list[_Decided] = []
+        careful = len(requests) == 1
+        if careful:
+            yield from self._recall_answers(requests)
+        while True:
+            misses = self._decide_from(len(decided), requests, decided, batch, now=now)
+            if not misses:
+                break
+            yield from self._fetch(misses)
+        flush = self._flush_of(decided, batch, commands=len(requests), now=now)
+        yield Commit(flush)
+        self._committed(flush, batch)
+        return [
+            Outcome(answer=d.answer, body=d.body, events=d.numbered, replayed=d.replayed, problem=d.problem)
+            for d in decided
+        ]
+
+    def _recall_answers(self, requests: Sequence[Request]) -> Generator[Step, Any, None]:
+        """Before a request goes alone, ask for its kept answer: a repeat of long ago is why a batch is refused.
+
+        In a full batch a key that memory does not know is taken for new; the table's key finds out if it is not.
+        """
+        places = [(KeptAnswer, (r.who, r.key.key)) for r in requests if r.key is not None]
+        unknown: list[Place] = [place for place in places if self._answers.find(place) is UNKNOWN]
+        if unknown:
+            yield from self._fetch(unknown)
+
+    def _decide_from(
+        self,
+        start: int,
+        requests: Sequence[Request],
+        decided: list[_Decided],
+        batch: dict[Place, Any],
+        *,
+        now: datetime,
+    ) -> list[Place]:
+        """Decide requests from `start` on, in order, up to the first that misses; gives all places missed.
+
+        The ones after the first miss are run only to learn what else is needed, so that one fetch serves them all.
+        """
+        misses: list[Place] = []
+        trial: dict[Place, Any] | None = None
+        for request in requests[start:]:
+            overlay = Overlay(batch=batch if trial is None else trial, memory=self.memory, key_of=self._key_of)
+            try:
+                outcome = self._decide(request, overlay, now=now)
+            except Miss as miss:
+                misses.append(miss.place)
+                if trial is None:
+                    trial = dict(batch)
+                continue
+            changes = {} if outcome.overlay is None else outcome.overlay.changes
+            if trial is None:
+                batch.update(changes)
+                decided.append(outcome)
+            else:
+                trial.update(changes)
+        return misses
+
+    def _decide(self, request: Request, overlay: Overlay, *, now: datetime) -> _Decided:
+        """Decide one request on a fresh overlay. Raises Miss."""
+        if request.source:
+            return self._hear(request, overlay, now=now)
+        if request.timer is not None:
+            return self._fire(request, request.timer, overlay, now=now)
+        command = request.command
+        if request.key is None:
+            return self._run(self.schema.decides.get(type(command)), command, overlay, now=now)
+        place = (KeptAnswer, (request.who, request.key.key))
+        kept = overlay.knows(place)
+        if kept is UNKNOWN:
+            kept = self._answers.find(place)
+        if isinstance(kept, KeptAnswer):
+            return _repeat(kept, request.key.fingerprint)
+        outcome = self._run(self.schema.decides.get(type(command)), command, overlay, now=now)
+        if outcome.problem is None:
+            kept = KeptAnswer(
+                who=request.who,
+                idempotency_key=request.key.key,
+                command=name_of(type(command)),
+                fingerprint=request.key.fingerprint,
+                body=outcome.body.decode(),
+                kept_at=now,
+            )
+            overlay.add(kept)
+        return outcome
+
+    def _fire(self, request: Request, timer: Timer, overlay: Overlay, *, now: datetime) -> _Decided:
+        """A timer's command; the timer is gone with it, whatever it answers, unless it failed by a bug."""
+        place = (Timer, timer.id)
+        current = overlay.knows(place)
+        if current is ABSENT or (isinstance(current, Timer) and current != timer):
+            return _Decided()
+        overlay.unschedule(timer.id)
+        if request.parked is not None:
+            overlay.put(timer)
+            return _Decided(overlay=overlay)
+        outcome = self._run(self.schema.decides.get(type(request.command)), request.command, overlay, now=now)
+        if outcome.problem is None:
+            return outcome
+        overlay.changes, overlay.added, overlay.events = {}, set(), []
+        if not isinstance(outcome.problem, (Crashed, TooSlow)):
+            overlay.unschedule(timer.id)
+            outcome.overlay = overlay
+        return outcome
+
+    def _hear(self, request: Request, overlay: Overlay, *, now: datetime) -> _Decided:
+        """An event of another database; its number is kept in the same commit as its effect."""
+        position = overlay.find(FollowerPosition, request.source)
+        reached = 0 if position is None else position.number
+        if request.number <= reached:
+            return _Decided(replayed=True)
+        if request.after != reached:
+            return _Decided(problem=Crashed(source=request.source, expected=reached, number=request.number))
+        overlay.put(FollowerPosition(source=request.source, number=request.number))
+        event = request.command
+        if event is None:
+            return _Decided(overlay=overlay)
+        if request.parked is not None:
+            parked = ParkedEvent(
+                source=request.source,
+                number=request.number,
+                name=type(event).name,
+                reason=request.parked,
+                parked_at=now,
+            )
+            overlay.put(parked)
+            return _Decided(overlay=overlay)
+        listeners = self.schema.follows.get((request.source.split(":")[0], type(event)), ())
+
+        def hear_all(unit: Overlay, heard: Any, *, now: datetime) -> None:
+            for listener in listeners:
+                listener(unit, heard, now=now)
+
+        return self._run(hear_all, event, overlay, now=now)
+
+    def _run(self, handler: Handler | None, command: Any, overlay: Overlay, *, now: datetime) -> _Decided:
+        """Run a handler and the listeners of its events; the answer, or the problem and an overlay to forget."""
+        watch = self._watch
+        if watch is not None:
+            watch.start()
+        try:
+            if handler is None:
+                raise RuntimeError(f"nobody decides {name_of(type(command))} in {self.schema.database}")
+            answer = handler(overlay, command, now=now)
+            self._tell(overlay, now=now)
+            body = b"null" if answer is None else encode(answer)
+        except Problem as problem:
+            return _Decided(problem=problem)
+        except OutOfTime:
+            self._log_crash("writer.command_too_slow", command)
+            return _Decided(problem=TooSlow(command=type(command).__name__))
+        except Exception:
+            self._log_crash("writer.command_crashed", command)
+            return _Decided(problem=Crashed(command=type(command).__name__))
+        finally:
+            if watch is not None:
+                watch.stop()
+        return _Decided(overlay=overlay, answer=answer, body=body)
+
+    def _tell(self, overlay: Overlay, *, now: datetime) -> None:
+        """Let the same database's listeners hear what was emitted, in order, and what they emit in turn."""
+        hears = self.schema.hears
+        i = 0
+        while i < len(overlay.events):
+            event = overlay.events[i]
+            for listener in hears.get(type(event), ()):
+                listener(overlay, event, now=now)
+            i += 1
+            if i > EVENTS_PER_COMMAND_MAX:
+                raise RuntimeError("listeners answer each other without end")
+
+    def _log_crash(self, event: str, command: Any) -> None:
+        log.error(event, exc_info=True, extra={"database": self.schema.database, "command": type(command).__name__})
+
+    def _fetch(self, places: list[Place]) -> Generator[Step, Any, None]:
+        """Bring places into memory; what the database does not have is remembered as ABSENT."""
+        wanted: dict[type[Any], dict[Any, None]] = {}
+        for kind, key in places:
+            wanted.setdefault(kind, {})[key] = None
+        got = yield Fetch([(self._tables[kind], list(keys)) for kind, keys in wanted.items()])
+        for table, keys, rows in got:
+            memory = self._answers if table.kind is KeptAnswer else self.memory
+            for key in keys:
+                memory.hold((table.kind, key), ABSENT)
+            for row in rows:
+                value = table.from_row(row)
+                memory.hold((table.kind, table.key_of(value)), value)
+
+    def _flush_of(self, decided: list[_Decided], batch: dict[Place, Any], *, commands: int, now: datetime) -> Flush:
+        number = self.event_number
+        at_ms = to_ms(now)
+        events: list[Row] = []
+        added: set[Place] = set()
+        for outcome in decided:
+            if outcome.overlay is None:
+                continue
+            added |= outcome.overlay.added
+            numbered = []
+            for event in outcome.overlay.events:
+                number += 1
+                numbered.append((number, event))
+                events.append((number, type(event).name, type(event).version, at_ms, encode(event).decode()))
+            outcome.numbered = tuple(numbered)
+        inserts: dict[type[Any], list[Row]] = {}
+        upserts: dict[type[Any], list[Row]] = {}
+        removes: dict[type[Any], list[Any]] = {}
+        for place, value in batch.items():
+            kind = place[0]
+            if value is ABSENT:
+                if place not in added:
+                    removes.setdefault(kind, []).append(place[1])
+            elif place in added:
+                inserts.setdefault(kind, []).append(self._tables[kind].to_row(value))
+            else:
+                upserts.setdefault(kind, []).append(self._tables[kind].to_row(value))
+        return Flush(
+            before=self.position,
+            after=self.position + commands,
+            event_number=number,
+            inserts=self._in_order(inserts),
+            upserts=self._in_order(upserts),
+            removes=self._in_order(removes)[::-1],
+            events=events,
+        )
+
+    def _in_order(self, rows: Mapping[type[Any], list[Any]]) -> list[tuple[Table[Any], list[Any]]]:
+        return [(self._tables[kind], rows[kind]) for kind in sorted(rows, key=self._order.__getitem__)]
+
+    def _committed(self, flush: Flush, batch: dict[Place, Any]) -> None:
+        self.position = flush.after
+        self.event_number = flush.event_number
+        self.memory.release()
+        self._answers.release()
+        for place, value in batch.items():
+            kind = place[0]
+            if kind is Timer:
+                self.timer_changes.append((str(place[1]), None if value is ABSENT else value))
+            elif kind is KeptAnswer:
+                self._answers.keep(place, value)
+            elif kind is not ParkedEvent:
+                self.memory.keep(place, value)
+
+
+def _repeat(kept: KeptAnswer, fingerprint: str) -> _Decided:
+    if kept.fingerprint != fingerprint:
+        return _Decided(problem=KeyReused(used_for=kept.command))
+    return _Decided(body=kept.body.encode(), replayed=True)
+
+
+def drive(steps: Steps, database: Database) -> list[Outcome]:
+    """Carry out a writer's steps on a database, here and now. Raises Fenced."""
+    reply: Any = None
+    error: Exception | None = None
+    while True:
+        try:
+            step = steps.throw(error) if error is not None else steps.send(reply)
+        except StopIteration as done:
+            outcomes: list[Outcome] = done.value
+            return outcomes
+        reply, error = take(step, database)
+
+
+def take(step: Step, database: Database) -> tuple[Any, Exception | None]:
+    """Do what a step asks; its result, or the database's error. Raises Fenced."""
+    try:
+        if isinstance(step, Fetch):
+            return [(table, keys, database.fetch(table, keys)) for table, keys in step.wanted], None
+        keep(step.flush, database)
+    except (RowRefused, DatabaseUnavailable) as error:
+        return None, error
+    return None, None
+
+
+def keep(flush: Flush, database: Database) -> None:
+    """Commit a batch; when the outcome is unknown, the cursor tells. Raises RowRefused, DatabaseUnavailable, Fenced."""
+    try:
+        database.commit(flush)
+    except DatabaseUnavailable:
+        position, _ = database.cursor()
+        if position == flush.before:
+            raise
+        if position != flush.after:
+            raise Fenced(f"the cursor stands at {position}, not {flush.before}") from None

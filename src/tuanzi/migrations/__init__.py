@@ -1,0 +1,1 @@
+"""Numbered SQL files: a folder for each kind of database, `every/` for what all have; never edited once released."""

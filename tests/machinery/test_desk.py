@@ -1,0 +1,287 @@
+"""The desk: commands wait their turn, timers fire, errands run, other databases' events are heard (B1, D1, J5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.machinery.toy import (
+    CODEC,
+    NOON,
+    Build,
+    Errand,
+    HallFull,
+    Later,
+    SeatTaken,
+    Send,
+    Take,
+    carry_out,
+    open_database,
+    open_writer,
+)
+from tuanzi.base.problem import Busy
+from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.machinery.desk import WriterDesk
+from tuanzi.machinery.follower import Follower
+from tuanzi.machinery.problems import Crashed
+
+
+class Hands:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def desk_of(database: Sqlite, clock: Hands, *, errand: Any = None, **limits: Any) -> WriterDesk:
+    """A desk of the toy business."""
+    errands = {} if errand is None else {Errand: errand}
+    return WriterDesk("toy", open_writer(database), database, clock=clock, errands=errands, **limits)
+
+
+@asynccontextmanager
+async def working(*desks: WriterDesk) -> AsyncIterator[None]:
+    """Desks at work until the end of the block."""
+    tasks = [asyncio.create_task(desk.run()) for desk in desks]
+    await until(lambda: all(desk.is_open for desk in desks))
+    yield
+    for desk in reversed(desks):
+        desk.close()
+    await asyncio.gather(*tasks)
+
+
+async def until(condition: Any) -> None:
+    """Wait until something is so, 5 s at most."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - there is no event for what is only seen in the database
+            await asyncio.sleep(0.001)
+
+
+async def test_many_commands_share_a_commit_and_each_gets_its_own_answer() -> None:
+    database = open_database()
+    desk = desk_of(database, Hands())
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=50))
+
+        answers = await asyncio.gather(
+            *(desk.submit(Take(ticket_id=f"t{i}", hall_id="h")) for i in range(80)), return_exceptions=True
+        )
+
+    assert [answer.answer.id for answer in answers[:50]] == [f"t{i}" for i in range(50)]
+    assert {type(answer) for answer in answers[50:]} == {HallFull}
+    assert desk.figures.batches < 10
+
+
+async def test_beyond_the_queue_a_command_is_turned_away_at_once_and_changes_nothing() -> None:
+    database = open_database()
+    desk = desk_of(database, Hands(), queue_max=10)
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=99))
+
+        answers = await asyncio.gather(
+            *(desk.submit(Take(ticket_id=f"t{i}", hall_id="h")) for i in range(30)), return_exceptions=True
+        )
+        rows = await desk.rows("SELECT taken FROM halls")
+
+    busy = [answer for answer in answers if isinstance(answer, Busy)]
+    assert len(busy) == 20
+    assert busy[0].facts == {"retry_after_s": 1}
+    assert rows == [(10,)]
+
+
+async def test_a_timer_set_before_a_crash_fires_after_it(tmp_path: Path) -> None:
+    path = tmp_path / "toy.db"
+    before = open_database(path)
+    writer = open_writer(before)
+    carry_out(writer, before, [Build(id="h", seats=9)])
+    carry_out(writer, before, [Later(timer_id="x", take=Take(ticket_id="t", hall_id="h"), minutes=5)])
+    before.close()
+    clock = Hands()
+    database = open_database(path)
+    desk = desk_of(database, clock)
+
+    async with working(desk):
+        assert await desk.rows("SELECT COUNT(*) FROM tickets") == [(0,)]
+        clock.now += timedelta(minutes=5)
+        desk._ring()
+        await until(lambda: desk.figures.events == 1)
+        rows = await desk.rows("SELECT id FROM tickets"), await desk.rows("SELECT id FROM timers")
+
+    assert rows == ([("t",)], [])
+
+
+async def test_a_timer_moved_or_dropped_does_not_fire_at_its_first_time() -> None:
+    database = open_database()
+    clock = Hands()
+    desk = desk_of(database, clock)
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=9))
+        for timer_id, minutes in (("moved", 1), ("dropped", 1), ("moved", 10), ("dropped", -1)):
+            take = Take(ticket_id=timer_id, hall_id="h")
+            await desk.submit(Later(timer_id=timer_id, take=take, minutes=minutes))
+
+        clock.now += timedelta(minutes=9)
+        await desk.submit(Build(id="g", seats=9))
+        early = await desk.rows("SELECT id FROM tickets")
+        clock.now += timedelta(minutes=1)
+        desk._ring()
+        await until(lambda: desk.figures.events == 1)
+        late = await desk.rows("SELECT id FROM tickets"), await desk.rows("SELECT id FROM timers")
+
+    assert early == []
+    assert late == ([("moved",)], [])
+
+
+async def test_a_timer_that_fails_by_a_bug_is_kept_and_tried_again_later() -> None:
+    database = open_database()
+    clock = Hands()
+    desk = desk_of(database, clock)
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=9))
+        await desk.submit(Later(timer_id="x", take=Take(ticket_id="t", hall_id="h", bug="crash"), minutes=0))
+        await until(lambda: desk.figures.crashed == 1)
+        await until(lambda: len(database.rows("SELECT 1 FROM timers WHERE attempts = 1")) == 1)
+        due = await desk.rows("SELECT due_at_ms, attempts FROM timers")
+
+    assert due == [(int((NOON + timedelta(seconds=1)).timestamp() * 1000), 1)]
+
+
+async def test_an_errand_is_run_again_until_it_succeeds_and_its_outcome_counts_once() -> None:
+    database = open_database()
+    clock = Hands()
+    calls: list[str] = []
+
+    async def ask(errand: Errand, *, now: datetime) -> Take:
+        calls.append(errand.ticket_id)
+        if len(calls) < 3:
+            raise ConnectionError("the vendor is away")
+        return Take(ticket_id=errand.ticket_id, hall_id=errand.hall_id)
+
+    desk = desk_of(database, clock, errand=ask)
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=9))
+        await desk.submit(Send(errand=Errand(ticket_id="t", hall_id="h")))
+        for attempts in (1, 2):
+            await until(lambda n=attempts: len(database.rows(f"SELECT 1 FROM timers WHERE attempts = {n}")) == 1)
+            clock.now += timedelta(minutes=1)
+            desk._ring()
+        await until(lambda: desk.figures.events == 1)
+        rows = await desk.rows("SELECT id FROM tickets"), await desk.rows("SELECT id FROM timers")
+
+    assert calls == ["t"] * 3
+    assert rows == ([("t",)], [])
+
+
+def following(halls: WriterDesk, diary: WriterDesk) -> Follower:
+    """Let the diary hear of the halls."""
+    position = diary.database.rows("SELECT number FROM follower_positions")
+    follower = Follower("halls", heard={SeatTaken}, codec=CODEC, position=position[0][0] if position else 0)
+    diary.follow(halls, follower)
+    return follower
+
+
+async def test_another_database_hears_every_event_once_and_whoever_asks_can_wait_for_it() -> None:
+    clock = Hands()
+    halls, diary = desk_of(open_database(), clock), desk_of(open_database(), clock)
+    following(halls, diary)
+    async with working(halls, diary):
+        await halls.submit(Build(id="h", seats=500))
+        outcomes = await asyncio.gather(*(halls.submit(Take(ticket_id=f"t{i}", hall_id="h")) for i in range(300)))
+        await diary.followed("halls", outcomes[-1].events[-1][0])
+        rows = await diary.rows("SELECT lines FROM pages"), await diary.rows("SELECT number FROM follower_positions")
+
+    assert rows == ([(300,)], [(300,)])
+
+
+async def test_a_follower_that_was_away_reads_what_it_missed_and_repeats_nothing(tmp_path: Path) -> None:
+    clock = Hands()
+    paths = tmp_path / "halls.db", tmp_path / "diary.db"
+    for start in (0, 100, 200):
+        databases = [open_database(path) for path in paths]
+        halls, diary = (desk_of(database, clock) for database in databases)
+        if start == 100:  # the diary is away this time
+            async with working(halls):
+                await asyncio.gather(
+                    *(halls.submit(Take(ticket_id=f"t{i}", hall_id="h")) for i in range(start, start + 100))
+                )
+            continue
+        following(halls, diary)
+        async with working(halls, diary):
+            if start == 0:
+                await halls.submit(Build(id="h", seats=500))
+            await asyncio.gather(
+                *(halls.submit(Take(ticket_id=f"t{i}", hall_id="h")) for i in range(start, start + 100))
+            )
+            await diary.followed("halls", start + 100)
+        for database in databases:
+            database.close()
+
+    assert open_database(paths[1]).rows("SELECT id, lines FROM pages") == [("h", 300)]
+
+
+async def test_an_event_whose_listener_has_a_bug_is_parked_and_the_next_ones_are_heard() -> None:
+    clock = Hands()
+    halls, diary = desk_of(open_database(), clock), desk_of(open_database(), clock)
+    following(halls, diary)
+    async with working(halls, diary):
+        for hall in ("a", "unspeakable", "b"):
+            await halls.submit(Build(id=hall, seats=9))
+        await asyncio.gather(*(halls.submit(Take(ticket_id=hall, hall_id=hall)) for hall in ("a", "unspeakable", "b")))
+        await diary.followed("halls", 3)
+        pages = await diary.rows("SELECT id, lines FROM pages ORDER BY id")
+        parked = await diary.rows("SELECT source, number, name FROM parked_events")
+
+    assert pages == [("a", 1), ("b", 1)]
+    assert parked == [("halls", 2, "toy.seat_taken")]
+
+
+async def test_a_desk_that_closes_answers_what_was_queued() -> None:
+    database = open_database()
+    desk = desk_of(database, Hands())
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=99))
+        futures = [asyncio.ensure_future(desk.submit(Take(ticket_id=f"t{i}", hall_id="h"))) for i in range(20)]
+        await asyncio.sleep(0)
+        desk.close()
+        answers = await asyncio.gather(*futures)
+
+    assert len(answers) == 20
+
+
+async def test_a_subscriber_with_a_bug_hurts_nobody_else() -> None:
+    database = open_database()
+    desk = desk_of(database, Hands())
+    heard: list[int] = []
+
+    def broken(events: Any) -> None:
+        raise ZeroDivisionError
+
+    desk.subscribe(broken)
+    desk.subscribe(lambda events: heard.extend(number for number, _ in events))
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=9))
+        answer = await desk.submit(Take(ticket_id="t", hall_id="h"))
+
+    assert answer.answer.id == "t"
+    assert heard == [1]
+
+
+async def test_a_bug_is_answered_as_a_problem_and_the_next_command_works() -> None:
+    desk = desk_of(open_database(), Hands())
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=9))
+
+        with pytest.raises(Crashed):
+            await desk.submit(Take(ticket_id="t", hall_id="h", bug="crash"))
+        answer = await desk.submit(Take(ticket_id="t", hall_id="h"))
+
+    assert answer.answer.id == "t"

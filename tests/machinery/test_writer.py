@@ -1,0 +1,297 @@
+"""The writer: a batch is decided in order, kept in one commit, and a bad command hurts itself alone (J5)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.machinery.toy import (
+    NOON,
+    SCHEMA,
+    Build,
+    Errand,
+    HallFull,
+    Send,
+    Take,
+    Ticket,
+    carry_out,
+    open_database,
+    open_writer,
+    state,
+)
+from tuanzi.base.once import Once
+from tuanzi.base.problem import Unknown
+from tuanzi.machinery.database import DatabaseUnavailable, Fenced
+from tuanzi.machinery.problems import Crashed, KeyReused, TooSlow, Unavailable
+from tuanzi.machinery.stopwatch import Stopwatch
+from tuanzi.machinery.writer import Request, Writer
+
+
+def test_a_command_is_kept_with_its_events_and_answered_after_the_commit() -> None:
+    database = open_database()
+    writer = open_writer(database)
+
+    built, taken = carry_out(writer, database, [Build(id="h", seats=2), Take(ticket_id="t", hall_id="h")])
+
+    assert built.body == b'{"id":"h","seats":2,"taken":0}'
+    assert taken.answer == Ticket(id="t", hall_id="h")
+    assert [number for number, _ in taken.events] == [1]
+    assert database.rows("SELECT id, seats, taken FROM halls") == [("h", 2, 1)]
+    assert database.rows("SELECT number, name, version, body FROM events") == [
+        (1, "toy.seat_taken", 1, '{"hall_id":"h"}')
+    ]
+    assert database.cursor() == (2, 1)
+
+
+def test_a_refusal_changes_nothing_whatever_line_raised_it() -> None:
+    database = open_database()
+    writer = open_writer(database)
+    carry_out(writer, database, [Build(id="h", seats=1), Take(ticket_id="t1", hall_id="h")])
+    before = state(database)
+
+    outcomes = carry_out(writer, database, [Take(ticket_id="t2", hall_id="h"), Take(ticket_id="t3", hall_id="nowhere")])
+
+    assert isinstance(outcomes[0].problem, HallFull)
+    assert isinstance(outcomes[1].problem, Unknown)
+    assert state(database) == before
+
+
+def test_the_last_seat_goes_to_whoever_queued_first_even_when_memory_holds_nothing() -> None:
+    database = open_database()
+    writer = open_writer(database, places_max=1)
+    carry_out(writer, database, [Build(id=f"h{i}", seats=1) for i in range(20)])
+    writer.forget()
+
+    outcomes = carry_out(
+        writer, database, [Take(ticket_id=f"t{i}.{n}", hall_id=f"h{i}") for n in range(3) for i in range(20)]
+    )
+
+    assert [outcome.problem is None for outcome in outcomes] == [True] * 20 + [False] * 40
+    assert database.rows("SELECT COUNT(*), SUM(taken) FROM halls") == [(20, 20)]
+    assert {row[0] for row in database.rows("SELECT id FROM tickets")} == {f"t{i}.0" for i in range(20)}
+
+
+def test_a_campus_larger_than_memory_works_and_memory_stays_bounded() -> None:
+    database = open_database()
+    writer = open_writer(database, places_max=50)
+    carry_out(writer, database, [Build(id=f"h{i}", seats=9) for i in range(500)])
+
+    for _ in range(3):
+        for start in range(0, 500, 25):
+            carry_out(writer, database, [Take(ticket_id=f"{_}.{i}", hall_id=f"h{i}") for i in range(start, start + 25)])
+
+    assert len(writer.memory) <= 100
+    assert database.rows("SELECT MIN(taken), MAX(taken) FROM halls") == [(3, 3)]
+
+
+def test_a_command_with_a_bug_fails_alone_and_leaves_nothing() -> None:
+    database = open_database()
+    writer = open_writer(database)
+    carry_out(writer, database, [Build(id="h", seats=9)])
+
+    outcomes = carry_out(
+        writer,
+        database,
+        [
+            Take(ticket_id="t1", hall_id="h"),
+            Take(ticket_id="t2", hall_id="h", bug="crash"),
+            Take(ticket_id="t3", hall_id="h"),
+        ],
+    )
+
+    assert [type(outcome.problem) for outcome in outcomes] == [type(None), Crashed, type(None)]
+    assert database.rows("SELECT id FROM tickets ORDER BY id") == [("t1",), ("t3",)]
+    assert database.rows("SELECT taken FROM halls") == [(2,)]
+
+
+@pytest.mark.parametrize("bad", [Take(ticket_id="t0", hall_id="h"), Take(ticket_id="x", hall_id="h", bug="negative")])
+def test_what_the_database_refuses_fails_alone_and_the_numbers_have_no_gap(bad: Take) -> None:
+    database = open_database()
+    writer = open_writer(database, places_max=1)
+    carry_out(writer, database, [Build(id="h", seats=99), Take(ticket_id="t0", hall_id="h")])
+    writer.forget()
+
+    outcomes = carry_out(
+        writer,
+        database,
+        [Take(ticket_id=f"t{i}", hall_id="h") if i != 9 else bad for i in range(1, 10)],
+    )
+
+    assert [i + 1 for i, outcome in enumerate(outcomes) if isinstance(outcome.problem, Crashed)] == [9]
+    assert database.rows("SELECT taken FROM halls") == [(9,)]
+    assert [row[0] for row in database.rows("SELECT number FROM events ORDER BY number")] == list(range(1, 10))
+    assert database.cursor()[1] == 9
+
+
+def test_an_endless_command_is_ended_and_the_others_are_answered() -> None:
+    database = open_database()
+    position, number = database.cursor()
+    watch = Stopwatch(0.05)
+    writer = Writer(SCHEMA, position=position, event_number=number, stopwatch=watch)
+    watch.arm()
+    carry_out(writer, database, [Build(id="h", seats=9)])
+
+    try:
+        outcomes = carry_out(
+            writer,
+            database,
+            [
+                Take(ticket_id="t1", hall_id="h"),
+                Take(ticket_id="t2", hall_id="h", bug="endless"),
+                Take(ticket_id="t3", hall_id="h"),
+            ],
+        )
+    finally:
+        watch.disarm()
+
+    assert [type(outcome.problem) for outcome in outcomes] == [type(None), TooSlow, type(None)]
+    assert database.rows("SELECT taken FROM halls") == [(2,)]
+
+
+def test_a_full_disk_refuses_what_does_not_fit_and_the_next_command_works(tmp_path: Path) -> None:
+    database = open_database(tmp_path / "small.db")
+    writer = open_writer(database)
+    carry_out(writer, database, [Build(id="h", seats=10_000)])
+    pages = database.rows("PRAGMA page_count")[0][0]
+    database._writer.execute(f"PRAGMA max_page_count = {pages + 4}")
+
+    outcomes = carry_out(
+        writer,
+        database,
+        [Take(ticket_id="small", hall_id="h"), *(Take(ticket_id="x" * 30_000 + str(i), hall_id="h") for i in range(3))],
+    )
+    database._writer.execute(f"PRAGMA max_page_count = {pages + 400}")
+    after = carry_out(writer, database, [Take(ticket_id="next", hall_id="h")])
+
+    assert [type(outcome.problem) for outcome in outcomes] == [type(None), Unavailable, Unavailable, Unavailable]
+    assert after[0].problem is None
+    assert database.rows("SELECT id FROM tickets ORDER BY id") == [("next",), ("small",)]
+    assert database.rows("SELECT taken FROM halls") == [(2,)]
+
+
+def test_a_repeated_key_gets_the_first_answer_and_has_no_second_effect() -> None:
+    database = open_database()
+    writer = open_writer(database)
+    carry_out(writer, database, [Build(id="h", seats=9)])
+    once = Once("k" * 8, "said")
+
+    first = carry_out(writer, database, [Request(Take(ticket_id="t1", hall_id="h"), who="p1", key=once)])
+    again = carry_out(writer, database, [Request(Take(ticket_id="t2", hall_id="h"), who="p1", key=once)])
+
+    assert again[0].replayed
+    assert again[0].body == first[0].body == b'{"id":"t1","hall_id":"h"}'
+    assert again[0].events == ()
+    assert database.rows("SELECT taken FROM halls") == [(1,)]
+
+
+def test_a_key_is_remembered_across_a_restart_even_in_the_middle_of_a_batch() -> None:
+    database = open_database()
+    carry_out(open_writer(database), database, [Build(id="h", seats=9)])
+    writer = open_writer(database)
+    carry_out(writer, database, [Request(Take(ticket_id="t1", hall_id="h"), who="p1", key=Once("k" * 8, "said"))])
+    writer = open_writer(database)
+
+    outcomes = carry_out(
+        writer,
+        database,
+        [
+            Request(Take(ticket_id="t2", hall_id="h"), who="p1", key=Once("a" * 8, "other")),
+            Request(Take(ticket_id="t3", hall_id="h"), who="p1", key=Once("k" * 8, "said")),
+            Request(Take(ticket_id="t4", hall_id="h"), who="p2", key=Once("k" * 8, "said")),
+        ],
+    )
+
+    assert [outcome.replayed for outcome in outcomes] == [False, True, False]
+    assert outcomes[1].body == b'{"id":"t1","hall_id":"h"}'
+    assert database.rows("SELECT taken FROM halls") == [(3,)]
+
+
+def test_another_request_under_a_used_key_is_refused() -> None:
+    database = open_database()
+    writer = open_writer(database)
+    carry_out(writer, database, [Build(id="h", seats=9)])
+    carry_out(writer, database, [Request(Take(ticket_id="t1", hall_id="h"), who="p1", key=Once("k" * 8, "said"))])
+
+    outcome = carry_out(
+        writer, database, [Request(Take(ticket_id="t1", hall_id="h"), who="p1", key=Once("k" * 8, "else"))]
+    )
+
+    assert isinstance(outcome[0].problem, KeyReused)
+    assert database.rows("SELECT taken FROM halls") == [(1,)]
+
+
+def test_a_refused_request_may_be_tried_again_under_its_key() -> None:
+    database = open_database()
+    writer = open_writer(database)
+    once = Once("k" * 8, "said")
+    refused = carry_out(writer, database, [Request(Take(ticket_id="t1", hall_id="h"), who="p1", key=once)])
+    carry_out(writer, database, [Build(id="h", seats=9)])
+
+    again = carry_out(writer, database, [Request(Take(ticket_id="t1", hall_id="h"), who="p1", key=once)])
+
+    assert isinstance(refused[0].problem, Unknown)
+    assert again[0].problem is None
+
+
+def test_a_second_writer_fences_the_first_which_stops_without_having_written() -> None:
+    database = open_database()
+    first = open_writer(database)
+    second = open_writer(database)
+    carry_out(second, database, [Build(id="h", seats=9)])
+    before = state(database)
+
+    with pytest.raises(Fenced):
+        carry_out(first, database, [Build(id="g", seats=9)])
+
+    assert state(database) == before
+
+
+class LostAnswer:
+    """A database whose commit fails: before (nothing kept) or after (all kept, the answer lost)."""
+
+    def __init__(self, database: object, *, after: bool) -> None:
+        self._database = database
+        self._after = after
+        self.failures = 1
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._database, name)
+
+    def commit(self, flush: object) -> None:
+        """Fail once."""
+        if self.failures and not self._after:
+            self.failures -= 1
+            raise DatabaseUnavailable("before")
+        self._database.commit(flush)  # type: ignore[attr-defined]
+        if self.failures:
+            self.failures -= 1
+            raise DatabaseUnavailable("after")
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_commit_whose_answer_was_lost_counts_once(after: bool) -> None:
+    database = open_database()
+    carry_out(open_writer(database), database, [Build(id="h", seats=9)])
+    writer = open_writer(database)
+
+    outcomes = carry_out(
+        writer,
+        LostAnswer(database, after=after),
+        [Take(ticket_id="t1", hall_id="h"), Take(ticket_id="t2", hall_id="h")],
+    )
+
+    assert [outcome.problem for outcome in outcomes] == [None, None]
+    assert database.rows("SELECT taken FROM halls") == [(2,)]
+
+
+def test_an_errand_is_kept_as_a_row_to_be_found_after_a_crash() -> None:
+    database = open_database()
+    writer = open_writer(database)
+
+    carry_out(writer, database, [Send(errand=Errand(ticket_id="t", hall_id="h"))], now=NOON + timedelta(seconds=1))
+
+    assert database.rows("SELECT id, command, body, attempts FROM timers") == [
+        ("errand:t", "tests.Errand", '{"ticket_id":"t","hall_id":"h"}', 0)
+    ]
