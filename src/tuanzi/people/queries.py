@@ -1,0 +1,346 @@
+"""What is read of people: by pages, and by the doorkeeper who tells who a token is (J3)."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from tuanzi.base.ids import CampusId, MerchantId, PersonId, SessionId
+from tuanzi.base.problem import Busy, Unknown
+from tuanzi.base.time import from_ms
+from tuanzi.base.who import Role, Who
+from tuanzi.events import PersonErased, RolesChanged, SessionEnded
+from tuanzi.machinery.http.routes import Desk
+from tuanzi.people import store
+from tuanzi.people.model import SESSIONS_MAX, Keys
+
+TOKEN_LENGTH = 64
+# Our choice: what the database can be asked at once; more than that are guesses at tokens.
+FLIGHTS_MAX = 512
+AUDIT_PER_EXPORT = 500
+
+_roles = msgspec.json.Decoder(tuple[Role, ...])
+_facts = msgspec.json.Decoder(dict[str, str])
+
+
+class Me(Struct, frozen=True, kw_only=True, gc=False):
+    """What a signed-in person sees of himself."""
+
+    person_id: PersonId
+    name: str
+    phone_masked: str | None
+    roles: tuple[Role, ...]
+    campus_id: CampusId | None
+    merchant_id: MerchantId | None
+    joined_at: datetime
+
+
+class SessionLine(Struct, frozen=True, kw_only=True, gc=False):
+    """One open session."""
+
+    id: SessionId
+    created_at: datetime
+    expires_at: datetime
+
+
+class AuditLine(Struct, frozen=True, kw_only=True, gc=False):
+    """One entry of the audit log."""
+
+    id: str
+    at: datetime
+    person_id: str
+    action: str
+    subject: str
+    facts: dict[str, str]
+
+
+class Export(Struct, frozen=True, kw_only=True, gc=False):
+    """All that people keeps of a person, phone in plain (PIPL art. 45).
+
+    audit: what he did to others and others to him, newest first; `audit_next` asks for the rest, None when this is all.
+    Not in it: an open code (5 minutes) and rate limits, which cannot be traced to him.
+    """
+
+    person: Me
+    phone: str | None
+    sessions: tuple[SessionLine, ...]
+    audit: tuple[AuditLine, ...]
+    audit_next: str | None
+
+
+class PersonLine(Struct, frozen=True, kw_only=True, gc=False):
+    """What an operator sees of a person."""
+
+    person_id: PersonId
+    name: str
+    phone_masked: str | None
+    roles: tuple[Role, ...]
+    campus_id: CampusId | None
+    merchant_id: MerchantId | None
+    joined_at: datetime
+    erased_at: datetime | None
+
+
+class PeoplePage(Struct, frozen=True, kw_only=True, gc=False):
+    """People in the order in which they joined; `next` is None on the last page."""
+
+    items: tuple[PersonLine, ...]
+    next: str | None
+
+
+class AuditPage(Struct, frozen=True, kw_only=True, gc=False):
+    """Entries of the audit log, newest first; `next` is None on the last page."""
+
+    items: tuple[AuditLine, ...]
+    next: str | None
+
+
+async def me(desk: Desk, *, person_id: PersonId) -> Me:
+    """A person as he sees himself. Raises Unknown."""
+    return _me(await _person_row(desk, person_id=person_id))
+
+
+async def export(desk: Desk, *, person_id: PersonId, keys: Keys, after: str) -> Export:
+    """All that is kept of a person, the audit log from `after` back. Raises Unknown."""
+    row = await _person_row(desk, person_id=person_id)
+    sessions = await desk.rows(store.SESSIONS_OF_PERSON, {"person_id": person_id, "limit": SESSIONS_MAX})
+    slots = {"person_id": person_id, "after": after, "limit": AUDIT_PER_EXPORT + 1}
+    audit = [_audit_line(entry) for entry in await desk.rows(store.AUDIT_OF_PERSON, slots)]
+    return Export(
+        person=_me(row),
+        phone=None if row[3] is None else keys.unseal(row[3]),
+        sessions=tuple(
+            SessionLine(id=id, created_at=from_ms(created_at_ms), expires_at=from_ms(expires_at_ms))
+            for id, created_at_ms, expires_at_ms in sessions
+        ),
+        audit=tuple(audit[:AUDIT_PER_EXPORT]),
+        audit_next=audit[AUDIT_PER_EXPORT - 1].id if len(audit) > AUDIT_PER_EXPORT else None,
+    )
+
+
+async def people_page(
+    desk: Desk, *, campus_id: CampusId | None, phone_hash: str | None, after: str, limit: int
+) -> PeoplePage:
+    """People of a campus, or of all with None; only the owner of a phone when its hash is given."""
+    slots = {"campus_id": campus_id or "", "phone_hash": phone_hash or "", "after": after, "limit": limit + 1}
+    items = [_person_line(row) for row in await desk.rows(store.PEOPLE_PAGE, slots)]
+    return PeoplePage(items=tuple(items[:limit]), next=items[limit - 1].person_id if len(items) > limit else None)
+
+
+async def audit_page(desk: Desk, *, after: str, limit: int) -> AuditPage:
+    """The audit log from `after` back, or from the newest entry."""
+    rows = await desk.rows(store.AUDIT_PAGE, {"after": after, "limit": limit + 1})
+    items = [_audit_line(row) for row in rows]
+    return AuditPage(items=tuple(items[:limit]), next=items[limit - 1].id if len(items) > limit else None)
+
+
+async def _person_row(desk: Desk, *, person_id: PersonId) -> tuple[Any, ...]:
+    rows = await desk.rows(store.PERSON, {"person_id": person_id})
+    if not rows:
+        raise Unknown(kind="person", id=person_id)
+    return rows[0]
+
+
+def _me(row: tuple[Any, ...]) -> Me:
+    id, name, phone_masked, _, roles, campus_id, merchant_id, joined_at_ms = row
+    return Me(
+        person_id=id,
+        name=name,
+        phone_masked=phone_masked,
+        roles=_roles.decode(roles),
+        campus_id=campus_id,
+        merchant_id=merchant_id,
+        joined_at=from_ms(joined_at_ms),
+    )
+
+
+def _person_line(row: tuple[Any, ...]) -> PersonLine:
+    id, name, phone_masked, roles, campus_id, merchant_id, joined_at_ms, erased_at_ms = row
+    return PersonLine(
+        person_id=id,
+        name=name,
+        phone_masked=phone_masked,
+        roles=_roles.decode(roles),
+        campus_id=campus_id,
+        merchant_id=merchant_id,
+        joined_at=from_ms(joined_at_ms),
+        erased_at=None if erased_at_ms is None else from_ms(erased_at_ms),
+    )
+
+
+def _audit_line(row: tuple[Any, ...]) -> AuditLine:
+    id, at_ms, person_id, action, subject, facts = row
+    return AuditLine(
+        id=id, at=from_ms(at_ms), person_id=person_id, action=action, subject=subject, facts=_facts.decode(facts)
+    )
+
+
+Known = tuple[Who | None, datetime]  # who it is, and until when that may be believed
+
+
+class _Generation:
+    """Tokens remembered together and forgotten together."""
+
+    __slots__ = ("digests", "known")
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, Known] = {}
+        self.digests: dict[PersonId, tuple[bytes, ...]] = {}
+
+    def forget(self, person_id: PersonId) -> None:
+        for digest in self.digests.pop(person_id, ()):
+            self.known.pop(digest, None)
+
+
+class _Flight:
+    """One question to the database that all who ask the same wait for.
+
+    forgotten: people whose rights changed meanwhile. again: its asker was cancelled, so another must ask.
+    """
+
+    __slots__ = ("answer", "forgotten")
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[Known | None] = asyncio.get_running_loop().create_future()
+        self.forgotten: set[PersonId] = set()
+
+
+class Doorkeeper:
+    """Tells who a token is, mostly from memory: a hit costs about 1 us, a miss one read shared by all who wait for it.
+
+    What is remembered is believed until the session ends, `on_event` hears otherwise, or `fresh_for` is over, which
+    bounds how long a node that missed an event is wrong. About 600 bytes for each token remembered.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        remembered_max: int = 100_000,
+        fresh_for: timedelta = timedelta(minutes=5),
+        unknown_for: timedelta = timedelta(seconds=2),
+    ) -> None:
+        """desk: of the database `platform`. unknown_for: how long a token nobody has is not asked for again."""
+        self._desk = desk
+        self._generation_max = max(1, remembered_max // 2)
+        self._fresh_for = fresh_for
+        self._unknown_for = unknown_for
+        self._young = _Generation()
+        self._old = _Generation()
+        self._strangers: dict[bytes, datetime] = {}
+        self._flights: dict[bytes, _Flight] = {}
+
+    async def authenticate(self, token: str, now: datetime) -> Who | None:
+        """The person this token belongs to; None for one that nobody has or whose session is over.
+
+        Raises Busy when too many unknown tokens are asked for at once, and what the database raises.
+        """
+        if len(token) != TOKEN_LENGTH or not token.isascii():
+            return None
+        return await self._find(sha256(token.encode()).digest(), now=now)
+
+    def recall(self, token: str, now: datetime) -> Who | None:
+        """The person this token belongs to, when that is remembered; None says nothing, then `authenticate` knows."""
+        if len(token) != TOKEN_LENGTH or not token.isascii():
+            return None
+        known = self._young.known.get(sha256(token.encode()).digest())
+        return known[0] if known is not None and now < known[1] else None
+
+    def on_event(self, event: object) -> None:
+        """Hear an event of the database `platform`; anything but the three that end or change rights is ignored."""
+        if isinstance(event, PersonErased | RolesChanged | SessionEnded):
+            self.forget(PersonId(event.person_id))
+
+    def forget(self, person_id: PersonId) -> None:
+        """Believe nothing about this person's tokens any more, nor an answer that is under way; they are read again."""
+        self._young.forget(person_id)
+        self._old.forget(person_id)
+        for flight in self._flights.values():
+            flight.forgotten.add(person_id)
+
+    async def _find(self, digest: bytes, *, now: datetime) -> Who | None:
+        while True:
+            known = self._recall(digest, now=now)
+            if known is None:
+                flight = self._flights.get(digest)
+                known = await (self._ask(digest, now=now) if flight is None else asyncio.shield(flight.answer))
+            if known is not None:
+                return known[0]
+
+    def _recall(self, digest: bytes, *, now: datetime) -> Known | None:
+        known = self._young.known.get(digest)
+        if known is not None and now < known[1]:
+            return known
+        known = self._old.known.get(digest)
+        if known is not None and now < known[1]:
+            self._remember(digest, known)
+            return known
+        until = self._strangers.get(digest)
+        return (None, until) if until is not None and now < until else None
+
+    async def _ask(self, digest: bytes, *, now: datetime) -> Known:
+        if len(self._flights) >= FLIGHTS_MAX:
+            raise Busy(retry_after_s=1)
+        flight = self._flights[digest] = _Flight()
+        try:
+            known = await self._load(digest, flight, now=now)
+        except BaseException as error:
+            if isinstance(error, Exception):
+                flight.answer.set_exception(error)
+                flight.answer.exception()  # seen here: nobody else may be waiting
+            else:
+                flight.answer.set_result(None)
+            raise
+        finally:
+            del self._flights[digest]
+        flight.answer.set_result(known)
+        return known
+
+    async def _load(self, digest: bytes, flight: _Flight, *, now: datetime) -> Known:
+        """Ask the database, again while rights change under the question; the third answer is not remembered."""
+        for _ in range(3):
+            flight.forgotten.clear()
+            rows = await self._desk.rows(store.WHO_BY_TOKEN, {"token_hash": digest.hex()})
+            known = self._known_of(rows, now=now)
+            who = known[0]
+            if who is None or who.person_id not in flight.forgotten:
+                self._remember(digest, known)
+                break
+        return known
+
+    def _known_of(self, rows: list[tuple[Any, ...]], *, now: datetime) -> Known:
+        if not rows:
+            return None, now + self._unknown_for
+        session_id, person_id, expires_at_ms, roles, campus_id, merchant_id = rows[0]
+        expires_at = from_ms(expires_at_ms)
+        if now >= expires_at:
+            return None, now + self._unknown_for
+        who = Who(
+            person_id=person_id,
+            session_id=session_id,
+            roles=frozenset(_roles.decode(roles)),
+            campus_id=campus_id,
+            merchant_id=merchant_id,
+        )
+        return who, min(expires_at, now + self._fresh_for)
+
+    def _remember(self, digest: bytes, known: Known) -> None:
+        who, until = known
+        if who is None:
+            if len(self._strangers) >= self._generation_max:
+                self._strangers.clear()
+            self._strangers[digest] = until
+            return
+        young = self._young
+        if len(young.known) >= self._generation_max and digest not in young.known:
+            self._old = young
+            young = self._young = _Generation()
+        young.known[digest] = known
+        digests = young.digests.get(who.person_id, ())
+        if digest not in digests:
+            young.digests[who.person_id] = (*digests, digest)

@@ -1,0 +1,342 @@
+"""What people can do: sign in with a code, sign out, be forgotten, be given roles (J3)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from tuanzi.base.ids import PersonId, SessionId
+from tuanzi.base.problem import Forbidden, Unknown
+from tuanzi.base.unit import Unit
+from tuanzi.base.who import Role
+from tuanzi.events import PersonErased, PersonJoined, RolesChanged, SessionEnded
+from tuanzi.people.model import (
+    CODE_LIFE,
+    PLATFORM,
+    SESSION_LIFE,
+    AppointOperator,
+    AuditEntry,
+    ChangeName,
+    CodeChallenge,
+    CodeRefused,
+    CodeRequested,
+    CodeSent,
+    Erased,
+    ErasePerson,
+    ExpireSession,
+    ForgetChallenge,
+    ForgetLimit,
+    NameChanged,
+    OperatorAppointed,
+    Person,
+    PhoneOwner,
+    PlatformOperators,
+    Quotas,
+    RateLimit,
+    RecordCodeSent,
+    RequestCode,
+    RolesSet,
+    SendCode,
+    Session,
+    SetRoles,
+    SignedIn,
+    SignedOut,
+    SignIn,
+    SignOut,
+    Swept,
+    in_order,
+)
+from tuanzi.people.problems import CampusMissing, CodeExpired, MerchantMismatch
+
+
+def request_code(unit: Unit, command: RequestCode, *, now: datetime, quotas: Quotas) -> CodeRequested:
+    """Send a code to a phone, known or not, in place of the one before.
+
+    A repeat within the cool-down is refused, and counts for nothing. Raises TooManyCodes.
+    """
+    phone = command.phone
+    limits = [unit.find(RateLimit, mark) or RateLimit(id=mark) for mark in (phone.mark, command.address_mark)]
+    of_phone = limits[0].spent(quotas.per_phone, now=now)
+    of_address = limits[1].spent(quotas.per_address, now=now)
+    expires_at = now + CODE_LIFE
+
+    for before, limit in zip(limits, (of_phone, of_address), strict=True):
+        if limit.windows:
+            unit.put(limit)
+        if limit.windows and not before.windows:
+            unit.schedule(_limit_timer(limit.id), ForgetLimit(id=limit.id), at=limit.ends_at)
+    unit.put(
+        CodeChallenge(
+            phone_hash=phone.hash,
+            id=command.challenge_id,
+            code_hash=command.code_hash,
+            campus_id=command.campus_id,
+            expires_at=expires_at,
+        )
+    )
+    forget = ForgetChallenge(challenge_id=command.challenge_id, phone_hash=phone.hash)
+    unit.schedule(_challenge_timer(phone.hash), forget, at=expires_at)
+    send = SendCode(
+        challenge_id=command.challenge_id, phone_hash=phone.hash, phone_sealed=phone.sealed, expires_at=expires_at
+    )
+    unit.schedule(_code_errand(phone.hash), send, at=now)
+    return CodeRequested(expires_in_s=CODE_LIFE.seconds, again_in_s=quotas.cool_down_s)
+
+
+def record_code_sent(unit: Unit, command: RecordCodeSent, *, now: datetime) -> CodeSent:
+    """Note when a code went out; nothing is noted when it was late, used, or another has taken its place."""
+    challenge = unit.find(CodeChallenge, command.phone_hash)
+    if not command.is_sent or challenge is None or challenge.id != command.challenge_id:
+        return CodeSent(is_recorded=False)
+    unit.put(replace(challenge, sent_at=now))
+    return CodeSent(is_recorded=True)
+
+
+def sign_in(unit: Unit, command: SignIn, *, now: datetime) -> SignedIn | CodeRefused:
+    """Open a session for who has the code; the first time makes him a student of the campus he named.
+
+    The code is used up: a repeat is refused. A wrong code is an answer, so that the try is counted.
+    Raises CodeExpired and CodeLocked.
+    """
+    challenge = unit.find(CodeChallenge, command.phone.hash)
+    if challenge is None:
+        raise CodeExpired()
+    if not challenge.is_met(command.code_hash, now=now):
+        challenge = challenge.failed()
+        unit.put(challenge)
+        return CodeRefused(tries_left=challenge.tries_left)
+    owner = unit.find(PhoneOwner, command.phone.hash)
+    person = None if owner is None else unit.load(Person, owner.person_id)
+
+    _drop_challenge(unit, command.phone.hash)
+    if person is None:
+        person = Person(
+            id=command.person_id,
+            campus_id=challenge.campus_id,
+            roles=(Role.STUDENT,),
+            phone_hash=command.phone.hash,
+            phone_masked=command.phone.masked,
+            phone_sealed=command.phone.sealed,
+            joined_at=now,
+        )
+        unit.add(PhoneOwner(phone_hash=command.phone.hash, person_id=person.id))
+        unit.emit(PersonJoined(person_id=person.id, campus_id=person.campus_id))
+    return _open_session(unit, command, person=person, now=now)
+
+
+def _open_session(unit: Unit, command: SignIn, *, person: Person, now: datetime) -> SignedIn:
+    session = Session(
+        id=command.session_id,
+        token_hash=command.token_hash,
+        person_id=person.id,
+        created_at=now,
+        expires_at=now + SESSION_LIFE,
+    )
+    person, ended = person.signed_in(session.id)
+    for session_id in ended:
+        _end_session(unit, session_id, person_id=person.id)
+    unit.put(person)
+    unit.add(session)
+    timer = ExpireSession(session_id=session.id, person_id=person.id)
+    unit.schedule(_session_timer(session.id), timer, at=session.expires_at)
+    return SignedIn(
+        session_id=session.id,
+        person_id=person.id,
+        roles=person.roles,
+        campus_id=person.campus_id,
+        merchant_id=person.merchant_id,
+        expires_at=session.expires_at,
+    )
+
+
+def sign_out(unit: Unit, command: SignOut, *, now: datetime) -> SignedOut:
+    """End a session of his own; a repeat changes nothing. Raises Unknown for a session of somebody else."""
+    session = unit.find(Session, command.session_id)
+    if session is not None:
+        if session.person_id != command.person_id:
+            raise Unknown(kind="session", id=command.session_id)
+        unit.put(unit.load(Person, session.person_id).signed_out(session.id))
+        _end_session(unit, session.id, person_id=session.person_id)
+    return SignedOut(session_id=command.session_id)
+
+
+def change_name(unit: Unit, command: ChangeName, *, now: datetime) -> NameChanged:
+    """Call a person as he wants; a repeat changes nothing. Raises Unknown once he is erased."""
+    unit.put(replace(_load_living(unit, command.person_id), name=command.name).checked())
+    return NameChanged(person_id=command.person_id)
+
+
+def erase_person(unit: Unit, command: ErasePerson, *, now: datetime) -> Erased:
+    """Forget all that is personal of somebody and end his sessions; his id stays, as a pseudonym.
+
+    A repeat changes nothing. Raises LastOperator.
+    """
+    person = unit.load(Person, command.person_id)
+    if person.erased_at is not None:
+        return Erased(person_id=person.id, erased_at=person.erased_at)
+    if person.is_platform_operator:
+        unit.put(unit.load(PlatformOperators, PLATFORM).left(person.id))
+
+    for session_id in person.session_ids:
+        _end_session(unit, session_id, person_id=person.id)
+    if person.phone_hash is not None:
+        unit.remove(PhoneOwner, person.phone_hash)
+        _drop_challenge(unit, person.phone_hash)
+    unit.put(person.erased(now=now))
+    unit.add(_audit(command.audit_id, by=person.id, action="erase", subject=person.id, facts={}, now=now))
+    unit.emit(PersonErased(person_id=person.id))
+    return Erased(person_id=person.id, erased_at=now)
+
+
+def set_roles(unit: Unit, command: SetRoles, *, now: datetime) -> RolesSet:
+    """Give a person exactly these roles; a repeat changes nothing.
+
+    An operator of a campus acts on its people only and moves nobody elsewhere. An operator of the platform stays one
+    until he loses the role or is given a campus. Whether a shop or campus exists is for the caller to know.
+    Raises Forbidden, Unknown, MerchantMismatch, CampusMissing and LastOperator.
+    """
+    before = _changeable(unit, command)
+    roles = in_order(command.roles)
+    campus_id = command.campus_id or before.campus_id
+    if (Role.MERCHANT in roles) != (command.merchant_id is not None):
+        raise MerchantMismatch()
+    if campus_id is None and Role.OPERATOR not in roles:
+        raise CampusMissing(person_id=before.id)
+    person = replace(before, roles=roles, merchant_id=command.merchant_id, campus_id=campus_id).checked()
+    if before.is_platform_operator and not person.is_platform_operator:
+        unit.put(unit.load(PlatformOperators, PLATFORM).left(person.id))
+
+    if person != before:
+        facts = {
+            "roles_before": ",".join(before.roles),
+            "roles": ",".join(roles),
+            "merchant_id": person.merchant_id or "",
+            "campus_id": campus_id or "",
+        }
+        unit.put(person)
+        unit.add(_audit(command.audit_id, by=command.by, action="set_roles", subject=person.id, facts=facts, now=now))
+        unit.emit(RolesChanged(person_id=person.id, roles=person.roles))
+    return RolesSet(
+        person_id=person.id,
+        roles=person.roles,
+        merchant_id=person.merchant_id,
+        campus_id=person.campus_id,
+        is_changed=person != before,
+    )
+
+
+def _changeable(unit: Unit, command: SetRoles) -> Person:
+    """The person whose roles are to change, when the operator is one now and may change them."""
+    operator = unit.load(Person, command.by)
+    if Role.OPERATOR not in operator.roles:
+        raise Forbidden(role=Role.OPERATOR)
+    person = _load_living(unit, command.person_id)
+    if operator.campus_id is not None:
+        if person.campus_id != operator.campus_id:
+            raise Unknown(kind="person", id=command.person_id)
+        if command.campus_id not in (None, operator.campus_id):
+            raise Forbidden(campus_id=command.campus_id)
+    return person
+
+
+def appoint_operator(unit: Unit, command: AppointOperator, *, now: datetime) -> OperatorAppointed:
+    """Make the owner of a phone an operator of the platform, known or not; a repeat changes nothing.
+
+    Raises TooManyOperators.
+    """
+    owner = unit.find(PhoneOwner, command.phone.hash)
+    before = None if owner is None else unit.load(Person, owner.person_id)
+    if before is not None and before.is_platform_operator:
+        return OperatorAppointed(person_id=before.id, is_changed=False)
+    person = before or Person(
+        id=command.person_id,
+        campus_id=None,
+        roles=(Role.OPERATOR,),
+        phone_hash=command.phone.hash,
+        phone_masked=command.phone.masked,
+        phone_sealed=command.phone.sealed,
+        joined_at=now,
+    )
+    person = replace(person, campus_id=None, roles=in_order((*person.roles, Role.OPERATOR))).checked()
+    operators = (unit.find(PlatformOperators, PLATFORM) or PlatformOperators()).joined(person.id)
+
+    if before is None:
+        unit.add(PhoneOwner(phone_hash=command.phone.hash, person_id=person.id))
+        unit.emit(PersonJoined(person_id=person.id, campus_id=None))
+    unit.put(operators)
+    unit.put(person)
+    unit.add(_audit(command.audit_id, by=command.by, action="appoint", subject=person.id, facts={}, now=now))
+    unit.emit(RolesChanged(person_id=person.id, roles=person.roles))
+    return OperatorAppointed(person_id=person.id, is_changed=True)
+
+
+def expire_session(unit: Unit, command: ExpireSession, *, now: datetime) -> Swept:
+    """Remove a session whose time is over; one that was ended before is left as it is."""
+    session = unit.find(Session, command.session_id)
+    if session is None or now < session.expires_at:
+        return Swept(is_removed=False)
+    unit.remove(Session, session.id)
+    unit.put(unit.load(Person, session.person_id).signed_out(session.id))
+    return Swept(is_removed=True)
+
+
+def forget_challenge(unit: Unit, command: ForgetChallenge, *, now: datetime) -> Swept:
+    """Remove a code whose time is over; a newer one for the same phone stays."""
+    challenge = unit.find(CodeChallenge, command.phone_hash)
+    if challenge is None or challenge.id != command.challenge_id:
+        return Swept(is_removed=False)
+    unit.remove(CodeChallenge, command.phone_hash)
+    return Swept(is_removed=True)
+
+
+def forget_limit(unit: Unit, command: ForgetLimit, *, now: datetime) -> Swept:
+    """Remove a rate limit all of whose windows are over; another look is taken later when one is open."""
+    limit = unit.find(RateLimit, command.id)
+    if limit is None:
+        return Swept(is_removed=False)
+    if now < limit.ends_at:
+        unit.schedule(_limit_timer(limit.id), command, at=limit.ends_at)
+        return Swept(is_removed=False)
+    unit.remove(RateLimit, limit.id)
+    return Swept(is_removed=True)
+
+
+def _load_living(unit: Unit, person_id: PersonId) -> Person:
+    """The person. Raises Unknown when there is none or he is erased."""
+    person = unit.load(Person, person_id)
+    if person.erased_at is not None:
+        raise Unknown(kind="person", id=person_id)
+    return person
+
+
+def _end_session(unit: Unit, session_id: SessionId, *, person_id: PersonId) -> None:
+    unit.remove(Session, session_id)
+    unit.unschedule(_session_timer(session_id))
+    unit.emit(SessionEnded(person_id=person_id, session_id=session_id))
+
+
+def _drop_challenge(unit: Unit, phone_hash: str) -> None:
+    unit.remove(CodeChallenge, phone_hash)
+    unit.unschedule(_challenge_timer(phone_hash))
+    unit.unschedule(_code_errand(phone_hash))
+
+
+def _audit(id: str, *, by: str, action: str, subject: str, facts: dict[str, str], now: datetime) -> AuditEntry:
+    return AuditEntry(id=id, at=now, person_id=by, action=action, subject=subject, facts=facts)
+
+
+def _limit_timer(mark: str) -> str:
+    return f"limit:{mark}"
+
+
+def _challenge_timer(phone_hash: str) -> str:
+    return f"challenge:{phone_hash}"
+
+
+def _code_errand(phone_hash: str) -> str:
+    return f"code:{phone_hash}"
+
+
+def _session_timer(session_id: SessionId) -> str:
+    return f"session:{session_id}"

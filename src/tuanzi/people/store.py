@@ -1,0 +1,59 @@
+"""The tables of people, in the database `platform`, and the statements its pages are read with."""
+
+from __future__ import annotations
+
+from tuanzi.machinery.tables import table
+from tuanzi.people.model import (
+    AuditEntry,
+    CodeChallenge,
+    Person,
+    PhoneOwner,
+    PlatformOperators,
+    RateLimit,
+    Session,
+)
+
+PEOPLE = table("people", Person, key="id")
+PHONE_OWNERS = table("phone_owners", PhoneOwner, key="phone_hash")
+SESSIONS = table("sessions", Session, key="id")
+CODE_CHALLENGES = table("code_challenges", CodeChallenge, key="phone_hash")
+RATE_LIMITS = table("rate_limits", RateLimit, key="id")
+PLATFORM_OPERATORS = table("platform_operators", PlatformOperators, key="id")
+AUDIT_ENTRIES = table("audit_entries", AuditEntry, key="id")
+
+TABLES = (PEOPLE, PHONE_OWNERS, SESSIONS, CODE_CHALLENGES, RATE_LIMITS, PLATFORM_OPERATORS, AUDIT_ENTRIES)
+
+WHO_BY_TOKEN = """
+SELECT s.id, s.person_id, s.expires_at_ms, p.roles, p.campus_id, p.merchant_id
+FROM sessions s JOIN people p ON p.id = s.person_id
+WHERE s.token_hash = :token_hash
+ORDER BY s.id LIMIT 1
+"""
+
+PERSON = """
+SELECT id, name, phone_masked, phone_sealed, roles, campus_id, merchant_id, joined_at_ms
+FROM people WHERE id = :person_id AND erased_at_ms IS NULL
+ORDER BY id LIMIT 1
+"""
+
+SESSIONS_OF_PERSON = """
+SELECT id, created_at_ms, expires_at_ms FROM sessions WHERE person_id = :person_id ORDER BY id LIMIT :limit
+"""
+
+AUDIT_OF_PERSON = """
+SELECT id, at_ms, person_id, action, subject, facts FROM audit_entries
+WHERE (person_id = :person_id OR subject = :person_id) AND (:after = '' OR id < :after)
+ORDER BY id DESC LIMIT :limit
+"""
+
+AUDIT_PAGE = """
+SELECT id, at_ms, person_id, action, subject, facts FROM audit_entries
+WHERE (:after = '' OR id < :after)
+ORDER BY id DESC LIMIT :limit
+"""
+
+PEOPLE_PAGE = """
+SELECT id, name, phone_masked, roles, campus_id, merchant_id, joined_at_ms, erased_at_ms FROM people
+WHERE (:campus_id = '' OR campus_id = :campus_id) AND (:phone_hash = '' OR phone_hash = :phone_hash) AND id > :after
+ORDER BY id LIMIT :limit
+"""

@@ -1,0 +1,278 @@
+"""What people answers over HTTP (J3). Phones, codes and tokens are hashed or sealed here, before anything is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from tuanzi.base.ids import CampusId, MerchantId, PersonId, SessionId
+from tuanzi.base.problem import Forbidden
+from tuanzi.base.who import Role, Who
+from tuanzi.machinery.http.routes import Call, Committed, Reply, Route
+from tuanzi.people import problems, queries
+from tuanzi.people.model import (
+    ChangeName,
+    CodeRefused,
+    CodeRequested,
+    Erased,
+    ErasePerson,
+    Keys,
+    NameChanged,
+    RequestCode,
+    RolesSet,
+    SetRoles,
+    SignedOut,
+    SignIn,
+    SignOut,
+    hash_token,
+    tidy_name,
+)
+from tuanzi.people.queries import AuditPage, Export, Me, PeoplePage
+
+Phone = Annotated[str, Meta(min_length=11, max_length=32, description="Mainland mobile number, +86 or not.")]
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+After = Annotated[str, Meta(max_length=64)]
+Limit = Annotated[int, Meta(ge=1, le=100)]
+
+
+class CodeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose phone, and which campus he belongs to when he is new."""
+
+    phone: Phone
+    campus_id: Id
+
+
+class SessionBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A phone and the code it received."""
+
+    phone: Phone
+    code: Annotated[str, Meta(min_length=6, max_length=6, pattern="^[0-9]{6}$")]
+
+
+class NameBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A name; empty for none."""
+
+    name: Annotated[str, Meta(max_length=80)]
+
+
+class RolesBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All roles from now on; a merchant's shop; another campus, by an operator of the platform only."""
+
+    roles: Annotated[tuple[Role, ...], Meta(min_length=1, max_length=len(Role))]
+    merchant_id: Id | None = None
+    campus_id: Id | None = None
+
+
+class PeopleQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which people."""
+
+    phone: Phone | None = None
+    after: After = ""
+    limit: Limit = 20
+
+
+class AuditQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which part of the audit log."""
+
+    after: After = ""
+    limit: Limit = 20
+
+
+class ExportQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the audit log goes on."""
+
+    after: After = ""
+
+
+class SessionOpened(Struct, frozen=True, kw_only=True, gc=False):
+    """A session; `token` is shown this once and kept nowhere."""
+
+    token: str
+    session_id: SessionId
+    person_id: PersonId
+    roles: tuple[Role, ...]
+    campus_id: CampusId | None
+    merchant_id: MerchantId | None
+    expires_at: datetime
+
+
+class Reception:
+    """The handlers, with what they need besides the call."""
+
+    def __init__(self, *, keys: Keys, is_campus: Callable[[CampusId], bool]) -> None:
+        self._keys = keys
+        self._is_campus = is_campus
+
+    async def ask_code(self, call: Call[CodeBody, None]) -> Committed:
+        """POST /v1/codes: send a code; the answer is the same for every phone, known or not."""
+        phone = self._keys.seal(call.body.phone)
+        campus_id = CampusId(call.body.campus_id)
+        if not self._is_campus(campus_id):
+            raise problems.CampusUnknown(campus_id=campus_id)
+        challenge_id = call.ids.make("v", now=call.now)
+        code = self._keys.code_of(challenge_id, phone_hash=phone.hash)
+        return await call.desks.platform.submit(
+            RequestCode(
+                challenge_id=challenge_id,
+                phone=phone,
+                code_hash=self._keys.hash_code(code, phone_hash=phone.hash),
+                campus_id=campus_id,
+                address_mark=self._keys.mark_address(call.client),
+            )
+        )
+
+    async def open_session(self, call: Call[SessionBody, None]) -> Reply:
+        """POST /v1/sessions: sign in with a code, once; a repeat with the used code is refused."""
+        phone = self._keys.seal(call.body.phone)
+        token = call.ids.token()
+        committed = await call.desks.platform.submit(
+            SignIn(
+                session_id=SessionId(call.ids.make("s", now=call.now)),
+                person_id=PersonId(call.ids.make("p", now=call.now)),
+                phone=phone,
+                code_hash=self._keys.hash_code(call.body.code, phone_hash=phone.hash),
+                token_hash=hash_token(token),
+            )
+        )
+        answer = committed.answer
+        if isinstance(answer, CodeRefused):
+            raise problems.CodeWrong(tries_left=answer.tries_left)
+        return Reply(
+            body=SessionOpened(
+                token=token,
+                session_id=answer.session_id,
+                person_id=answer.person_id,
+                roles=answer.roles,
+                campus_id=answer.campus_id,
+                merchant_id=answer.merchant_id,
+                expires_at=answer.expires_at,
+            )
+        )
+
+    async def close_session(self, call: Call[None, None]) -> Committed:
+        """DELETE /v1/sessions/current: sign out."""
+        who = _who(call)
+        return await call.desks.platform.submit(
+            SignOut(session_id=who.session_id, person_id=who.person_id), who=who.person_id, key=call.key
+        )
+
+    async def me(self, call: Call[None, None]) -> Me:
+        """GET /v1/me: the signed-in person."""
+        return await queries.me(call.desks.platform, person_id=_who(call).person_id)
+
+    async def rename(self, call: Call[NameBody, None]) -> Committed:
+        """PUT /v1/me/name: be called otherwise."""
+        who = _who(call)
+        command = ChangeName(person_id=who.person_id, name=tidy_name(call.body.name))
+        return await call.desks.platform.submit(command, who=who.person_id, key=call.key)
+
+    async def export(self, call: Call[None, ExportQuery]) -> Export:
+        """GET /v1/me/export: all that is kept of the signed-in person."""
+        return await queries.export(
+            call.desks.platform, person_id=_who(call).person_id, keys=self._keys, after=call.query.after
+        )
+
+    async def erase(self, call: Call[None, None]) -> Committed:
+        """DELETE /v1/me: forget the signed-in person and end his sessions."""
+        who = _who(call)
+        command = ErasePerson(person_id=who.person_id, audit_id=call.ids.make("a", now=call.now))
+        return await call.desks.platform.submit(command, who=who.person_id, key=call.key)
+
+    async def set_roles(self, call: Call[RolesBody, None]) -> Committed:
+        """PUT /v1/people/{person_id}/roles: give a person these roles and no other."""
+        who, body = _who(call), call.body
+        command = SetRoles(
+            person_id=PersonId(call.path["person_id"]),
+            roles=body.roles,
+            merchant_id=None if body.merchant_id is None else MerchantId(body.merchant_id),
+            campus_id=None if body.campus_id is None else CampusId(body.campus_id),
+            by=who.person_id,
+            audit_id=call.ids.make("a", now=call.now),
+        )
+        if command.campus_id is not None and not self._is_campus(command.campus_id):
+            raise problems.CampusUnknown(campus_id=command.campus_id)
+        return await call.desks.platform.submit(command, who=who.person_id, key=call.key)
+
+    async def list_people(self, call: Call[None, PeopleQuery]) -> PeoplePage:
+        """GET /v1/people: people of the operator's campus, or of all for an operator of the platform."""
+        phone = call.query.phone
+        return await queries.people_page(
+            call.desks.platform,
+            campus_id=_who(call).campus_id,
+            phone_hash=None if phone is None else self._keys.seal(phone).hash,
+            after=call.query.after,
+            limit=call.query.limit,
+        )
+
+    async def list_audit(self, call: Call[None, AuditQuery]) -> AuditPage:
+        """GET /v1/audit: who changed whose rights or data; for operators of the platform."""
+        if _who(call).campus_id is not None:
+            raise Forbidden(role=Role.OPERATOR)
+        return await queries.audit_page(call.desks.platform, after=call.query.after, limit=call.query.limit)
+
+
+def _who(call: Call[Any, Any]) -> Who:
+    assert call.who is not None, "the route asks for a signed-in person"
+    return call.who
+
+
+def routes(*, keys: Keys, is_campus: Callable[[CampusId], bool]) -> tuple[Route, ...]:
+    """The routes of people."""
+    at = Reception(keys=keys, is_campus=is_campus)
+    operator = frozenset({Role.OPERATOR})
+    p = problems
+    return (
+        Route(
+            "POST",
+            "/v1/codes",
+            at.ask_code,
+            CodeRequested,
+            "Send a one-time code to a phone",
+            body=CodeBody,
+            status=202,
+            signed_in=False,
+            keyed=False,
+            problems=(p.PhoneInvalid, p.CampusUnknown, p.TooManyCodes),
+        ),
+        Route(
+            "POST",
+            "/v1/sessions",
+            at.open_session,
+            SessionOpened,
+            "Sign in with phone and code",
+            body=SessionBody,
+            status=201,
+            signed_in=False,
+            keyed=False,
+            problems=(p.PhoneInvalid, p.CodeWrong, p.CodeLocked, p.CodeExpired),
+        ),
+        Route("DELETE", "/v1/sessions/current", at.close_session, SignedOut, "Sign out", keyed=False),
+        Route("GET", "/v1/me", at.me, Me, "The signed-in person"),
+        Route(
+            "PUT",
+            "/v1/me/name",
+            at.rename,
+            NameChanged,
+            "Change one's name",
+            body=NameBody,
+            keyed=False,
+            problems=(p.NameInvalid,),
+        ),
+        Route("GET", "/v1/me/export", at.export, Export, "All data kept of oneself", query=ExportQuery),
+        Route("DELETE", "/v1/me", at.erase, Erased, "Be forgotten", keyed=False, problems=(p.LastOperator,)),
+        Route(
+            "PUT",
+            "/v1/people/{person_id}/roles",
+            at.set_roles,
+            RolesSet,
+            "Give and take roles",
+            body=RolesBody,
+            roles=operator,
+            problems=(p.MerchantMismatch, p.CampusMissing, p.CampusUnknown, p.LastOperator),
+        ),
+        Route("GET", "/v1/people", at.list_people, PeoplePage, "People", query=PeopleQuery, roles=operator),
+        Route("GET", "/v1/audit", at.list_audit, AuditPage, "The audit log", query=AuditQuery, roles=operator),
+    )

@@ -1,0 +1,202 @@
+"""J3 (PIPL): a person sees all that is kept of him, and can have it forgotten."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from tests.people.people_bench import BEIJING, NOON, OTHER_PHONE, PHONE, Platform, who_of
+from tuanzi.base.problem import Unknown
+from tuanzi.base.who import Role
+from tuanzi.events import PersonErased, SessionEnded
+from tuanzi.people import model
+from tuanzi.people.problems import CodeExpired, NameInvalid
+
+NAME = "小团子"
+
+
+async def named(platform: Platform, phone: str = PHONE) -> model.Person:
+    """A person who signed in and has a name."""
+    person = platform.person(platform.sign_in(phone).person_id)
+    await platform.request("PUT /v1/me/name", body={"name": f" {NAME} "}, who=who_of(person))
+    return platform.person(person.id)
+
+
+async def test_a_person_sees_himself() -> None:
+    platform = Platform()
+    person = await named(platform)
+
+    seen = await platform.request("GET /v1/me", who=who_of(person))
+
+    assert msgspec.json.decode(msgspec.json.encode(seen)) == {
+        "person_id": person.id,
+        "name": NAME,
+        "phone_masked": "138****1234",
+        "roles": ["student"],
+        "campus_id": "beijing",
+        "merchant_id": None,
+        "joined_at": "2026-09-01T04:00:00Z",
+    }
+
+
+async def test_a_wrong_name_is_refused_and_the_answer_to_a_right_one_does_not_hold_it() -> None:
+    platform = Platform()
+    person = await named(platform)
+
+    with pytest.raises(NameInvalid):
+        await platform.request("PUT /v1/me/name", body={"name": "a\u202eb"}, who=who_of(person))
+    answer = await platform.request("PUT /v1/me/name", body={"name": "团"}, who=who_of(person))
+
+    assert platform.person(person.id).name == "团"
+    assert msgspec.json.decode(answer.body) == {"person_id": person.id}
+
+
+async def test_the_export_holds_everything_that_is_kept_of_a_person() -> None:
+    platform = Platform()
+    boss = platform.appoint("13700000000")
+    person = await named(platform)
+    second = platform.sign_in()
+    platform.set_roles(person.id, Role.MERCHANT, by=boss, merchant_id="m_1")
+    await named(platform, OTHER_PHONE)
+
+    answer = await platform.request("GET /v1/me/export", who=who_of(person))
+
+    exported = msgspec.json.decode(msgspec.json.encode(answer))
+
+    assert exported["phone"] == PHONE
+    assert exported["person"] == {
+        "person_id": person.id,
+        "name": NAME,
+        "phone_masked": "138****1234",
+        "roles": ["merchant"],
+        "campus_id": "beijing",
+        "merchant_id": "m_1",
+        "joined_at": "2026-09-01T04:00:00Z",
+    }
+    assert exported["sessions"] == [
+        {"id": person.session_ids[0], "created_at": "2026-09-01T04:00:00Z", "expires_at": "2026-10-01T04:00:00Z"},
+        {"id": second.session_id, "created_at": "2026-09-01T04:02:00Z", "expires_at": "2026-10-01T04:02:00Z"},
+    ]
+    assert [(entry["action"], entry["subject"]) for entry in exported["audit"]] == [("set_roles", person.id)]
+    assert exported["audit_next"] is None
+    shown = set(msgspec.to_builtins(platform.person(person.id)))
+    assert shown - set(exported["person"]) == {
+        "id",  # as person_id
+        "phone_hash",  # a way to find him, made of the phone
+        "phone_sealed",  # as phone
+        "session_ids",  # as sessions
+        "erased_at",
+    }
+
+
+async def test_a_long_audit_log_is_exported_in_parts() -> None:
+    platform = Platform()
+    person = await named(platform)
+    for i in range(501):
+        entry = model.AuditEntry(
+            id=f"a_{i:03}", at=NOON, person_id=person.id, action="set_roles", subject="p_1", facts={}
+        )
+        platform.unit.add(entry)
+
+    first = await platform.request("GET /v1/me/export", who=who_of(person))
+    rest = await platform.request("GET /v1/me/export", query={"after": first.audit_next}, who=who_of(person))
+
+    assert [line.id for line in first.audit] == [f"a_{i:03}" for i in range(500, 0, -1)]
+    assert ([line.id for line in rest.audit], rest.audit_next) == (["a_000"], None)
+
+
+async def test_after_erasing_no_value_holds_anything_personal() -> None:
+    platform = Platform()
+    boss = platform.appoint("13700000000")
+    person = await named(platform)
+    platform.set_roles(person.id, Role.MERCHANT, by=boss, merchant_id="m_1")
+    sessions = [person.session_ids[0], platform.sign_in().session_id]
+    platform.ask_code()
+    sealed = platform.keys.seal(PHONE)
+
+    answer = await platform.request("DELETE /v1/me", who=who_of(person))
+
+    stored = platform.everything()
+    for personal in (PHONE, sealed.hash, sealed.masked, sealed.sealed, NAME):
+        assert personal not in stored
+    assert platform.person(person.id) == model.Person(
+        id=person.id,
+        campus_id=BEIJING,
+        roles=(),
+        phone_hash=None,
+        phone_masked=None,
+        phone_sealed=None,
+        joined_at=NOON,
+        erased_at=platform.now,
+    )
+    assert platform.all_of(model.Session) == []
+    assert platform.all_of(model.CodeChallenge) == []
+    assert [event.session_id for event in platform.unit.events if isinstance(event, SessionEnded)] == sessions
+    assert platform.unit.events[-1] == PersonErased(person_id=person.id)
+    entry = platform.all_of(model.AuditEntry)[-1]
+    assert (entry.person_id, entry.action, entry.subject, entry.facts) == (person.id, "erase", person.id, {})
+    assert answer.answer == model.Erased(person_id=person.id, erased_at=platform.now)
+
+
+async def test_only_he_is_erased() -> None:
+    platform = Platform()
+    person, other = await named(platform), await named(platform, OTHER_PHONE)
+
+    platform.erase(person.id)
+
+    assert platform.person(other.id) == other
+    assert [session.person_id for session in platform.all_of(model.Session)] == [other.id]
+
+
+async def test_erasing_twice_changes_nothing() -> None:
+    platform = Platform()
+    person = await named(platform)
+    first = platform.erase(person.id)
+    after = platform.snapshot()
+
+    platform.wait(timedelta(hours=1))
+
+    assert platform.erase(person.id) == first
+    assert platform.snapshot() == after
+
+
+async def test_an_erased_person_is_unknown_and_cannot_be_changed() -> None:
+    platform = Platform()
+    boss, person = platform.appoint("13700000000"), await named(platform)
+    platform.erase(person.id)
+
+    with pytest.raises(Unknown):
+        await platform.request("GET /v1/me", who=who_of(person))
+    with pytest.raises(Unknown):
+        await platform.request("GET /v1/me/export", who=who_of(person))
+    with pytest.raises(Unknown):
+        platform.do(model.ChangeName(person_id=person.id, name="again"))
+    with pytest.raises(Unknown):
+        platform.set_roles(person.id, Role.STUDENT, by=boss)
+
+
+async def test_an_open_code_dies_with_the_person_and_the_cool_down_does_not() -> None:
+    platform = Platform()
+    person = await named(platform)
+    code = platform.ask_code()
+
+    platform.erase(person.id)
+
+    with pytest.raises(CodeExpired):
+        platform.try_code(code)
+    await platform.run_errands()
+    assert platform.inbox.sent == []
+    assert platform.keys.seal(PHONE).mark in [limit.id for limit in platform.all_of(model.RateLimit)]
+
+
+async def test_who_comes_back_is_somebody_new() -> None:
+    platform = Platform()
+    person = await named(platform)
+    platform.erase(person.id)
+
+    back = platform.sign_in()
+
+    assert back.person_id != person.id
+    assert platform.person(back.person_id).name == ""
