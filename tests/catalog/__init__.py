@@ -1,0 +1,1 @@
+"""The catalog: what a campus offers, and when."""

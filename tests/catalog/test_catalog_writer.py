@@ -1,0 +1,118 @@
+"""B1, J5: on the real writer and SQLite a campus is imported from its file, and all of it is found after a restart."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.catalog.campus import MIGRATION, NOON, OPERATOR
+from tuanzi import catalog
+from tuanzi.base.ids import CampaignId, CampusId
+from tuanzi.catalog import CampaignEntry, CampaignState, ImportCatalog, ImportKind, PutCampaign
+from tuanzi.catalog.problems import CampaignStepRefused, ImportRefused
+from tuanzi.catalog.store import TABLES, campaign_entry
+from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.events import CampaignChanged, CatalogChanged
+from tuanzi.machinery.codec import Codec
+from tuanzi.machinery.migrate import migrate
+from tuanzi.machinery.writer import Outcome, Request, Schema, Writer, drive
+
+ROOM = catalog.room()
+SCHEMA = Schema(
+    database="core",
+    tables=ROOM.tables,
+    decides=ROOM.commands,
+    hears={},
+    follows={},
+    errands=frozenset(),
+    codec=Codec(commands=[*ROOM.commands], events=[CatalogChanged, CampaignChanged]),
+)
+FILE = Path(__file__).parents[2] / "src/simulation/campuses/beijing.json"
+
+
+@pytest.fixture
+def database() -> Sqlite:
+    """A campus's database, as a release makes it."""
+    database = Sqlite(None)
+    migrate(database, ("every", "core"), now=NOON)
+    return database
+
+
+def do(database: Sqlite, command: Any, *, now: datetime = NOON) -> Outcome:
+    """Carry a command out by a writer that has just started and remembers nothing."""
+    position, number = database.cursor()
+    writer = Writer(SCHEMA, position=position, event_number=number)
+    [outcome] = drive(writer.carry_out([Request(command)], now=now), database)
+    return outcome
+
+
+def load_file(content: str, kind: ImportKind = ImportKind.CATALOG) -> ImportCatalog:
+    return ImportCatalog(campus_id=CampusId("beijing"), kind=kind, content=content, is_dry_run=False, by=OPERATOR)
+
+
+def counts(database: Sqlite) -> dict[str, int]:
+    return {table.name: len(database.rows(f"SELECT id FROM {table.name}", {})) for table in TABLES}
+
+
+def entry_of(database: Sqlite, campaign_id: str) -> CampaignEntry:
+    [row] = database.rows(
+        "SELECT id, name_zh, name_en, tiers, merchant_ids, building_ids, period_ids, starts_at_ms, ends_at_ms,"
+        " group_lasts_minutes, pay_within_s, per_order_limit, per_user_limit, delivery_fee_fen, state"
+        " FROM campaigns WHERE id = :id",
+        {"id": CampaignId(campaign_id)},
+    )
+    [campaigns] = [table for table in TABLES if table.name == "campaigns"]
+    return campaign_entry(campaigns.from_row(row))
+
+
+def test_a_campus_is_imported_and_imported_again(database: Sqlite) -> None:
+    command = load_file(FILE.read_text())
+
+    outcomes = [do(database, command), do(database, command)]
+
+    assert [outcome.problem for outcome in outcomes] == [None, None]
+    assert counts(database) == {
+        "campuses": 1,
+        "buildings": 18,
+        "merchants": 12,
+        "dishes": 83,
+        "meal_periods": 4,
+        "campaigns": 5,
+    }
+
+
+def test_rows_refer_to_what_only_the_database_knows(database: Sqlite) -> None:
+    do(database, load_file(FILE.read_text()))
+    header = "id,merchant_id,name_zh,name_en,price_fen,portions_per_meal,items\n"
+    rows = "".join(f"new-{i},bj-m{i:02d},新菜,New,1000,9,bj-m{i:02d}-d01*1\n" for i in range(1, 13))
+
+    kept = do(database, load_file(header + rows, ImportKind.DISHES))
+    refused = do(database, load_file(header + rows + "new-13,bj-m13,新菜,New,1000,9,\n", ImportKind.DISHES))
+
+    assert kept.problem is None
+    assert isinstance(refused.problem, ImportRefused)
+    assert [error["row"] for error in refused.problem.facts["errors"]] == [14]  # type: ignore[attr-defined]
+    assert counts(database)["dishes"] == 83 + 12
+
+
+def test_a_campaign_ends_once_and_for_all(database: Sqlite) -> None:
+    do(database, load_file(FILE.read_text()))
+    live = entry_of(database, "bj-ladder")
+    ended = msgspec.structs.replace(live, state=CampaignState.ENDED)
+
+    first = do(database, PutCampaign(campaign=ended, by=OPERATOR))
+    second = do(database, PutCampaign(campaign=live, by=OPERATOR))
+
+    assert first.problem is None
+    assert isinstance(second.problem, CampaignStepRefused)
+
+
+def test_the_migration_has_the_columns_of_the_tables(database: Sqlite) -> None:
+    assert MIGRATION.exists()
+    for table in TABLES:
+        described = database.rows(f"SELECT name FROM pragma_table_info('{table.name}') ORDER BY cid", {})
+        assert tuple(name for (name,) in described) == table.columns
