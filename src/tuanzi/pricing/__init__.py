@@ -1,0 +1,121 @@
+"""Pricing: what a cart costs, by rules that operators change as data, and how amounts are divided to the fen (B4, B5).
+
+Owns, in the database `core`: rule_books, rule_versions, coupons.
+Hears nothing. Emits RuleBookSwitched.
+
+Give `quote` and `settle` the rules of `active_rules` or, for what an order or group keeps, of `load_rules`.
+"""
+
+from __future__ import annotations
+
+from tuanzi.machinery.room import Room
+from tuanzi.pricing.handlers import COMMANDS
+from tuanzi.pricing.model import (
+    BASE_RULES,
+    COUPON,
+    PROMISE,
+    TIER,
+    Cart,
+    CartLine,
+    Coupon,
+    CouponState,
+    Discount,
+    NotAllocatable,
+    Quote,
+    QuoteLine,
+    Rule,
+    RuleBook,
+    RuleKind,
+    RuleVersion,
+    Sample,
+    SampleLine,
+    Tier,
+    allocate,
+    allocate_matrix,
+    allocate_refund,
+    quote,
+    settle,
+    share_matrix,
+)
+from tuanzi.pricing.problems import (
+    CouponExpired,
+    CouponIdTaken,
+    CouponNotHeld,
+    CouponTaken,
+    NothingToRollBack,
+    RuleInvalid,
+    RulesUnchecked,
+)
+from tuanzi.pricing.service import (
+    CheckRules,
+    CouponGranted,
+    DraftRules,
+    GrantCoupon,
+    RollBackRules,
+    RulesChecked,
+    RulesDrafted,
+    RulesSwitched,
+    SwitchRules,
+    active_rules,
+    give_back_coupon,
+    hold_coupon,
+    load_rules,
+    use_coupon,
+)
+from tuanzi.pricing.store import TABLES
+from tuanzi.pricing.web import ROUTES
+
+__all__ = [
+    "BASE_RULES",
+    "COUPON",
+    "PROMISE",
+    "TIER",
+    "Cart",
+    "CartLine",
+    "CheckRules",
+    "Coupon",
+    "CouponExpired",
+    "CouponGranted",
+    "CouponIdTaken",
+    "CouponNotHeld",
+    "CouponState",
+    "CouponTaken",
+    "Discount",
+    "DraftRules",
+    "GrantCoupon",
+    "NotAllocatable",
+    "NothingToRollBack",
+    "Quote",
+    "QuoteLine",
+    "RollBackRules",
+    "Rule",
+    "RuleBook",
+    "RuleInvalid",
+    "RuleKind",
+    "RuleVersion",
+    "RulesChecked",
+    "RulesDrafted",
+    "RulesSwitched",
+    "RulesUnchecked",
+    "Sample",
+    "SampleLine",
+    "SwitchRules",
+    "Tier",
+    "active_rules",
+    "allocate",
+    "allocate_matrix",
+    "allocate_refund",
+    "give_back_coupon",
+    "hold_coupon",
+    "load_rules",
+    "quote",
+    "room",
+    "settle",
+    "share_matrix",
+    "use_coupon",
+]
+
+
+def room() -> Room:
+    """Pricing as wiring puts it into the house."""
+    return Room(name="pricing", database="core", tables=TABLES, commands=COMMANDS, routes=ROUTES)

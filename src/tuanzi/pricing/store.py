@@ -1,0 +1,33 @@
+"""The tables of pricing, in the database `core`, and the statements its pages are read with."""
+
+from __future__ import annotations
+
+from tuanzi.machinery.tables import table
+from tuanzi.pricing.model import Coupon, RuleBook, RuleVersion
+
+RULE_BOOKS = table("rule_books", RuleBook, key="id")
+RULE_VERSIONS = table("rule_versions", RuleVersion, key="id")
+COUPONS = table("coupons", Coupon, key="id")
+
+TABLES = (RULE_BOOKS, RULE_VERSIONS, COUPONS)
+
+BOOK = """
+SELECT id, active, previous, next_version FROM rule_books WHERE id = :id ORDER BY id LIMIT 1
+"""
+
+VERSION = """
+SELECT id, version, rules, samples, note, made_by, made_at_ms FROM rule_versions
+WHERE version = :version ORDER BY version LIMIT 1
+"""
+
+VERSIONS_PAGE = """
+SELECT version, note, made_by, made_at_ms FROM rule_versions
+WHERE :before = 0 OR version < :before
+ORDER BY version DESC LIMIT :limit
+"""
+
+COUPONS_OF_MEMBER = """
+SELECT id, off_fen, threshold_fen, merchant_id, expires_at_ms, state, order_id FROM coupons
+WHERE member_id = :member_id AND id > :after
+ORDER BY id LIMIT :limit
+"""

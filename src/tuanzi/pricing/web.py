@@ -1,0 +1,214 @@
+"""HTTP of price rules, for operators, and of a member's coupons (B4, J2)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tuanzi.base.ids import PersonId
+from tuanzi.base.problem import Unknown
+from tuanzi.base.who import Role
+from tuanzi.machinery.http.routes import Call, Committed, Route
+from tuanzi.pricing.model import RULES_MAX, SAMPLES_MAX, Rule, Sample, SampleLine
+from tuanzi.pricing.problems import NothingToRollBack, RuleInvalid, RulesUnchecked
+from tuanzi.pricing.queries import (
+    PAGE_MAX,
+    CouponPage,
+    VersionPage,
+    VersionView,
+    coupons_of,
+    version_page,
+    version_view,
+)
+from tuanzi.pricing.service import (
+    CheckRules,
+    DraftRules,
+    RollBackRules,
+    RulesChecked,
+    RulesDrafted,
+    RulesSwitched,
+    SwitchRules,
+)
+
+T = TypeVar("T")
+
+PATH = "/v1/campuses/{campus}/pricing"
+OPERATORS = frozenset({Role.OPERATOR})
+
+
+class RuleBody(Rule, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
+    """A rule as it is sent: a misspelt field is refused, where a stored one of a later release is passed over."""
+
+
+class SampleLineBody(SampleLine, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
+    """A sample line as it is sent."""
+
+
+class SampleBody(Sample, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
+    """A sample cart as it is sent."""
+
+    lines: Annotated[tuple[SampleLineBody, ...], Meta(min_length=1, max_length=100)]
+
+
+class DraftBody(Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
+    """A new version."""
+
+    rules: Annotated[tuple[RuleBody, ...], Meta(max_length=RULES_MAX)]
+    samples: Annotated[tuple[SampleBody, ...], Meta(max_length=SAMPLES_MAX)] = ()
+    note: Annotated[str, Meta(max_length=500)] = ""
+
+
+class CheckBody(Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
+    """Sample carts to price besides those of the version."""
+
+    samples: Annotated[tuple[SampleBody, ...], Meta(max_length=SAMPLES_MAX)] = ()
+
+
+class VersionsQuery(Struct, frozen=True, kw_only=True, gc=False):
+    """Which part of the list."""
+
+    after: Annotated[int, Meta(ge=0)] = 0
+    limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = 20
+
+
+class CouponsQuery(Struct, frozen=True, kw_only=True, gc=False):
+    """Which part of the list."""
+
+    after: Annotated[str, Meta(max_length=64)] = ""
+    limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = 20
+
+
+async def versions(call: Call[None, VersionsQuery]) -> VersionPage:
+    """GET /v1/campuses/{campus}/pricing/versions"""
+    return await version_page(call.desks.core, after=call.query.after, limit=call.query.limit)
+
+
+async def version(call: Call[None, None]) -> VersionView:
+    """GET /v1/campuses/{campus}/pricing/versions/{version}"""
+    return await version_view(call.desks.core, version=_number(call))
+
+
+async def draft(call: Call[DraftBody, None]) -> Committed:
+    """POST /v1/campuses/{campus}/pricing/versions"""
+    command = DraftRules(
+        rules=tuple(_plain(Rule, rule) for rule in call.body.rules),
+        samples=tuple(_plain(Sample, sample) for sample in call.body.samples),
+        note=call.body.note,
+        operator_id=_person(call),
+    )
+    return await call.desks.core.submit(command, who=_person(call), key=call.key)
+
+
+async def check(call: Call[CheckBody, None]) -> Committed:
+    """POST /v1/campuses/{campus}/pricing/versions/{version}/check"""
+    samples = tuple(_plain(Sample, sample) for sample in call.body.samples)
+    command = CheckRules(version=_number(call), samples=samples)
+    return await call.desks.core.submit(command, who=_person(call))
+
+
+async def switch(call: Call[None, None]) -> Committed:
+    """POST /v1/campuses/{campus}/pricing/versions/{version}/switch"""
+    command = SwitchRules(version=_number(call), operator_id=_person(call))
+    return await call.desks.core.submit(command, who=_person(call), key=call.key)
+
+
+async def roll_back(call: Call[None, None]) -> Committed:
+    """POST /v1/campuses/{campus}/pricing/roll-back"""
+    command = RollBackRules(operator_id=_person(call))
+    return await call.desks.core.submit(command, who=_person(call), key=call.key)
+
+
+async def coupons(call: Call[None, CouponsQuery]) -> CouponPage:
+    """GET /v1/campuses/{campus}/coupons"""
+    query = call.query
+    return await coupons_of(
+        call.desks.core, member_id=_person(call), after=query.after, limit=query.limit, now=call.now
+    )
+
+
+def _person(call: Call[Any, Any]) -> PersonId:
+    """Whoever is signed in; the routes say who may be."""
+    assert call.who is not None, "every route of pricing is for signed-in people"
+    return call.who.person_id
+
+
+def _number(call: Call[Any, Any]) -> int:
+    text = call.path["version"]
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+        raise Unknown(kind="rule_version", id=text)
+    return int(text)
+
+
+def _plain(kind: type[T], body: Struct) -> T:
+    return msgspec.convert(msgspec.to_builtins(body), kind)
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path=f"{PATH}/versions",
+        handler=versions,
+        query=VersionsQuery,
+        answer=VersionPage,
+        summary="The versions of the price rules",
+        roles=OPERATORS,
+    ),
+    Route(
+        method="GET",
+        path=f"{PATH}/versions/{{version}}",
+        handler=version,
+        answer=VersionView,
+        summary="One version of the price rules",
+        roles=OPERATORS,
+    ),
+    Route(
+        method="POST",
+        path=f"{PATH}/versions",
+        handler=draft,
+        body=DraftBody,
+        answer=RulesDrafted,
+        summary="Save a new version of the price rules",
+        status=201,
+        roles=OPERATORS,
+        problems=(RuleInvalid,),
+    ),
+    Route(
+        method="POST",
+        path=f"{PATH}/versions/{{version}}/check",
+        handler=check,
+        body=CheckBody,
+        answer=RulesChecked,
+        summary="Price sample carts under a version and under the one in force",
+        roles=OPERATORS,
+        problems=(RuleInvalid,),
+        keyed=False,
+    ),
+    Route(
+        method="POST",
+        path=f"{PATH}/versions/{{version}}/switch",
+        handler=switch,
+        answer=RulesSwitched,
+        summary="Put a version in force",
+        roles=OPERATORS,
+        problems=(RulesUnchecked,),
+    ),
+    Route(
+        method="POST",
+        path=f"{PATH}/roll-back",
+        handler=roll_back,
+        answer=RulesSwitched,
+        summary="Go back to the version before",
+        roles=OPERATORS,
+        problems=(NothingToRollBack,),
+    ),
+    Route(
+        method="GET",
+        path="/v1/campuses/{campus}/coupons",
+        handler=coupons,
+        query=CouponsQuery,
+        answer=CouponPage,
+        summary="My coupons",
+    ),
+)
