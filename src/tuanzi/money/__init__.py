@@ -1,0 +1,68 @@
+"""Money: payments, refunds and the double-entry ledger of a campus (C1, C2, C4). Database: money.
+
+Owns payments, refunds, journals, entries, balances. Hears RefundDue (of core, through its log).
+Emits PaymentCaptured, once for each payment; RefundSettled; RefundRefused, which asks for a person.
+Nobody else writes entries. The payment company is behind a port and called outside of every batch.
+Accounts: a capture goes provider_clearing <- order_escrow (of a wrong amount: <- suspense), a refund that is due
+order_escrow <- user_refund_payable, a settled one user_refund_payable <- provider_clearing; debits are positive.
+"""
+
+from __future__ import annotations
+
+from tuanzi.machinery.room import Room
+from tuanzi.money import model, service, store, web
+from tuanzi.money.handlers import on_refund_due
+from tuanzi.money.model import PaymentStanding, PaymentState, RecordCapture, payment_of
+from tuanzi.money.problems import PaymentDiffers, PaymentEnded, PaymentRefused, ProviderUnreachable
+from tuanzi.money.queries import OrderLedger, TrialBalance, order_ledger, trial_balance
+from tuanzi.money.vendors import PaymentProvider
+from tuanzi.money.vendors.cashier import Awaiting, Cashier
+from tuanzi.money.vendors.sandbox import Fault, Faults, SandboxProvider
+
+__all__ = [
+    "Awaiting",
+    "Cashier",
+    "Fault",
+    "Faults",
+    "OrderLedger",
+    "PaymentDiffers",
+    "PaymentEnded",
+    "PaymentProvider",
+    "PaymentRefused",
+    "PaymentStanding",
+    "PaymentState",
+    "ProviderUnreachable",
+    "RecordCapture",
+    "SandboxProvider",
+    "TrialBalance",
+    "on_refund_due",
+    "order_ledger",
+    "payment_of",
+    "room",
+    "trial_balance",
+]
+
+
+def room(provider: PaymentProvider) -> Room:
+    """The room of money, with its errands and routes bound to one payment company."""
+    cashier = Cashier(provider)
+    return Room(
+        name="money",
+        database="money",
+        tables=store.TABLES,
+        commands={
+            model.RecordCapture: service.record_capture,
+            model.OpenPayment: service.open_payment,
+            model.RecordRefusal: service.record_refusal,
+            model.ClosePayment: service.close_payment,
+            model.KeepAsking: service.keep_asking,
+            model.RetryRefund: service.retry_refund,
+            model.RecordRefund: service.record_refund,
+        },
+        errands={
+            model.AskPayment: cashier.ask_payment,
+            model.SendRefund: cashier.send_refund,
+            model.AskRefund: cashier.ask_refund,
+        },
+        routes=web.routes(cashier),
+    )

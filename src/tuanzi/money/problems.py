@@ -1,0 +1,56 @@
+"""What the money room refuses, and the one thing it cannot know: what a silent payment company did."""
+
+from __future__ import annotations
+
+from tuanzi.base.problem import Problem
+
+
+class BookedDifferently(Problem):
+    """This was booked before with other amounts; the ledger keeps the first booking."""
+
+    code = "money/booked-differently"
+    status = 409
+    title_zh = "该笔账目已入账且金额不同"
+
+
+class CaptureDiffers(Problem):
+    """This payment was recorded before with another amount, order or transaction; the record stands (C4)."""
+
+    code = "money/capture-differs"
+    status = 409
+    title_zh = "支付结果与已入账记录不一致"
+
+
+class PaymentDiffers(Problem):
+    """This payment was opened before for another amount."""
+
+    code = "money/payment-differs"
+    status = 409
+    title_zh = "该支付单金额与之前不一致"
+
+
+class PaymentRefused(Problem):
+    """The payment company refused this payment; nothing was charged."""
+
+    code = "money/payment-refused"
+    status = 409
+    title_zh = "支付被拒绝，未扣款"
+
+
+class PaymentEnded(Problem):
+    """This payment is closed and can no longer be paid."""
+
+    code = "money/payment-ended"
+    status = 409
+    title_zh = "支付单已关闭"
+
+
+class ProviderUnreachable(Problem):
+    """The payment company gave no answer; ask again, nothing is charged twice.
+
+    What it did is unknown: the same outside number is asked about again, a new one is never made.
+    """
+
+    code = "money/provider-unreachable"
+    status = 503
+    title_zh = "支付渠道暂无响应，请稍后重试，不会重复扣款"

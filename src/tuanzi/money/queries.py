@@ -1,0 +1,191 @@
+"""What pages show of money: who got what of an order, the trial balance, the payments (C2, C3)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from tuanzi.base.problem import Unknown
+from tuanzi.base.time import from_ms
+from tuanzi.machinery.http.routes import Desk
+from tuanzi.money import store
+from tuanzi.money.model import Account, JournalKind, Payment, Refund
+
+
+class AccountBalance(Struct, frozen=True, kw_only=True, gc=False):
+    """An account: the sum of its entries (debit positive, credit negative) and the running balance kept beside them."""
+
+    account: str
+    balance_fen: int
+    running_fen: int
+    entry_count: int
+
+
+class TrialBalance(Struct, frozen=True, kw_only=True, gc=False):
+    """All accounts of a campus. `difference_fen` is their sum: 0. `agrees`: both books say the same everywhere."""
+
+    accounts: list[AccountBalance]
+    difference_fen: int
+    agrees: bool
+    unbalanced_journals: list[str]
+
+
+class PaymentView(Struct, frozen=True, kw_only=True, gc=False):
+    """A payment as an operator or its member sees it."""
+
+    id: str
+    order_id: str
+    member_id: str
+    amount_fen: int
+    captured_fen: int
+    refunded_fen: int
+    state: str
+    provider: str
+    out_trade_no: str
+    transaction_id: str | None
+    opened_at: datetime
+    captured_at: datetime | None
+
+
+class PaymentsPage(Struct, frozen=True, kw_only=True, gc=False):
+    """Payments in order of their ids; `next` is where the next page begins, None on the last."""
+
+    items: list[PaymentView]
+    next: str | None
+
+
+class RefundView(Struct, frozen=True, kw_only=True, gc=False):
+    """A refund and how far it is."""
+
+    id: str
+    payment_id: str
+    amount_fen: int
+    state: str
+    reason: str
+    refusal: str | None
+    due_at: datetime
+    settled_at: datetime | None
+
+
+class EntryView(Struct, frozen=True, kw_only=True, gc=False):
+    """One line of the ledger: debit positive, credit negative."""
+
+    journal_id: str
+    at: datetime
+    account: str
+    amount_fen: int
+
+
+class OrderLedger(Struct, frozen=True, kw_only=True, gc=False):
+    """Who got what of an order so far.
+
+    captured_fen = escrow_fen + refund_owed_fen + refunded_fen + what was shared with others.
+    """
+
+    order_id: str
+    captured_fen: int
+    escrow_fen: int
+    refund_owed_fen: int
+    refunded_fen: int
+    payments: list[PaymentView]
+    refunds: list[RefundView]
+    entries: list[EntryView]
+
+
+async def trial_balance(desk: Desk) -> TrialBalance:
+    """Every account of the campus, with the proof that nothing was made or lost.
+
+    Reads the whole ledger: seconds for millions of entries, beside the writer and not in its way.
+    """
+    rows = await desk.rows(store.TRIAL_BALANCE)
+    accounts = [
+        AccountBalance(account=account, balance_fen=int(summed), running_fen=int(running), entry_count=int(entries))
+        for account, summed, running, entries in rows
+    ]
+    unbalanced = await desk.rows(store.UNBALANCED_JOURNALS)
+    return TrialBalance(
+        accounts=accounts,
+        difference_fen=sum(each.balance_fen for each in accounts),
+        agrees=all(each.balance_fen == each.running_fen for each in accounts),
+        unbalanced_journals=[journal_id for (journal_id,) in unbalanced],
+    )
+
+
+async def order_ledger(desk: Desk, order_id: str, *, member_id: str | None) -> OrderLedger:
+    """Who got what of an order so far. member_id: who may see it; None is an operator.
+
+    Raises Unknown when nothing was paid for it, or by somebody else.
+    """
+    slots = {"order_id": order_id}
+    payments = [store.PAYMENTS.from_row(row) for row in await desk.rows(store.PAYMENTS_OF_ORDER, slots)]
+    if not payments or any(member_id not in (None, payment.member_id) for payment in payments):
+        raise Unknown(kind="order", id=order_id)
+    refunds = [store.REFUNDS.from_row(row) for row in await desk.rows(store.REFUNDS_OF_ORDER, slots)]
+    entries = await desk.rows(store.ENTRIES_OF_ORDER, slots)
+    return OrderLedger(
+        order_id=order_id,
+        captured_fen=_sum(entries, Account.PROVIDER_CLEARING, JournalKind.CAPTURE),
+        escrow_fen=-_sum(entries, Account.ORDER_ESCROW),
+        refund_owed_fen=-_sum(entries, Account.USER_REFUND_PAYABLE),
+        refunded_fen=-_sum(entries, Account.PROVIDER_CLEARING, JournalKind.REFUND_SETTLED),
+        payments=[payment_view(payment) for payment in payments],
+        refunds=[_refund_view(refund) for refund in refunds],
+        entries=[
+            EntryView(journal_id=journal_id, at=from_ms(at_ms), account=account, amount_fen=amount_fen)
+            for journal_id, at_ms, account, amount_fen in entries
+        ],
+    )
+
+
+async def payments_page(desk: Desk, *, after: str, limit: int) -> PaymentsPage:
+    """Payments whose id comes after `after`, at most `limit`; ids sort by the time of their orders."""
+    rows = await desk.rows(store.PAYMENTS_AFTER, {"after": after, "limit": limit + 1})
+    items = [payment_view(store.PAYMENTS.from_row(row)) for row in rows[:limit]]
+    return PaymentsPage(items=items, next=items[-1].id if len(rows) > limit else None)
+
+
+async def payment(desk: Desk, payment_id: str, *, member_id: str | None) -> Payment:
+    """A payment. member_id: who may see it; None is an operator. Raises Unknown."""
+    rows = await desk.rows(store.PAYMENT, {"payment_id": payment_id})
+    found = store.PAYMENTS.from_row(rows[0]) if rows else None
+    if found is None or member_id not in (None, found.member_id):
+        raise Unknown(kind="payment", id=payment_id)
+    return found
+
+
+def _sum(entries: list[tuple[Any, ...]], account: Account, kind: JournalKind | None = None) -> int:
+    start = "" if kind is None else f"{kind.value}:"
+    return sum(fen for journal_id, _, name, fen in entries if name == account.value and journal_id.startswith(start))
+
+
+def payment_view(seen: Payment) -> PaymentView:
+    """A payment as it is shown."""
+    return PaymentView(
+        id=seen.id,
+        order_id=seen.order_id,
+        member_id=seen.member_id,
+        amount_fen=seen.amount.fen,
+        captured_fen=seen.captured.fen,
+        refunded_fen=seen.refunded.fen,
+        state=seen.state.value,
+        provider=seen.provider,
+        out_trade_no=seen.out_trade_no,
+        transaction_id=seen.transaction_id,
+        opened_at=seen.opened_at,
+        captured_at=seen.captured_at,
+    )
+
+
+def _refund_view(refund: Refund) -> RefundView:
+    return RefundView(
+        id=refund.id,
+        payment_id=refund.payment_id,
+        amount_fen=refund.amount.fen,
+        state=refund.state.value,
+        reason=refund.reason,
+        refusal=refund.refusal,
+        due_at=refund.due_at,
+        settled_at=refund.settled_at,
+    )

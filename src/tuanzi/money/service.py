@@ -1,0 +1,367 @@
+"""Records what the payment company did and books every fen of it (C2, C4): one function for each sentence.
+
+Ids come with the commands or are functions of them, so every repeat finds what it did before.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from tuanzi.base.ids import OrderId, PaymentId, PersonId
+from tuanzi.base.money import Money
+from tuanzi.base.problem import Invalid
+from tuanzi.base.unit import Unit
+from tuanzi.events import PaymentCaptured, RefundRefused, RefundSettled
+from tuanzi.money.model import (
+    CAPTURE_WAIT,
+    PAY_WINDOW,
+    Account,
+    AskPayment,
+    AskRefund,
+    Balance,
+    ClosePayment,
+    Entry,
+    Journal,
+    JournalHead,
+    JournalKind,
+    KeepAsking,
+    Misgiving,
+    OpenPayment,
+    Payment,
+    PaymentStanding,
+    PaymentState,
+    RecordCapture,
+    RecordRefund,
+    RecordRefusal,
+    Refund,
+    RefundProgress,
+    RefundStanding,
+    RefundState,
+    RetryRefund,
+    SendRefund,
+    out_trade_no_of,
+    pause,
+    transfer,
+)
+from tuanzi.money.problems import BookedDifferently, CaptureDiffers, PaymentEnded
+
+
+def record_capture(unit: Unit, command: RecordCapture, *, now: datetime) -> PaymentStanding:
+    """Book the money that came and tell of it, exactly once for each payment; a repeat gets the same answer.
+
+    A payment never opened here, closed or refused is recorded too: money that came is never lost, and core decides
+    what becomes of it (P1, P2). Another amount than was asked goes to suspense and is not told.
+    Raises CaptureDiffers when it was recorded before with another amount or transaction, or belongs to another order.
+    """
+    if command.amount_fen <= 0:
+        raise Invalid(amount_fen=command.amount_fen)
+    amount = Money(command.amount_fen)
+    opened = unit.find(Payment, command.payment_id)
+    if opened is None:
+        payment = Payment(
+            id=PaymentId(command.payment_id),
+            order_id=OrderId(command.order_id),
+            member_id=PersonId(command.member_id),
+            amount=amount,
+            state=PaymentState.CAPTURED,
+            provider=command.provider,
+            out_trade_no=out_trade_no_of(command.payment_id),
+            opened_at=now,
+            transaction_id=command.transaction_id,
+            captured_at=now,
+            captured=amount,
+        )
+        unit.add(payment)
+        _book_capture(unit, payment, now=now)
+        return _standing(payment)
+    if opened.order_id != command.order_id:
+        raise CaptureDiffers(payment_id=opened.id, order_id=opened.order_id)
+    match opened.state:
+        case PaymentState.CAPTURED | PaymentState.MISFIT:
+            if opened.captured != amount or opened.transaction_id != command.transaction_id:
+                raise CaptureDiffers(payment_id=opened.id, amount_fen=opened.captured.fen)
+            return _standing(opened)
+        case PaymentState.OPENED | PaymentState.REFUSED | PaymentState.CLOSED:
+            payment = replace(
+                opened,
+                state=PaymentState.CAPTURED if opened.amount == amount else PaymentState.MISFIT,
+                transaction_id=command.transaction_id,
+                captured=amount,
+                captured_at=now,
+            )
+            unit.put(payment)
+            unit.unschedule(_ask_timer(payment.id))
+            _book_capture(unit, payment, now=now)
+            return _standing(payment)
+        case _:
+            assert_never(opened.state)
+
+
+def open_payment(unit: Unit, command: OpenPayment, *, now: datetime) -> PaymentStanding:
+    """Note that a payment waits for its member, and have the provider asked when no callback comes.
+
+    A repeat changes nothing. Raises PaymentDiffers for other terms than before, PaymentEnded when it is closed.
+    """
+    payment = unit.find(Payment, command.payment_id)
+    if payment is None:
+        payment = _payment(command, PaymentState.OPENED, now=now)
+        unit.add(payment)
+        _ask_later(unit, payment, now=now)
+        return _standing(payment)
+    payment.same_terms(order_id=command.order_id, amount=Money(command.amount_fen))
+    match payment.state:
+        case PaymentState.OPENED | PaymentState.CAPTURED | PaymentState.MISFIT:
+            return _standing(payment)
+        case PaymentState.REFUSED:
+            payment = replace(payment, state=PaymentState.OPENED, opened_at=now)
+            unit.put(payment)
+            _ask_later(unit, payment, now=now)
+            return _standing(payment)
+        case PaymentState.CLOSED:
+            raise PaymentEnded(payment_id=payment.id)
+        case _:
+            assert_never(payment.state)
+
+
+def record_refusal(unit: Unit, command: RecordRefusal, *, now: datetime) -> PaymentStanding:
+    """Note that the provider refused; what is captured or closed stays so."""
+    payment = unit.find(Payment, command.payment_id)
+    if payment is None:
+        payment = _payment(command, PaymentState.REFUSED, now=now)
+        unit.add(payment)
+    elif payment.state is PaymentState.OPENED:
+        payment = replace(payment, state=PaymentState.REFUSED)
+        unit.put(payment)
+        unit.unschedule(_ask_timer(payment.id))
+    return _standing(payment)
+
+
+def close_payment(unit: Unit, command: ClosePayment, *, now: datetime) -> PaymentStanding:
+    """Note that a payment can no longer be paid; one that is captured stays captured. Raises Unknown."""
+    payment = unit.load(Payment, command.payment_id)
+    if payment.state in (PaymentState.OPENED, PaymentState.REFUSED):
+        payment = replace(payment, state=PaymentState.CLOSED)
+        unit.put(payment)
+        unit.unschedule(_ask_timer(payment.id))
+    return _standing(payment)
+
+
+def keep_asking(unit: Unit, command: KeepAsking, *, now: datetime) -> PaymentStanding:
+    """Have the provider asked again about a payment that is still open; else nothing. Raises Unknown."""
+    payment = unit.load(Payment, command.payment_id)
+    if payment.state is PaymentState.OPENED:
+        _ask_later(unit, payment, now=now)
+    return _standing(payment)
+
+
+def promise_refund(unit: Unit, refund: Refund, *, now: datetime) -> RefundStanding:
+    """Book a waiting refund as owed and send it, never above what its payment has left (B5).
+
+    Waits up to 24 h for a payment that is not captured here yet. Parked as a whole, before anything is booked, when it
+    is above what is left, or of another order; then RefundRefused asks for a person.
+    """
+    payment = unit.find(Payment, refund.payment_id)
+    if payment is None or payment.state is not PaymentState.CAPTURED:
+        if now - refund.due_at >= CAPTURE_WAIT:
+            return _park(unit, refund, misgiving=Misgiving.NOT_CAPTURED)
+        unit.put(refund)
+        unit.schedule(_refund_timer(refund), RetryRefund(refund_id=refund.id), at=now + pause(refund.due_at, now=now))
+        return _refund_standing(refund)
+    if payment.order_id != refund.order_id:
+        return _park(unit, refund, misgiving=Misgiving.WRONG_ORDER)
+    if refund.amount.fen > payment.left().fen:
+        return _park(unit, refund, misgiving=Misgiving.OVER_REFUND)
+    promised = replace(refund, state=RefundState.DUE)
+    unit.put(promised)
+    unit.put(payment.promise_back(refund.amount))
+    owed = transfer(
+        JournalKind.REFUND_DUE,
+        refund.id,
+        order_id=refund.order_id,
+        debit=Account.ORDER_ESCROW.value,
+        credit=Account.USER_REFUND_PAYABLE.value,
+        amount=refund.amount,
+        at=now,
+    )
+    book(unit, owed)
+    unit.schedule(_refund_timer(refund), _sending(promised, payment), at=now)
+    return _refund_standing(promised)
+
+
+def retry_refund(unit: Unit, command: RetryRefund, *, now: datetime) -> RefundStanding:
+    """Try a waiting refund again; one that is not waiting stays as it is. Raises Unknown."""
+    refund = unit.load(Refund, command.refund_id)
+    if refund.state is not RefundState.WAITING:
+        return _refund_standing(refund)
+    return promise_refund(unit, refund, now=now)
+
+
+def record_refund(unit: Unit, command: RecordRefund, *, now: datetime) -> RefundStanding:
+    """Book what the provider did with a refund and tell of it once; repeats and late reports change nothing.
+
+    A refusal keeps the money owed. A refund that settles after all, after a refusal, is booked: the money has left.
+    Another amount than was sent is a refusal for a person to look at. Raises Unknown.
+    """
+    refund = unit.load(Refund, command.refund_id)
+    if refund.state in (RefundState.SETTLED, RefundState.WAITING, RefundState.PARKED):
+        return _refund_standing(refund)
+    if command.progress is RefundProgress.SETTLED and command.amount_fen == refund.amount.fen:
+        return _settle(unit, refund, now=now)
+    if refund.state is RefundState.REFUSED:
+        return _refund_standing(refund)
+    match command.progress:
+        case RefundProgress.SETTLED:
+            return _refuse(unit, refund, refusal=Misgiving.AMOUNT_DIFFERS.value)
+        case RefundProgress.REFUSED:
+            return _refuse(unit, refund, refusal=command.reason[:80] or "refused")
+        case RefundProgress.PROCESSING | RefundProgress.UNKNOWN:
+            sent = replace(refund, state=RefundState.SENT)
+            unit.put(sent)
+            ask = AskRefund(sent=_sending(sent, unit.load(Payment, refund.payment_id)))
+            unit.schedule(_refund_timer(refund), ask, at=now + pause(refund.due_at, now=now))
+            return _refund_standing(sent)
+        case _:
+            assert_never(command.progress)
+
+
+def book(unit: Unit, journal: Journal) -> bool:
+    """Book a journal once: True when it is booked now, False when the very same was booked before.
+
+    Raises BookedDifferently for other entries under the same id; the first booking stands.
+    """
+    head = unit.find(JournalHead, journal.id)
+    if head is None:
+        _write(unit, journal)
+        return True
+    same = head.entry_count == len(journal.entries) and all(
+        unit.find(Entry, (entry.journal_id, entry.line)) == entry for entry in journal.entries
+    )
+    if not same:
+        raise BookedDifferently(journal_id=journal.id)
+    return False
+
+
+def _write(unit: Unit, journal: Journal) -> None:
+    """Write a journal whose id is known to be new; the table's key says the same."""
+    unit.add(journal.head())
+    for entry in journal.entries:
+        unit.add(entry)
+        balance = unit.find(Balance, entry.account)
+        before = entry.amount if balance is None else balance.amount + entry.amount
+        unit.put(Balance(account=entry.account, amount=before))
+
+
+def _book_capture(unit: Unit, payment: Payment, *, now: datetime) -> None:
+    fits = payment.state is PaymentState.CAPTURED
+    came = transfer(
+        JournalKind.CAPTURE if fits else JournalKind.MISFIT,
+        payment.id,
+        order_id=payment.order_id,
+        debit=Account.PROVIDER_CLEARING.value,
+        credit=Account.ORDER_ESCROW.value if fits else Account.SUSPENSE.value,
+        amount=payment.captured,
+        at=now,
+    )
+    _write(unit, came)
+    if fits:
+        captured = PaymentCaptured(
+            order_id=payment.order_id, payment_id=payment.id, amount_fen=payment.captured.fen, captured_at=now
+        )
+        unit.emit(captured)
+
+
+def _settle(unit: Unit, refund: Refund, *, now: datetime) -> RefundStanding:
+    settled = replace(refund, state=RefundState.SETTLED, settled_at=now, refusal=None)
+    left = transfer(
+        JournalKind.REFUND_SETTLED,
+        refund.id,
+        order_id=refund.order_id,
+        debit=Account.USER_REFUND_PAYABLE.value,
+        credit=Account.PROVIDER_CLEARING.value,
+        amount=refund.amount,
+        at=now,
+    )
+    unit.put(settled)
+    book(unit, left)
+    unit.unschedule(_refund_timer(refund))
+    unit.emit(RefundSettled(refund_id=refund.id, order_id=refund.order_id, amount_fen=refund.amount.fen))
+    return _refund_standing(settled)
+
+
+def _park(unit: Unit, refund: Refund, *, misgiving: Misgiving) -> RefundStanding:
+    """Keep a refund that cannot be right without booking or sending it; RefundRefused asks for a person."""
+    return _end(unit, replace(refund, state=RefundState.PARKED, refusal=misgiving.value))
+
+
+def _refuse(unit: Unit, refund: Refund, *, refusal: str) -> RefundStanding:
+    return _end(unit, replace(refund, state=RefundState.REFUSED, refusal=refusal))
+
+
+def _end(unit: Unit, refused: Refund) -> RefundStanding:
+    """Keep a refund that will not go on by itself, and ask for a person."""
+    unit.put(refused)
+    unit.unschedule(_refund_timer(refused))
+    told = RefundRefused(
+        refund_id=refused.id,
+        order_id=refused.order_id,
+        amount_fen=refused.amount.fen,
+        reason=refused.refusal or "refused",
+    )
+    unit.emit(told)
+    return _refund_standing(refused)
+
+
+def _payment(command: OpenPayment | RecordRefusal, state: PaymentState, *, now: datetime) -> Payment:
+    return Payment(
+        id=PaymentId(command.payment_id),
+        order_id=OrderId(command.order_id),
+        member_id=PersonId(command.member_id),
+        amount=Money(command.amount_fen),
+        state=state,
+        provider=command.provider,
+        out_trade_no=out_trade_no_of(command.payment_id),
+        opened_at=now,
+    )
+
+
+def _ask_later(unit: Unit, payment: Payment, *, now: datetime) -> None:
+    give_up_at = payment.opened_at + PAY_WINDOW
+    ask = AskPayment(payment_id=payment.id, out_trade_no=payment.out_trade_no, give_up_at=give_up_at)
+    unit.schedule(_ask_timer(payment.id), ask, at=now + pause(payment.opened_at, now=now))
+
+
+def _sending(refund: Refund, payment: Payment) -> SendRefund:
+    return SendRefund(
+        refund_id=refund.id,
+        out_refund_no=refund.out_refund_no,
+        out_trade_no=payment.out_trade_no,
+        amount_fen=refund.amount.fen,
+        captured_fen=payment.captured.fen,
+        reason=refund.reason,
+    )
+
+
+def _ask_timer(payment_id: str) -> str:
+    return f"payment:{payment_id}"
+
+
+def _refund_timer(refund: Refund) -> str:
+    return f"refund:{refund.id}"
+
+
+def _standing(payment: Payment) -> PaymentStanding:
+    return PaymentStanding(
+        payment_id=payment.id,
+        order_id=payment.order_id,
+        state=payment.state,
+        amount_fen=payment.amount.fen,
+        captured_fen=payment.captured.fen,
+        captured_at=payment.captured_at,
+    )
+
+
+def _refund_standing(refund: Refund) -> RefundStanding:
+    return RefundStanding(refund_id=refund.id, state=refund.state, amount_fen=refund.amount.fen, refusal=refund.refusal)

@@ -1,0 +1,251 @@
+"""A payment company inside the process: for the demo, the tests and the simulation; deterministic."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import count
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tuanzi.money.model import RefundProgress
+from tuanzi.money.problems import PaymentDiffers, PaymentEnded, ProviderUnreachable
+from tuanzi.money.vendors import (
+    PaymentAsked,
+    PaymentOpening,
+    PaymentSeen,
+    RefundAsked,
+    RefundSeen,
+    TradeState,
+)
+
+
+class Fault(StrEnum):
+    """What may go wrong with one call."""
+
+    REFUSE = "refuse"
+    UNREACHABLE = "unreachable"  # the request is lost: nothing was done
+    ANSWER_LOST = "answer_lost"  # it was done, and nobody was told
+    DUPLICATE = "duplicate"  # the callback comes twice
+    LATE = "late"  # the callback, or the end of the refund, comes `late_by` later
+
+
+# Called with the operation ("open", "pay", "query", "close", "refund", "query_refund") and the outside number.
+Faults = Callable[[str, str], Fault | None]
+
+
+def faultless(operation: str, number: str) -> Fault | None:
+    """Nothing goes wrong."""
+    return None
+
+
+class _Trade(Struct, frozen=True, kw_only=True, gc=False):
+    seen: PaymentSeen
+    refunded_fen: int = 0
+
+
+class _Return(Struct, frozen=True, kw_only=True, gc=False):
+    asked: RefundAsked
+    seen: RefundSeen
+    settles_at: datetime | None = None
+
+
+class SandboxProvider:
+    """Keeps payments and refunds by their outside numbers, outside of every database and its crashes.
+
+    pays_at_once: members pay in the moment of opening; else by `pay`.
+    faults: what goes wrong with which call; all chance is in there.
+    remembered_max: None remembers everything and refuses what it does not know (tests, simulation). A number bounds
+        memory (about 500 bytes a payment) and lets a demo restart: a refund of a payment it no longer knows is
+        believed, up to `captured_fen`.
+    """
+
+    name = "sandbox"
+
+    def __init__(
+        self,
+        *,
+        pays_at_once: bool = True,
+        faults: Faults = faultless,
+        late_by: timedelta = timedelta(minutes=20),
+        remembered_max: int | None = None,
+    ) -> None:
+        self.pays_at_once = pays_at_once
+        self._faults = faults
+        self._late_by = late_by
+        self._remembered_max = remembered_max
+        self._trades: dict[str, _Trade] = {}
+        self._returns: dict[str, _Return] = {}
+        self._callbacks: list[tuple[datetime, int, PaymentSeen]] = []
+        self._numbers = count()
+
+    async def open(self, asked: PaymentAsked, *, now: datetime) -> PaymentOpening:
+        """Open a payment; paid at once in that mode. Raises PaymentDiffers, PaymentEnded, ProviderUnreachable."""
+        number = asked.out_trade_no
+        fault = self._reached("open", number)
+        trade = self._trades.get(number)
+        if trade is not None and trade.seen.amount_fen != asked.amount_fen:
+            raise PaymentDiffers(out_trade_no=number, amount_fen=asked.amount_fen)
+        if trade is not None and trade.seen.state is TradeState.CLOSED:
+            raise PaymentEnded(out_trade_no=number)
+        if trade is None or trade.seen.state is TradeState.REFUSED:
+            refused = fault is Fault.REFUSE
+            seen = PaymentSeen(
+                out_trade_no=number,
+                state=TradeState.REFUSED if refused else TradeState.WAITING,
+                amount_fen=asked.amount_fen,
+                attach=asked.attach,
+                reason="refused" if refused else "",
+            )
+            self._remember(seen)
+            if self.pays_at_once and not refused:
+                paid = self._pay(number, fault=fault, now=now, told=False)
+                seen = seen if fault is Fault.LATE else paid
+        else:
+            seen = trade.seen
+        self._answered(fault, number)
+        return PaymentOpening(seen=seen, prepay={"sandbox": number})
+
+    async def query(self, out_trade_no: str, *, now: datetime) -> PaymentSeen:
+        """What became of a payment."""
+        fault = self._reached("query", out_trade_no)
+        self._answered(fault, out_trade_no)
+        trade = self._trades.get(out_trade_no)
+        return trade.seen if trade is not None else _unheard(out_trade_no)
+
+    async def close(self, out_trade_no: str, *, now: datetime) -> PaymentSeen:
+        """Close a payment that is not paid; one never opened stays UNKNOWN."""
+        fault = self._reached("close", out_trade_no)
+        trade = self._trades.get(out_trade_no)
+        seen = trade.seen if trade is not None else _unheard(out_trade_no)
+        if seen.state in (TradeState.WAITING, TradeState.REFUSED):
+            seen = replace(seen, state=TradeState.CLOSED)
+            self._remember(seen)
+        self._answered(fault, out_trade_no)
+        return seen
+
+    async def refund(self, asked: RefundAsked, *, now: datetime) -> RefundSeen:
+        """Give money back once for each number; a number used for something else is refused and changes nothing."""
+        number = asked.out_refund_no
+        fault = self._reached("refund", number)
+        before = self._returns.get(number)
+        if before is None:
+            seen = self._give_back(asked, fault=fault, now=now)
+        elif (before.asked.out_trade_no, before.asked.amount_fen) != (asked.out_trade_no, asked.amount_fen):
+            seen = RefundSeen(out_refund_no=number, progress=RefundProgress.REFUSED, reason="number_used")
+        else:
+            seen = self._progress(before, now=now)
+        self._answered(fault, number)
+        return seen
+
+    async def query_refund(self, out_refund_no: str, *, now: datetime) -> RefundSeen:
+        """What became of a refund."""
+        fault = self._reached("query_refund", out_refund_no)
+        self._answered(fault, out_refund_no)
+        returned = self._returns.get(out_refund_no)
+        if returned is None:
+            return RefundSeen(out_refund_no=out_refund_no, progress=RefundProgress.UNKNOWN)
+        return self._progress(returned, now=now)
+
+    def pay(self, out_trade_no: str, *, now: datetime) -> PaymentSeen:
+        """The member pays: its callback comes out of `take_callbacks`. A repeat pays nothing and calls back again.
+
+        Raises PaymentEnded when it was never opened, or can no longer be paid.
+        """
+        trade = self._trades.get(out_trade_no)
+        if trade is None or trade.seen.state in (TradeState.CLOSED, TradeState.REFUSED):
+            raise PaymentEnded(out_trade_no=out_trade_no)
+        return self._pay(out_trade_no, fault=self._faults("pay", out_trade_no), now=now, told=True)
+
+    def take_callbacks(self, *, now: datetime) -> list[PaymentSeen]:
+        """The callbacks that are to be delivered by `now`, in order of time; each is given once."""
+        due = []
+        while self._callbacks and self._callbacks[0][0] <= now:
+            due.append(heapq.heappop(self._callbacks)[2])
+        return due
+
+    @property
+    def paid_fen(self) -> int:
+        """All that was ever paid, as far as remembered: the provider's side of the reconciliation."""
+        return sum(trade.seen.amount_fen for trade in self._trades.values() if trade.seen.state is TradeState.PAID)
+
+    @property
+    def refunded_fen(self) -> int:
+        """All that was ever given back, on its way or settled, as far as remembered."""
+        return sum(trade.refunded_fen for trade in self._trades.values())
+
+    def _pay(self, number: str, *, fault: Fault | None, now: datetime, told: bool) -> PaymentSeen:
+        seen = replace(self._trades[number].seen, state=TradeState.PAID, transaction_id=f"sandbox_{number}")
+        self._remember(seen)
+        times = 2 if fault is Fault.DUPLICATE else int(told or fault in (Fault.LATE, Fault.ANSWER_LOST))
+        for _ in range(times):
+            at = now + self._late_by if fault is Fault.LATE else now
+            heapq.heappush(self._callbacks, (at, next(self._numbers), seen))
+        return seen
+
+    def _give_back(self, asked: RefundAsked, *, fault: Fault | None, now: datetime) -> RefundSeen:
+        trade = self._trades.get(asked.out_trade_no)
+        if trade is None and self._remembered_max is not None:
+            trade = _believed(asked)
+        refusal = _refusal(asked, trade, fault)
+        seen = RefundSeen(
+            out_refund_no=asked.out_refund_no,
+            progress=RefundProgress.REFUSED if refusal else RefundProgress.SETTLED,
+            amount_fen=asked.amount_fen,
+            reason=refusal,
+        )
+        settles_at = now + self._late_by if fault is Fault.LATE and not refusal else None
+        if trade is not None and not refusal:
+            self._trades[asked.out_trade_no] = replace(trade, refunded_fen=trade.refunded_fen + asked.amount_fen)
+        returned = _Return(asked=asked, seen=seen, settles_at=settles_at)
+        self._returns[asked.out_refund_no] = returned
+        self._forget_oldest()
+        return self._progress(returned, now=now)
+
+    def _progress(self, returned: _Return, *, now: datetime) -> RefundSeen:
+        if returned.settles_at is not None and now < returned.settles_at:
+            return replace(returned.seen, progress=RefundProgress.PROCESSING)
+        return returned.seen
+
+    def _reached(self, operation: str, number: str) -> Fault | None:
+        fault = self._faults(operation, number)
+        if fault is Fault.UNREACHABLE:
+            raise ProviderUnreachable(number=number)
+        return fault
+
+    def _answered(self, fault: Fault | None, number: str) -> None:
+        if fault is Fault.ANSWER_LOST:
+            raise ProviderUnreachable(number=number)
+
+    def _remember(self, seen: PaymentSeen) -> None:
+        trade = self._trades.get(seen.out_trade_no)
+        self._trades[seen.out_trade_no] = _Trade(seen=seen) if trade is None else replace(trade, seen=seen)
+        self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        if self._remembered_max is None:
+            return
+        for kept in (self._trades, self._returns):
+            if len(kept) > self._remembered_max:
+                del kept[next(iter(kept))]
+
+
+def _unheard(out_trade_no: str) -> PaymentSeen:
+    return PaymentSeen(out_trade_no=out_trade_no, state=TradeState.UNKNOWN)
+
+
+def _believed(asked: RefundAsked) -> _Trade:
+    seen = PaymentSeen(out_trade_no=asked.out_trade_no, state=TradeState.PAID, amount_fen=asked.captured_fen)
+    return _Trade(seen=seen)
+
+
+def _refusal(asked: RefundAsked, trade: _Trade | None, fault: Fault | None) -> str:
+    """Why the refund is refused; empty when it is not."""
+    if trade is None or trade.seen.state is not TradeState.PAID:
+        return "not_paid"
+    if asked.amount_fen <= 0 or trade.refunded_fen + asked.amount_fen > trade.seen.amount_fen:
+        return "not_enough"
+    return "refused" if fault is Fault.REFUSE else ""

@@ -1,0 +1,1 @@
+"""Money: ledger, payments, refunds and the payment company (C1, C2, C4)."""

@@ -1,0 +1,421 @@
+"""C1, C4: paying, asking and refunding through a provider that fails, on the real writer; and the room's pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.money.till import MEMBER, NOON, ORDER, PAYMENT, Till
+from tuanzi.base.ids import PersonId, SessionId
+from tuanzi.base.once import Once
+from tuanzi.base.problem import Unknown
+from tuanzi.base.who import Role, Who
+from tuanzi.events import PaymentCaptured, RefundDue, RefundRefused, RefundSettled
+from tuanzi.money import Awaiting, Cashier, Fault, PaymentRefused, PaymentState, ProviderUnreachable, SandboxProvider
+from tuanzi.money.model import RecordCapture
+from tuanzi.money.problems import PaymentEnded
+from tuanzi.money.queries import payments_page
+from tuanzi.money.vendors import PaymentSeen, RefundAsked, TradeState
+from tuanzi.money.web import PaymentsQuery
+
+KEY = Once("k1", "POST pay")
+CAPTURED = PaymentCaptured(order_id=ORDER, payment_id=PAYMENT, amount_fen=1200, captured_at=NOON)
+MINUTE = timedelta(minutes=1)
+
+
+class Faulty:
+    """A sandbox whose next calls of an operation go wrong as told; `calls` are all that reached it."""
+
+    def __init__(
+        self, *, pays_at_once: bool = True, remembered_max: int | None = None, **broken: list[Fault | None]
+    ) -> None:
+        self.broken = broken
+        self.calls: list[tuple[str, str]] = []
+        self.sandbox = SandboxProvider(pays_at_once=pays_at_once, faults=self._fault, remembered_max=remembered_max)
+        self.till = Till(self.sandbox)
+        self.cashier = Cashier(self.sandbox)
+
+    async def pay(self, *, order_id: str = ORDER, key: Once | None = KEY) -> Any:
+        """A member pays 12 yuan."""
+        return await self.cashier.pay(
+            self.till, order_id=order_id, member_id=MEMBER, amount_fen=1200, key=key, now=self.till.now
+        )
+
+    def _fault(self, operation: str, number: str) -> Fault | None:
+        self.calls.append((operation, number))
+        left = self.broken.get(operation)
+        return left.pop(0) if left else None
+
+
+def due(refund_id: str = "r_1", amount_fen: int = 1200) -> RefundDue:
+    """Core says that money must go back."""
+    return RefundDue(refund_id=refund_id, order_id=ORDER, member_id=MEMBER, amount_fen=amount_fen, reason="failed")
+
+
+def who(person_id: str = MEMBER, *roles: Role) -> Who:
+    """Somebody signed in."""
+    return Who(person_id=PersonId(person_id), session_id=SessionId("s"), roles=frozenset(roles))
+
+
+async def ask(
+    house: Faulty, method_path: str, *, by: Who, path: Mapping[str, str] | None = None, query: Any = None
+) -> Any:
+    """The answer of one of the room's routes."""
+    (route,) = [each for each in house.till.room.routes if f"{each.method} {each.path}" == method_path]
+    return await route.handler(house.till.call(who=by, path=path or {}, query=query))
+
+
+async def test_a_payment_that_is_paid_at_once_is_one_command_and_one_numbered_event() -> None:
+    house = Faulty()
+
+    committed = await house.pay()
+
+    assert committed.events == ((1, CAPTURED),)
+    assert committed.answer.state is PaymentState.CAPTURED
+    assert [type(command) for command in house.till.commands] == [RecordCapture]
+    assert house.till.balances() == {"provider_clearing": 1200, "order_escrow": -1200}
+
+
+async def test_a_retry_with_the_same_key_gets_the_first_answer() -> None:
+    house = Faulty()
+    first = await house.pay()
+
+    again = await house.pay()
+
+    assert again.replayed
+    assert again.body == first.body
+    assert house.till.events == [CAPTURED]
+
+
+async def test_a_second_payment_under_another_key_is_the_same_payment() -> None:
+    house = Faulty()
+    first = await house.pay()
+
+    again = await house.pay(key=Once("k2", "POST pay"))
+
+    assert again.events == ()
+    assert again.answer == first.answer
+    assert house.till.events == [CAPTURED]
+    assert house.sandbox.paid_fen == 1200
+
+
+@pytest.mark.parametrize("fault", [Fault.UNREACHABLE, Fault.ANSWER_LOST])
+async def test_paying_again_after_no_answer_charges_once_under_the_same_number(fault: Fault) -> None:
+    house = Faulty(open=[fault])
+    with pytest.raises(ProviderUnreachable):
+        await house.pay()
+    assert house.till.events == []
+
+    await house.pay()
+
+    assert house.calls == [("open", PAYMENT), ("open", PAYMENT)]
+    assert house.till.events == [CAPTURED]
+    assert house.sandbox.paid_fen == 1200
+
+
+async def test_a_charge_nobody_was_told_of_is_found_by_asking() -> None:
+    house = Faulty(open=[Fault.ANSWER_LOST])
+    with pytest.raises(ProviderUnreachable):
+        await house.pay()
+
+    await house.till.pass_time(timedelta(seconds=30))
+
+    assert house.sandbox.paid_fen == 1200
+    assert house.till.column("SELECT state FROM payments") == ["captured"]
+    assert [type(event) for event in house.till.events] == [PaymentCaptured]
+
+
+async def test_a_member_who_has_to_pay_gets_what_his_client_needs() -> None:
+    house = Faulty(pays_at_once=False)
+
+    first = await house.pay()
+    again = await house.pay()
+
+    awaiting = Awaiting(
+        payment_id=PAYMENT, order_id=ORDER, amount_fen=1200, provider="sandbox", prepay={"sandbox": PAYMENT}
+    )
+    assert first == again == awaiting
+    assert house.till.events == []
+    assert house.till.column("SELECT state FROM payments") == ["opened"]
+
+
+async def test_paying_again_with_the_key_of_the_opening_records_the_capture() -> None:
+    house = Faulty(pays_at_once=False)
+    await house.pay()
+    house.sandbox.pay(PAYMENT, now=NOON)
+
+    committed = await house.pay()
+
+    assert committed.events == ((1, CAPTURED),)
+
+
+async def test_a_refused_payment_is_kept_as_refused_and_told_to_the_member() -> None:
+    house = Faulty(open=[Fault.REFUSE])
+
+    with pytest.raises(PaymentRefused):
+        await house.pay()
+
+    assert house.till.column("SELECT state FROM payments") == ["refused"]
+    assert (await house.pay()).answer.state is PaymentState.CAPTURED
+    assert house.till.events == [CAPTURED]
+
+
+async def test_a_lost_callback_is_made_good_by_asking_after_30_seconds() -> None:
+    house = Faulty(pays_at_once=False)
+    await house.pay()
+    house.sandbox.pay(PAYMENT, now=NOON)
+
+    await house.till.pass_time(timedelta(seconds=29))
+    assert house.till.events == []
+    await house.till.pass_time(timedelta(seconds=1))
+
+    assert [type(event) for event in house.till.events] == [PaymentCaptured]
+    assert house.till.column("SELECT id FROM timers") == []
+
+
+async def test_a_payment_nobody_pays_is_closed_at_the_provider_after_2_hours() -> None:
+    house = Faulty(pays_at_once=False, query=[None, Fault.UNREACHABLE], close=[Fault.UNREACHABLE, Fault.ANSWER_LOST])
+    await house.pay()
+
+    await house.till.pass_time(timedelta(hours=2) - MINUTE)
+    assert house.till.column("SELECT state FROM payments") == ["opened"]
+    await house.till.pass_time(timedelta(minutes=15))
+
+    assert house.till.column("SELECT state FROM payments") == ["closed"]
+    assert house.till.column("SELECT id FROM timers") == []
+    with pytest.raises(PaymentEnded):
+        house.sandbox.pay(PAYMENT, now=house.till.now)
+
+
+async def test_money_that_came_just_before_closing_is_captured_instead() -> None:
+    house = Faulty(pays_at_once=False, query=[Fault.UNREACHABLE] * 200)
+    await house.pay()
+    house.sandbox.pay(PAYMENT, now=NOON)
+
+    await house.till.pass_time(timedelta(hours=4))
+
+    assert house.till.column("SELECT state FROM payments") == ["captured"]
+    assert len(house.till.events) == 1
+
+
+async def test_a_refund_that_is_due_is_sent_and_settled() -> None:
+    house = Faulty()
+    await house.pay()
+
+    house.till.hear(due())
+    await house.till.pass_time()
+
+    assert house.till.events == [CAPTURED, RefundSettled(refund_id="r_1", order_id=ORDER, amount_fen=1200)]
+    assert house.till.balances() == {}
+    assert house.sandbox.refunded_fen == 1200
+    assert house.till.column("SELECT id FROM timers") == []
+
+
+async def test_an_unknown_refund_is_repeated_under_its_number_until_it_is_known() -> None:
+    house = Faulty(refund=[Fault.UNREACHABLE, Fault.ANSWER_LOST])
+    await house.pay()
+    house.till.hear(due())
+
+    failed = await house.till.pass_time(5 * MINUTE)
+
+    assert failed == 2
+    assert [call for call in house.calls if call[0] == "refund"] == [("refund", "r_1")] * 3
+    assert house.sandbox.refunded_fen == 1200
+    assert house.till.balances() == {}
+    assert house.till.events[1:] == [RefundSettled(refund_id="r_1", order_id=ORDER, amount_fen=1200)]
+
+
+async def test_a_slow_refund_is_asked_about_until_it_is_settled() -> None:
+    house = Faulty(refund=[Fault.LATE], query_refund=[None, Fault.UNREACHABLE])
+    await house.pay()
+    house.till.hear(due())
+    await house.till.pass_time()
+    assert house.till.column("SELECT state FROM refunds") == ["sent"]
+    house.till.forget()
+
+    await house.till.pass_time(30 * MINUTE)
+
+    assert house.till.column("SELECT state FROM refunds") == ["settled"]
+    assert [call for call in house.calls if call[0] == "refund"] == [("refund", "r_1")]
+    assert house.till.balances() == {}
+
+
+async def test_a_refund_the_provider_has_forgotten_is_sent_again_under_its_number() -> None:
+    house = Faulty(remembered_max=1, refund=[Fault.LATE])
+    await house.pay()
+    house.till.hear(due())
+    await house.till.pass_time()
+    other = RefundAsked(out_refund_no="r_x", out_trade_no=PAYMENT, amount_fen=1, captured_fen=1200, reason="")
+    await house.sandbox.refund(other, now=NOON)
+
+    await house.till.pass_time(MINUTE)
+
+    assert [call for call in house.calls if call == ("refund", "r_1")] == [("refund", "r_1")] * 2
+    assert [call for call in house.calls if call[0] == "query_refund"] == [("query_refund", "r_1")]
+
+
+async def test_what_the_provider_reports_of_one_payment_is_not_recorded_for_another() -> None:
+    seen = PaymentSeen(
+        out_trade_no="p_cheap",
+        state=TradeState.PAID,
+        amount_fen=1200,
+        transaction_id="t",
+        attach=f"{PAYMENT} {ORDER} m",
+    )
+
+    with pytest.raises(ValueError, match="p_cheap"):
+        Cashier(SandboxProvider()).capture_of(seen)
+
+
+async def test_a_refund_the_provider_refuses_stays_owed() -> None:
+    house = Faulty(refund=[Fault.REFUSE])
+    await house.pay()
+    house.till.hear(due())
+
+    await house.till.pass_time(60 * MINUTE)
+
+    assert house.till.events[1:] == [RefundRefused(refund_id="r_1", order_id=ORDER, amount_fen=1200, reason="refused")]
+    assert house.till.balances() == {"provider_clearing": 1200, "user_refund_payable": -1200}
+
+
+async def test_a_refund_heard_before_the_capture_is_paid_when_the_capture_comes() -> None:
+    house = Faulty()
+    house.till.hear(due())
+    await house.till.pass_time(MINUTE)
+    assert house.till.column("SELECT state FROM refunds") == ["waiting"]
+
+    await house.pay()
+    await house.till.pass_time(10 * MINUTE)
+
+    assert house.till.column("SELECT state FROM refunds") == ["settled"]
+    assert house.till.balances() == {}
+
+
+async def test_the_trial_balance_shows_both_books_and_that_they_agree() -> None:
+    house = Faulty(refund=[Fault.LATE])
+    await house.pay()
+    house.till.hear(due(amount_fen=500))
+    await house.till.pass_time()
+
+    shown = await ask(house, "GET /v1/campuses/{campus}/ledger/trial-balance", by=who("op", Role.OPERATOR))
+
+    accounts = [(each.account, each.balance_fen, each.running_fen, each.entry_count) for each in shown.accounts]
+    assert accounts == [
+        ("order_escrow", -700, -700, 2),
+        ("provider_clearing", 1200, 1200, 1),
+        ("user_refund_payable", -500, -500, 1),
+    ]
+    assert (shown.difference_fen, shown.agrees, shown.unbalanced_journals) == (0, True, [])
+
+
+async def test_the_trial_balance_finds_what_was_tampered_with() -> None:
+    house = Faulty()
+    await house.pay()
+    house.till.database.execute_script("UPDATE entries SET amount_fen = 1 WHERE line = 0;")
+
+    shown = await ask(house, "GET /v1/campuses/{campus}/ledger/trial-balance", by=who("op", Role.OPERATOR))
+
+    assert shown.difference_fen == -1199
+    assert shown.agrees is False
+    assert shown.unbalanced_journals == [f"capture:{PAYMENT}"]
+
+
+async def test_a_member_sees_who_got_what_of_his_order() -> None:
+    house = Faulty()
+    await house.pay()
+    house.till.hear(due(amount_fen=500))
+    await house.till.pass_time()
+
+    shown = await ask(house, "GET /v1/campuses/{campus}/orders/{order_id}/ledger", by=who(), path={"order_id": ORDER})
+
+    assert (shown.captured_fen, shown.escrow_fen, shown.refund_owed_fen, shown.refunded_fen) == (1200, 700, 0, 500)
+    assert [(each.id, each.captured_fen, each.refunded_fen) for each in shown.payments] == [(PAYMENT, 1200, 500)]
+    assert [(each.id, each.amount_fen, each.state) for each in shown.refunds] == [("r_1", 500, "settled")]
+    assert [(each.journal_id, each.account, each.amount_fen) for each in shown.entries] == [
+        (f"capture:{PAYMENT}", "provider_clearing", 1200),
+        (f"capture:{PAYMENT}", "order_escrow", -1200),
+        ("refund_due:r_1", "order_escrow", 500),
+        ("refund_due:r_1", "user_refund_payable", -500),
+        ("refund_settled:r_1", "user_refund_payable", 500),
+        ("refund_settled:r_1", "provider_clearing", -500),
+    ]
+
+
+async def test_nobody_else_sees_it_but_an_operator() -> None:
+    house = Faulty()
+    await house.pay()
+    route, path = "GET /v1/campuses/{campus}/orders/{order_id}/ledger", {"order_id": ORDER}
+
+    shown = await ask(house, route, by=who("op", Role.OPERATOR), path=path)
+
+    assert shown.captured_fen == 1200
+    with pytest.raises(Unknown):
+        await ask(house, route, by=who("m_other", Role.STUDENT), path=path)
+    with pytest.raises(Unknown):
+        await ask(house, route, by=who("op", Role.OPERATOR), path={"order_id": "o_unheard"})
+
+
+async def test_payments_are_listed_by_pages() -> None:
+    house = Faulty()
+    for i in range(5):
+        await house.pay(order_id=f"o_00000{i}", key=None)
+    route = "GET /v1/campuses/{campus}/payments"
+
+    first = await ask(house, route, by=who("op", Role.OPERATOR), query=PaymentsQuery(limit=2))
+    second = await ask(house, route, by=who("op", Role.OPERATOR), query=PaymentsQuery(limit=2, after=first.next))
+    last = await payments_page(house.till, after=second.next, limit=1)
+
+    assert [each.id for each in first.items + second.items + last.items] == [f"p_00000{i}" for i in range(5)]
+    assert (first.next, second.next, last.next) == ("p_000001", "p_000003", None)
+
+
+async def test_a_member_pays_with_play_money_and_the_callback_is_delivered() -> None:
+    house = Faulty(pays_at_once=False)
+    await house.pay()
+    route = "POST /v1/campuses/{campus}/sandbox/payments/{payment_id}/pay"
+
+    paid = [await ask(house, route, by=who(), path={"payment_id": PAYMENT}) for _ in range(2)]
+
+    assert [each.state for each in paid] == ["captured", "captured"]
+    assert house.till.events == [CAPTURED]
+    with pytest.raises(Unknown):
+        await ask(house, route, by=who("m_other"), path={"payment_id": PAYMENT})
+    with pytest.raises(Unknown):
+        await ask(house, route, by=who(), path={"payment_id": "p_unheard"})
+
+
+async def test_play_money_pays_a_payment_that_the_sandbox_forgot_by_a_restart() -> None:
+    house = Faulty(pays_at_once=False, remembered_max=1)
+    await house.pay()
+    await house.pay(order_id="o_later1", key=None)
+    route = "POST /v1/campuses/{campus}/sandbox/payments/{payment_id}/pay"
+
+    paid = await ask(house, route, by=who(), path={"payment_id": PAYMENT})
+
+    assert paid.state == "captured"
+
+
+def test_only_operators_see_the_whole_campus_and_only_the_signed_in_anything() -> None:
+    routes = Till(SandboxProvider()).room.routes
+
+    assert {route.path.removeprefix("/v1/campuses/{campus}"): route.roles for route in routes} == {
+        "/ledger/trial-balance": {Role.OPERATOR},
+        "/payments": {Role.OPERATOR},
+        "/orders/{order_id}/ledger": frozenset(),
+        "/sandbox/payments/{payment_id}/pay": frozenset(),
+    }
+    assert all(route.signed_in for route in routes)
+
+
+async def test_the_play_money_route_is_only_there_with_the_sandbox() -> None:
+    class Other:
+        """Some real payment company."""
+
+        name = "other"
+
+    till = Till(Other())  # type: ignore[arg-type]
+
+    assert [route.path for route in till.room.routes if "sandbox" in route.path] == []

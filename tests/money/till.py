@@ -1,0 +1,157 @@
+"""The money room on the real writer and SQLite in memory, with a clock that a test moves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.bench_unit import BenchUnit
+from tuanzi.base.ids import Ids
+from tuanzi.base.once import Once
+from tuanzi.base.who import Who
+from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.events import PaymentCaptured, RefundDue, RefundRefused, RefundSettled
+from tuanzi.machinery.codec import Codec
+from tuanzi.machinery.http.routes import Call
+from tuanzi.machinery.internal import FIRST_TIMERS, TIMERS
+from tuanzi.machinery.migrate import migrate
+from tuanzi.machinery.writer import Outcome, Request, Schema, Writer, drive
+from tuanzi.money import ProviderUnreachable, on_refund_due, room, store
+from tuanzi.money.vendors import PaymentProvider
+
+NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
+ORDER = "o_0sy2mwk3e8aaaaaaaaaaaaaa"
+PAYMENT = "p_0sy2mwk3e8aaaaaaaaaaaaaa"
+MEMBER = "m_0sy2mwk3e8aaaaaaaaaaaaaa"
+
+
+def bench() -> BenchUnit:
+    """A unit of the money room without a writer."""
+    return BenchUnit({table.kind: table.key_of for table in store.TABLES})
+
+
+class Till:
+    """A desk of the money database that works when it is told to; `events` and `commands` are all that were kept."""
+
+    def __init__(self, provider: PaymentProvider) -> None:
+        self.room = room(provider)
+        self.now = NOON
+        self.events: list[Any] = []
+        self.commands: list[Any] = []
+        self.database = Sqlite(None)
+        migrate(self.database, ("every", "money"), now=NOON)
+        schema = Schema(
+            database="money",
+            tables=self.room.tables,
+            decides=self.room.commands,
+            hears={},
+            follows={("core", RefundDue): (on_refund_due,)},
+            errands=frozenset(self.room.errands),
+            codec=Codec(
+                commands=[*self.room.commands, *self.room.errands],
+                events=[RefundDue, PaymentCaptured, RefundSettled, RefundRefused],
+            ),
+        )
+        self._writer = Writer(schema, position=0, event_number=0)
+        self._heard = 0
+
+    async def submit(self, command: Any, *, who: str = "", key: Once | None = None) -> Outcome:
+        """Carry out one command in a batch of its own."""
+        outcome = self._carry_out(Request(command, who=who, key=key))
+        if outcome.problem is not None:
+            raise outcome.problem
+        return outcome
+
+    async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Committed rows."""
+        return self.database.rows(sql, slots)
+
+    async def followed(self, source: str, number: int) -> tuple[Any, ...]:
+        """Nothing is followed here."""
+        raise NotImplementedError
+
+    def hear(self, event: Any) -> None:
+        """Hear the next event of core."""
+        self._heard += 1
+        outcome = self._carry_out(Request(event, source="core", number=self._heard, after=self._heard - 1))
+        assert outcome.problem is None, outcome.problem
+
+    def forget(self) -> None:
+        """Drop the writer's memory, as a restart does."""
+        self._writer.forget()
+
+    async def pass_time(self, span: timedelta = timedelta()) -> int:
+        """Move the clock, firing what comes due on the way; an errand that fails is tried again a minute later.
+
+        Gives how many errands failed.
+        """
+        until = self.now + span
+        failed = 0
+        while True:
+            due = [timer for timer in map(TIMERS.from_row, self.database.rows(FIRST_TIMERS, {"limit": 1}))]
+            if not due or due[0].due_at > until:
+                self.now = until
+                return failed
+            (timer,) = due
+            self.now = max(self.now, timer.due_at)
+            command = self._writer.schema.codec.command(timer.command, timer.body)
+            errand = self.room.errands.get(type(command))
+            if errand is not None:
+                try:
+                    command = await errand(command, now=self.now)
+                except ProviderUnreachable:
+                    failed += 1
+                    command = None
+            if command is None:
+                later = type(timer)(
+                    id=timer.id,
+                    due_at=self.now + timedelta(minutes=1),
+                    command=timer.command,
+                    body=timer.body,
+                    attempts=timer.attempts + 1,
+                )
+                self.database.execute_script(
+                    f"UPDATE timers SET due_at_ms = {TIMERS.to_row(later)[1]}, attempts = {later.attempts} "
+                    f"WHERE id = '{timer.id}';"
+                )
+                self.forget()
+                continue
+            outcome = self._carry_out(Request(command, timer=timer))
+            assert outcome.problem is None, outcome.problem
+
+    def call(self, *, who: Who, path: Mapping[str, str], query: Any = None) -> Call[Any, Any]:
+        """A request to one of the room's routes."""
+        return Call(
+            who=who,
+            path=path,
+            body=None,
+            query=query,
+            key=None,
+            now=self.now,
+            ids=Ids(lambda bits: 7),
+            desks=Desks(self),
+            client="192.0.2.1",
+        )
+
+    def column(self, sql: str) -> list[Any]:
+        """The first column of a query."""
+        return [row[0] for row in self.database.rows(sql)]
+
+    def balances(self) -> dict[str, int]:
+        """What the entries of every account add up to; empty accounts are left out."""
+        sql = "SELECT account, SUM(amount_fen) FROM entries GROUP BY account HAVING SUM(amount_fen) <> 0"
+        return dict(self.database.rows(sql))
+
+    def _carry_out(self, request: Request) -> Outcome:
+        (outcome,) = drive(self._writer.carry_out([request], now=self.now), self.database)
+        self.commands.append(request.command)
+        self.events += [event for _, event in outcome.events]
+        return outcome
+
+
+class Desks:
+    """Only money is at hand."""
+
+    def __init__(self, till: Till) -> None:
+        self.core = self.money = self.platform = till
