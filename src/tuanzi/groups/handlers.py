@@ -1,0 +1,34 @@
+"""What other rooms' events mean for groups; a listener never raises a Problem, for the log must go on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from tuanzi import orders
+from tuanzi.base.money import Money
+from tuanzi.base.unit import Unit
+from tuanzi.events import PaymentCaptured, RefundDue
+from tuanzi.groups.service import settle_capture
+from tuanzi.orders import Order, OrderState
+
+
+def on_payment_captured(unit: Unit, event: PaymentCaptured, *, now: datetime) -> None:
+    """Money came in: it pays its order, or goes back; it is never lost and never counts twice (C4, P1 to P3)."""
+    order = unit.find(Order, event.order_id)
+    amount = Money(event.amount_fen)
+    if order is None:
+        due = RefundDue(
+            refund_id=f"{event.payment_id}.back",
+            order_id=event.order_id,
+            member_id="",
+            amount_fen=event.amount_fen,
+            reason="unknown_order",
+            payment_id=event.payment_id,
+        )
+        unit.emit(due)
+    elif order.state not in (OrderState.CREATED, OrderState.CANCELLED):
+        orders.return_payment(unit, order, payment_id=event.payment_id, amount=amount, reason="paid_twice")
+    elif amount != order.payable:
+        orders.return_payment(unit, order, payment_id=event.payment_id, amount=amount, reason="amount_differs")
+    else:
+        settle_capture(unit, order, now=now)

@@ -1,0 +1,164 @@
+"""A group, its seats and tiers: pure values and rules (B1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tuanzi.base.ids import BuildingId, CampaignId, GroupId, MealId, MerchantId, OrderId, PersonId
+from tuanzi.base.money import Money
+from tuanzi.catalog import CampaignTier
+from tuanzi.groups.problems import AlreadyMember, GroupFull, GroupNotOpen, NoSeat
+
+# Our choice: so many open groups of one campaign, building and meal can be listed and searched for a seat.
+OPEN_GROUPS_MAX: Final = 200
+
+
+class GroupState(StrEnum):
+    """Where a group is in its life."""
+
+    OPEN = "open"
+    FORMED = "formed"
+    CLOSED = "closed"
+    FAILED = "failed"
+
+
+class SeatState(StrEnum):
+    """Whether the seat's money is in."""
+
+    HELD = "held"
+    PAID = "paid"
+
+
+class Seat(Struct, frozen=True, kw_only=True, gc=False):
+    """A member's place in a group."""
+
+    member_id: PersonId
+    order_id: OrderId
+    building_id: BuildingId
+    state: SeatState
+    since: datetime
+
+
+class Group(Struct, frozen=True, kw_only=True, gc=False):
+    """One group, with what its campaign was when it was opened (P22).
+
+    tiers: ascending. building_id: where it is announced. building_ids: where its campaign delivers; empty for
+    everywhere. seats: in the order in which they were taken. version: grows with every change.
+    """
+
+    id: GroupId
+    campaign_id: CampaignId
+    leader_id: PersonId
+    building_id: BuildingId
+    meal_id: MealId
+    state: GroupState
+    tiers: tuple[CampaignTier, ...]
+    merchant_ids: tuple[MerchantId, ...]
+    building_ids: tuple[BuildingId, ...]
+    delivery_fee: Money
+    pay_within_s: int
+    per_order_limit: int
+    per_user_limit: int
+    opened_at: datetime
+    closes_at: datetime
+    seats: tuple[Seat, ...]
+    version: int = 1
+
+    @property
+    def seats_max(self) -> int:
+        """The size of the largest tier."""
+        return self.tiers[-1].size
+
+    @property
+    def paid_count(self) -> int:
+        """How many seats are paid."""
+        return sum([seat.state is SeatState.PAID for seat in self.seats])
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no seat is left; more than full is full too (P4, P5)."""
+        return len(self.seats) >= self.seats_max
+
+    @property
+    def pay_within(self) -> timedelta:
+        """How long a seat is held."""
+        return timedelta(seconds=self.pay_within_s)
+
+    def tier_reached(self) -> CampaignTier | None:
+        """The best tier that the paid seats reach; None below the smallest."""
+        paid = self.paid_count
+        reached = [tier for tier in self.tiers if tier.size <= paid]
+        return reached[-1] if reached else None
+
+    def takes_members(self, *, now: datetime) -> bool:
+        """Whether a seat can be taken now; the deadline counts even when its timer is late."""
+        return self.state in (GroupState.OPEN, GroupState.FORMED) and now < self.closes_at and not self.is_full
+
+    def seat_of(self, order_id: OrderId) -> Seat | None:
+        """The seat of an order."""
+        return next((seat for seat in self.seats if seat.order_id == order_id), None)
+
+    def seat_of_member(self, member_id: PersonId) -> Seat:
+        """The seat of a member. Raises NoSeat."""
+        for seat in self.seats:
+            if seat.member_id == member_id:
+                return seat
+        raise NoSeat(group_id=self.id)
+
+    def seated(self, seat: Seat, *, now: datetime) -> Group:
+        """With one more seat. Raises GroupNotOpen, AlreadyMember, GroupFull."""
+        if self.state not in (GroupState.OPEN, GroupState.FORMED) or now >= self.closes_at:
+            raise GroupNotOpen(group_id=self.id, state=self.state.value)
+        if any(taken.member_id == seat.member_id for taken in self.seats):
+            raise AlreadyMember(group_id=self.id)
+        if self.is_full:
+            raise GroupFull(group_id=self.id, size=self.seats_max)
+        return self._with(seats=(*self.seats, seat))
+
+    def paid(self, order_id: OrderId) -> Group:
+        """With this order's seat paid."""
+        return self._with(
+            seats=tuple(
+                [replace(seat, state=SeatState.PAID) if seat.order_id == order_id else seat for seat in self.seats]
+            )
+        )
+
+    def without(self, order_ids: Iterable[OrderId]) -> Group:
+        """Without these orders' seats; a leader among them hands over to the earliest paid, else the earliest."""
+        gone = set(order_ids)
+        seats = tuple([seat for seat in self.seats if seat.order_id not in gone])
+        leader_id = self.leader_id
+        if seats and all(seat.member_id != leader_id for seat in seats):
+            paid = [seat for seat in seats if seat.state is SeatState.PAID]
+            leader_id = (paid or list(seats))[0].member_id
+        return replace(self, seats=seats, leader_id=leader_id, version=self.version + 1)
+
+    def ended(self, state: GroupState) -> Group:
+        """In another state."""
+        return replace(self, state=state, version=self.version + 1)
+
+    def _with(self, *, seats: tuple[Seat, ...]) -> Group:
+        return replace(self, seats=seats, version=self.version + 1)
+
+
+class CampaignUse(Struct, frozen=True, kw_only=True, gc=False):
+    """How many orders a member has in a campaign that limits them; those that came to nothing do not count."""
+
+    campaign_id: CampaignId
+    member_id: PersonId
+    orders: int
+
+
+class OpenGroups(Struct, frozen=True, kw_only=True, gc=False):
+    """Groups of a campaign, building and meal that may still take members, oldest first; at most OPEN_GROUPS_MAX."""
+
+    campaign_id: CampaignId
+    building_id: BuildingId
+    meal_id: MealId
+    group_ids: tuple[GroupId, ...]

@@ -1,0 +1,623 @@
+"""What can be done with a group, one function for each sentence of the spec (B1).
+
+A campus has one writer, so there are no races here: the last seat goes to whoever queued first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tuanzi import orders, stock
+from tuanzi.base.ids import BuildingId, CampaignId, CouponId, DishId, GroupId, MerchantId, OrderId, PersonId
+from tuanzi.base.money import ZERO
+from tuanzi.base.problem import Problem, Unknown
+from tuanzi.base.unit import Unit
+from tuanzi.catalog import (
+    CampaignTier,
+    Dish,
+    Merchant,
+    dishes_for_cart,
+    load_building_served,
+    load_campaign_for_opening,
+    load_meal_for_opening,
+)
+from tuanzi.events import (
+    GroupClosed,
+    GroupFailed,
+    GroupFormed,
+    GroupOpened,
+    LateMoneySettled,
+    LeaderChanged,
+    SeatHeld,
+    SeatPaid,
+    SeatReleased,
+    TierReached,
+)
+from tuanzi.groups.model import (
+    OPEN_GROUPS_MAX,
+    CampaignUse,
+    Group,
+    GroupState,
+    OpenGroups,
+    Seat,
+    SeatState,
+)
+from tuanzi.groups.problems import (
+    BuildingNotInGroup,
+    GroupNotOpen,
+    MinimumNotReached,
+    OrderLimitExceeded,
+    SeatCommitted,
+    UserLimitReached,
+)
+from tuanzi.orders import Order, OrderState
+from tuanzi.pricing import Cart, CartLine, Quote, Tier, active_rules, hold_coupon, quote
+
+# Our choice: late money looks at so many other groups for a seat.
+GROUPS_TRIED_MAX = 20
+
+
+class Wanted(Struct, frozen=True, kw_only=True, gc=False):
+    """So many portions of a dish; `set_meal_id` and `addon` as in `pricing.CartLine`."""
+
+    dish_id: DishId
+    quantity: int
+    set_meal_id: str | None = None
+    addon: bool = False
+
+
+class OpenGroup(Struct, frozen=True, kw_only=True, gc=False):
+    """Open a group and take its first seat (开团)."""
+
+    group_id: GroupId
+    order_id: OrderId
+    member_id: PersonId
+    campaign_id: CampaignId
+    building_id: BuildingId
+    lines: tuple[Wanted, ...]
+    coupon_id: CouponId | None = None
+
+
+class JoinGroup(Struct, frozen=True, kw_only=True, gc=False):
+    """Take a seat (参团); brought to the group's building when none is named."""
+
+    group_id: GroupId
+    order_id: OrderId
+    member_id: PersonId
+    lines: tuple[Wanted, ...]
+    building_id: BuildingId | None = None
+    coupon_id: CouponId | None = None
+
+
+class Seated(Struct, frozen=True, kw_only=True, gc=False):
+    """A seat is held: what to pay and until when; a free order is paid already."""
+
+    group_id: str
+    order_id: str
+    order_state: OrderState
+    payable_fen: int
+    saved_fen: int
+    pay_before: datetime
+    group_state: GroupState
+    seats_taken: int
+    paid_count: int
+    closes_at: datetime
+
+
+class QuoteCart(Struct, frozen=True, kw_only=True, gc=False):
+    """Price a cart for a campaign's smallest tier without taking a seat; nothing changes."""
+
+    campaign_id: CampaignId
+    building_id: BuildingId
+    member_id: PersonId
+    lines: tuple[Wanted, ...]
+
+
+class TierPrice(Struct, frozen=True, kw_only=True, gc=False):
+    """What a cart costs when the group reaches a size."""
+
+    size: int
+    payable_fen: int
+    saved_fen: int
+
+
+class Quoted(Struct, frozen=True, kw_only=True, gc=False):
+    """What a cart costs at each tier, smallest first."""
+
+    tiers: tuple[TierPrice, ...]
+    delivery_fen: int
+    rule_version: int
+
+
+class LeaveGroup(Struct, frozen=True, kw_only=True, gc=False):
+    """A member gives up his seat."""
+
+    group_id: GroupId
+    member_id: PersonId
+
+
+class CancelOrder(Struct, frozen=True, kw_only=True, gc=False):
+    """A member gives up his order while its group has not formed."""
+
+    order_id: OrderId
+    member_id: PersonId
+
+
+class Left(Struct, frozen=True, kw_only=True, gc=False):
+    """A seat was given up; what was paid comes back."""
+
+    group_id: str
+    order_id: str
+    order_state: OrderState
+    refund_due_fen: int
+    group_state: GroupState
+
+
+class ExpireSeat(Struct, frozen=True, kw_only=True, gc=False):
+    """Timer: a seat was not paid in time."""
+
+    order_id: OrderId
+
+
+class CloseGroup(Struct, frozen=True, kw_only=True, gc=False):
+    """Timer: a group's deadline."""
+
+    group_id: GroupId
+
+
+def open_group(unit: Unit, command: OpenGroup, *, now: datetime) -> Seated:
+    """Open a group for the meal that can be ordered now and hold its first seat.
+
+    Raises Unknown, CampaignNotLive, CampaignNotServing, BuildingNotServed, and what joining raises.
+    """
+    campaign = load_campaign_for_opening(unit, command.campaign_id, now=now)
+    load_building_served(unit, command.building_id, campaign=campaign)
+    meal = load_meal_for_opening(unit, campaign, now=now)
+    group = Group(
+        id=command.group_id,
+        campaign_id=campaign.id,
+        leader_id=command.member_id,
+        building_id=command.building_id,
+        meal_id=meal.id,
+        state=GroupState.OPEN,
+        tiers=campaign.tiers,
+        merchant_ids=campaign.merchant_ids,
+        building_ids=campaign.building_ids,
+        delivery_fee=campaign.delivery_fee,
+        pay_within_s=campaign.pay_within_s,
+        per_order_limit=campaign.per_order_limit,
+        per_user_limit=campaign.per_user_limit,
+        opened_at=now,
+        closes_at=campaign.group_closes_at(meal, now=now),
+        seats=(),
+    )
+    opened = GroupOpened(
+        group_id=group.id,
+        campaign_id=group.campaign_id,
+        building_id=group.building_id,
+        leader_id=group.leader_id,
+        closes_at=group.closes_at,
+    )
+    unit.emit(opened)
+    unit.schedule(f"close:{group.id}", CloseGroup(group_id=group.id), at=group.closes_at)
+    _list_open(unit, group)
+    join = JoinGroup(
+        group_id=group.id,
+        order_id=command.order_id,
+        member_id=command.member_id,
+        lines=command.lines,
+        building_id=command.building_id,
+        coupon_id=command.coupon_id,
+    )
+    return _take_seat(unit, group, join, now=now)
+
+
+def join_group(unit: Unit, command: JoinGroup, *, now: datetime) -> Seated:
+    """Hold a seat, its portions and its coupon until it is paid.
+
+    Raises Unknown, GroupNotOpen, AlreadyMember, GroupFull, BuildingNotInGroup, OrderLimitExceeded, UserLimitReached,
+    MinimumNotReached, StockShort, and what the catalog and coupons refuse.
+    """
+    return _take_seat(unit, unit.load(Group, command.group_id), command, now=now)
+
+
+def quote_cart(unit: Unit, command: QuoteCart, *, now: datetime) -> Quoted:
+    """What a cart would cost at each tier; nothing changes. Raises what opening a group raises."""
+    campaign = load_campaign_for_opening(unit, command.campaign_id, now=now)
+    load_building_served(unit, command.building_id, campaign=campaign)
+    dishes = dishes_for_cart(
+        unit, [line.dish_id for line in command.lines], merchant_ids=campaign.merchant_ids, now=now
+    )
+    book = active_rules(unit)
+    quotes = []
+    for tier in campaign.tiers:
+        cart = Cart(
+            lines=_cart_lines(command.lines, dishes),
+            tier=_priced(tier),
+            delivery_fee=campaign.delivery_fee,
+            fee_shares=tier.size,
+            priced_at=now,
+            building_id=command.building_id,
+        )
+        quotes.append(quote(book, cart))
+    return Quoted(
+        tiers=tuple(
+            TierPrice(size=tier.size, payable_fen=priced.payable.fen, saved_fen=priced.saved.fen)
+            for tier, priced in zip(campaign.tiers, quotes, strict=True)
+        ),
+        delivery_fen=quotes[0].delivery_fee.fen,
+        rule_version=quotes[0].rule_version,
+    )
+
+
+def leave_group(unit: Unit, command: LeaveGroup, *, now: datetime) -> Left:
+    """Give up a seat: an unpaid one any time, a paid one until the group has formed; then its money comes back.
+
+    A leader who leaves hands over to the earliest paid member, else the earliest; the deadline stays (P11). The last
+    one to leave ends the group. Raises Unknown, NoSeat, GroupNotOpen, SeatCommitted.
+    """
+    group = unit.load(Group, command.group_id)
+    if group.state not in (GroupState.OPEN, GroupState.FORMED):
+        raise GroupNotOpen(group_id=group.id, state=group.state.value)
+    seat = group.seat_of_member(command.member_id)
+    if seat.state is SeatState.PAID and group.state is GroupState.FORMED:
+        raise SeatCommitted(group_id=group.id)
+    order = unit.load(Order, seat.order_id)
+    if seat.state is SeatState.HELD:
+        order = orders.cancel_unpaid(unit, order, reason="left")
+    else:
+        order = orders.refund_all(unit, order, reason="left")
+    group = _release_seat(unit, group, order, reason="left")
+    return Left(
+        group_id=group.id,
+        order_id=order.id,
+        order_state=order.state,
+        refund_due_fen=order.promised.fen,
+        group_state=group.state,
+    )
+
+
+def cancel_order(unit: Unit, command: CancelOrder, *, now: datetime) -> Left:
+    """Give up an order with its seat; one that has ended already stays as it is. Raises as `leave_group` does."""
+    order = unit.load(Order, command.order_id)
+    if order.member_id != command.member_id:
+        raise Unknown(kind="order", id=command.order_id)
+    if order.state in (OrderState.CANCELLED, OrderState.REFUNDING, OrderState.REFUNDED):
+        group = unit.load(Group, order.group_id)
+        return Left(
+            group_id=group.id,
+            order_id=order.id,
+            order_state=order.state,
+            refund_due_fen=order.promised.fen,
+            group_state=group.state,
+        )
+    return leave_group(unit, LeaveGroup(group_id=order.group_id, member_id=command.member_id), now=now)
+
+
+def expire_seat(unit: Unit, command: ExpireSeat, *, now: datetime) -> Left | None:
+    """A seat not paid in time is free again; when it was paid or given up meanwhile nothing happens."""
+    order = unit.load(Order, command.order_id)
+    if order.state is not OrderState.CREATED:
+        return None
+    order = orders.cancel_unpaid(unit, order, reason="not_paid_in_time")
+    group = _release_seat(unit, unit.load(Group, order.group_id), order, reason="not_paid_in_time")
+    return Left(
+        group_id=group.id, order_id=order.id, order_state=order.state, refund_due_fen=0, group_state=group.state
+    )
+
+
+def close_group(unit: Unit, command: CloseGroup, *, now: datetime) -> None:
+    """A group's deadline: a formed one closes with the tier it reached, an open one fails, an ended one stays so."""
+    group = unit.load(Group, command.group_id)
+    if group.state is GroupState.FORMED:
+        _close(unit, group)
+    elif group.state is GroupState.OPEN:
+        _fail(unit, group, reason="deadline")
+
+
+def settle_capture(unit: Unit, order: Order, *, now: datetime) -> None:
+    """An order's own money came, for the first time: its seat is paid, or it finds another, or all of it goes back."""
+    if order.state is OrderState.CREATED:
+        group = unit.load(Group, order.group_id)
+        unit.unschedule(f"seat:{order.id}")
+        _pay_seat(unit, group, orders.mark_paid(unit, order))
+        return
+    group_found = _find_seat(unit, order, now=now)
+    if group_found is None:
+        orders.refund_late(unit, order, reason="late")
+    else:
+        order = orders.revive(unit, order, group_id=group_found.id)
+        seat = Seat(
+            member_id=order.member_id,
+            order_id=order.id,
+            building_id=order.building_id,
+            state=SeatState.HELD,
+            since=now,
+        )
+        _count_use(unit, group_found, order.member_id, by=1)
+        _pay_seat(unit, group_found.seated(seat, now=now), order)
+    settled = LateMoneySettled(
+        order_id=order.id,
+        member_id=order.member_id,
+        group_id=None if group_found is None else group_found.id,
+        amount_fen=order.payable.fen,
+    )
+    unit.emit(settled)
+
+
+# Seats
+
+
+def _take_seat(unit: Unit, group: Group, command: JoinGroup, *, now: datetime) -> Seated:
+    building_id = group.building_id if command.building_id is None else command.building_id
+    if building_id != group.building_id and group.building_ids and building_id not in group.building_ids:
+        raise BuildingNotInGroup(group_id=group.id, building_id=building_id)
+    seat = Seat(
+        member_id=command.member_id,
+        order_id=command.order_id,
+        building_id=building_id,
+        state=SeatState.HELD,
+        since=now,
+    )
+    group = group.seated(seat, now=now)
+    _count_use(unit, group, command.member_id, by=1)
+    order = _priced_order(unit, group, command, building_id=building_id, now=now)
+    unit.put(group)
+    orders.place(unit, order)
+    held = SeatHeld(group_id=group.id, order_id=order.id, member_id=order.member_id, pay_before=order.pay_before)
+    unit.emit(held)
+    if order.payable:
+        unit.schedule(f"seat:{order.id}", ExpireSeat(order_id=order.id), at=order.pay_before)
+    else:
+        order = orders.mark_paid(unit, order)
+        group = _pay_seat(unit, group, order)
+        order = unit.load(Order, order.id)
+    return Seated(
+        group_id=group.id,
+        order_id=order.id,
+        order_state=order.state,
+        payable_fen=order.payable.fen,
+        saved_fen=order.quote.saved.fen,
+        pay_before=order.pay_before,
+        group_state=group.state,
+        seats_taken=len(group.seats),
+        paid_count=group.paid_count,
+        closes_at=group.closes_at,
+    )
+
+
+def _priced_order(unit: Unit, group: Group, command: JoinGroup, *, building_id: BuildingId, now: datetime) -> Order:
+    """The order at the price of the smallest tier; its portions and coupon are held."""
+    portions: dict[DishId, int] = {}
+    for line in command.lines:
+        portions[line.dish_id] = portions.get(line.dish_id, 0) + line.quantity
+    if sum(portions.values()) > group.per_order_limit:
+        raise OrderLimitExceeded(group_id=group.id, limit=group.per_order_limit)
+    dishes = dishes_for_cart(unit, [line.dish_id for line in command.lines], merchant_ids=group.merchant_ids, now=now)
+    coupon = None
+    if command.coupon_id is not None:
+        coupon = hold_coupon(
+            unit, coupon_id=command.coupon_id, member_id=command.member_id, order_id=command.order_id, now=now
+        )
+    smallest = group.tiers[0]
+    cart = Cart(
+        lines=_cart_lines(command.lines, dishes),
+        tier=_priced(smallest),
+        delivery_fee=group.delivery_fee,
+        fee_shares=smallest.size,
+        priced_at=now,
+        is_leader=command.member_id == group.leader_id,
+        building_id=building_id,
+        coupon=coupon,
+    )
+    priced = quote(active_rules(unit), cart)
+    _check_minimums(unit, priced)
+    stock.hold(unit, portions, meal_id=group.meal_id, totals={dish.id: dish.portions_per_meal for dish in dishes})
+    return Order(
+        id=command.order_id,
+        group_id=group.id,
+        campaign_id=group.campaign_id,
+        member_id=command.member_id,
+        building_id=building_id,
+        meal_id=group.meal_id,
+        state=OrderState.CREATED,
+        quote=priced,
+        cart=cart,
+        payable=priced.payable,
+        paid=ZERO,
+        refundable=(),
+        refunds=(),
+        placed_at=now,
+        pay_before=min(now + group.pay_within, group.closes_at),
+    )
+
+
+def _cart_lines(lines: Sequence[Wanted], dishes: Sequence[Dish]) -> tuple[CartLine, ...]:
+    return tuple(
+        [
+            CartLine(
+                dish_id=dish.id,
+                merchant_id=dish.merchant_id,
+                unit_price=dish.price,
+                quantity=line.quantity,
+                set_meal_id=line.set_meal_id,
+                addon=line.addon,
+            )
+            for line, dish in zip(lines, dishes, strict=True)
+        ]
+    )
+
+
+def _priced(tier: CampaignTier) -> Tier:
+    return Tier(size=tier.size, off_percent=tier.off_percent, off=tier.off)
+
+
+def _check_minimums(unit: Unit, priced: Quote) -> None:
+    """Raises MinimumNotReached: a merchant's dishes, at list price, are below what he cooks for."""
+    worth: dict[MerchantId, int] = {}
+    for line in priced.lines:
+        worth[line.merchant_id] = worth.get(line.merchant_id, 0) + line.list_price.fen
+    for merchant_id, fen in worth.items():
+        minimum = unit.load(Merchant, merchant_id).min_order
+        if fen < minimum.fen:
+            raise MinimumNotReached(merchant_id=merchant_id, minimum_fen=minimum.fen, worth_fen=fen)
+
+
+def _count_use(unit: Unit, group: Group, member_id: PersonId, *, by: int) -> None:
+    """Count an order of a member in a campaign that limits them. Raises UserLimitReached."""
+    if not group.per_user_limit:
+        return
+    use = unit.find(CampaignUse, (group.campaign_id, member_id))
+    used = 0 if use is None else use.orders
+    if by > 0 and used >= group.per_user_limit:
+        raise UserLimitReached(campaign_id=group.campaign_id, limit=group.per_user_limit)
+    unit.put(CampaignUse(campaign_id=group.campaign_id, member_id=member_id, orders=used + by))
+
+
+def _release_seat(unit: Unit, group: Group, order: Order, *, reason: str) -> Group:
+    """The order's seat is free again; the leader hands over; a group with nobody left fails."""
+    leader_id = group.leader_id
+    unit.unschedule(f"seat:{order.id}")
+    group = group.without([order.id])
+    _count_use(unit, group, order.member_id, by=-1)
+    released = SeatReleased(group_id=group.id, order_id=order.id, member_id=order.member_id, reason=reason)
+    unit.emit(released)
+    if not group.seats:
+        return _fail(unit, group, reason="nobody_left")
+    unit.put(group)
+    if group.leader_id != leader_id:
+        unit.emit(LeaderChanged(group_id=group.id, leader_id=group.leader_id))
+    return group
+
+
+def _pay_seat(unit: Unit, group: Group, order: Order) -> Group:
+    """A seat's money is in; the group may form, reach a better tier, or be complete."""
+    group = group.paid(order.id)
+    paid_count = group.paid_count
+    seat_paid = SeatPaid(group_id=group.id, order_id=order.id, member_id=order.member_id, paid_count=paid_count)
+    unit.emit(seat_paid)
+    if group.state is GroupState.FORMED:
+        orders.mark_grouped(unit, order)
+        if any(tier.size == paid_count for tier in group.tiers):
+            unit.emit(TierReached(group_id=group.id, size=paid_count))
+    elif paid_count >= group.tiers[0].size:
+        group = group.ended(GroupState.FORMED)
+        order_ids = tuple([seat.order_id for seat in group.seats if seat.state is SeatState.PAID])
+        for order_id in order_ids:
+            orders.mark_grouped(unit, unit.load(Order, order_id))
+        unit.emit(GroupFormed(group_id=group.id, size=paid_count, order_ids=order_ids))
+    if paid_count >= group.seats_max:
+        return _close(unit, group)
+    unit.put(group)
+    return group
+
+
+# The end of a group
+
+
+def _close(unit: Unit, group: Group) -> Group:
+    """A formed group takes no more members; seats that are not paid by now are lost."""
+    held = [seat for seat in group.seats if seat.state is SeatState.HELD]
+    for seat in held:
+        order = orders.cancel_unpaid(unit, unit.load(Order, seat.order_id), reason="group_closed")
+        unit.unschedule(f"seat:{order.id}")
+        _count_use(unit, group, order.member_id, by=-1)
+    leader_id = group.leader_id
+    if held:
+        group = group.without([seat.order_id for seat in held])
+    group = group.ended(GroupState.CLOSED)
+    unit.put(group)
+    if group.leader_id != leader_id:
+        unit.emit(LeaderChanged(group_id=group.id, leader_id=group.leader_id))
+    unit.unschedule(f"close:{group.id}")
+    _unlist_open(unit, group)
+    order_ids = tuple([seat.order_id for seat in group.seats])
+    unit.emit(GroupClosed(group_id=group.id, size=len(order_ids), order_ids=order_ids))
+    return group
+
+
+def _fail(unit: Unit, group: Group, *, reason: str) -> Group:
+    """The group comes to nothing: who paid is refunded, each on his own (P7, P8); unpaid orders end."""
+    for seat in group.seats:
+        order = unit.load(Order, seat.order_id)
+        if seat.state is SeatState.PAID:
+            orders.refund_all(unit, order, reason="group_failed")
+        else:
+            orders.cancel_unpaid(unit, order, reason="group_failed")
+            unit.unschedule(f"seat:{order.id}")
+        _count_use(unit, group, order.member_id, by=-1)
+    group = group.ended(GroupState.FAILED)
+    unit.put(group)
+    unit.unschedule(f"close:{group.id}")
+    _unlist_open(unit, group)
+    order_ids = tuple([seat.order_id for seat in group.seats])
+    unit.emit(GroupFailed(group_id=group.id, order_ids=order_ids, reason=reason))
+    return group
+
+
+# Late money
+
+
+def _find_seat(unit: Unit, order: Order, *, now: datetime) -> Group | None:
+    """A group with a free seat on the terms that were paid for: the order's own, else another of its building and
+    meal; its portions and coupon are held again. None when there is none, or nothing to eat is left."""
+    own = unit.load(Group, order.group_id)
+    listed = unit.find(OpenGroups, (own.campaign_id, own.building_id, own.meal_id))
+    candidates = [own.id, *(listed.group_ids[:GROUPS_TRIED_MAX] if listed is not None else ())]
+    for group_id in candidates:
+        group = unit.load(Group, group_id)
+        terms_equal = (group.tiers, group.delivery_fee) == (own.tiers, own.delivery_fee)
+        if not group.takes_members(now=now) or not terms_equal:
+            continue
+        if any(seat.member_id == order.member_id for seat in group.seats):
+            continue
+        return group if _hold_again(unit, group, order, now=now) else None
+    return None
+
+
+def _hold_again(unit: Unit, group: Group, order: Order, *, now: datetime) -> bool:
+    portions = order.portions
+    dishes = [unit.load(Dish, dish_id) for dish_id in portions]
+    try:
+        if group.per_user_limit:
+            use = unit.find(CampaignUse, (group.campaign_id, order.member_id))
+            if use is not None and use.orders >= group.per_user_limit:
+                return False
+        stock.hold(unit, portions, meal_id=order.meal_id, totals={dish.id: dish.portions_per_meal for dish in dishes})
+    except Problem:
+        return False
+    if order.quote.coupon_id is None:
+        return True
+    try:
+        hold_coupon(unit, coupon_id=order.quote.coupon_id, member_id=order.member_id, order_id=order.id, now=now)
+    except Problem:
+        stock.release(unit, portions, meal_id=order.meal_id)
+        return False
+    return True
+
+
+# The list of open groups
+
+
+def _list_open(unit: Unit, group: Group) -> None:
+    listed = unit.find(OpenGroups, (group.campaign_id, group.building_id, group.meal_id))
+    ids = () if listed is None else listed.group_ids
+    if len(ids) < OPEN_GROUPS_MAX:
+        listed = OpenGroups(
+            campaign_id=group.campaign_id,
+            building_id=group.building_id,
+            meal_id=group.meal_id,
+            group_ids=(*ids, group.id),
+        )
+        unit.put(listed)
+
+
+def _unlist_open(unit: Unit, group: Group) -> None:
+    listed = unit.find(OpenGroups, (group.campaign_id, group.building_id, group.meal_id))
+    if listed is not None and group.id in listed.group_ids:
+        ids = tuple([group_id for group_id in listed.group_ids if group_id != group.id])
+        unit.put(replace(listed, group_ids=ids))

@@ -1,0 +1,361 @@
+"""Groups over HTTP: open, join, pay, leave, watch (B1, B6)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from tuanzi.base.ids import BuildingId, CampaignId, CouponId, GroupId, OrderId
+from tuanzi.base.problem import Unknown
+from tuanzi.base.who import Role, Who
+from tuanzi.catalog import (
+    BuildingNotServed,
+    CampaignNotLive,
+    CampaignNotServing,
+    DishNotInCampaign,
+    DishNotOnSale,
+    MerchantClosed,
+)
+from tuanzi.groups.problems import (
+    AlreadyMember,
+    BuildingNotInGroup,
+    GroupFull,
+    GroupNotOpen,
+    MinimumNotReached,
+    NoSeat,
+    OrderLimitExceeded,
+    SeatCommitted,
+    UserLimitReached,
+)
+from tuanzi.groups.queries import (
+    GroupPage,
+    GroupView,
+    PaidOutcome,
+    group_page,
+    is_member,
+    load_group,
+    outcome_of,
+    standing_of,
+    view_of,
+)
+from tuanzi.groups.service import (
+    CancelOrder,
+    JoinGroup,
+    LeaveGroup,
+    Left,
+    OpenGroup,
+    QuoteCart,
+    Quoted,
+    Seated,
+    Wanted,
+)
+from tuanzi.machinery.http.routes import Call, Committed, Reply, Route
+from tuanzi.money import (
+    Awaiting,
+    Cashier,
+    PaymentDiffers,
+    PaymentEnded,
+    PaymentRefused,
+    ProviderUnreachable,
+)
+from tuanzi.orders import NotPayable, OrderState, SubOrderView, find_order, sub_orders_of_group
+from tuanzi.pricing import CouponExpired, CouponTaken
+from tuanzi.stock import StockShort
+
+_GROUPS = "/v1/campuses/{campus}/groups"
+_ORDER = "/v1/campuses/{campus}/orders/{order_id}"
+_MEMBERS = frozenset({Role.STUDENT, Role.AMBASSADOR})
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class CartLineBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """So many portions of a dish."""
+
+    dish_id: Id
+    quantity: Annotated[int, Meta(ge=1, le=100)]
+    set_meal_id: Id | None = None
+    addon: bool = False
+
+
+Lines = Annotated[tuple[CartLineBody, ...], Meta(min_length=1, max_length=50)]
+
+
+class OpenBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The campaign, where to bring it, and the leader's own cart."""
+
+    campaign_id: Id
+    building_id: Id
+    lines: Lines
+    coupon_id: Id | None = None
+
+
+class JoinBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A member's cart; brought to the group's building when none is named."""
+
+    lines: Lines
+    building_id: Id | None = None
+    coupon_id: Id | None = None
+
+
+class QuoteBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A cart to be priced."""
+
+    campaign_id: Id
+    building_id: Id
+    lines: Lines
+
+
+class NoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An empty object."""
+
+
+class GroupsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which groups."""
+
+    campaign_id: Annotated[str, Meta(max_length=64)] = ""
+    building_id: Annotated[str, Meta(max_length=64)] = ""
+    after: Annotated[str, Meta(max_length=64)] = ""
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+class SplitView(Struct, frozen=True, kw_only=True, gc=False):
+    """A closed group's split: member x merchant x building, to the fen."""
+
+    group_id: str
+    sub_orders: tuple[SubOrderView, ...]
+
+
+def _who(call: Call[Any, Any]) -> Who:
+    assert call.who is not None
+    return call.who
+
+
+def _wanted(lines: tuple[CartLineBody, ...]) -> tuple[Wanted, ...]:
+    return tuple(
+        [
+            Wanted(
+                dish_id=line.dish_id,  # type: ignore[arg-type]
+                quantity=line.quantity,
+                set_meal_id=line.set_meal_id,
+                addon=line.addon,
+            )
+            for line in lines
+        ]
+    )
+
+
+async def open_group(call: Call[OpenBody, None]) -> Committed:
+    """POST /v1/campuses/{campus}/groups: open a group and take its first seat."""
+    body = call.body
+    command = OpenGroup(
+        group_id=GroupId(call.ids.make("g", now=call.now)),
+        order_id=OrderId(call.ids.make("o", now=call.now)),
+        member_id=_who(call).person_id,
+        campaign_id=CampaignId(body.campaign_id),
+        building_id=BuildingId(body.building_id),
+        lines=_wanted(body.lines),
+        coupon_id=None if body.coupon_id is None else CouponId(body.coupon_id),
+    )
+    return await call.desks.core.submit(command, who=command.member_id, key=call.key)
+
+
+async def join_group(call: Call[JoinBody, None]) -> Committed:
+    """POST /v1/campuses/{campus}/groups/{group_id}/orders: take a seat."""
+    body = call.body
+    command = JoinGroup(
+        group_id=GroupId(call.path["group_id"]),
+        order_id=OrderId(call.ids.make("o", now=call.now)),
+        member_id=_who(call).person_id,
+        lines=_wanted(body.lines),
+        building_id=None if body.building_id is None else BuildingId(body.building_id),
+        coupon_id=None if body.coupon_id is None else CouponId(body.coupon_id),
+    )
+    return await call.desks.core.submit(command, who=command.member_id, key=call.key)
+
+
+async def quote(call: Call[QuoteBody, None]) -> Quoted:
+    """POST /v1/campuses/{campus}/quotes: what a cart would cost at each tier."""
+    command = QuoteCart(
+        campaign_id=CampaignId(call.body.campaign_id),
+        building_id=BuildingId(call.body.building_id),
+        member_id=_who(call).person_id,
+        lines=_wanted(call.body.lines),
+    )
+    committed = await call.desks.core.submit(command, who=command.member_id)
+    quoted: Quoted = committed.answer
+    return quoted
+
+
+async def list_groups(call: Call[None, GroupsQuery]) -> GroupPage:
+    """GET /v1/campuses/{campus}/groups: groups that take members."""
+    query = call.query
+    return await group_page(
+        call.desks.core,
+        campaign_id=query.campaign_id,
+        building_id=query.building_id,
+        after=query.after,
+        limit=query.limit,
+        now=call.now,
+    )
+
+
+async def show_group(call: Call[None, None]) -> Reply:
+    """GET /v1/campuses/{campus}/groups/{group_id}: how far a group is."""
+    group = await load_group(call.desks.core, GroupId(call.path["group_id"]))
+    return Reply(body=view_of(group), etag=str(group.version))
+
+
+async def show_split(call: Call[None, None]) -> SplitView:
+    """GET /v1/campuses/{campus}/groups/{group_id}/split: who gets what from whom, for members and operators."""
+    who = _who(call)
+    group = await load_group(call.desks.core, GroupId(call.path["group_id"]))
+    if Role.OPERATOR not in who.roles and not is_member(group, who.person_id):
+        raise Unknown(kind="group", id=group.id)
+    return SplitView(group_id=group.id, sub_orders=tuple(await sub_orders_of_group(call.desks.core, group.id)))
+
+
+async def leave_group(call: Call[None, None]) -> Committed:
+    """DELETE /v1/campuses/{campus}/groups/{group_id}/seat: give up my seat."""
+    command = LeaveGroup(group_id=GroupId(call.path["group_id"]), member_id=_who(call).person_id)
+    return await call.desks.core.submit(command, who=command.member_id, key=call.key)
+
+
+async def cancel_order(call: Call[NoBody, None]) -> Committed:
+    """POST /v1/campuses/{campus}/orders/{order_id}/cancel: give up my order."""
+    command = CancelOrder(order_id=OrderId(call.path["order_id"]), member_id=_who(call).person_id)
+    return await call.desks.core.submit(command, who=command.member_id, key=call.key)
+
+
+async def _pay(call: Call[NoBody, None], cashier: Cashier) -> PaidOutcome:
+    """Pay, wait until the campus has taken note, and say what it did: the group may have formed and split (B6)."""
+    who = _who(call)
+    desks = call.desks
+    order_id = OrderId(call.path["order_id"])
+    order = await find_order(desks.core, order_id)
+    if order.member_id != who.person_id:
+        raise Unknown(kind="order", id=order_id)
+    if order.state in (OrderState.CANCELLED, OrderState.REFUNDING, OrderState.REFUNDED):
+        raise NotPayable(order_id=order_id, state=order.state.value)
+    if order.paid or not order.payable:
+        return standing_of(order_id, order.state, await load_group(desks.core, order.group_id))
+    paid = await cashier.pay(
+        desks.money,
+        order_id=order_id,
+        member_id=who.person_id,
+        amount_fen=order.payable.fen,
+        key=call.key,
+        now=call.now,
+    )
+    if isinstance(paid, Awaiting):
+        standing = standing_of(order_id, order.state, await load_group(desks.core, order.group_id))
+        return replace(standing, payment_id=paid.payment_id, prepay=dict(paid.prepay))
+    if paid.events:
+        events = await desks.core.followed("money", paid.events[-1][0])
+        if events:
+            return outcome_of(order_id, events, group_id=order.group_id)
+    order = await find_order(desks.core, order_id)
+    return standing_of(order_id, order.state, await load_group(desks.core, order.group_id))
+
+
+_JOINING = (
+    DishNotInCampaign,
+    DishNotOnSale,
+    MerchantClosed,
+    MinimumNotReached,
+    OrderLimitExceeded,
+    UserLimitReached,
+    StockShort,
+    CouponTaken,
+    CouponExpired,
+)
+
+
+def routes(cashier: Cashier) -> tuple[Route, ...]:
+    """The routes of groups; payments are made at `cashier`."""
+
+    async def pay(call: Call[NoBody, None]) -> PaidOutcome:
+        """POST /v1/campuses/{campus}/orders/{order_id}/pay: pay, and hear at once what it did."""
+        return await _pay(call, cashier)
+
+    return (
+        Route(
+            "POST",
+            _ORDER + "/pay",
+            pay,
+            answer=PaidOutcome,
+            body=NoBody,
+            roles=_MEMBERS,
+            problems=(NotPayable, PaymentRefused, PaymentEnded, PaymentDiffers, ProviderUnreachable),
+            summary="Pay an order; when it completes the group the answer holds the exact split",
+        ),
+        *_ROUTES,
+    )
+
+
+_ROUTES = (
+    Route(
+        "POST",
+        _GROUPS,
+        open_group,
+        answer=Seated,
+        body=OpenBody,
+        status=201,
+        roles=_MEMBERS,
+        problems=(CampaignNotLive, CampaignNotServing, BuildingNotServed, *_JOINING),
+        summary="Open a group and take its first seat",
+    ),
+    Route(
+        "POST",
+        _GROUPS + "/{group_id}/orders",
+        join_group,
+        answer=Seated,
+        body=JoinBody,
+        status=201,
+        roles=_MEMBERS,
+        problems=(GroupNotOpen, GroupFull, AlreadyMember, BuildingNotInGroup, *_JOINING),
+        summary="Take a seat in a group",
+    ),
+    Route(
+        "GET",
+        _GROUPS,
+        list_groups,
+        answer=GroupPage,
+        query=GroupsQuery,
+        signed_in=False,
+        summary="Groups that take members",
+    ),
+    Route("GET", _GROUPS + "/{group_id}", show_group, answer=GroupView, signed_in=False, summary="How far a group is"),
+    Route("GET", _GROUPS + "/{group_id}/split", show_split, answer=SplitView, summary="A closed group's exact split"),
+    Route(
+        "DELETE",
+        _GROUPS + "/{group_id}/seat",
+        leave_group,
+        answer=Left,
+        roles=_MEMBERS,
+        problems=(GroupNotOpen, NoSeat, SeatCommitted),
+        summary="Give up my seat",
+    ),
+    Route(
+        "POST",
+        _ORDER + "/cancel",
+        cancel_order,
+        answer=Left,
+        body=NoBody,
+        roles=_MEMBERS,
+        problems=(GroupNotOpen, NoSeat, SeatCommitted),
+        summary="Give up my order",
+    ),
+    Route(
+        "POST",
+        "/v1/campuses/{campus}/quotes",
+        quote,
+        answer=Quoted,
+        body=QuoteBody,
+        roles=_MEMBERS,
+        problems=(CampaignNotLive, CampaignNotServing, BuildingNotServed, *_JOINING),
+        keyed=False,
+        summary="What a cart would cost at each tier",
+    ),
+)

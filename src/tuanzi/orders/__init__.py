@@ -1,0 +1,120 @@
+"""Orders: one member's order from creation to completion, and its sub-orders (B2, B8). Database: core.
+
+Owns orders, sub_orders. Hears RefundSettled (of money, through its log).
+Emits OrderPlaced, OrderPaid, OrderAdvanced, OrderCancelled, RefundDue, OrderRefunded, SubOrderAdvanced.
+The seat belongs to groups, which calls down; what a step must mean above is told by events.
+"""
+
+from __future__ import annotations
+
+from tuanzi.machinery.room import Room
+from tuanzi.orders import service
+from tuanzi.orders.handlers import on_refund_settled
+from tuanzi.orders.model import (
+    Order,
+    OrderState,
+    Refund,
+    Step,
+    SubLine,
+    SubOrder,
+    SubOrderState,
+    SubStep,
+    steps_from,
+)
+from tuanzi.orders.problems import AfterSaleTooLate, IllegalStep, NotPayable, RefundTooLarge
+from tuanzi.orders.queries import (
+    OrderStatus,
+    OrderView,
+    StatusBoard,
+    SubOrderView,
+    board_of,
+    find_order,
+    sub_orders_of_group,
+    sub_view_of,
+    view_of,
+)
+from tuanzi.orders.service import (
+    AdvanceSubOrder,
+    AskAfterSale,
+    CompleteOrder,
+    ConfirmOrder,
+    DecideAfterSale,
+    OrderAnswer,
+    RefundOrder,
+    SubOrderAnswer,
+    cancel_unpaid,
+    mark_grouped,
+    mark_paid,
+    mark_split,
+    place,
+    refund_all,
+    refund_late,
+    return_payment,
+    revive,
+)
+from tuanzi.orders.store import ORDERS, SUB_ORDERS
+from tuanzi.orders.web import ROUTES
+
+__all__ = [
+    "ORDERS",
+    "SUB_ORDERS",
+    "AdvanceSubOrder",
+    "AfterSaleTooLate",
+    "AskAfterSale",
+    "CompleteOrder",
+    "ConfirmOrder",
+    "DecideAfterSale",
+    "IllegalStep",
+    "NotPayable",
+    "Order",
+    "OrderAnswer",
+    "OrderState",
+    "OrderStatus",
+    "OrderView",
+    "Refund",
+    "RefundOrder",
+    "RefundTooLarge",
+    "StatusBoard",
+    "Step",
+    "SubLine",
+    "SubOrder",
+    "SubOrderAnswer",
+    "SubOrderState",
+    "SubOrderView",
+    "SubStep",
+    "board_of",
+    "cancel_unpaid",
+    "find_order",
+    "mark_grouped",
+    "mark_paid",
+    "mark_split",
+    "on_refund_settled",
+    "place",
+    "refund_all",
+    "refund_late",
+    "return_payment",
+    "revive",
+    "room",
+    "steps_from",
+    "sub_orders_of_group",
+    "sub_view_of",
+    "view_of",
+]
+
+
+def room() -> Room:
+    """Orders as wiring puts them into the house."""
+    return Room(
+        name="orders",
+        database="core",
+        tables=(ORDERS, SUB_ORDERS),
+        commands={
+            AdvanceSubOrder: service.advance_sub_order,
+            ConfirmOrder: service.confirm_order,
+            CompleteOrder: service.complete_order,
+            RefundOrder: service.refund_order,
+            AskAfterSale: service.ask_after_sale,
+            DecideAfterSale: service.decide_after_sale,
+        },
+        routes=ROUTES,
+    )

@@ -1,0 +1,337 @@
+"""An order's life and amounts: pure values and rules (B5, B8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tuanzi.base.ids import BuildingId, CampaignId, DishId, GroupId, MealId, MerchantId, OrderId, PersonId, SubOrderId
+from tuanzi.base.money import ZERO, Money
+from tuanzi.orders.problems import IllegalStep, RefundTooLarge
+from tuanzi.pricing import Cart, Quote, allocate_refund
+
+# Our choice: a day to notice that the soup was spilt; two hours until a delivered order completes by itself.
+AFTER_SALE_WITHIN: Final = timedelta(hours=24)
+COMPLETES_AFTER: Final = timedelta(hours=2)
+
+
+class OrderState(StrEnum):
+    """Where an order is in its life (B8)."""
+
+    CREATED = "created"
+    PAID = "paid"
+    GROUPED = "grouped"
+    SPLIT = "split"
+    ACCEPTED = "accepted"
+    COOKING = "cooking"
+    PICKED_UP = "picked_up"
+    DELIVERED = "delivered"
+    COMPLETED = "completed"
+    AFTER_SALE = "after_sale"
+    CANCELLED = "cancelled"
+    REFUNDING = "refunding"
+    REFUNDED = "refunded"
+
+
+class Step(StrEnum):
+    """What can be done to an order."""
+
+    PAY = "pay"
+    CANCEL = "cancel"
+    REVIVE = "revive"
+    FORM = "form"
+    SPLIT = "split"
+    ACCEPT = "accept"
+    COOK = "cook"
+    PICK_UP = "pick_up"
+    DELIVER = "deliver"
+    COMPLETE = "complete"
+    ASK_AFTER_SALE = "ask_after_sale"
+    CLOSE_AFTER_SALE = "close_after_sale"
+    REFUND = "refund"
+    REFUND_DONE = "refund_done"
+
+
+def steps_from(state: OrderState) -> Mapping[Step, OrderState]:
+    """What can be done in a state, and the state it leads to; the one place that knows (B8)."""
+    match state:
+        case OrderState.CREATED:
+            return _CREATED
+        case OrderState.CANCELLED:
+            return _CANCELLED
+        case OrderState.PAID:
+            return _PAID
+        case OrderState.GROUPED:
+            return _GROUPED
+        case OrderState.SPLIT:
+            return _SPLIT
+        case OrderState.ACCEPTED:
+            return _ACCEPTED
+        case OrderState.COOKING:
+            return _COOKING
+        case OrderState.PICKED_UP:
+            return _PICKED_UP
+        case OrderState.DELIVERED:
+            return _DELIVERED
+        case OrderState.COMPLETED:
+            return _COMPLETED
+        case OrderState.AFTER_SALE:
+            return _AFTER_SALE
+        case OrderState.REFUNDING:
+            return _REFUNDING
+        case OrderState.REFUNDED:
+            return _NOTHING
+        case _:
+            assert_never(state)
+
+
+_CREATED = {Step.PAY: OrderState.PAID, Step.CANCEL: OrderState.CANCELLED}
+# Money that comes late finds a seat again, or goes back (peers' P1 to P3).
+_CANCELLED = {Step.REVIVE: OrderState.PAID, Step.REFUND: OrderState.REFUNDING}
+_PAID = {Step.FORM: OrderState.GROUPED, Step.REFUND: OrderState.REFUNDING}
+_GROUPED = {Step.SPLIT: OrderState.SPLIT, Step.REFUND: OrderState.REFUNDING}
+_SPLIT = {Step.ACCEPT: OrderState.ACCEPTED, Step.REFUND: OrderState.REFUNDING}
+_ACCEPTED = {Step.COOK: OrderState.COOKING, Step.REFUND: OrderState.REFUNDING}
+_COOKING = {Step.PICK_UP: OrderState.PICKED_UP, Step.REFUND: OrderState.REFUNDING}
+_PICKED_UP = {Step.DELIVER: OrderState.DELIVERED, Step.REFUND: OrderState.REFUNDING}
+_DELIVERED = {
+    Step.COMPLETE: OrderState.COMPLETED,
+    Step.ASK_AFTER_SALE: OrderState.AFTER_SALE,
+    Step.REFUND: OrderState.REFUNDING,
+}
+_COMPLETED = {Step.ASK_AFTER_SALE: OrderState.AFTER_SALE, Step.REFUND: OrderState.REFUNDING}
+_AFTER_SALE = {Step.CLOSE_AFTER_SALE: OrderState.COMPLETED, Step.REFUND: OrderState.REFUNDING}
+_REFUNDING = {Step.REFUND_DONE: OrderState.REFUNDED}
+_NOTHING: dict[Step, OrderState] = {}
+
+
+class Refund(Struct, frozen=True, kw_only=True, gc=False):
+    """Money promised back."""
+
+    id: str
+    amount: Money
+    reason: str
+    is_settled: bool = False
+
+
+class Order(Struct, frozen=True, kw_only=True, gc=False):
+    """One member's order in a group.
+
+    cart: what it is priced by until the group closes; None after that. quote: the price at the smallest tier, then,
+    from the split on, the final one. payable: what must be or was paid. refundable: (lines + 1,) what can still go back
+    of each line and, last, of the delivery fee; empty before payment. refunds: promised ones, in order.
+    sub_orders: how many the split made; their ids are `<id>.1` and on. version: grows with every change.
+    """
+
+    id: OrderId
+    group_id: GroupId
+    campaign_id: CampaignId
+    member_id: PersonId
+    building_id: BuildingId
+    meal_id: MealId
+    state: OrderState
+    quote: Quote
+    cart: Cart | None
+    payable: Money
+    paid: Money
+    refundable: tuple[Money, ...]
+    refunds: tuple[Refund, ...]
+    placed_at: datetime
+    pay_before: datetime
+    delivered_at: datetime | None = None
+    sub_orders: int = 0
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        self.checked()
+
+    def checked(self) -> Order:
+        """This order, if its amounts add up; `replace` does not look. Raises ValueError."""
+        if self.refundable and sum([part.fen for part in self.refundable]) + self.promised.fen != self.paid.fen:
+            raise ValueError(f"order {self.id}: what is left and promised does not add up to {self.paid}")
+        return self
+
+    @property
+    def _next_refund_id(self) -> str:
+        return f"{self.id}.r{len(self.refunds) + 1}"
+
+    @property
+    def promised(self) -> Money:
+        """All that went back or will."""
+        return Money(sum([refund.amount.fen for refund in self.refunds])) if self.refunds else ZERO
+
+    @property
+    def refunded(self) -> Money:
+        """All that reached the member."""
+        return Money(sum([refund.amount.fen for refund in self.refunds if refund.is_settled]))
+
+    @property
+    def portions(self) -> dict[DishId, int]:
+        """Portions by dish."""
+        counts: dict[DishId, int] = {}
+        for line in self.quote.lines:
+            counts[line.dish_id] = counts.get(line.dish_id, 0) + line.quantity
+        return counts
+
+    def after(self, step: Step) -> Order:
+        """This order one step on. Raises IllegalStep."""
+        state = steps_from(self.state).get(step)
+        if state is None:
+            raise IllegalStep(order_id=self.id, state=self.state.value, step=step.value)
+        return replace(self, state=state, version=self.version + 1)
+
+    def captured(self) -> Order:
+        """This order with its money in; what can be refunded is its price."""
+        refundable = (*[line.payable for line in self.quote.lines], self.quote.delivery_fee)
+        return replace(self, paid=self.payable, refundable=refundable, version=self.version + 1).checked()
+
+    def repriced(self, final: Quote) -> tuple[Order, Refund | None]:
+        """This order at its final price, and what goes back of what was paid at the smallest tier (B1)."""
+        refundable = (*[line.payable for line in final.lines], final.delivery_fee)
+        returned = self.paid - self.promised - final.payable
+        refunds = self.refunds
+        refund = None
+        if returned:
+            refund = Refund(id=self._next_refund_id, amount=returned, reason="tier_difference")
+            refunds = (*refunds, refund)
+        return replace(self, quote=final, refundable=refundable, refunds=refunds).checked(), refund
+
+    def promise(self, amount: Money, *, reason: str, parts: Sequence[Money] | None = None) -> tuple[Order, Refund]:
+        """Promise `amount` back, over all that is left, or over `parts` as given. Raises RefundTooLarge."""
+        if not 0 < amount.fen <= self.paid.fen - self.promised.fen:
+            raise RefundTooLarge(order_id=self.id, amount_fen=amount.fen, left_fen=self.paid.fen - self.promised.fen)
+        taken = allocate_refund(amount, self.refundable) if parts is None else parts
+        left = tuple([Money(have.fen - part.fen) for have, part in zip(self.refundable, taken, strict=True)])
+        if min(left).fen < 0:
+            raise RefundTooLarge(
+                order_id=self.id, amount_fen=amount.fen, left_fen=sum([p.fen for p in self.refundable])
+            )
+        refund = Refund(id=self._next_refund_id, amount=amount, reason=reason)
+        refunds = (*self.refunds, refund)
+        return replace(self, refundable=left, refunds=refunds, version=self.version + 1).checked(), refund
+
+    def settled(self, refund_id: str) -> Order:
+        """This order with one refund arrived; a repeat changes nothing."""
+        refunds = tuple(
+            [replace(refund, is_settled=True) if refund.id == refund_id else refund for refund in self.refunds]
+        )
+        return self if refunds == self.refunds else replace(self, refunds=refunds, version=self.version + 1)
+
+
+class SubOrderState(StrEnum):
+    """Where a sub-order is, in the hands of its merchant and rider."""
+
+    PLANNED = "planned"
+    ACCEPTED = "accepted"
+    COOKING = "cooking"
+    READY = "ready"
+    PICKED_UP = "picked_up"
+    DELIVERED = "delivered"
+    REJECTED = "rejected"
+
+
+class SubStep(StrEnum):
+    """What merchants (accept, cook, ready, reject) and riders (pick up, deliver) do."""
+
+    ACCEPT = "accept"
+    COOK = "cook"
+    READY = "ready"
+    REJECT = "reject"
+    PICK_UP = "pick-up"
+    DELIVER = "deliver"
+
+
+MERCHANT_STEPS: Final = frozenset({SubStep.ACCEPT, SubStep.COOK, SubStep.READY, SubStep.REJECT})
+
+
+def sub_state_after(state: SubOrderState, step: SubStep) -> SubOrderState | None:
+    """The state a step leads to; None when it cannot be done now."""
+    match step:
+        case SubStep.ACCEPT:
+            return SubOrderState.ACCEPTED if state is SubOrderState.PLANNED else None
+        case SubStep.REJECT:
+            may = state in (SubOrderState.PLANNED, SubOrderState.ACCEPTED, SubOrderState.COOKING)
+            return SubOrderState.REJECTED if may else None
+        case SubStep.COOK:
+            return SubOrderState.COOKING if state is SubOrderState.ACCEPTED else None
+        case SubStep.READY:
+            return SubOrderState.READY if state is SubOrderState.COOKING else None
+        case SubStep.PICK_UP:
+            return SubOrderState.PICKED_UP if state is SubOrderState.READY else None
+        case SubStep.DELIVER:
+            return SubOrderState.DELIVERED if state is SubOrderState.PICKED_UP else None
+        case _:
+            assert_never(step)
+
+
+class SubLine(Struct, frozen=True, kw_only=True, gc=False):
+    """One line of the order that this merchant makes; `number` is its place in the order, from 0."""
+
+    number: int
+    dish_id: DishId
+    quantity: int
+    list_price: Money
+    payable: Money
+
+
+class SubOrder(Struct, frozen=True, kw_only=True, gc=False):
+    """What one merchant makes for one member, brought to one building (B2); amounts as in the split plan."""
+
+    id: SubOrderId
+    order_id: OrderId
+    group_id: GroupId
+    member_id: PersonId
+    merchant_id: MerchantId
+    building_id: BuildingId
+    meal_id: MealId
+    state: SubOrderState
+    order_lines: tuple[SubLine, ...]
+    items: Money
+    discount: Money
+    delivery: Money
+    payable: Money
+    planned_at: datetime
+    rider_id: PersonId | None = None
+
+    def __post_init__(self) -> None:
+        if self.items.fen - self.discount.fen + self.delivery.fen != self.payable.fen:
+            raise ValueError(f"sub-order {self.id} does not add up")
+
+    def after(self, step: SubStep, *, rider_id: PersonId | None) -> SubOrder:
+        """This sub-order one step on. Raises IllegalStep."""
+        state = sub_state_after(self.state, step)
+        if state is None:
+            raise IllegalStep(sub_order_id=self.id, state=self.state.value, step=step.value)
+        return replace(self, state=state, rider_id=rider_id if step is SubStep.PICK_UP else self.rider_id)
+
+
+# How far an order is when its least advanced live sub-order is so far; ready food is still the kitchen's.
+_REACHED: Final = {
+    SubOrderState.PLANNED: OrderState.SPLIT,
+    SubOrderState.ACCEPTED: OrderState.ACCEPTED,
+    SubOrderState.COOKING: OrderState.COOKING,
+    SubOrderState.READY: OrderState.COOKING,
+    SubOrderState.PICKED_UP: OrderState.PICKED_UP,
+    SubOrderState.DELIVERED: OrderState.DELIVERED,
+}
+_PATH: Final = (
+    (OrderState.SPLIT, Step.ACCEPT),
+    (OrderState.ACCEPTED, Step.COOK),
+    (OrderState.COOKING, Step.PICK_UP),
+    (OrderState.PICKED_UP, Step.DELIVER),
+)
+
+
+def steps_to_follow(state: OrderState, subs: Sequence[SubOrderState]) -> list[Step]:
+    """The steps that bring an order to where its least advanced live sub-order is."""
+    live = [_REACHED[sub] for sub in subs if sub is not SubOrderState.REJECTED]
+    path = [OrderState.SPLIT, OrderState.ACCEPTED, OrderState.COOKING, OrderState.PICKED_UP, OrderState.DELIVERED]
+    if not live or state not in path:
+        return []
+    reached = min(path.index(one) for one in live)
+    return [step for _, step in _PATH[path.index(state) : reached]]

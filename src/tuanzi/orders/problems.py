@@ -1,0 +1,37 @@
+"""What orders refuse."""
+
+from __future__ import annotations
+
+from tuanzi.base.problem import Problem
+
+
+class IllegalStep(Problem):
+    """The order is not in a state in which this can be done."""
+
+    code = "orders/illegal-step"
+    status = 409
+    title_zh = "订单当前状态不允许此操作"
+
+
+class RefundTooLarge(Problem):
+    """The refund is more than what is left of the payment."""
+
+    code = "orders/refund-too-large"
+    status = 409
+    title_zh = "退款金额超过剩余可退金额"
+
+
+class AfterSaleTooLate(Problem):
+    """After-sale can be asked for until 24 hours after delivery."""
+
+    code = "orders/after-sale-too-late"
+    status = 409
+    title_zh = "已超过售后申请期限"
+
+
+class NotPayable(Problem):
+    """The order waits for no payment."""
+
+    code = "orders/not-payable"
+    status = 409
+    title_zh = "订单无需支付或已无法支付"

@@ -1,0 +1,285 @@
+"""What pages read of orders: the status from a cache that events keep fresh, lists from the database (A2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import msgspec
+from msgspec import Struct
+
+from tuanzi.base.ids import OrderId, PersonId
+from tuanzi.base.problem import Unknown
+from tuanzi.machinery.cache import Absent, ReadCache
+from tuanzi.machinery.http.routes import Desk
+from tuanzi.orders.model import Order, OrderState, SubOrder, SubOrderState
+from tuanzi.orders.store import (
+    ORDER,
+    ORDERS,
+    ORDERS_OF_MEMBER,
+    SUB_ORDERS,
+    SUB_ORDERS_IN_STATE,
+    SUB_ORDERS_OF_GROUP,
+    SUB_ORDERS_OF_MERCHANT,
+    SUB_ORDERS_OF_ORDER,
+    SUB_ORDERS_OF_RIDER,
+)
+
+_encode = msgspec.json.Encoder().encode
+
+# About 1 kB each, in each of two generations.
+STATUSES_MAX = 50_000
+
+
+class LineView(Struct, frozen=True, kw_only=True, gc=False):
+    """One line of an order; `list_fen` is the price of all its portions without discounts."""
+
+    dish_id: str
+    merchant_id: str
+    quantity: int
+    list_fen: int
+    payable_fen: int
+
+
+class RefundView(Struct, frozen=True, kw_only=True, gc=False):
+    """Money on its way back, or back already."""
+
+    refund_id: str
+    amount_fen: int
+    reason: str
+    is_settled: bool
+
+
+class SubOrderView(Struct, frozen=True, kw_only=True, gc=False):
+    """What one merchant makes for one member."""
+
+    sub_order_id: str
+    order_id: str
+    merchant_id: str
+    building_id: str
+    meal_id: str
+    state: SubOrderState
+    items_fen: int
+    discount_fen: int
+    delivery_fen: int
+    payable_fen: int
+    rider_id: str | None
+    dishes: dict[str, int]
+
+
+class OrderView(Struct, frozen=True, kw_only=True, gc=False):
+    """An order as its member sees it. `saved_fen`: against ordering alone."""
+
+    order_id: str
+    group_id: str
+    campaign_id: str
+    member_id: str
+    building_id: str
+    meal_id: str
+    state: OrderState
+    lines: tuple[LineView, ...]
+    delivery_fen: int
+    payable_fen: int
+    saved_fen: int
+    paid_fen: int
+    refund_due_fen: int
+    refunded_fen: int
+    refunds: tuple[RefundView, ...]
+    rule_version: int
+    placed_at: datetime
+    pay_before: datetime
+    delivered_at: datetime | None
+    version: int
+
+
+class OrderPage(Struct, frozen=True, kw_only=True, gc=False):
+    """Orders of a member, newest first; `next` is None on the last page."""
+
+    items: tuple[OrderView, ...]
+    next: str | None
+
+
+class SubOrderPage(Struct, frozen=True, kw_only=True, gc=False):
+    """Sub-orders, oldest first; `next` is None on the last page."""
+
+    items: tuple[SubOrderView, ...]
+    next: str | None
+
+
+class OrderStatus(Struct, frozen=True, kw_only=True, gc=False):
+    """An order ready to be sent: whose it is, its version and its JSON."""
+
+    member_id: PersonId
+    etag: str
+    body: bytes
+
+
+class StatusBoard:
+    """Order statuses of one campus, kept until an event changes them; unknown ids are remembered briefly.
+
+    A change is heard before its caller is answered, so whoever wrote reads his own write.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._cache: ReadCache[str, OrderStatus] = ReadCache(
+            size_max=STATUSES_MAX, keep_s=60, absent_s=1, clock=asyncio.get_running_loop().time
+        )
+        desk.subscribe(self._hear)
+
+    async def load(self, order_id: OrderId) -> OrderStatus:
+        """The status of an order. Raises Unknown."""
+        status = await self._cache.load(order_id, self._read)
+        if isinstance(status, Absent):
+            raise Unknown(kind="order", id=order_id)
+        return status
+
+    async def _read(self, order_id: str) -> OrderStatus | Absent:
+        order = self._desk.peek(Order, order_id)
+        if order is None:
+            rows = await self._desk.rows(ORDER, {"id": order_id})
+            if not rows:
+                return Absent.ABSENT
+            order = ORDERS.from_row(rows[0])
+        return OrderStatus(member_id=order.member_id, etag=str(order.version), body=_encode(view_of(order)))
+
+    def _hear(self, numbered: Sequence[tuple[int, Any]]) -> None:
+        for _, event in numbered:
+            order_id = getattr(event, "order_id", None)
+            if order_id is not None:
+                self._cache.invalidate(order_id)
+            for each in getattr(event, "order_ids", ()):
+                self._cache.invalidate(each)
+
+
+_boards: WeakKeyDictionary[Any, StatusBoard] = WeakKeyDictionary()
+
+
+def board_of(desk: Desk) -> StatusBoard:
+    """The status board of a desk, made when it is first asked for."""
+    board = _boards.get(desk)
+    if board is None:
+        board = _boards[desk] = StatusBoard(desk)
+    return board
+
+
+async def find_order(desk: Desk, order_id: OrderId) -> Order:
+    """An order as it is kept. Raises Unknown."""
+    order = desk.peek(Order, order_id)
+    if order is None:
+        rows = await desk.rows(ORDER, {"id": order_id})
+        if not rows:
+            raise Unknown(kind="order", id=order_id)
+        order = ORDERS.from_row(rows[0])
+    return order
+
+
+async def order_page(desk: Desk, *, member_id: PersonId, before: str, limit: int) -> OrderPage:
+    """Orders of a member, older than `before`."""
+    slots = {"member_id": member_id, "before": before or "~", "limit": limit + 1}
+    rows = await desk.rows(ORDERS_OF_MEMBER, slots)
+    items = [view_of(ORDERS.from_row(row)) for row in rows]
+    return OrderPage(items=tuple(items[:limit]), next=items[limit - 1].order_id if len(items) > limit else None)
+
+
+async def sub_orders_of_order(desk: Desk, order_id: OrderId) -> list[SubOrderView]:
+    """An order's sub-orders, in the order of the cart."""
+    rows = await desk.rows(SUB_ORDERS_OF_ORDER, {"from_id": f"{order_id}.", "to_id": f"{order_id}/"})
+    return [sub_view_of(SUB_ORDERS.from_row(row)) for row in rows]
+
+
+async def sub_orders_of_group(desk: Desk, group_id: str) -> list[SubOrderView]:
+    """A closed group's sub-orders: its split plan, and how far each is."""
+    rows = await desk.rows(SUB_ORDERS_OF_GROUP, {"group_id": group_id})
+    return [sub_view_of(SUB_ORDERS.from_row(row)) for row in rows]
+
+
+async def merchant_board(desk: Desk, *, merchant_id: str, state: SubOrderState, after: str, limit: int) -> SubOrderPage:
+    """A merchant's sub-orders in a state."""
+    slots = {"merchant_id": merchant_id, "state": state.value, "after": after, "limit": limit + 1}
+    return _page(await desk.rows(SUB_ORDERS_OF_MERCHANT, slots), limit=limit)
+
+
+async def rider_board(desk: Desk, *, rider_id: str, state: SubOrderState, after: str, limit: int) -> SubOrderPage:
+    """What is ready for any rider, or what this rider has picked up or delivered."""
+    slots: dict[str, Any] = {"state": state.value, "after": after, "limit": limit + 1}
+    if state is SubOrderState.READY:
+        return _page(await desk.rows(SUB_ORDERS_IN_STATE, slots), limit=limit)
+    return _page(await desk.rows(SUB_ORDERS_OF_RIDER, {**slots, "rider_id": rider_id}), limit=limit)
+
+
+def _page(rows: Sequence[tuple[Any, ...]], *, limit: int) -> SubOrderPage:
+    items = [sub_view_of(SUB_ORDERS.from_row(row)) for row in rows]
+    return SubOrderPage(items=tuple(items[:limit]), next=items[limit - 1].sub_order_id if len(items) > limit else None)
+
+
+def view_of(order: Order) -> OrderView:
+    """An order as its member sees it."""
+    quote = order.quote
+    return OrderView(
+        order_id=order.id,
+        group_id=order.group_id,
+        campaign_id=order.campaign_id,
+        member_id=order.member_id,
+        building_id=order.building_id,
+        meal_id=order.meal_id,
+        state=order.state,
+        lines=tuple(
+            [
+                LineView(
+                    dish_id=line.dish_id,
+                    merchant_id=line.merchant_id,
+                    quantity=line.quantity,
+                    list_fen=line.list_price.fen,
+                    payable_fen=line.payable.fen,
+                )
+                for line in quote.lines
+            ]
+        ),
+        delivery_fen=quote.delivery_fee.fen,
+        payable_fen=quote.payable.fen,
+        saved_fen=quote.saved.fen,
+        paid_fen=order.paid.fen,
+        refund_due_fen=order.promised.fen,
+        refunded_fen=order.refunded.fen,
+        refunds=tuple(
+            [
+                RefundView(
+                    refund_id=refund.id,
+                    amount_fen=refund.amount.fen,
+                    reason=refund.reason,
+                    is_settled=refund.is_settled,
+                )
+                for refund in order.refunds
+            ]
+        ),
+        rule_version=quote.rule_version,
+        placed_at=order.placed_at,
+        pay_before=order.pay_before,
+        delivered_at=order.delivered_at,
+        version=order.version,
+    )
+
+
+def sub_view_of(sub: SubOrder) -> SubOrderView:
+    """A sub-order as pages show it."""
+    dishes: dict[str, int] = {}
+    for line in sub.order_lines:
+        dishes[line.dish_id] = dishes.get(line.dish_id, 0) + line.quantity
+    return SubOrderView(
+        sub_order_id=sub.id,
+        order_id=sub.order_id,
+        merchant_id=sub.merchant_id,
+        building_id=sub.building_id,
+        meal_id=sub.meal_id,
+        state=sub.state,
+        items_fen=sub.items.fen,
+        discount_fen=sub.discount.fen,
+        delivery_fen=sub.delivery.fen,
+        payable_fen=sub.payable.fen,
+        rider_id=sub.rider_id,
+        dishes=dishes,
+    )

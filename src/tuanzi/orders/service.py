@@ -1,0 +1,407 @@
+"""What can be done with an order, one function for each sentence of the spec (B8).
+
+The first part is for the rooms above, which own the seat and the group; the second are commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tuanzi import stock
+from tuanzi.base.ids import DishId, GroupId, OrderId, PersonId, SubOrderId
+from tuanzi.base.money import Money
+from tuanzi.base.problem import Unknown
+from tuanzi.base.unit import Unit
+from tuanzi.events import (
+    OrderAdvanced,
+    OrderCancelled,
+    OrderPaid,
+    OrderPlaced,
+    OrderRefunded,
+    RefundDue,
+    SubOrderAdvanced,
+)
+from tuanzi.orders.model import (
+    AFTER_SALE_WITHIN,
+    COMPLETES_AFTER,
+    MERCHANT_STEPS,
+    Order,
+    OrderState,
+    Step,
+    SubOrder,
+    SubOrderState,
+    SubStep,
+    steps_to_follow,
+)
+from tuanzi.orders.problems import AfterSaleTooLate, IllegalStep
+from tuanzi.pricing import Quote, give_back_coupon, use_coupon
+
+
+def place(unit: Unit, order: Order) -> None:
+    """Keep a new order that waits to be paid; its seat, stock and coupon are held by the caller."""
+    unit.add(order)
+    placed = OrderPlaced(
+        order_id=order.id,
+        group_id=order.group_id,
+        member_id=order.member_id,
+        payable_fen=order.payable.fen,
+        pay_before=order.pay_before,
+    )
+    unit.emit(placed)
+
+
+def mark_paid(unit: Unit, order: Order) -> Order:
+    """The money is in and the seat is held."""
+    return _paid(unit, order.after(Step.PAY))
+
+
+def revive(unit: Unit, order: Order, *, group_id: GroupId) -> Order:
+    """Late money found a seat, perhaps in another group; stock and coupon are held again by the caller."""
+    return _paid(unit, replace(order.after(Step.REVIVE), group_id=group_id))
+
+
+def _paid(unit: Unit, order: Order) -> Order:
+    order = order.captured()
+    unit.put(order)
+    paid = OrderPaid(order_id=order.id, group_id=order.group_id, member_id=order.member_id, paid_fen=order.paid.fen)
+    unit.emit(paid)
+    return order
+
+
+def mark_grouped(unit: Unit, order: Order) -> Order:
+    """The group has formed."""
+    return _step(unit, order, Step.FORM)
+
+
+def cancel_unpaid(unit: Unit, order: Order, *, reason: str) -> Order:
+    """The order ends before its money came; what it held of stock and its coupon are free again."""
+    order = order.after(Step.CANCEL)
+    unit.put(order)
+    stock.release(unit, order.portions, meal_id=order.meal_id)
+    _free_coupon(unit, order)
+    unit.emit(_cancelled(order, reason=reason))
+    return order
+
+
+def refund_all(unit: Unit, order: Order, *, reason: str) -> Order:
+    """A paid order ends and everything still there goes back; what it held of stock and its coupon are free again."""
+    was = order.state
+    order = order.after(Step.REFUND)
+    if was in (OrderState.PAID, OrderState.GROUPED):
+        stock.release(unit, order.portions, meal_id=order.meal_id)
+        _free_coupon(unit, order)
+    unit.emit(_cancelled(order, reason=reason))
+    left = Money(order.paid.fen - order.promised.fen)
+    if not left:
+        unit.put(order)
+        return _step(unit, order, Step.REFUND_DONE) if _is_settled(order) else order
+    order, refund = order.promise(left, reason=reason)
+    unit.put(order)
+    unit.emit(_due(order, refund_id=refund.id, amount=left, reason=reason))
+    return order
+
+
+def refund_late(unit: Unit, order: Order, *, reason: str) -> Order:
+    """Money came for an order that had ended and found no seat: all of it goes back (peers' P1 to P3)."""
+    order = order.after(Step.REFUND).captured()
+    order, refund = order.promise(order.paid, reason=reason)
+    unit.put(order)
+    unit.emit(_due(order, refund_id=refund.id, amount=refund.amount, reason=reason))
+    return order
+
+
+def return_payment(unit: Unit, order: Order, *, payment_id: str, amount: Money, reason: str) -> None:
+    """Money that is not this order's price - paid twice, or another amount - goes back; the order is as it was."""
+    due = RefundDue(
+        refund_id=f"{payment_id}.back",
+        order_id=order.id,
+        member_id=order.member_id,
+        amount_fen=amount.fen,
+        reason=reason,
+        payment_id=payment_id,
+    )
+    unit.emit(due)
+
+
+def mark_split(unit: Unit, order: Order, *, final: Quote, subs: Sequence[SubOrder], now: datetime) -> Order:
+    """The group's split is planned: the price is final, the difference goes back, the portions are sold."""
+    order, refund = order.after(Step.SPLIT).repriced(final)
+    if refund is not None:
+        unit.emit(_due(order, refund_id=refund.id, amount=refund.amount, reason=refund.reason))
+    order = replace(order, cart=None, sub_orders=len(subs))
+    unit.put(order)
+    for sub in subs:
+        unit.add(sub)
+    stock.sell(unit, order.portions, meal_id=order.meal_id)
+    if final.coupon_id is not None:
+        use_coupon(unit, coupon_id=final.coupon_id, order_id=order.id)
+    unit.emit(_advanced(order, before=OrderState.GROUPED))
+    return order
+
+
+# Commands
+
+
+class AdvanceSubOrder(Struct, frozen=True, kw_only=True, gc=False):
+    """A merchant or rider moves a sub-order on. merchant_id: the shop of a merchant who does; None for others."""
+
+    sub_order_id: SubOrderId
+    step: SubStep
+    by: PersonId
+    merchant_id: str | None = None
+
+
+class SubOrderAnswer(Struct, frozen=True, kw_only=True, gc=False):
+    """Where a sub-order and its order are now."""
+
+    sub_order_id: str
+    state: SubOrderState
+    order_id: str
+    order_state: OrderState
+
+
+class ConfirmOrder(Struct, frozen=True, kw_only=True, gc=False):
+    """The member has his meal."""
+
+    order_id: OrderId
+    member_id: PersonId
+
+
+class CompleteOrder(Struct, frozen=True, kw_only=True, gc=False):
+    """Timer: a delivered order that nobody confirmed."""
+
+    order_id: OrderId
+
+
+class RefundOrder(Struct, frozen=True, kw_only=True, gc=False):
+    """An operator gives money back; all that is left when `amount_fen` is None, which ends the order."""
+
+    order_id: OrderId
+    amount_fen: int | None
+    reason: str
+    by: PersonId
+
+
+class AskAfterSale(Struct, frozen=True, kw_only=True, gc=False):
+    """A member is not content with what was delivered."""
+
+    order_id: OrderId
+    member_id: PersonId
+
+
+class DecideAfterSale(Struct, frozen=True, kw_only=True, gc=False):
+    """An operator's decision: so much goes back, perhaps nothing."""
+
+    order_id: OrderId
+    amount_fen: int
+    by: PersonId
+
+
+class OrderAnswer(Struct, frozen=True, kw_only=True, gc=False):
+    """Where an order is now."""
+
+    order_id: str
+    state: OrderState
+    paid_fen: int
+    refund_due_fen: int
+
+
+def advance_sub_order(unit: Unit, command: AdvanceSubOrder, *, now: datetime) -> SubOrderAnswer:
+    """Move a sub-order on, and its order with it. Raises Unknown (none, or not his), IllegalStep."""
+    before = unit.load(SubOrder, command.sub_order_id)
+    if command.merchant_id is not None and before.merchant_id != command.merchant_id:
+        raise Unknown(kind="suborder", id=command.sub_order_id)
+    is_riders = command.step not in MERCHANT_STEPS
+    if command.step is SubStep.DELIVER and before.rider_id not in (None, command.by):
+        raise Unknown(kind="suborder", id=command.sub_order_id)
+    order = unit.load(Order, before.order_id)
+    if order.state in (OrderState.REFUNDING, OrderState.REFUNDED):
+        raise IllegalStep(order_id=order.id, state=order.state.value, step=command.step.value)
+    sub = before.after(command.step, rider_id=command.by if is_riders else None)
+    unit.put(sub)
+    advanced = SubOrderAdvanced(
+        sub_order_id=sub.id,
+        order_id=sub.order_id,
+        merchant_id=sub.merchant_id,
+        before=before.state.value,
+        state=sub.state.value,
+        by=command.by,
+    )
+    unit.emit(advanced)
+    if sub.state is SubOrderState.REJECTED:
+        order = _reject(unit, order, sub)
+    order = _follow(unit, order, now=now)
+    return SubOrderAnswer(sub_order_id=sub.id, state=sub.state, order_id=order.id, order_state=order.state)
+
+
+def confirm_order(unit: Unit, command: ConfirmOrder, *, now: datetime) -> OrderAnswer:
+    """A delivered order is complete; a repeat changes nothing. Raises Unknown, IllegalStep."""
+    order = _own(unit, command.order_id, member_id=command.member_id)
+    if order.state is not OrderState.COMPLETED:
+        order = _step(unit, order, Step.COMPLETE)
+        unit.unschedule(f"complete:{order.id}")
+    return answer_of(order)
+
+
+def complete_order(unit: Unit, command: CompleteOrder, *, now: datetime) -> OrderAnswer:
+    """A delivered order completes by itself; in any other state nothing happens."""
+    order = unit.load(Order, command.order_id)
+    if order.state is OrderState.DELIVERED:
+        order = _step(unit, order, Step.COMPLETE)
+    return answer_of(order)
+
+
+def refund_order(unit: Unit, command: RefundOrder, *, now: datetime) -> OrderAnswer:
+    """Give money back by hand. Raises Unknown, IllegalStep, RefundTooLarge.
+
+    Before the split an order is given back as a whole by cancelling it, for its seat is not this room's.
+    """
+    order = unit.load(Order, command.order_id)
+    if order.state in _BEFORE_SPLIT:
+        raise IllegalStep(order_id=order.id, state=order.state.value, step=Step.REFUND.value)
+    left = order.paid - order.promised
+    if command.amount_fen is None or command.amount_fen == left.fen:
+        return answer_of(refund_all(unit, order, reason=command.reason))
+    return answer_of(_promise(unit, order, Money(command.amount_fen), reason=command.reason))
+
+
+_BEFORE_SPLIT: Final = frozenset({OrderState.CREATED, OrderState.PAID, OrderState.GROUPED, OrderState.CANCELLED})
+
+
+def ask_after_sale(unit: Unit, command: AskAfterSale, *, now: datetime) -> OrderAnswer:
+    """Ask for after-sale within a day of delivery. Raises Unknown, IllegalStep, AfterSaleTooLate."""
+    order = _own(unit, command.order_id, member_id=command.member_id)
+    if order.delivered_at is not None and now >= order.delivered_at + AFTER_SALE_WITHIN:
+        raise AfterSaleTooLate(order_id=order.id)
+    return answer_of(_step(unit, order, Step.ASK_AFTER_SALE))
+
+
+def decide_after_sale(unit: Unit, command: DecideAfterSale, *, now: datetime) -> OrderAnswer:
+    """Settle an after-sale: nothing, a part, or all that is left. Raises Unknown, IllegalStep, RefundTooLarge."""
+    order = unit.load(Order, command.order_id)
+    if order.state is not OrderState.AFTER_SALE:
+        raise IllegalStep(order_id=order.id, state=order.state.value, step=Step.CLOSE_AFTER_SALE.value)
+    if command.amount_fen == (order.paid - order.promised).fen and command.amount_fen:
+        return answer_of(refund_all(unit, order, reason="after_sale"))
+    order = _step(unit, order, Step.CLOSE_AFTER_SALE)
+    if command.amount_fen:
+        order = _promise(unit, order, Money(command.amount_fen), reason="after_sale")
+    return answer_of(order)
+
+
+def settle_refund(unit: Unit, *, order_id: OrderId, refund_id: str) -> None:
+    """A promised refund arrived; a repeat, or a returned second payment, changes nothing here."""
+    before = unit.load(Order, order_id)
+    order = before.settled(refund_id)
+    if order is before:
+        return
+    unit.put(order)
+    amount = next(refund.amount for refund in order.refunds if refund.id == refund_id)
+    refunded = OrderRefunded(
+        order_id=order.id,
+        refund_id=refund_id,
+        member_id=order.member_id,
+        amount_fen=amount.fen,
+        refunded_fen=order.refunded.fen,
+    )
+    unit.emit(refunded)
+    if order.state is OrderState.REFUNDING and _is_settled(order):
+        _step(unit, order, Step.REFUND_DONE)
+
+
+def answer_of(order: Order) -> OrderAnswer:
+    """Where an order is, for an answer."""
+    return OrderAnswer(order_id=order.id, state=order.state, paid_fen=order.paid.fen, refund_due_fen=order.promised.fen)
+
+
+def _own(unit: Unit, order_id: OrderId, *, member_id: PersonId) -> Order:
+    order = unit.load(Order, order_id)
+    if order.member_id != member_id:
+        raise Unknown(kind="order", id=order_id)
+    return order
+
+
+def _is_settled(order: Order) -> bool:
+    return all(refund.is_settled for refund in order.refunds)
+
+
+def _reject(unit: Unit, order: Order, sub: SubOrder) -> Order:
+    """The merchant cannot make it: its price goes back by line, its portions are free again."""
+    counts: dict[DishId, int] = {}
+    for line in sub.order_lines:
+        counts[line.dish_id] = counts.get(line.dish_id, 0) + line.quantity
+    stock.give_back(unit, counts, meal_id=sub.meal_id)
+    parts = [Money(0)] * len(order.refundable)
+    for line in sub.order_lines:
+        parts[line.number] = order.refundable[line.number]
+    parts[-1] = Money(min(sub.delivery.fen, order.refundable[-1].fen))
+    amount = Money(sum([part.fen for part in parts]))
+    if amount == order.paid - order.promised and amount:
+        return refund_all(unit, order, reason="rejected")
+    if not amount:
+        return order
+    order, refund = order.promise(amount, reason="rejected", parts=parts)
+    unit.put(order)
+    unit.emit(_due(order, refund_id=refund.id, amount=amount, reason="rejected"))
+    return order
+
+
+def _follow(unit: Unit, order: Order, *, now: datetime) -> Order:
+    """Bring an order to where its least advanced live sub-order is."""
+    subs = [unit.load(SubOrder, f"{order.id}.{i}").state for i in range(1, order.sub_orders + 1)]
+    for step in steps_to_follow(order.state, subs):
+        order = _step(unit, order, step)
+    if order.state is OrderState.DELIVERED and order.delivered_at is None:
+        order = replace(order, delivered_at=now)
+        unit.put(order)
+        unit.schedule(f"complete:{order.id}", CompleteOrder(order_id=order.id), at=now + COMPLETES_AFTER)
+    elif subs and all(state is SubOrderState.REJECTED for state in subs) and order.state in _ALIVE:
+        order = refund_all(unit, order, reason="rejected")  # nothing was paid for it, so nothing went back yet
+    return order
+
+
+_ALIVE: Final = frozenset({OrderState.SPLIT, OrderState.ACCEPTED, OrderState.COOKING, OrderState.PICKED_UP})
+
+
+def _step(unit: Unit, order: Order, step: Step) -> Order:
+    after = order.after(step)
+    unit.put(after)
+    unit.emit(_advanced(after, before=order.state))
+    return after
+
+
+def _promise(unit: Unit, order: Order, amount: Money, *, reason: str) -> Order:
+    order, refund = order.promise(amount, reason=reason)
+    unit.put(order)
+    unit.emit(_due(order, refund_id=refund.id, amount=amount, reason=reason))
+    return order
+
+
+def _due(order: Order, *, refund_id: str, amount: Money, reason: str) -> RefundDue:
+    return RefundDue(
+        refund_id=refund_id, order_id=order.id, member_id=order.member_id, amount_fen=amount.fen, reason=reason
+    )
+
+
+def _advanced(order: Order, *, before: OrderState) -> OrderAdvanced:
+    return OrderAdvanced(order_id=order.id, member_id=order.member_id, before=before.value, state=order.state.value)
+
+
+def _cancelled(order: Order, *, reason: str) -> OrderCancelled:
+    return OrderCancelled(
+        order_id=order.id,
+        group_id=order.group_id,
+        member_id=order.member_id,
+        reason=reason,
+        paid_fen=order.paid.fen,
+    )
+
+
+def _free_coupon(unit: Unit, order: Order) -> None:
+    if order.quote.coupon_id is not None:
+        give_back_coupon(unit, coupon_id=order.quote.coupon_id, order_id=order.id)

@@ -1,0 +1,36 @@
+"""Rows of orders and sub-orders, and how pages ask for them."""
+
+from __future__ import annotations
+
+from tuanzi.machinery.tables import table
+from tuanzi.orders.model import Order, SubOrder
+
+ORDERS = table("orders", Order, key="id")
+SUB_ORDERS = table("sub_orders", SubOrder, key="id")
+
+_ORDER_COLUMNS = ", ".join(ORDERS.columns)
+_SUB_ORDER_COLUMNS = ", ".join(SUB_ORDERS.columns)
+
+ORDER = "SELECT " + _ORDER_COLUMNS + " FROM orders WHERE id = :id ORDER BY id LIMIT 1"
+ORDERS_OF_MEMBER = (
+    "SELECT "
+    + _ORDER_COLUMNS
+    + " FROM orders WHERE member_id = :member_id AND id < :before ORDER BY id DESC LIMIT :limit"
+)
+SUB_ORDERS_OF_ORDER = (
+    "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE id > :from_id AND id < :to_id ORDER BY id LIMIT 200"
+)
+SUB_ORDERS_OF_GROUP = (
+    "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE group_id = :group_id ORDER BY id LIMIT 2000"
+)
+SUB_ORDERS_OF_MERCHANT = (
+    "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE merchant_id = :merchant_id AND state = :state"
+    " AND id > :after ORDER BY id LIMIT :limit"
+)
+SUB_ORDERS_IN_STATE = (
+    "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE state = :state AND id > :after ORDER BY id LIMIT :limit"
+)
+SUB_ORDERS_OF_RIDER = (
+    "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE rider_id = :rider_id AND state = :state"
+    " AND id > :after ORDER BY id LIMIT :limit"
+)

@@ -1,0 +1,247 @@
+"""Orders over HTTP: their members, merchants, riders and operators (B8, B9)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from tuanzi.base.ids import OrderId, SubOrderId
+from tuanzi.base.problem import Unknown
+from tuanzi.base.who import Role, Who
+from tuanzi.machinery.http.routes import Call, Committed, Reply, Route
+from tuanzi.orders.model import MERCHANT_STEPS, SubOrderState, SubStep
+from tuanzi.orders.problems import AfterSaleTooLate, IllegalStep, RefundTooLarge
+from tuanzi.orders.queries import (
+    OrderPage,
+    OrderView,
+    SubOrderPage,
+    board_of,
+    merchant_board,
+    order_page,
+    rider_board,
+)
+from tuanzi.orders.service import (
+    AdvanceSubOrder,
+    AskAfterSale,
+    ConfirmOrder,
+    DecideAfterSale,
+    OrderAnswer,
+    RefundOrder,
+    SubOrderAnswer,
+)
+
+_ORDER = "/v1/campuses/{campus}/orders/{order_id}"
+_MINE = frozenset({Role.STUDENT, Role.AMBASSADOR})
+_OPERATORS = frozenset({Role.OPERATOR})
+Reason = Annotated[str, Meta(min_length=1, max_length=80)]
+Fen = Annotated[int, Meta(ge=0, le=100_000_000)]
+
+
+class NoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An empty object."""
+
+
+class OrdersQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which part of the list; `after` is the `next` of the page before."""
+
+    after: Annotated[str, Meta(max_length=64)] = ""
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+class BoardQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which sub-orders."""
+
+    state: SubOrderState
+    after: Annotated[str, Meta(max_length=70)] = ""
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+class RefundBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much goes back, all that is left when null, and why."""
+
+    reason: Reason
+    amount_fen: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
+
+
+class AfterSaleBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What goes back; 0 when the complaint is not accepted."""
+
+    amount_fen: Fen
+
+
+def _who(call: Call[Any, Any]) -> Who:
+    assert call.who is not None
+    return call.who
+
+
+async def list_orders(call: Call[None, OrdersQuery]) -> OrderPage:
+    """GET /v1/campuses/{campus}/orders: my orders, newest first."""
+    person_id = _who(call).person_id
+    return await order_page(call.desks.core, member_id=person_id, before=call.query.after, limit=call.query.limit)
+
+
+async def show_order(call: Call[None, None]) -> Reply:
+    """GET /v1/campuses/{campus}/orders/{order_id}: one order, for its member and operators."""
+    who = _who(call)
+    order_id = OrderId(call.path["order_id"])
+    status = await board_of(call.desks.core).load(order_id)
+    if status.member_id != who.person_id and Role.OPERATOR not in who.roles:
+        raise Unknown(kind="order", id=order_id)
+    return Reply(body=status.body, etag=status.etag)
+
+
+async def confirm(call: Call[NoBody, None]) -> Committed:
+    """POST /v1/campuses/{campus}/orders/{order_id}/confirm: I have my meal."""
+    command = ConfirmOrder(order_id=OrderId(call.path["order_id"]), member_id=_who(call).person_id)
+    return await call.desks.core.submit(command, who=command.member_id, key=call.key)
+
+
+async def ask_after_sale(call: Call[NoBody, None]) -> Committed:
+    """POST /v1/campuses/{campus}/orders/{order_id}/after-sale: something is wrong with my meal."""
+    command = AskAfterSale(order_id=OrderId(call.path["order_id"]), member_id=_who(call).person_id)
+    return await call.desks.core.submit(command, who=command.member_id, key=call.key)
+
+
+async def decide_after_sale(call: Call[AfterSaleBody, None]) -> Committed:
+    """POST /v1/campuses/{campus}/orders/{order_id}/after-sale/decision: what goes back."""
+    who = _who(call)
+    command = DecideAfterSale(
+        order_id=OrderId(call.path["order_id"]), amount_fen=call.body.amount_fen, by=who.person_id
+    )
+    return await call.desks.core.submit(command, who=who.person_id, key=call.key)
+
+
+async def refund(call: Call[RefundBody, None]) -> Committed:
+    """POST /v1/campuses/{campus}/orders/{order_id}/refunds: money back by hand."""
+    who = _who(call)
+    command = RefundOrder(
+        order_id=OrderId(call.path["order_id"]),
+        amount_fen=call.body.amount_fen,
+        reason=call.body.reason,
+        by=who.person_id,
+    )
+    return await call.desks.core.submit(command, who=who.person_id, key=call.key)
+
+
+async def advance(call: Call[NoBody, None]) -> Committed:
+    """POST /v1/campuses/{campus}/sub-orders/{sub_order_id}/{step}: the merchant's or rider's next step."""
+    who = _who(call)
+    sub_order_id = SubOrderId(call.path["sub_order_id"])
+    try:
+        step = SubStep(call.path["step"])
+    except ValueError:
+        raise Unknown(kind="step", id=call.path["step"]) from None
+    is_operator = Role.OPERATOR in who.roles
+    needed = Role.MERCHANT if step in MERCHANT_STEPS else Role.RIDER
+    if not is_operator and needed not in who.roles:
+        raise Unknown(kind="suborder", id=sub_order_id)
+    is_merchant = step in MERCHANT_STEPS and not is_operator
+    command = AdvanceSubOrder(
+        sub_order_id=sub_order_id,
+        step=step,
+        by=who.person_id,
+        merchant_id=(who.merchant_id or "") if is_merchant else None,
+    )
+    return await call.desks.core.submit(command, who=who.person_id, key=call.key)
+
+
+async def show_merchant_board(call: Call[None, BoardQuery]) -> SubOrderPage:
+    """GET /v1/campuses/{campus}/merchant/sub-orders: what my shop has to make."""
+    query = call.query
+    return await merchant_board(
+        call.desks.core,
+        merchant_id=_who(call).merchant_id or "",
+        state=query.state,
+        after=query.after,
+        limit=query.limit,
+    )
+
+
+async def show_rider_board(call: Call[None, BoardQuery]) -> SubOrderPage:
+    """GET /v1/campuses/{campus}/rider/sub-orders: what is ready, or what I carry."""
+    query = call.query
+    return await rider_board(
+        call.desks.core, rider_id=_who(call).person_id, state=query.state, after=query.after, limit=query.limit
+    )
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/v1/campuses/{campus}/orders",
+        list_orders,
+        answer=OrderPage,
+        query=OrdersQuery,
+        summary="My orders, newest first",
+    ),
+    Route("GET", _ORDER, show_order, answer=OrderView, summary="One order"),
+    Route(
+        "POST",
+        _ORDER + "/confirm",
+        confirm,
+        answer=OrderAnswer,
+        body=NoBody,
+        roles=_MINE,
+        problems=(IllegalStep,),
+        summary="I have my meal",
+    ),
+    Route(
+        "POST",
+        _ORDER + "/after-sale",
+        ask_after_sale,
+        answer=OrderAnswer,
+        body=NoBody,
+        roles=_MINE,
+        problems=(IllegalStep, AfterSaleTooLate),
+        summary="Ask for after-sale",
+    ),
+    Route(
+        "POST",
+        _ORDER + "/after-sale/decision",
+        decide_after_sale,
+        answer=OrderAnswer,
+        body=AfterSaleBody,
+        roles=_OPERATORS,
+        problems=(IllegalStep, RefundTooLarge),
+        summary="Decide an after-sale",
+    ),
+    Route(
+        "POST",
+        _ORDER + "/refunds",
+        refund,
+        answer=OrderAnswer,
+        body=RefundBody,
+        roles=_OPERATORS,
+        problems=(IllegalStep, RefundTooLarge),
+        summary="Give money back by hand",
+    ),
+    Route(
+        "POST",
+        "/v1/campuses/{campus}/sub-orders/{sub_order_id}/{step}",
+        advance,
+        answer=SubOrderAnswer,
+        body=NoBody,
+        roles=frozenset({Role.MERCHANT, Role.RIDER, Role.OPERATOR}),
+        problems=(IllegalStep,),
+        summary="The next step of a sub-order: accept, cook, ready, reject, pick-up, deliver",
+    ),
+    Route(
+        "GET",
+        "/v1/campuses/{campus}/merchant/sub-orders",
+        show_merchant_board,
+        answer=SubOrderPage,
+        query=BoardQuery,
+        roles=frozenset({Role.MERCHANT}),
+        summary="What my shop has to make",
+    ),
+    Route(
+        "GET",
+        "/v1/campuses/{campus}/rider/sub-orders",
+        show_rider_board,
+        answer=SubOrderPage,
+        query=BoardQuery,
+        roles=frozenset({Role.RIDER}),
+        summary="What is ready, or what I carry",
+    ),
+)

@@ -1,0 +1,103 @@
+"""Portions of a dish for one meal: how many there are, how many are held, how many sold (B2)."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tuanzi.base.ids import DishId, MealId
+from tuanzi.stock.problems import TotalTooSmall
+
+TOTAL_MAX = 10_000_000
+
+
+class Portions(Struct, frozen=True, kw_only=True, gc=False):
+    """The portions of one dish for one meal; `held + sold <= total`, always. `is_closed`: sold out by the merchant."""
+
+    dish_id: DishId
+    meal_id: MealId
+    total: int
+    held: int = 0
+    sold: int = 0
+    is_closed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.held < 0 or self.sold < 0 or self.held + self.sold > self.total:
+            raise ValueError(f"no portions: {self}")
+
+    @property
+    def left(self) -> int:
+        """How many may still be held."""
+        return 0 if self.is_closed else self.total - self.held - self.sold
+
+    def hold(self, count: int) -> Portions:
+        """`count` more held."""
+        return self._with(held=self.held + count, sold=self.sold)
+
+    def release(self, count: int) -> Portions:
+        """`count` held ones free again."""
+        return self._with(held=self.held - count, sold=self.sold)
+
+    def sell(self, count: int) -> Portions:
+        """`count` held ones sold."""
+        return self._with(held=self.held - count, sold=self.sold + count)
+
+    def give_back(self, count: int) -> Portions:
+        """`count` sold ones free again."""
+        return self._with(held=self.held, sold=self.sold - count)
+
+    def _with(self, *, held: int, sold: int) -> Portions:
+        """Made anew, for `replace` does not check (msgspec 0.22)."""
+        return Portions(
+            dish_id=self.dish_id,
+            meal_id=self.meal_id,
+            total=self.total,
+            held=held,
+            sold=sold,
+            is_closed=self.is_closed,
+        )
+
+    def with_total(self, total: int, *, is_closed: bool) -> Portions:
+        """Another total. Raises TotalTooSmall."""
+        if total < self.held + self.sold:
+            raise TotalTooSmall(dish_id=self.dish_id, meal_id=self.meal_id, held=self.held, sold=self.sold)
+        return replace(self, total=total, is_closed=is_closed)
+
+
+class SetPortions(Struct, frozen=True, kw_only=True, gc=False):
+    """Say how many portions of a dish there are for a meal, and whether it is sold out.
+
+    merchant_id: the shop of the merchant who says so; None for an operator, who may change every dish.
+    """
+
+    dish_id: DishId
+    meal_id: MealId
+    total: int
+    is_closed: bool
+    by: str
+    merchant_id: str | None = None
+
+
+class PortionsLeft(Struct, frozen=True, kw_only=True, gc=False):
+    """The portions of a dish for a meal, as pages show them."""
+
+    dish_id: str
+    meal_id: str
+    total: int
+    held: int
+    sold: int
+    left: int
+    is_closed: bool
+
+
+def shown(portions: Portions) -> PortionsLeft:
+    """Portions as pages show them."""
+    return PortionsLeft(
+        dish_id=portions.dish_id,
+        meal_id=portions.meal_id,
+        total=portions.total,
+        held=portions.held,
+        sold=portions.sold,
+        left=portions.left,
+        is_closed=portions.is_closed,
+    )

@@ -1,0 +1,24 @@
+"""What pages read of stock."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from tuanzi.base.ids import MealId
+from tuanzi.machinery.http.routes import Desk
+from tuanzi.stock.model import PortionsLeft, shown
+from tuanzi.stock.store import PORTIONS, PORTIONS_OF_MEAL
+
+
+class PortionsPage(Struct, frozen=True, kw_only=True, gc=False):
+    """Dishes of a meal somebody asked for, by dish; `next` is None on the last page."""
+
+    items: tuple[PortionsLeft, ...]
+    next: str | None
+
+
+async def portions_page(desk: Desk, *, meal_id: MealId, after: str, limit: int) -> PortionsPage:
+    """The portions of a meal, after a dish; a dish nobody asked for yet is not in it."""
+    rows = await desk.rows(PORTIONS_OF_MEAL, {"meal_id": meal_id, "after": after, "limit": limit + 1})
+    items = [shown(PORTIONS.from_row(row)) for row in rows]
+    return PortionsPage(items=tuple(items[:limit]), next=items[limit - 1].dish_id if len(items) > limit else None)
