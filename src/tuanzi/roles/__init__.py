@@ -1,0 +1,1 @@
+"""What a process can be: the command line and the HTTP API."""

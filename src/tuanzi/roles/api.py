@@ -1,0 +1,134 @@
+"""Serves HTTP over the house of this process (J2, J4): the API in front, health and metrics behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import uvicorn
+from msgspec import Struct
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route as Page
+
+from tuanzi.machinery.http.api import Api
+from tuanzi.machinery.http.routes import Call, Route
+from tuanzi.roles.metrics import Metrics
+from tuanzi.wiring import House
+
+log = logging.getLogger("tuanzi.api")
+
+DRAIN_S_MAX = 10
+
+
+class CampusLine(Struct, frozen=True, kw_only=True, gc=False):
+    """A campus that is served here."""
+
+    id: str
+
+
+class CampusList(Struct, frozen=True, kw_only=True, gc=False):
+    """Every campus that is served here, by id."""
+
+    items: tuple[CampusLine, ...]
+
+
+def application(house: House) -> Api:
+    """The ASGI application over a house that runs."""
+
+    async def list_campuses(call: Call[None, None]) -> CampusList:
+        """GET /v1/campuses: the campuses served here."""
+        return CampusList(items=tuple(CampusLine(id=campus) for campus in sorted(house.campuses)))
+
+    campuses = Route(
+        "GET", "/v1/campuses", list_campuses, answer=CampusList, summary="The campuses served here", signed_in=False
+    )
+    return Api(
+        [campuses, *(route for room in house.rooms for route in room.routes)],
+        authenticate=house.doorkeeper.authenticate,
+        recall=house.doorkeeper.recall,
+        desks_of=house.desks_of,
+        ids=house.ids,
+        clock=house.clock,
+        fallback=_behind(house),
+    )
+
+
+def _behind(house: House) -> Starlette:
+    """Health and metrics: what machines ask."""
+    metrics = Metrics(house)
+
+    async def healthz(request: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def readyz(request: Request) -> Response:
+        closed = sorted(desk.name for desk in house.desks if not desk.is_open)
+        return JSONResponse({"status": "ready" if not closed else "starting", "closed": closed}, 503 if closed else 200)
+
+    async def figures(request: Request) -> Response:
+        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    return Starlette(
+        routes=[Page("/healthz", healthz), Page("/readyz", readyz), Page("/metrics", figures)],
+    )
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to `serve`, which also has a house to close."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+async def serve(house: House, *, beside: Callable[[], Awaitable[Any]] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, then answer what was accepted and close. Raises Fenced, OSError (port taken).
+
+    beside: work that lives as long as the server, e.g. the demo's students; it starts when the writers are open.
+    """
+    server = _Server(
+        uvicorn.Config(
+            application(house),
+            host=house.settings.host,
+            port=house.settings.port,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            backlog=4096,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=DRAIN_S_MAX,
+        )
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _stop, server)
+    async with asyncio.TaskGroup() as tasks:
+        working = tasks.create_task(house.run())
+        working.add_done_callback(lambda _: _stop(server))
+        others = None if beside is None else tasks.create_task(_beside(house, beside))
+        log.info("api.serving", extra={"address": f"http://{house.settings.host}:{house.settings.port}"})
+        await server.serve()
+        if others is not None:
+            others.cancel()
+        house.close()
+    log.info("api.closed")
+
+
+def _stop(server: uvicorn.Server) -> None:
+    server.should_exit = True
+
+
+async def _beside(house: House, work: Callable[[], Awaitable[Any]]) -> None:
+    await house.opened()
+    await work()

@@ -1,0 +1,115 @@
+"""The command `tuanzi`: run, simulate, replay; every mistake in the call is told in one line (J4)."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import uvloop
+
+from tuanzi.machinery.database import DatabaseError
+from tuanzi.machinery.migrate import MigrationChanged
+from tuanzi.money import SandboxProvider
+from tuanzi.people import ConsoleSender
+from tuanzi.roles.api import serve
+from tuanzi.roles.logs import log_json
+from tuanzi.settings import Settings, SettingWrong, read_settings
+from tuanzi.wiring import House, Vendors
+
+# Commands of the simulation's package; it stands above the product, so it is only loaded when asked for.
+_SIMULATION = {
+    "simulate": "simulation.commands",
+    "replay": "simulation.commands",
+    "bench-seed": "simulation.commands",
+}
+DEMO_PAYMENTS_REMEMBERED = 100_000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; gives the exit code: 0 done, 1 failed, 2 called wrongly."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in _SIMULATION:
+        name = given[0].replace("-", "_")
+        command: Callable[[Sequence[str]], int] = getattr(importlib.import_module(_SIMULATION[given[0]]), name)
+        return command(given[1:])
+    parser = argparse.ArgumentParser(prog="tuanzi", description="Tuanzi 团子: campus food delivery by group buying.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="serve everything in this process")
+    run.add_argument("--demo", action="store_true", help="with demo campuses and simulated students; codes are printed")
+    for name, about in (
+        ("simulate", "a seeded lunch wave in virtual time"),
+        ("replay", "a real delivery day"),
+        ("bench-seed", "fill a data folder for benchmarks"),
+    ):
+        commands.add_parser(name, help=about, add_help=False)
+    options = parser.parse_args(given)
+    try:
+        settings = read_settings(demo=options.demo)
+        return _run(settings)
+    except (SettingWrong, DatabaseError, MigrationChanged, OSError) as error:
+        return _say(f"tuanzi: {error}")
+    except ExceptionGroup as group:
+        return _say(f"tuanzi: {_first(group)}")
+
+
+def _run(settings: Settings) -> int:
+    log_json()
+    with _lock(settings.data) as lock:
+        if lock is None:
+            return _say(
+                f"tuanzi: another process is using {settings.data}; stop it, or set TUANZI_DATA to another folder"
+            )
+        uvloop.run(_serve(settings))
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    vendors = Vendors(
+        codes=ConsoleSender(),
+        payments=SandboxProvider(remembered_max=DEMO_PAYMENTS_REMEMBERED),
+    )
+    house = House(settings, vendors)
+    if not settings.demo:
+        await serve(house)
+        return
+    living = importlib.import_module("simulation.living")
+    await serve(house, beside=lambda: living.live(house, seed=os.getpid(), students=400))
+
+
+class _lock:
+    """The folder's lock, held for as long as the process writes there; None when another process has it."""
+
+    def __init__(self, data: Path) -> None:
+        self._path = data / "lock"
+
+    def __enter__(self) -> TextIO | None:
+        self._file = self._path.open("w")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        return self._file
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _first(group: BaseException) -> BaseException:
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group
+
+
+def _say(text: str) -> int:
+    print(text, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""The figures of a process in Prometheus' text format (E4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from tuanzi.wiring import House
+
+_COUNTERS = {
+    "batches": "Commits of a writer.",
+    "commands": "Requests a writer decided, timers and heard events included.",
+    "events": "Events committed.",
+    "refused": "Requests refused by a rule or a fault.",
+    "crashed": "Requests that failed because of a bug or took too long.",
+    "turned_away": "Commands turned away because too many waited.",
+    "replayed": "Repeats answered with the first answer.",
+}
+
+
+class HouseCollector(Collector):
+    """Reads the desks' figures when Prometheus asks."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def collect(self) -> Iterator[Metric]:
+        """Every figure of every desk; the label `desk` is one of few."""
+        desks = self._house.desks
+        for figure, about in _COUNTERS.items():
+            counter = CounterMetricFamily(f"tuanzi_writer_{figure}_total", about, labels=["desk"])
+            for desk in desks:
+                counter.add_metric([desk.name], float(getattr(desk.figures, figure)))
+            yield counter
+        busy = CounterMetricFamily("tuanzi_writer_busy_seconds_total", "Time spent on batches.", labels=["desk"])
+        longest = GaugeMetricFamily("tuanzi_writer_batch_max_seconds", "The longest batch so far.", labels=["desk"])
+        queue = GaugeMetricFamily("tuanzi_writer_queue_length", "Commands that wait.", labels=["desk"])
+        timers = GaugeMetricFamily("tuanzi_timers_held", "Timers in memory.", labels=["desk"])
+        number = GaugeMetricFamily("tuanzi_events_last_number", "The last committed event.", labels=["desk"])
+        is_open = GaugeMetricFamily("tuanzi_writer_open", "1 while the writer works.", labels=["desk"])
+        lag = GaugeMetricFamily("tuanzi_follower_lag_events", "Events not heard yet.", labels=["desk", "source"])
+        for desk in desks:
+            busy.add_metric([desk.name], desk.figures.busy_s)
+            longest.add_metric([desk.name], desk.figures.batch_s_max)
+            queue.add_metric([desk.name], desk.queue_length)
+            timers.add_metric([desk.name], desk.timers_held)
+            number.add_metric([desk.name], desk.event_number)
+            is_open.add_metric([desk.name], float(desk.is_open))
+            for source, behind in desk.lags.items():
+                lag.add_metric([desk.name, source], behind)
+        yield from (busy, longest, queue, timers, number, is_open, lag)
+
+
+class Metrics:
+    """The registry of one process."""
+
+    def __init__(self, house: House) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(HouseCollector(house))
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+
+    def text(self) -> bytes:
+        """All figures now."""
+        return generate_latest(self._registry)

@@ -1,0 +1,88 @@
+"""Every setting, read once from the environment; what is not set works for one process on one machine (D3)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class SettingWrong(Exception):
+    """A setting cannot be used; says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of a process.
+
+    host, port: where HTTP is served (TUANZI_HOST, TUANZI_PORT).
+    data: the folder of the databases (TUANZI_DATA).
+    campuses: their ids (TUANZI_CAMPUSES, comma separated).
+    secret: seals codes and tokens (TUANZI_SECRET, or the file TUANZI_SECRET_FILE, or `<data>/secret`, made once).
+    batch_max: commands of one commit (TUANZI_WRITER_BATCH_MAX). queue_max: commands that may wait
+    (TUANZI_WRITER_QUEUE_MAX). wait_ms_max: the longest expected wait before a command is turned away with 429
+    (TUANZI_WRITER_WAIT_MS_MAX). places_max: values in memory, in each of two generations (TUANZI_WRITER_PLACES_MAX,
+    about 1 kB each). decide_ms_max: how long one command may take to decide (TUANZI_WRITER_DECIDE_MS_MAX).
+    demo: demo campuses with simulated students; codes are printed (TUANZI_DEMO=1).
+    """
+
+    host: str
+    port: int
+    data: Path
+    campuses: tuple[str, ...]
+    secret: bytes
+    batch_max: int
+    queue_max: int
+    wait_ms_max: int
+    places_max: int
+    decide_ms_max: int
+    demo: bool
+
+
+def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = False) -> Settings:
+    """The settings of this process. Makes the data folder and its secret when absent. Raises SettingWrong."""
+    data = Path(environment.get("TUANZI_DATA", "./data"))
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingWrong(f"TUANZI_DATA={data}: {error.strerror}") from error
+    campuses = tuple(name.strip() for name in environment.get("TUANZI_CAMPUSES", "beijing,shanghai").split(","))
+    for name in campuses:
+        if not name.isalnum() or not name.islower() or len(name) > 20:
+            raise SettingWrong(f"TUANZI_CAMPUSES: a campus id is 1 to 20 lower-case letters and digits, not {name!r}")
+    return Settings(
+        host=environment.get("TUANZI_HOST", "127.0.0.1"),
+        port=_whole(environment, "TUANZI_PORT", 8000, 0, 65535),
+        data=data,
+        campuses=campuses,
+        secret=_secret(environment, data),
+        batch_max=_whole(environment, "TUANZI_WRITER_BATCH_MAX", 256, 1, 10_000),
+        queue_max=_whole(environment, "TUANZI_WRITER_QUEUE_MAX", 20_000, 1, 1_000_000),
+        wait_ms_max=_whole(environment, "TUANZI_WRITER_WAIT_MS_MAX", 2_000, 1, 60_000),
+        places_max=_whole(environment, "TUANZI_WRITER_PLACES_MAX", 100_000, 1, 10_000_000),
+        decide_ms_max=_whole(environment, "TUANZI_WRITER_DECIDE_MS_MAX", 250, 1, 60_000),
+        demo=demo or environment.get("TUANZI_DEMO") == "1",
+    )
+
+
+def _whole(environment: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = environment.get(name, str(default))
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise SettingWrong(f"{name}={text}: a whole number from {least} to {most} is expected")
+    return int(text)
+
+
+def _secret(environment: Mapping[str, str], data: Path) -> bytes:
+    if given := environment.get("TUANZI_SECRET"):
+        return given.encode()
+    path = Path(environment.get("TUANZI_SECRET_FILE", data / "secret"))
+    try:
+        if not path.exists():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_hex(32))
+        return path.read_bytes().strip()
+    except OSError as error:
+        raise SettingWrong(f"the secret file {path}: {error.strerror}") from error

@@ -1,0 +1,262 @@
+"""Where needs meet engines and events meet listeners; nowhere else is either chosen."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tuanzi import catalog, events, groups, money, orders, people, pricing, splitting, stock
+from tuanzi.base.ids import Ids
+from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.events import Event
+from tuanzi.machinery.codec import Codec
+from tuanzi.machinery.desk import WriterDesk
+from tuanzi.machinery.follower import Follower
+from tuanzi.machinery.internal import POSITION_OF_SOURCE
+from tuanzi.machinery.migrate import migrate
+from tuanzi.machinery.room import Listener, Room
+from tuanzi.machinery.stopwatch import shared
+from tuanzi.machinery.writer import Schema, Writer
+from tuanzi.settings import Settings
+
+# Who hears what: (the listener's database, the listener). In the emitter's own database a listener runs in the
+# same commit; in another one it hears through the event log, in order and once in effect.
+HEARD: dict[type[Event], tuple[tuple[str, Listener], ...]] = {
+    events.GroupClosed: (("core", splitting.on_group_closed),),
+    events.PaymentCaptured: (("core", groups.on_payment_captured),),
+    events.RefundDue: (("money", money.on_refund_due),),
+    events.RefundSettled: (("core", orders.on_refund_settled),),
+}
+
+# Told for those who read the log from outside: the doorkeeper's and status board's caches, pages, auditors, operators.
+FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
+    {
+        events.PersonJoined,
+        events.PersonErased,
+        events.RolesChanged,
+        events.SessionEnded,
+        events.CatalogChanged,
+        events.CampaignChanged,
+        events.DishSoldOut,
+        events.RuleBookSwitched,
+        events.GroupOpened,
+        events.SeatHeld,
+        events.SeatPaid,
+        events.SeatReleased,
+        events.LeaderChanged,
+        events.TierReached,
+        events.GroupFormed,
+        events.GroupFailed,
+        events.LateMoneySettled,
+        events.SplitPlanned,
+        events.OrderPlaced,
+        events.OrderPaid,
+        events.OrderAdvanced,
+        events.SubOrderAdvanced,
+        events.OrderCancelled,
+        events.OrderRefunded,
+        events.RefundRefused,
+    }
+)
+
+DATABASES = ("platform", "core", "money")
+FOLLOWS = (("core", "money"), ("money", "core"))  # (the target, its source)
+
+
+@dataclass(frozen=True, slots=True)
+class Vendors:
+    """The outside companies, as this process reaches them."""
+
+    codes: people.CodeSender
+    payments: money.PaymentProvider
+
+
+def rooms_of(
+    *, keys: people.Keys, sender: people.CodeSender, provider: money.PaymentProvider, is_campus: Callable[[str], bool]
+) -> list[Room]:
+    """Every room of the house, bound to its vendors; `provider` is one campus's."""
+    return [
+        people.room(keys=keys, sender=sender, is_campus=is_campus, quotas=people.Quotas()),
+        catalog.room(),
+        pricing.room(),
+        stock.room(),
+        orders.room(),
+        groups.room(provider),
+        splitting.room(),
+        money.room(provider),
+    ]
+
+
+def schema_of(database: str, rooms: Sequence[Room]) -> Schema:
+    """What the writer of a kind of database knows."""
+    here = [room for room in rooms if room.database == database]
+    home = {room.name: room.database for room in rooms}
+    hears: dict[type, list[Listener]] = {}
+    follows: dict[tuple[str, type], list[Listener]] = {}
+    for event, listeners in HEARD.items():
+        emitter = home[event.name.partition(".")[0]]
+        for where, listener in listeners:
+            if where != database:
+                continue
+            if emitter == database:
+                hears.setdefault(event, []).append(listener)
+            else:
+                follows.setdefault((emitter, event), []).append(listener)
+    commands = [kind for room in here for kind in (*room.commands, *room.errands)]
+    return Schema(
+        database=database,
+        tables=[table for room in here for table in room.tables],
+        decides={kind: handler for room in here for kind, handler in room.commands.items()},
+        hears=hears,
+        follows=follows,
+        errands=frozenset(kind for room in here for kind in room.errands),
+        codec=Codec(commands=commands, events=all_events()),
+    )
+
+
+def all_events() -> list[type[Event]]:
+    """Every event that can happen."""
+    return [
+        kind
+        for kind in vars(events).values()
+        if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
+    ]
+
+
+def follower_of(target: str, source: str, *, schema: Schema, position: int) -> Follower:
+    """What carries the events of `source` to the database `target`, whose schema is given."""
+    heard = [event for emitter, event in schema.follows if emitter == source]
+    return Follower(source, heard=heard, codec=schema.codec, position=position)
+
+
+def position_of(database: Any, source: str) -> int:
+    """The last event of `source` whose effect `database` keeps."""
+    rows = database.rows(POSITION_OF_SOURCE, {"source": source})
+    return int(rows[0][0]) if rows else 0
+
+
+def open_database(path: Path | None, kind: str, *, now: datetime) -> Sqlite:
+    """A database of this release at `path`, made when it is not there; in memory for None."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    database = Sqlite(path)
+    migrate(database, ("every", kind), now=now)
+    return database
+
+
+@dataclass(slots=True)
+class CampusDesks:
+    """What a request for one campus may reach."""
+
+    core: WriterDesk
+    money: WriterDesk
+    platform: WriterDesk
+
+
+def wall_clock() -> datetime:
+    """Now; read at the edge only."""
+    return datetime.now(UTC)
+
+
+class House:
+    """All desks of one process, embedded: SQLite files under the data folder (D3)."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        vendors: Vendors,
+        *,
+        clock: Callable[[], datetime] = wall_clock,
+        ids: Ids | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.ids = ids or Ids(secrets.randbits)
+        self.keys = people.Keys(settings.secret)
+        self.campuses: dict[str, CampusDesks] = {}
+        self._databases: list[Sqlite] = []
+        self._watch = shared(settings.decide_ms_max / 1000)
+        self.rooms = rooms_of(
+            keys=self.keys,
+            sender=vendors.codes,
+            provider=vendors.payments,
+            is_campus=lambda name: name in settings.campuses,
+        )
+        self.platform = self._desk("platform", settings.data / "platform.db", "platform")
+        for campus in settings.campuses:
+            core = self._desk("core", settings.data / campus / "core.db", f"{campus}.core")
+            money_desk = self._desk("money", settings.data / campus / "money.db", f"{campus}.money")
+            desks = {"core": core, "money": money_desk}
+            for target, source in FOLLOWS:
+                schema = schema_of(target, self.rooms)
+                position = position_of(desks[target].database, source)
+                desks[target].follow(desks[source], follower_of(target, source, schema=schema, position=position))
+            self.campuses[campus] = CampusDesks(core=core, money=money_desk, platform=self.platform)
+        self.doorkeeper = people.Doorkeeper(self.platform)
+        self.platform.subscribe(self._tell_doorkeeper)
+
+    def _desk(self, kind: str, path: Path, name: str) -> WriterDesk:
+        settings = self.settings
+        database = open_database(path, kind, now=self.clock())
+        self._databases.append(database)
+        position, number = database.cursor()
+        writer = Writer(
+            schema_of(kind, self.rooms),
+            position=position,
+            event_number=number,
+            places_max=settings.places_max,
+            stopwatch=self._watch,
+        )
+        errands: Mapping[type, Any] = {
+            errand: handler for room in self.rooms if room.database == kind for errand, handler in room.errands.items()
+        }
+        return WriterDesk(
+            name,
+            writer,
+            database,
+            clock=self.clock,
+            errands=errands,
+            batch_max=settings.batch_max,
+            queue_max=settings.queue_max,
+            wait_s_max=settings.wait_ms_max / 1000,
+        )
+
+    def _tell_doorkeeper(self, numbered: Sequence[tuple[int, Any]]) -> None:
+        for _, event in numbered:
+            self.doorkeeper.on_event(event)
+
+    @property
+    def desks(self) -> list[WriterDesk]:
+        """Every desk of the house."""
+        return [self.platform, *(desk for campus in self.campuses.values() for desk in (campus.core, campus.money))]
+
+    def desks_of(self, campus: str | None) -> CampusDesks | None:
+        """The desks of a campus; for None some whose `platform` may be used; None for an unknown one."""
+        return next(iter(self.campuses.values())) if campus is None else self.campuses.get(campus)
+
+    async def run(self) -> None:
+        """Work until `close`. Raises Fenced when another process writes to the same data."""
+        self._watch.arm()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for desk in self.desks:
+                    tasks.create_task(desk.run())
+        finally:
+            self._watch.disarm()
+            for database in self._databases:
+                database.close()
+
+    async def opened(self) -> None:
+        """Wait until every desk takes commands."""
+        for desk in self.desks:
+            await desk.opened.wait()
+
+    def close(self) -> None:
+        """Stop when what was accepted is done."""
+        for desk in self.desks:
+            desk.close()
