@@ -1,0 +1,152 @@
+"""Starting, seeding and stopping the servers that are compared, each with a data folder of its own."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TUANZI = Path(sys.executable).with_name("tuanzi")
+READY_S_MAX = 30.0
+STOP_S_MAX = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """How a server is seeded and run; `{data}`, `{students}`, `{known}` and `{port}` are filled in."""
+
+    name: str
+    seed: tuple[str, ...]
+    run: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    is_on_one_core: bool = False
+
+
+def tuanzi(name: str, **environment: str) -> Contender:
+    """Tuanzi with these settings."""
+    return Contender(
+        name=name,
+        seed=(str(TUANZI), "bench-seed", "--data", "{data}", "--students", "{students}", "--out", "{known}"),
+        run=(str(TUANZI), "run"),
+        environment={"TUANZI_PORT": "{port}", "TUANZI_DATA": "{data}", **environment},
+    )
+
+
+def baseline() -> Contender:
+    """The FastAPI service of `benchmarks/baseline`, as it was fastest: one worker, kept on one core.
+
+    Measured on 2 cores, chains/s: 90 so; 72 on both cores, where each statement wakes a thread on the other core; 83
+    with two workers, whose p99 is four times as long since SQLite's lock is not a queue; 73 with four writers.
+    """
+    seed = ("-m", "benchmarks.baseline.seed", "--data", "{data}", "--students", "{students}", "--out", "{known}")
+    run = (
+        "-m",
+        "uvicorn",
+        "benchmarks.baseline.app:app",
+        "--port",
+        "{port}",
+        "--loop",
+        "uvloop",
+        "--http",
+        "httptools",
+    )
+    return Contender(
+        name="FastAPI + SQLAlchemy",
+        seed=(sys.executable, *seed),
+        run=(sys.executable, *run, "--no-access-log", "--log-level", "warning"),
+        environment={"BASELINE_DATA": "{data}"},
+        is_on_one_core=True,
+    )
+
+
+class Server:
+    """A running contender. Use it with `with`: it stops the process at the end."""
+
+    def __init__(self, contender: Contender, folder: Path, *, students: int) -> None:
+        """folder: an empty folder that it may fill. Raises RuntimeError when it does not get ready."""
+        self.name = contender.name
+        self.data = folder / "data"
+        self.known = folder / "known.json"
+        self.port = _free_port()
+        self._log = folder / "log.txt"
+        self._words = {
+            "{data}": str(self.data),
+            "{students}": str(students),
+            "{known}": str(self.known),
+            "{port}": str(self.port),
+        }
+        self.data.mkdir(parents=True)
+        environment = os.environ | {name: self._filled(value) for name, value in contender.environment.items()}
+        subprocess.run([self._filled(word) for word in contender.seed], check=True, cwd=ROOT, env=environment)
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [self._filled(word) for word in contender.run], cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+        if contender.is_on_one_core:
+            os.sched_setaffinity(self._process.pid, {min(os.sched_getaffinity(0))})
+        try:
+            self._wait_until_ready()
+        except RuntimeError:
+            self.stop()
+            raise
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ask it to stop, and wait; harmless twice."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(STOP_S_MAX)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    @property
+    def cpu_s(self) -> float:
+        """Seconds of processor that the process has used."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def memory_mib(self) -> float:
+        """Resident memory of the process."""
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def _filled(self, word: str) -> str:
+        return self._words.get(word, word)
+
+    def _wait_until_ready(self) -> None:
+        until = time.monotonic() + READY_S_MAX
+        while time.monotonic() < until and self._process.poll() is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+            try:
+                connection.request("GET", "/readyz")
+                if connection.getresponse().status == 200:
+                    return
+            except OSError:
+                pass
+            finally:
+                connection.close()
+            time.sleep(0.1)
+        raise RuntimeError(f"{self.name} did not get ready:\n{self._log.read_text()[-2000:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
