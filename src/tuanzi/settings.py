@@ -25,6 +25,7 @@ class Settings:
     (TUANZI_WRITER_QUEUE_MAX). wait_ms_max: the longest expected wait before a command is turned away with 429
     (TUANZI_WRITER_WAIT_MS_MAX). places_max: values in memory, in each of two generations (TUANZI_WRITER_PLACES_MAX,
     about 1 kB each). decide_ms_max: how long one command may take to decide (TUANZI_WRITER_DECIDE_MS_MAX).
+    proxies: addresses of proxies whose X-Forwarded-For is believed, comma separated (TUANZI_PROXIES; none).
     demo: demo campuses with simulated students; codes are printed (TUANZI_DEMO=1).
     """
 
@@ -38,6 +39,7 @@ class Settings:
     wait_ms_max: int
     places_max: int
     decide_ms_max: int
+    proxies: str
     demo: bool
 
 
@@ -63,6 +65,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         wait_ms_max=_whole(environment, "TUANZI_WRITER_WAIT_MS_MAX", 2_000, 1, 60_000),
         places_max=_whole(environment, "TUANZI_WRITER_PLACES_MAX", 100_000, 1, 10_000_000),
         decide_ms_max=_whole(environment, "TUANZI_WRITER_DECIDE_MS_MAX", 250, 1, 60_000),
+        proxies=environment.get("TUANZI_PROXIES", ""),
         demo=demo or environment.get("TUANZI_DEMO") == "1",
     )
 

@@ -116,6 +116,7 @@ def schema_of(database: str, rooms: Sequence[Room]) -> Schema:
         follows=follows,
         errands=frozenset(kind for room in here for kind in room.errands),
         codec=Codec(commands=commands, events=all_events()),
+        reads={kind: reads for room in here for kind, reads in room.reads.items()},
     )
 
 
@@ -252,9 +253,10 @@ class House:
                 database.close()
 
     async def opened(self) -> None:
-        """Wait until every desk takes commands."""
+        """Wait until every desk takes commands and the newest sessions are known."""
         for desk in self.desks:
             await desk.opened.wait()
+        await self.doorkeeper.warm_up(self.clock())
 
     def close(self) -> None:
         """Stop when what was accepted is done."""

@@ -133,3 +133,12 @@ def test_a_cart_is_refused_outside_of_opening_hours() -> None:
 
     with pytest.raises(catalog.MerchantClosed):
         catalog.dishes_for_cart(unit, ["beef"], merchant_ids=BOTH, now=MORNING)
+
+
+def test_one_open_merchant_opens_no_other() -> None:
+    unit = unit_of(*EVERYTHING, changed(TEA, is_open=False))
+
+    with pytest.raises(catalog.MerchantClosed) as raised:
+        catalog.dishes_for_cart(unit, ["beef", "milk-tea"], merchant_ids=BOTH, now=NOON)
+
+    assert raised.value.facts == {"merchant_id": "tea"}

@@ -177,7 +177,7 @@ def test_hours_that_cannot_be_name_their_day_too() -> None:
         ("", [(1, name, "cell-invalid", "") for name in ("id", "kind", "name_zh", "name_en", "latitude_e6",
                                                           "longitude_e6", "residents")]),
         (
-            "id,kind,name_zh,name_en,latitude_e6,longitude_e6,residents,id,colour\n",
+            "id,kind,name_zh,name_en,latitude_e6,longitude_e6,residents,id,colour\nd2,tent,1,2,3,4,5,6,7\n",
             [(1, "id", "cell-invalid", "id"), (1, "colour", "cell-invalid", "colour")],
         ),
         ('id,"kind\n', [(0, "", "cell-invalid", "")]),

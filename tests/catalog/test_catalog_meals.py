@@ -181,6 +181,15 @@ def test_a_merchant_serves_during_a_meal_that_meets_its_hours() -> None:
     assert [NOODLES.is_serving_during(meal_on(NIGHT, on)) for on in days] == [True] * 5 + [False] * 2
 
 
+def test_a_meal_is_served_by_who_opened_the_day_before() -> None:
+    days = ((OpenSpan(opens_minute=1380, closes_minute=2700),), (), (), (), (), (), ())  # Monday 23:00 to Tuesday 21:00
+    merchant = msgspec.structs.replace(NOODLES, hours=days)
+
+    served = [merchant.is_serving_during(meal_on(NIGHT, date(2026, 11, day))) for day in (22, 23, 24, 25)]
+
+    assert served == [False, True, True, False]
+
+
 @given(st.integers(0, 1439), st.integers(1, 1440), st.integers(0, 6), st.integers(0, 6))
 def test_during_a_meal_means_at_some_minute_of_it(opens: int, lasts: int, weekday: int, days: int) -> None:
     span = OpenSpan(opens_minute=opens, closes_minute=opens + lasts)

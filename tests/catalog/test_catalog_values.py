@@ -11,6 +11,7 @@ import pytest
 from tests.catalog.campus import BEEF, CAMPAIGN, CAMPUS, DAY, DORM, EVERYTHING, LUNCH, NOODLES
 from tuanzi.base.money import Money
 from tuanzi.catalog import CampaignState, CampaignTier, OpenSpan, PeriodId, SetMealItem, problems
+from tuanzi.catalog.model import in_utc
 from tuanzi.catalog.store import TABLES
 
 WEEK = (DAY,) * 7
@@ -40,6 +41,12 @@ def with_day(*spans: tuple[int, int]) -> Any:
         (CAMPUS, {"east_e6": 116_000_000}, problems.MapInvalid, "east_e6"),
         (CAMPUS, {"south_e6": -90_000_001}, problems.NumberOutOfBounds, "south_e6"),
         (CAMPUS, {"east_e6": 180_000_001}, problems.NumberOutOfBounds, "east_e6"),
+        (DORM, {"id": "Dorm"}, problems.IdInvalid, "id"),
+        (NOODLES, {"id": "Noodles"}, problems.IdInvalid, "id"),
+        (NOODLES, {"latitude_e6": 90_000_001}, problems.NumberOutOfBounds, "latitude_e6"),
+        (BEEF, {"name_zh": "\n"}, problems.NameInvalid, "name_zh"),
+        (LUNCH, {"name_en": ""}, problems.NameInvalid, "name_en"),
+        (CAMPAIGN, {"id": "a b"}, problems.IdInvalid, "id"),
         (DORM, {"latitude_e6": 90_000_001}, problems.NumberOutOfBounds, "latitude_e6"),
         (DORM, {"longitude_e6": -180_000_001}, problems.NumberOutOfBounds, "longitude_e6"),
         (DORM, {"residents": -1}, problems.NumberOutOfBounds, "residents"),
@@ -162,12 +169,15 @@ def test_every_value_comes_back_from_its_row() -> None:
         assert kept.from_row(kept.to_row(value)) == value
 
 
-def test_a_time_outside_of_what_utc_can_say_is_refused() -> None:
-    from tuanzi.catalog.model import in_utc
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+08:00", "2026-11-23T12:00:00"])
+def test_a_time_that_utc_cannot_say_is_refused(text: str) -> None:
+    with pytest.raises(problems.TimesInvalid) as raised:
+        in_utc(datetime.fromisoformat(text), field="starts_at")
 
-    with pytest.raises(problems.TimesInvalid):
-        in_utc(datetime.fromisoformat("0001-01-01T00:00:00+08:00"), field="starts_at")
+    assert raised.value.facts == {"field": "starts_at", "value": text}
 
-    assert in_utc(datetime.fromisoformat("2026-11-23T12:00:00+08:00"), field="starts_at") == datetime(
-        2026, 11, 23, 4, tzinfo=UTC
-    )
+
+def test_a_time_with_an_offset_is_kept_in_utc() -> None:
+    at = in_utc(datetime.fromisoformat("2026-11-23T12:00:00+08:00"), field="starts_at")
+
+    assert (at, at.tzinfo) == (datetime(2026, 11, 23, 4, tzinfo=UTC), UTC)

@@ -25,11 +25,13 @@ from tests.machinery.toy import (
     open_database,
     open_writer,
 )
+from tuanzi.base.once import Once
 from tuanzi.base.problem import Busy
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.machinery.desk import WriterDesk
 from tuanzi.machinery.follower import Follower
 from tuanzi.machinery.problems import Crashed
+from tuanzi.machinery.writer import Request
 
 
 class Hands:
@@ -285,3 +287,21 @@ async def test_a_bug_is_answered_as_a_problem_and_the_next_command_works() -> No
         answer = await desk.submit(Take(ticket_id="t", hall_id="h"))
 
     assert answer.answer.id == "t"
+
+
+async def test_kept_answers_are_forgotten_after_three_days_and_not_before() -> None:
+    clock = Hands()
+    database = open_database()
+    writer = open_writer(database)
+    carry_out(writer, database, [Build(id="h", seats=99)])
+    for days, name in ((0, "old"), (2, "new")):
+        request = Request(Take(ticket_id=name, hall_id="h"), who="p", key=Once(f"key-{name}", "said"))
+        carry_out(writer, database, [request], now=NOON + timedelta(days=days))
+    clock.now += timedelta(days=3, seconds=1)
+    desk = desk_of(database, clock)
+
+    async with working(desk):
+        await until(lambda: desk.figures.commands == 1)
+        kept = await desk.rows("SELECT idempotency_key FROM kept_answers")
+
+    assert kept == [("key-new",)]

@@ -1,1 +1,1 @@
-"""Words that every room shares: money, time, ids, refusals, events, the unit of work. Standard library only."""
+"""Words that every room shares: money, time, ids, refusals, events, the unit of work. Of libraries only msgspec."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -10,6 +11,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 
 
+@lru_cache(maxsize=4096)
 def to_ms(at: datetime) -> int:
     """Whole milliseconds since 1970, rounded down. Raises TypeError for a naive time."""
     return (at - _EPOCH) // _MS

@@ -23,10 +23,10 @@ from tuanzi.events import (
     SplitPlanned,
     TierReached,
 )
-from tuanzi.groups.model import Group, GroupState, SeatState
+from tuanzi.groups.model import Group, GroupState
 from tuanzi.groups.store import GROUP, GROUPS, GROUPS_IN_STATE
 from tuanzi.machinery.http.routes import Desk
-from tuanzi.orders import OrderState
+from tuanzi.orders import Order, OrderState, SubOrderView, sub_orders_of_group
 
 
 class TierView(Struct, frozen=True, kw_only=True, gc=False):
@@ -64,9 +64,9 @@ class GroupPage(Struct, frozen=True, kw_only=True, gc=False):
 class PaidOutcome(Struct, frozen=True, kw_only=True, gc=False):
     """What a payment did: to the order, and to its group.
 
-    plan: the group's split, when this payment completed it. is_late: the seat was gone; the money found another
-    (`group_id`) or goes back (`refund_due_fen`). prepay: what the provider's client needs while the member still has
-    to pay; the order is paid when its status says so.
+    plan: the group's split, when this payment completed it, or when its order is asked about again after that.
+    is_late: the seat was gone; the money found another (`group_id`) or goes back (`refund_due_fen`). prepay: what the
+    provider's client needs while the member still has to pay; the order is paid when its status says so.
     """
 
     order_id: str
@@ -144,6 +144,8 @@ def outcome_of(order_id: OrderId, events: Iterable[Any], *, group_id: str) -> Pa
                 paid_count = event.paid_count
             case OrderAdvanced() if event.order_id == order_id:
                 state = OrderState(event.state)
+                if state is OrderState.GROUPED and group_state is GroupState.OPEN:
+                    group_state = GroupState.FORMED  # it had formed before
             case GroupFormed() | TierReached() if group_state is GroupState.OPEN:
                 group_state = GroupState.FORMED
             case GroupClosed():
@@ -170,12 +172,37 @@ def outcome_of(order_id: OrderId, events: Iterable[Any], *, group_id: str) -> Pa
     )
 
 
-def standing_of(order_id: OrderId, state: OrderState, group: Group) -> PaidOutcome:
-    """What a payment had done, for one who asks again."""
+async def standing_of(desk: Desk, order: Order) -> PaidOutcome:
+    """What a payment had done, for one who asks again, perhaps because the first answer was lost: the plan too."""
+    group = await load_group(desk, order.group_id)
+    plan = None
+    if group.state is GroupState.CLOSED and group.seat_of(order.id) is not None:
+        plan = _plan_of(group, await sub_orders_of_group(desk, group.id))
     return PaidOutcome(
-        order_id=order_id,
-        order_state=state,
+        order_id=order.id,
+        order_state=order.state,
         group_id=group.id,
         group_state=group.state,
-        paid_count=sum(seat.state is SeatState.PAID for seat in group.seats),
+        paid_count=group.paid_count,
+        plan=plan,
+    )
+
+
+def _plan_of(group: Group, subs: Iterable[SubOrderView]) -> tuple[PlannedSubOrder, ...]:
+    """The plan as it was told when the group closed: in the order of the seats, then of each cart."""
+    places: dict[str, tuple[int, PersonId]] = {seat.order_id: (i, seat.member_id) for i, seat in enumerate(group.seats)}
+    rows = sorted(subs, key=lambda sub: (places[sub.order_id][0], int(sub.sub_order_id.rpartition(".")[2])))
+    return tuple(
+        PlannedSubOrder(
+            sub_order_id=sub.sub_order_id,
+            order_id=sub.order_id,
+            member_id=places[sub.order_id][1],
+            merchant_id=sub.merchant_id,
+            building_id=sub.building_id,
+            items_fen=sub.items_fen,
+            discount_fen=sub.discount_fen,
+            delivery_fen=sub.delivery_fen,
+            payable_fen=sub.payable_fen,
+        )
+        for sub in rows
     )

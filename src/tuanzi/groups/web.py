@@ -239,7 +239,7 @@ async def _pay(call: Call[NoBody, None], cashier: Cashier) -> PaidOutcome:
     if order.state in (OrderState.CANCELLED, OrderState.REFUNDING, OrderState.REFUNDED):
         raise NotPayable(order_id=order_id, state=order.state.value)
     if order.paid or not order.payable:
-        return standing_of(order_id, order.state, await load_group(desks.core, order.group_id))
+        return await standing_of(desks.core, order)
     paid = await cashier.pay(
         desks.money,
         order_id=order_id,
@@ -249,14 +249,14 @@ async def _pay(call: Call[NoBody, None], cashier: Cashier) -> PaidOutcome:
         now=call.now,
     )
     if isinstance(paid, Awaiting):
-        standing = standing_of(order_id, order.state, await load_group(desks.core, order.group_id))
+        standing = await standing_of(desks.core, order)
         return replace(standing, payment_id=paid.payment_id, prepay=dict(paid.prepay))
     if paid.events:
         events = await desks.core.followed("money", paid.events[-1][0])
         if events:
             return outcome_of(order_id, events, group_id=order.group_id)
     order = await find_order(desks.core, order_id)
-    return standing_of(order_id, order.state, await load_group(desks.core, order.group_id))
+    return await standing_of(desks.core, order)
 
 
 _JOINING = (

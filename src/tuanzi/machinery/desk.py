@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 
 from tuanzi.base.once import Once
 from tuanzi.base.problem import Busy
+from tuanzi.base.time import to_ms
 from tuanzi.base.unit import Key
 from tuanzi.machinery.database import Database, Fenced
 from tuanzi.machinery.follower import Follower, Numbered
-from tuanzi.machinery.internal import EVENTS_AFTER, Timer
+from tuanzi.machinery.internal import ANSWERS_BEFORE, EVENTS_AFTER, ForgetAnswers, Timer
 from tuanzi.machinery.memory import ABSENT, UNKNOWN
 from tuanzi.machinery.problems import Crashed, TooSlow, Unavailable
 from tuanzi.machinery.room import ErrandHandler
@@ -30,6 +31,10 @@ Pending = tuple[Request, "asyncio.Future[Outcome]"]
 
 FOLLOWED_WAIT_S = 5.0
 ERRANDS_AT_ONCE = 64
+# Clients retry within minutes; three days also cover one whose phone was off over a weekend.
+ANSWERS_KEPT_FOR = timedelta(days=3)
+SWEEP_EVERY_S = 60.0
+SWEPT_AT_ONCE = 500
 ERRAND_S_MAX = 30.0
 OUTCOMES_KEPT = 4096
 
@@ -86,7 +91,7 @@ class WriterDesk:
         self._timers = TimerBook()
         self._errands_waiting: deque[Timer] = deque()
         self._errands_running: set[asyncio.Task[None]] = set()
-        self._s_per_command = 0.0002
+        self._batch_s = 0.0
         self._last_now = clock()
         self._writing = ThreadPoolExecutor(1, thread_name_prefix=f"write-{name}")
         self._reading = ThreadPoolExecutor(2, thread_name_prefix=f"read-{name}")
@@ -99,7 +104,7 @@ class WriterDesk:
     async def submit(self, command: Any, *, who: str = "", key: Once | None = None) -> Outcome:
         """Have the writer carry out `command`; returns after the commit (see `Desk.submit`)."""
         waiting = len(self._queue)
-        wait_s = waiting * self._s_per_command
+        wait_s = waiting * self._batch_s / self._batch_max
         if waiting >= self._queue_max or wait_s > self._wait_s_max:
             self.figures.turned_away += 1
             raise Busy(retry_after_s=max(1, round_up(wait_s)))
@@ -143,10 +148,11 @@ class WriterDesk:
         self.opened.set()
         try:
             async with asyncio.TaskGroup() as tasks:
-                feeds = [tasks.create_task(feed.run()) for feed in self._feeds.values()]
+                beside = [tasks.create_task(feed.run()) for feed in self._feeds.values()]
+                beside.append(tasks.create_task(self._sweep()))
                 await self._work()
-                for feed in feeds:
-                    feed.cancel()
+                for task in beside:
+                    task.cancel()
         except* Fenced as fenced:
             log.critical("desk.fenced", extra={"desk": self.name})
             raise fenced.exceptions[0] from None
@@ -220,7 +226,7 @@ class WriterDesk:
         self._timers.note(self._writer.timer_changes)
         self._writer.timer_changes.clear()
         took = loop.time() - began
-        self._s_per_command += 0.1 * (took / len(batch) - self._s_per_command)
+        self._batch_s += 0.1 * (took - self._batch_s)
         self._count(outcomes, took)
 
     async def _drive(self, steps: Steps) -> list[Outcome]:
@@ -268,6 +274,16 @@ class WriterDesk:
             _, future = self._queue.popleft()
             if not future.done():
                 future.set_exception(Unavailable(retry_after_s=2))
+
+    async def _sweep(self) -> None:
+        """Forget kept answers when they are old, a few at a time, so that the table stays bounded."""
+        while True:
+            before_ms = to_ms(self._now() - ANSWERS_KEPT_FOR)
+            old = await self.rows(ANSWERS_BEFORE, {"before_ms": before_ms, "limit": SWEPT_AT_ONCE})
+            if old:
+                await self._enqueue(Request(ForgetAnswers(answers=tuple((who, key) for who, key in old))))
+            if len(old) < SWEPT_AT_ONCE:
+                await asyncio.sleep(SWEEP_EVERY_S)
 
     # timers and errands
 
@@ -346,7 +362,8 @@ class WriterDesk:
         except Exception as error:
             log.warning(
                 "desk.errand_failed",
-                extra={"desk": self.name, "errand": timer.command, "reason": f"{type(error).__name__}: {error}"},
+                # The type only: a vendor's text may hold a phone number.
+                extra={"desk": self.name, "errand": timer.command, "reason": type(error).__name__},
             )
             failed = True
         if failed:

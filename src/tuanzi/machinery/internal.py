@@ -47,6 +47,12 @@ class ParkedEvent(Struct, frozen=True, kw_only=True, gc=False):
     parked_at: datetime
 
 
+class ForgetAnswers(Struct, frozen=True, kw_only=True, gc=False):
+    """Forget kept answers that nobody will ask for any more; each is (who, key)."""
+
+    answers: tuple[tuple[str, str], ...]
+
+
 TIMERS = table("timers", Timer, key="id")
 KEPT_ANSWERS = table("kept_answers", KeptAnswer, key=("who", "idempotency_key"))
 FOLLOWER_POSITIONS = table("follower_positions", FollowerPosition, key="source")
@@ -57,3 +63,7 @@ EVENTS_AFTER = """
 SELECT number, name, version, at_ms, body FROM events WHERE number > :after ORDER BY number LIMIT :limit
 """
 POSITION_OF_SOURCE = "SELECT number FROM follower_positions WHERE source = :source ORDER BY source LIMIT 1"
+ANSWERS_BEFORE = """
+SELECT who, idempotency_key FROM kept_answers
+WHERE kept_at_ms < :before_ms ORDER BY kept_at_ms, who, idempotency_key LIMIT :limit
+"""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuanzi.machinery.http.routes import Route
+from tuanzi.machinery.memory import Place
 from tuanzi.machinery.tables import Table
 
 # Decides a command: called (unit, command, now=...), returns the answer (a struct or None) or raises a Problem.
@@ -26,6 +27,8 @@ class Room:
     commands: what its database's writer can carry out for it, by the command's type.
     errands: work scheduled like a timer, but done outside by an async function whose result is a command;
         tried again with growing pauses until it succeeds, so it must be harmless twice.
+    reads: for a command that looks for something new, e.g. whether a payment is known: what it will look for. Without
+        it such a command is decided twice, for the first time finds out what is missing in memory.
     """
 
     name: str
@@ -33,4 +36,5 @@ class Room:
     tables: Sequence[Table[Any]] = ()
     commands: Mapping[type, Handler] = field(default_factory=dict)
     errands: Mapping[type, ErrandHandler] = field(default_factory=dict)
+    reads: Mapping[type, Callable[[Any], Sequence[Place]]] = field(default_factory=dict)
     routes: Sequence[Route] = ()

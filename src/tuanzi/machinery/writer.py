@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from msgspec import Struct
+
 from tuanzi.base.once import Once
 from tuanzi.base.problem import Problem
 from tuanzi.base.time import to_ms
@@ -23,6 +25,7 @@ from tuanzi.machinery.internal import (
     PARKED_EVENTS,
     TIMERS,
     FollowerPosition,
+    ForgetAnswers,
     KeptAnswer,
     ParkedEvent,
     Timer,
@@ -47,6 +50,7 @@ class Schema:
 
     hears: listeners within the same database. follows: listeners to other databases' events, by (source, event type).
     errands: command types that are not decided here but done outside.
+    reads: what a command will surely read and memory surely does not have, so that it is not decided twice.
     """
 
     database: str
@@ -56,10 +60,10 @@ class Schema:
     follows: Mapping[tuple[str, type], Sequence[Handler]]
     errands: frozenset[type]
     codec: Codec
+    reads: Mapping[type, Callable[[Any], Sequence[Place]]] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Request:
+class Request(Struct):
     """One thing to be decided.
 
     A command of a person (`who`, `key`), of a timer (`timer`), or an event of another database (`source`, `number`,
@@ -77,8 +81,7 @@ class Request:
     parked: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What became of a request: an answer and its events after the commit, or a problem and nothing."""
 
     answer: Any = None
@@ -106,8 +109,7 @@ Step = Fetch | Commit
 Steps = Generator[Step, Any, list[Outcome]]
 
 
-@dataclass(slots=True)
-class _Decided:
+class _Decided(Struct):
     """A decided request, before the commit."""
 
     overlay: Overlay | None = None
@@ -115,7 +117,7 @@ class _Decided:
     body: bytes = b"null"
     replayed: bool = False
     problem: Problem | None = None
-    numbered: tuple[tuple[int, Any], ...] = field(default=())
+    numbered: tuple[tuple[int, Any], ...] = ()
 
 
 class Writer:
@@ -190,6 +192,8 @@ class Writer:
         careful = len(requests) == 1
         if careful:
             yield from self._recall_answers(requests)
+        if foreseen := self._foresee(requests):
+            yield from self._fetch(foreseen)
         while True:
             misses = self._decide_from(len(decided), requests, decided, batch, now=now)
             if not misses:
@@ -202,6 +206,16 @@ class Writer:
             Outcome(answer=d.answer, body=d.body, events=d.numbered, replayed=d.replayed, problem=d.problem)
             for d in decided
         ]
+
+    def _foresee(self, requests: Sequence[Request]) -> list[Place]:
+        """Places that commands say they will read and that memory does not have."""
+        reads = self.schema.reads
+        places: list[Place] = []
+        for request in requests:
+            foresees = reads.get(type(request.command))
+            if foresees is not None and not request.source:
+                places += [place for place in foresees(request.command) if self.memory.find(place) is UNKNOWN]
+        return places
 
     def _recall_answers(self, requests: Sequence[Request]) -> Generator[Step, Any, None]:
         """Before a request goes alone, ask for its kept answer: a repeat of long ago is why a batch is refused.
@@ -252,6 +266,10 @@ class Writer:
         if request.timer is not None:
             return self._fire(request, request.timer, overlay, now=now)
         command = request.command
+        if type(command) is ForgetAnswers:
+            for answer in command.answers:
+                overlay.remove(KeptAnswer, answer)
+            return _Decided(overlay=overlay)
         if request.key is None:
             return self._run(self.schema.decides.get(type(command)), command, overlay, now=now)
         place = (KeptAnswer, (request.who, request.key.key))
@@ -271,6 +289,9 @@ class Writer:
                 kept_at=now,
             )
             overlay.add(kept)
+        elif kept is UNKNOWN:
+            # What was done under this key before may be why it is refused now: only the table knows.
+            raise Miss(place)
         return outcome
 
     def _fire(self, request: Request, timer: Timer, overlay: Overlay, *, now: datetime) -> _Decided:

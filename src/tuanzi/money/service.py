@@ -100,6 +100,11 @@ def record_capture(unit: Unit, command: RecordCapture, *, now: datetime) -> Paym
             assert_never(opened.state)
 
 
+def reads_of_capture(command: RecordCapture) -> tuple[tuple[type, str], ...]:
+    """What recording a capture looks for: mostly nothing is there yet."""
+    return ((Payment, command.payment_id),)
+
+
 def open_payment(unit: Unit, command: OpenPayment, *, now: datetime) -> PaymentStanding:
     """Note that a payment waits for its member, and have the provider asked when no callback comes.
 

@@ -30,6 +30,12 @@ WHERE s.token_hash = :token_hash
 ORDER BY s.id LIMIT 1
 """
 
+WHO_OF_NEWEST = """
+SELECT s.token_hash, s.id, s.person_id, s.expires_at_ms, p.roles, p.campus_id, p.merchant_id
+FROM sessions s JOIN people p ON p.id = s.person_id
+ORDER BY s.id DESC LIMIT :limit
+"""
+
 PERSON = """
 SELECT id, name, phone_masked, phone_sealed, roles, campus_id, merchant_id, joined_at_ms
 FROM people WHERE id = :person_id AND erased_at_ms IS NULL

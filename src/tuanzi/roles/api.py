@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -103,6 +104,8 @@ async def serve(house: House, *, beside: Callable[[], Awaitable[Any]] | None = N
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=bool(house.settings.proxies),
+            forwarded_allow_ips=house.settings.proxies,
             server_header=False,
             date_header=False,
             backlog=4096,
@@ -110,25 +113,38 @@ async def serve(house: House, *, beside: Callable[[], Awaitable[Any]] | None = N
             timeout_graceful_shutdown=DRAIN_S_MAX,
         )
     )
+    listening = _bound(house.settings.host, house.settings.port)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _stop, server)
     async with asyncio.TaskGroup() as tasks:
         working = tasks.create_task(house.run())
         working.add_done_callback(lambda _: _stop(server))
-        others = None if beside is None else tasks.create_task(_beside(house, beside))
+        others = tasks.create_task(_beside(house, beside))
         log.info("api.serving", extra={"address": f"http://{house.settings.host}:{house.settings.port}"})
-        await server.serve()
-        if others is not None:
-            others.cancel()
+        await server.serve([listening])
+        others.cancel()
         house.close()
     log.info("api.closed")
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket at the address; the server itself would end the process. Raises OSError, which names the address."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        raise OSError(f"cannot serve at {host}:{port}: {error.strerror}") from error
+    return bound
 
 
 def _stop(server: uvicorn.Server) -> None:
     server.should_exit = True
 
 
-async def _beside(house: House, work: Callable[[], Awaitable[Any]]) -> None:
+async def _beside(house: House, work: Callable[[], Awaitable[Any]] | None) -> None:
     await house.opened()
-    await work()
+    if work is not None:
+        await work()

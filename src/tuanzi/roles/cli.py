@@ -29,6 +29,7 @@ _SIMULATION = {
     "bench-seed": "simulation.commands",
 }
 DEMO_PAYMENTS_REMEMBERED = 100_000
+SECRET_BYTES_MIN = 32
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,13 +53,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(demo=options.demo)
         return _run(settings)
-    except (SettingWrong, DatabaseError, MigrationChanged, OSError) as error:
+    except MigrationChanged as changed:
+        return _say(f"tuanzi: the databases were made with another {changed}.sql; run the release that made them")
+    except (SettingWrong, DatabaseError, OSError) as error:
         return _say(f"tuanzi: {error}")
     except ExceptionGroup as group:
         return _say(f"tuanzi: {_first(group)}")
 
 
 def _run(settings: Settings) -> int:
+    if len(settings.secret) < SECRET_BYTES_MIN:
+        raise SettingWrong(f"TUANZI_SECRET or its file: at least {SECRET_BYTES_MIN} bytes are expected")
     log_json()
     with _lock(settings.data) as lock:
         if lock is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,10 @@ class Sqlite:
         self._readers = threading.local()
         self._opened: list[sqlite3.Connection] = []
         self._writer = self._open()
+        # SQLite opens what it may not write for reading, and says so only when the first row is to be kept.
+        if path is not None and not os.access(path, os.W_OK):
+            self.close()
+            raise DatabaseUnavailable(f"{path}: it may only be read")
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -47,7 +52,7 @@ class Sqlite:
             connection.execute("PRAGMA cache_size = -32768")  # 32 MiB for the pages of one connection
             connection.execute("PRAGMA wal_autocheckpoint = 4000")  # about 16 MiB of log between checkpoints
         except sqlite3.Error as error:
-            raise DatabaseUnavailable(str(error)) from error
+            raise DatabaseUnavailable(self._named(error)) from error
         self._opened.append(connection)
         return connection
 
@@ -57,7 +62,7 @@ class Sqlite:
             self._writer.executescript(f"BEGIN IMMEDIATE;\n{script}\nCOMMIT;")
         except sqlite3.Error as error:
             self._roll_back()
-            raise _translated(error) from error
+            raise self._translated(error) from error
 
     def cursor(self) -> tuple[int, int]:
         """The kept (position, event number)."""
@@ -66,7 +71,7 @@ class Sqlite:
                 "SELECT position, event_number FROM writer_cursor WHERE id = 1"
             ).fetchone()
         except sqlite3.Error as error:
-            raise _translated(error) from error
+            raise self._translated(error) from error
         return int(position), int(number)
 
     def fetch(self, table: Table[Any], keys: Sequence[Key]) -> list[Row]:
@@ -85,7 +90,7 @@ class Sqlite:
                     slots = [part for key in some for part in key]
                 rows += self._writer.execute(f"SELECT {columns} FROM {table.name} WHERE {where}", slots).fetchall()
         except sqlite3.Error as error:
-            raise _translated(error) from error
+            raise self._translated(error) from error
         return rows
 
     def commit(self, flush: Flush) -> None:
@@ -110,7 +115,7 @@ class Sqlite:
             execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            raise _translated(error) from error
+            raise self._translated(error) from error
         except BaseException:
             self._roll_back()
             raise
@@ -123,7 +128,7 @@ class Sqlite:
         try:
             return connection.execute(sql, slots or {}).fetchall()
         except sqlite3.Error as error:
-            raise _translated(error) from error
+            raise self._translated(error) from error
 
     def close(self) -> None:
         """Close every connection; the log is folded into the file."""
@@ -165,12 +170,14 @@ class Sqlite:
         if self._writer.in_transaction:
             self._writer.execute("ROLLBACK")
 
+    def _translated(self, error: sqlite3.Error) -> RowRefused | DatabaseUnavailable:
+        """The engine's error in the words of the port."""
+        if isinstance(error, (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.DataError)):
+            return RowRefused(str(error))
+        return DatabaseUnavailable(self._named(error))
+
+    def _named(self, error: sqlite3.Error) -> str:
+        return str(error) if self._path is None else f"{self._path}: {error}"
+
 
 _EVENT_COLUMNS = ("number", "name", "version", "at_ms", "body")
-
-
-def _translated(error: sqlite3.Error) -> RowRefused | DatabaseUnavailable:
-    """The engine's error in the words of the port."""
-    if isinstance(error, (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.DataError)):
-        return RowRefused(str(error))
-    return DatabaseUnavailable(str(error))
