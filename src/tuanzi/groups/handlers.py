@@ -9,6 +9,7 @@ from tuanzi.base.money import Money
 from tuanzi.base.unit import Unit
 from tuanzi.events import PaymentCaptured, RefundDue
 from tuanzi.groups.service import settle_capture
+from tuanzi.money import payment_of
 from tuanzi.orders import Order, OrderState
 
 
@@ -26,6 +27,9 @@ def on_payment_captured(unit: Unit, event: PaymentCaptured, *, now: datetime) ->
             payment_id=event.payment_id,
         )
         unit.emit(due)
+    elif event.payment_id != payment_of(order.id):
+        # Refunds of an order are taken from its own payment (RefundDue.payment_id), so no other may pay it.
+        orders.return_payment(unit, order, payment_id=event.payment_id, amount=amount, reason="not_its_payment")
     elif order.state not in (OrderState.CREATED, OrderState.CANCELLED):
         orders.return_payment(unit, order, payment_id=event.payment_id, amount=amount, reason="paid_twice")
     elif amount != order.payable:

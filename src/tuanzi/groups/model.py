@@ -86,6 +86,11 @@ class Group(Struct, frozen=True, kw_only=True, gc=False):
         return len(self.seats) >= self.seats_max
 
     @property
+    def terms(self) -> tuple[object, ...]:
+        """What a price depends on: who paid on these terms may sit in any group that has them."""
+        return self.tiers, self.delivery_fee, self.merchant_ids, self.building_ids
+
+    @property
     def pay_within(self) -> timedelta:
         """How long a seat is held."""
         return timedelta(seconds=self.pay_within_s)

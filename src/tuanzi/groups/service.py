@@ -17,6 +17,7 @@ from tuanzi.base.money import ZERO
 from tuanzi.base.problem import Problem, Unknown
 from tuanzi.base.unit import Unit
 from tuanzi.catalog import (
+    Building,
     CampaignTier,
     Dish,
     Merchant,
@@ -55,7 +56,7 @@ from tuanzi.groups.problems import (
     UserLimitReached,
 )
 from tuanzi.orders import Order, OrderState
-from tuanzi.pricing import Cart, CartLine, Quote, Tier, active_rules, hold_coupon, quote
+from tuanzi.pricing import Cart, CartLine, Quote, Tier, active_rules, give_back_coupon, hold_coupon, quote
 
 # Our choice: late money looks at so many other groups for a seat.
 GROUPS_TRIED_MAX = 20
@@ -356,6 +357,8 @@ def _take_seat(unit: Unit, group: Group, command: JoinGroup, *, now: datetime) -
     building_id = group.building_id if command.building_id is None else command.building_id
     if building_id != group.building_id and group.building_ids and building_id not in group.building_ids:
         raise BuildingNotInGroup(group_id=group.id, building_id=building_id)
+    if building_id != group.building_id:
+        unit.load(Building, building_id)
     seat = Seat(
         member_id=command.member_id,
         order_id=command.order_id,
@@ -415,6 +418,10 @@ def _priced_order(unit: Unit, group: Group, command: JoinGroup, *, building_id: 
         coupon=coupon,
     )
     priced = quote(active_rules(unit), cart)
+    if coupon is not None and priced.coupon_id is None:
+        # It takes nothing off this cart: it stays the member's, and no later price may use it.
+        give_back_coupon(unit, coupon_id=coupon.id, order_id=command.order_id)
+        cart = replace(cart, coupon=None)
     _check_minimums(unit, priced)
     stock.hold(unit, portions, meal_id=group.meal_id, totals={dish.id: dish.portions_per_meal for dish in dishes})
     return Order(
@@ -570,8 +577,7 @@ def _find_seat(unit: Unit, order: Order, *, now: datetime) -> Group | None:
     candidates = [own.id, *(listed.group_ids[:GROUPS_TRIED_MAX] if listed is not None else ())]
     for group_id in candidates:
         group = unit.load(Group, group_id)
-        terms_equal = (group.tiers, group.delivery_fee) == (own.tiers, own.delivery_fee)
-        if not group.takes_members(now=now) or not terms_equal:
+        if not group.takes_members(now=now) or group.terms != own.terms:
             continue
         if any(seat.member_id == order.member_id for seat in group.seats):
             continue

@@ -148,13 +148,8 @@ class Order(Struct, frozen=True, kw_only=True, gc=False):
     version: int = 1
 
     def __post_init__(self) -> None:
-        self.checked()
-
-    def checked(self) -> Order:
-        """This order, if its amounts add up; `replace` does not look. Raises ValueError."""
         if self.refundable and sum([part.fen for part in self.refundable]) + self.promised.fen != self.paid.fen:
             raise ValueError(f"order {self.id}: what is left and promised does not add up to {self.paid}")
-        return self
 
     @property
     def _next_refund_id(self) -> str:
@@ -188,10 +183,10 @@ class Order(Struct, frozen=True, kw_only=True, gc=False):
     def captured(self) -> Order:
         """This order with its money in; what can be refunded is its price."""
         refundable = (*[line.payable for line in self.quote.lines], self.quote.delivery_fee)
-        return replace(self, paid=self.payable, refundable=refundable, version=self.version + 1).checked()
+        return replace(self, paid=self.payable, refundable=refundable, version=self.version + 1)
 
-    def repriced(self, final: Quote) -> tuple[Order, Refund | None]:
-        """This order at its final price, and what goes back of what was paid at the smallest tier (B1)."""
+    def repriced(self, final: Quote, *, sub_orders: int) -> tuple[Order, Refund | None]:
+        """This order at its final price, split, and what goes back of what was paid at the smallest tier (B1)."""
         refundable = (*[line.payable for line in final.lines], final.delivery_fee)
         returned = self.paid - self.promised - final.payable
         refunds = self.refunds
@@ -199,7 +194,8 @@ class Order(Struct, frozen=True, kw_only=True, gc=False):
         if returned:
             refund = Refund(id=self._next_refund_id, amount=returned, reason="tier_difference")
             refunds = (*refunds, refund)
-        return replace(self, quote=final, refundable=refundable, refunds=refunds).checked(), refund
+        order = replace(self, quote=final, cart=None, sub_orders=sub_orders, refundable=refundable, refunds=refunds)
+        return order, refund
 
     def promise(self, amount: Money, *, reason: str, parts: Sequence[Money] | None = None) -> tuple[Order, Refund]:
         """Promise `amount` back, over all that is left, or over `parts` as given. Raises RefundTooLarge."""
@@ -213,7 +209,7 @@ class Order(Struct, frozen=True, kw_only=True, gc=False):
             )
         refund = Refund(id=self._next_refund_id, amount=amount, reason=reason)
         refunds = (*self.refunds, refund)
-        return replace(self, refundable=left, refunds=refunds, version=self.version + 1).checked(), refund
+        return replace(self, refundable=left, refunds=refunds, version=self.version + 1), refund
 
     def settled(self, refund_id: str) -> Order:
         """This order with one refund arrived; a repeat changes nothing."""

@@ -130,16 +130,18 @@ def return_payment(unit: Unit, order: Order, *, payment_id: str, amount: Money, 
 
 def mark_split(unit: Unit, order: Order, *, final: Quote, subs: Sequence[SubOrder], now: datetime) -> Order:
     """The group's split is planned: the price is final, the difference goes back, the portions are sold."""
-    order, refund = order.after(Step.SPLIT).repriced(final)
+    coupon_id = order.quote.coupon_id
+    order, refund = order.after(Step.SPLIT).repriced(final, sub_orders=len(subs))
     if refund is not None:
         unit.emit(_due(order, refund_id=refund.id, amount=refund.amount, reason=refund.reason))
-    order = replace(order, cart=None, sub_orders=len(subs))
     unit.put(order)
     for sub in subs:
         unit.add(sub)
     stock.sell(unit, order.portions, meal_id=order.meal_id)
-    if final.coupon_id is not None:
-        use_coupon(unit, coupon_id=final.coupon_id, order_id=order.id)
+    if coupon_id is not None and final.coupon_id is not None:
+        use_coupon(unit, coupon_id=coupon_id, order_id=order.id)
+    elif coupon_id is not None:  # the better tier left it nothing to take
+        give_back_coupon(unit, coupon_id=coupon_id, order_id=order.id)
     unit.emit(_advanced(order, before=OrderState.GROUPED))
     return order
 
@@ -295,10 +297,10 @@ def decide_after_sale(unit: Unit, command: DecideAfterSale, *, now: datetime) ->
 
 
 def settle_refund(unit: Unit, *, order_id: OrderId, refund_id: str) -> None:
-    """A promised refund arrived; a repeat, or a returned second payment, changes nothing here."""
-    before = unit.load(Order, order_id)
-    order = before.settled(refund_id)
-    if order is before:
+    """A promised refund arrived; a repeat, or a returned payment that was no order's price, changes nothing here."""
+    before = unit.find(Order, order_id)
+    order = None if before is None else before.settled(refund_id)
+    if order is None or order is before:
         return
     unit.put(order)
     amount = next(refund.amount for refund in order.refunds if refund.id == refund_id)
@@ -341,10 +343,11 @@ def _reject(unit: Unit, order: Order, sub: SubOrder) -> Order:
         parts[line.number] = order.refundable[line.number]
     parts[-1] = Money(min(sub.delivery.fen, order.refundable[-1].fen))
     amount = Money(sum([part.fen for part in parts]))
-    if amount == order.paid - order.promised and amount:
-        return refund_all(unit, order, reason="rejected")
     if not amount:
         return order
+    # Another sub-order may live and cost nothing (a coupon paid for it): then the order goes on with nothing left.
+    if amount == order.paid - order.promised and not any(map(_is_live, _sub_states(unit, order))):
+        return refund_all(unit, order, reason="rejected")
     order, refund = order.promise(amount, reason="rejected", parts=parts)
     unit.put(order)
     unit.emit(_due(order, refund_id=refund.id, amount=amount, reason="rejected"))
@@ -353,19 +356,27 @@ def _reject(unit: Unit, order: Order, sub: SubOrder) -> Order:
 
 def _follow(unit: Unit, order: Order, *, now: datetime) -> Order:
     """Bring an order to where its least advanced live sub-order is."""
-    subs = [unit.load(SubOrder, f"{order.id}.{i}").state for i in range(1, order.sub_orders + 1)]
+    subs = _sub_states(unit, order)
     for step in steps_to_follow(order.state, subs):
         order = _step(unit, order, step)
     if order.state is OrderState.DELIVERED and order.delivered_at is None:
         order = replace(order, delivered_at=now)
         unit.put(order)
         unit.schedule(f"complete:{order.id}", CompleteOrder(order_id=order.id), at=now + COMPLETES_AFTER)
-    elif subs and all(state is SubOrderState.REJECTED for state in subs) and order.state in _ALIVE:
+    elif subs and not any(map(_is_live, subs)) and order.state in _ALIVE:
         order = refund_all(unit, order, reason="rejected")  # nothing was paid for it, so nothing went back yet
     return order
 
 
 _ALIVE: Final = frozenset({OrderState.SPLIT, OrderState.ACCEPTED, OrderState.COOKING, OrderState.PICKED_UP})
+
+
+def _sub_states(unit: Unit, order: Order) -> list[SubOrderState]:
+    return [unit.load(SubOrder, f"{order.id}.{i}").state for i in range(1, order.sub_orders + 1)]
+
+
+def _is_live(state: SubOrderState) -> bool:
+    return state is not SubOrderState.REJECTED
 
 
 def _step(unit: Unit, order: Order, step: Step) -> Order:

@@ -28,7 +28,8 @@ SUB_ORDERS_OF_MERCHANT = (
     " AND id > :after ORDER BY id LIMIT :limit"
 )
 SUB_ORDERS_IN_STATE = (
-    "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE state = :state AND id > :after ORDER BY id LIMIT :limit"
+    "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE state = :state AND rider_id IS NULL"
+    " AND id > :after ORDER BY id LIMIT :limit"
 )
 SUB_ORDERS_OF_RIDER = (
     "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE rider_id = :rider_id AND state = :state"

@@ -32,30 +32,19 @@ class Portions(Struct, frozen=True, kw_only=True, gc=False):
 
     def hold(self, count: int) -> Portions:
         """`count` more held."""
-        return self._with(held=self.held + count, sold=self.sold)
+        return replace(self, held=self.held + count)
 
     def release(self, count: int) -> Portions:
         """`count` held ones free again."""
-        return self._with(held=self.held - count, sold=self.sold)
+        return replace(self, held=self.held - count)
 
     def sell(self, count: int) -> Portions:
         """`count` held ones sold."""
-        return self._with(held=self.held - count, sold=self.sold + count)
+        return replace(self, held=self.held - count, sold=self.sold + count)
 
     def give_back(self, count: int) -> Portions:
         """`count` sold ones free again."""
-        return self._with(held=self.held, sold=self.sold - count)
-
-    def _with(self, *, held: int, sold: int) -> Portions:
-        """Made anew, for `replace` does not check (msgspec 0.22)."""
-        return Portions(
-            dish_id=self.dish_id,
-            meal_id=self.meal_id,
-            total=self.total,
-            held=held,
-            sold=sold,
-            is_closed=self.is_closed,
-        )
+        return replace(self, sold=self.sold - count)
 
     def with_total(self, total: int, *, is_closed: bool) -> Portions:
         """Another total. Raises TotalTooSmall."""

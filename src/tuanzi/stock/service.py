@@ -59,7 +59,7 @@ def set_portions(unit: Unit, command: SetPortions, *, now: datetime) -> Portions
         raise Unknown(kind="dish", id=command.dish_id)
     portions = unit.find(Portions, (command.dish_id, command.meal_id))
     if portions is None:
-        portions = Portions(dish_id=command.dish_id, meal_id=command.meal_id, total=command.total)
+        portions = Portions(dish_id=dish.id, meal_id=command.meal_id, total=dish.portions_per_meal)
     changed = portions.with_total(command.total, is_closed=command.is_closed)
     unit.put(changed)
     if changed.left == 0 and (portions.left > 0 or changed.is_closed > portions.is_closed):

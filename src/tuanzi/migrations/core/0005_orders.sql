@@ -46,5 +46,4 @@ CREATE TABLE sub_orders (
 
 CREATE INDEX sub_orders_by_group ON sub_orders (group_id, id);
 CREATE INDEX sub_orders_by_merchant ON sub_orders (merchant_id, state, id);
-CREATE INDEX sub_orders_by_state ON sub_orders (state, id);
-CREATE INDEX sub_orders_by_rider ON sub_orders (rider_id, state, id);
+CREATE INDEX sub_orders_by_rider ON sub_orders (state, rider_id, id);
