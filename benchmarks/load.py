@@ -1,11 +1,11 @@
 """The load generator: drives complete chains against one server and checks every group's plan.
 
-A chain is the next student of a campus of 20,000: open or join a group, then pay; it is done when the pay was answered 200. Three chains
-share a group and come over different connections: a free connection takes a seat that another's group still offers, or
-opens a group when there is none. Without `--rate` the loop is closed (each connection starts its next chain at once);
-with it the loop is open, and a chain's latency counts from the time it was scheduled, not from when a connection was
-free. Of every group it is checked that exactly one answer held the plan, and of one in 50 that the plan's fen add up to
-what each member was asked to pay. The last line printed is one JSON object.
+A chain is the next of 20,000 students: open or join a group, then pay; it is done when the pay was answered 200. Three
+chains share a group and come over different connections: a free connection takes a seat that another's group still
+offers, or opens a group when there is none. Without `--rate` the loop is closed (each connection starts its next chain
+at once); with it the loop is open, and a chain's latency counts from the time it was scheduled, not from when a
+connection was free. Of every group it is checked that exactly one answer held the plan, and of one in 50 that the
+plan's fen add up to what each member was asked to pay. The last line printed is one JSON object.
 """
 
 from __future__ import annotations

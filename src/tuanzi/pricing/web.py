@@ -36,10 +36,14 @@ T = TypeVar("T")
 
 PATH = "/v1/campuses/{campus}/pricing"
 OPERATORS = frozenset({Role.OPERATOR})
+# Of versions and priorities; our choice: more than anybody makes, and it fits every database.
+NUMBER_MAX = 999_999_999
 
 
 class RuleBody(Rule, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """A rule as it is sent: a misspelt field is refused, where a stored one of a later release is passed over."""
+
+    priority: Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)] = 100
 
 
 class SampleLineBody(SampleLine, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
@@ -69,7 +73,7 @@ class CheckBody(Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fiel
 class VersionsQuery(Struct, frozen=True, kw_only=True, gc=False):
     """Which part of the list."""
 
-    after: Annotated[int, Meta(ge=0)] = 0
+    after: Annotated[int, Meta(ge=0, le=NUMBER_MAX)] = 0
     limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = 20
 
 

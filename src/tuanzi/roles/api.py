@@ -8,13 +8,14 @@ import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from importlib import resources
 from typing import Any
 
 import uvicorn
 from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route as Page
 
 from tuanzi.machinery.http.api import Api
@@ -25,6 +26,8 @@ from tuanzi.wiring import House
 log = logging.getLogger("tuanzi.api")
 
 DRAIN_S_MAX = 10
+# The page carries its own style and script and speaks only to this server.
+_HOME_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 
 
 class CampusLine(Struct, frozen=True, kw_only=True, gc=False):
@@ -74,8 +77,13 @@ def _behind(house: House) -> Starlette:
     async def figures(request: Request) -> Response:
         return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4")
 
+    home = (resources.files("tuanzi.roles") / "home.html").read_text(encoding="utf-8")
+
+    async def show_home(request: Request) -> Response:
+        return HTMLResponse(home, headers={"cache-control": "no-cache", "content-security-policy": _HOME_POLICY})
+
     return Starlette(
-        routes=[Page("/healthz", healthz), Page("/readyz", readyz), Page("/metrics", figures)],
+        routes=[Page("/", show_home), Page("/healthz", healthz), Page("/readyz", readyz), Page("/metrics", figures)],
     )
 
 

@@ -13,6 +13,7 @@ from typing import TextIO
 
 import uvloop
 
+from tuanzi.machinery.collector import calm_collector
 from tuanzi.machinery.database import DatabaseError
 from tuanzi.machinery.migrate import MigrationChanged
 from tuanzi.money import SandboxProvider
@@ -80,6 +81,7 @@ async def _serve(settings: Settings) -> None:
         payments=SandboxProvider(remembered_max=DEMO_PAYMENTS_REMEMBERED),
     )
     house = House(settings, vendors)
+    calm_collector()
     if not settings.demo:
         await serve(house)
         return

@@ -53,7 +53,7 @@ class Desk(Protocol):
     async def followed(self, source: str, number: int) -> tuple[Any, ...]:
         """Wait until this database has handled event `number` of the database `source`; give what it emitted then.
 
-        Raises Unavailable after 5 s: the work is safe and goes on, only the answer is not known yet.
+        The caller sets the time limit, as HTTP does for every answer: the work is safe and goes on all the same.
         """
 
     def peek(self, kind: type[V], key: Key) -> V | None:

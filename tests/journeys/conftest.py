@@ -1,0 +1,276 @@
+"""A house of real databases, reached as clients reach it: through the HTTP application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+
+from tuanzi.base.ids import Ids
+from tuanzi.catalog import ImportCatalog, ImportKind
+from tuanzi.money import SandboxProvider
+from tuanzi.people import AppointOperator
+from tuanzi.roles.api import application
+from tuanzi.settings import read_settings
+from tuanzi.wiring import House, Vendors
+
+CAMPUSES = Path(__file__).parents[2] / "src/simulation/campuses"
+# 11:40 in Shanghai on a Monday: lunch is ordered.
+LUNCH = datetime(2026, 11, 23, 3, 40, tzinfo=UTC)
+
+
+class Codes:
+    """A sender that keeps the codes it was given."""
+
+    def __init__(self) -> None:
+        self.sent: dict[str, str] = {}
+
+    async def send(self, *, phone: str, code: str, challenge_id: str) -> None:
+        """Keep the code."""
+        self.sent[phone] = code
+
+
+class Person:
+    """Somebody with a token, who speaks HTTP."""
+
+    def __init__(self, client: httpx.AsyncClient, token: str, person_id: str, campus: str) -> None:
+        self.client = client
+        self.id = person_id
+        self.token = token
+        self.campus = f"/v1/campuses/{campus}"
+        self._numbers = count()
+
+    async def send(
+        self, method: str, path: str, body: Any = None, *, key: str | None = None, content: bytes | None = None
+    ) -> httpx.Response:
+        """Send a request; a path without a leading slash is of the campus. Writes get a key of their own.
+
+        content: these bytes as JSON, whatever they are, instead of a body.
+        """
+        headers = {"authorization": f"Bearer {self.token}"}
+        if method != "GET":
+            headers["idempotency-key"] = key or f"{self.token[:16]}-{next(self._numbers)}"
+        url = path if path.startswith("/") else f"{self.campus}/{path}"
+        if content is None:
+            return await self.client.request(method, url, json=body, headers=headers)
+        headers["content-type"] = "application/json"
+        return await self.client.request(method, url, content=content, headers=headers)
+
+    async def post(self, path: str, body: Any = None, *, key: str | None = None) -> httpx.Response:
+        """POST `body`, or an empty object."""
+        return await self.send("POST", path, {} if body is None else body, key=key)
+
+    async def get(self, path: str) -> httpx.Response:
+        """GET."""
+        return await self.send("GET", path)
+
+
+class Town:
+    """A running house with its demo catalogs, a clock that tests move, and people who sign in."""
+
+    def __init__(self, data: Path, *, pays_at_once: bool = True, seed: int = 7, **settings: str) -> None:
+        """seed: of the ids; a second house on the same folder needs another. settings: as in the environment."""
+        self.now = LUNCH
+        self.codes = Codes()
+        self.provider = SandboxProvider(pays_at_once=pays_at_once)
+        environment = {"TUANZI_DATA": str(data), "TUANZI_SECRET": "s" * 32, **settings}
+        self.house = House(
+            read_settings(environment),
+            Vendors(codes=self.codes, payments=self.provider),
+            clock=lambda: self.now,
+            ids=Ids(Random(seed).getrandbits),
+        )
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(application(self.house)), base_url="http://tuanzi"
+        )
+        self._phones = count(13800000000 + seed)
+
+    async def __aenter__(self) -> Town:
+        self._working = asyncio.create_task(self.house.run())
+        await self.house.opened()
+        for campus, desks in self.house.campuses.items():
+            if desks.core.database.rows("SELECT id FROM campuses"):
+                continue  # opened before
+            content = (CAMPUSES / f"{campus}.json").read_text(encoding="utf-8")
+            await desks.core.submit(
+                ImportCatalog(
+                    campus_id=campus,  # type: ignore[arg-type]
+                    kind=ImportKind.CATALOG,
+                    content=content,
+                    is_dry_run=False,
+                    by="test",  # type: ignore[arg-type]
+                )
+            )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.aclose()
+        self.house.close()
+        await self._working
+
+    def pass_time(self, **amount: float) -> None:
+        """Move the clock; what is due fires."""
+        self.now += timedelta(**amount)
+        for desk in self.house.desks:
+            desk._ring()
+
+    async def sign_in(self, *, campus: str = "beijing", phone: str | None = None) -> Person:
+        """A student who signs in with a code."""
+        phone = phone or str(next(self._phones))
+        asked = await self.client.post("/v1/codes", json={"phone": phone, "campus_id": campus})
+        assert asked.status_code == 202, asked.text
+        await self.until(lambda: phone in self.codes.sent)
+        signed = await self.client.post("/v1/sessions", json={"phone": phone, "code": self.codes.sent.pop(phone)})
+        assert signed.status_code in (200, 201), signed.text
+        session = signed.json()
+        return Person(self.client, session["token"], session["person_id"], campus)
+
+    async def operator(self) -> Person:
+        """The operator of the platform."""
+        phone = "13900000000"
+        command = AppointOperator(
+            person_id=self.house.ids.make("p", now=self.now),  # type: ignore[arg-type]
+            phone=self.house.keys.seal(phone),
+            by="test",
+            audit_id=self.house.ids.make("a", now=self.now),
+        )
+        await self.house.platform.submit(command)
+        return await self.sign_in(phone=phone)
+
+    async def staff(self, operator: Person, *, roles: list[str], merchant_id: str | None = None) -> Person:
+        """Somebody an operator gave roles."""
+        person = await self.sign_in()
+        body = {"roles": roles, "merchant_id": merchant_id}
+        answer = await operator.send("PUT", f"/v1/people/{person.id}/roles", body)
+        assert answer.status_code == 200, answer.text
+        return person
+
+    async def until(self, condition: Any) -> None:
+        """Wait until something is so, 5 s at most."""
+        async with asyncio.timeout(5):
+            while not condition():  # noqa: ASYNC110 - there is no event for what is only seen from outside
+                await asyncio.sleep(0.001)
+
+    async def settled(self, campus: str = "beijing") -> None:
+        """Wait until core and money have heard everything of each other and no refund is under way."""
+        desks = self.house.campuses[campus]
+
+        def is_calm() -> bool:
+            busy = any(desk.queue_length or any(desk.lags.values()) for desk in (desks.core, desks.money))
+            return not busy and not desks.money._errands_running and not desks.money._errands_waiting
+
+        for _ in range(5):
+            await self.until(is_calm)
+            await asyncio.sleep(0.005)
+
+    def digest(self) -> str:
+        """Of every row of every database; equal when nothing was changed.
+
+        The writer's own position counts refused commands too, and is left out.
+        """
+        said = blake2b()
+        for desk in self.house.desks:
+            tables = desk.database.rows(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'writer_cursor' ORDER BY name"
+            )
+            said.update(f"{desk.event_number}".encode())
+            for (name,) in tables:
+                rows = sorted(map(repr, desk.database.rows(f"SELECT * FROM {name}")))
+                said.update(f"{desk.name} {name} {rows}".encode("utf-8", "surrogatepass"))
+        return said.hexdigest()
+
+    def rows(self, sql: str, *, database: str = "core", campus: str = "beijing") -> list[tuple[Any, ...]]:
+        """Rows of a campus's database, as an auditor would read them."""
+        desks = self.house.campuses[campus]
+        return (desks.money if database == "money" else desks.core).database.rows(sql)
+
+
+def cart(*portions: tuple[str, int]) -> list[dict[str, Any]]:
+    """The lines of a cart, e.g. ("bj-m01-d01", 2)."""
+    return [{"dish_id": dish_id, "quantity": quantity} for dish_id, quantity in portions]
+
+
+BEEF_RICE = cart(("bj-m01-d01", 1))  # 18.00 yuan
+LUNCH_FOR_THREE = {"campaign_id": "bj-lunch-3", "building_id": "bj-dorm-01"}  # 10 % off, 2.00 of a 6.00 delivery each
+LADDER = {"campaign_id": "bj-ladder", "building_id": "bj-dorm-02"}  # 3: 8 %, 5: 12 % and 1.00, 10: 18 % and 3.00 off
+
+
+async def done(answer: Awaitable[httpx.Response], status: int = 200) -> Any:
+    """The JSON of an answer that must have this status."""
+    given = await answer
+    assert given.status_code == status, f"{given.request.method} {given.request.url}: {given.status_code} {given.text}"
+    return given.json()
+
+
+async def refused(answer: Awaitable[httpx.Response], status: int, code: str) -> Any:
+    """The problem document of an answer that must be this refusal."""
+    given = await answer
+    assert given.headers["content-type"] == "application/problem+json", given.text
+    document = given.json()
+    assert (given.status_code, document["status"], document["code"]) == (status, status, code), given.text
+    return document
+
+
+class Cast:
+    """Everybody who may meet at a lunch in Beijing: three students of a group, staff, and people who have no business.
+
+    ming, hua, lan: students. stranger: of the same campus, in no group of theirs. away: of Shanghai.
+    merchant: of bj-m01. rival: of bj-m02. warden: operator of Beijing. operator: of the platform.
+    """
+
+    def __init__(self, town: Town) -> None:
+        self.town = town
+
+    async def gather(self) -> Cast:
+        """Have everybody sign in."""
+        town = self.town
+        self.operator = await town.operator()
+        self.ming, self.hua, self.lan, self.stranger = [await town.sign_in() for _ in range(4)]
+        self.away = await town.sign_in(campus="shanghai")
+        self.merchant = await town.staff(self.operator, roles=["merchant"], merchant_id="bj-m01")
+        self.rival = await town.staff(self.operator, roles=["merchant"], merchant_id="bj-m02")
+        self.rider = await town.staff(self.operator, roles=["rider"])
+        self.ambassador = await town.staff(self.operator, roles=["student", "ambassador"])
+        self.warden = await town.staff(self.operator, roles=["operator"])
+        return self
+
+    async def closed_group(self) -> tuple[str, list[str]]:
+        """A group of ming, hua and lan, paid and split: its id and their orders."""
+        opened = await done(self.ming.post("groups", {**LUNCH_FOR_THREE, "lines": BEEF_RICE}), 201)
+        group_id = opened["group_id"]
+        orders = [opened["order_id"]]
+        for member in (self.hua, self.lan):
+            joined = await done(member.post(f"groups/{group_id}/orders", {"lines": BEEF_RICE}), 201)
+            orders.append(joined["order_id"])
+        for member, order_id in zip((self.ming, self.hua, self.lan), orders, strict=True):
+            await done(member.post(f"orders/{order_id}/pay"))
+        await self.town.settled()
+        return group_id, orders
+
+    async def deliver(self, sub_order_id: str, *, merchant: Person | None = None) -> None:
+        """Have a sub-order made and brought."""
+        for step in ("accept", "cook", "ready"):
+            await done((merchant or self.merchant).post(f"sub-orders/{sub_order_id}/{step}"))
+        for step in ("pick-up", "deliver"):
+            await done(self.rider.post(f"sub-orders/{sub_order_id}/{step}"))
+
+
+@pytest.fixture
+async def town(tmp_path: Path) -> AsyncIterator[Town]:
+    """A house at lunch time."""
+    async with Town(tmp_path) as town:
+        yield town
+
+
+@pytest.fixture
+async def cast(town: Town) -> Cast:
+    """Everybody, signed in."""
+    return await Cast(town).gather()

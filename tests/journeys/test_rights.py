@@ -1,0 +1,313 @@
+"""Every route, for everybody: allowed or refused exactly as its Route says (J3; issue 2, section 7)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.journeys.conftest import BEEF_RICE, LADDER, LUNCH_FOR_THREE, Cast, Person, Town, done, refused
+
+# Who may: n nobody in particular (not signed in), s student, a ambassador, m merchant, r rider, o operator of the
+# campus, p operator of the platform, x a student of another campus. A new route needs a row here.
+EVERYBODY, SIGNED_IN, HERE = "nsamropx", "samropx", "samrop"
+NOT_ELSEWHERE = "nsamrop"  # open to look at, but who belongs to another campus stays there
+MEMBERS, OPERATORS, SHOPS = "sa", "op", "mop"
+RIGHTS = {
+    "GET /v1/campuses": EVERYBODY,
+    "POST /v1/codes": EVERYBODY,
+    "POST /v1/sessions": EVERYBODY,
+    "DELETE /v1/sessions/current": SIGNED_IN,
+    "GET /v1/me": SIGNED_IN,
+    "DELETE /v1/me": SIGNED_IN,
+    "PUT /v1/me/name": SIGNED_IN,
+    "GET /v1/me/export": SIGNED_IN,
+    "PUT /v1/people/{person_id}/roles": OPERATORS,
+    "GET /v1/people": OPERATORS,
+    "GET /v1/audit": "p",
+    "GET /v1/campuses/{campus}": NOT_ELSEWHERE,
+    "PUT /v1/campuses/{campus}": OPERATORS,
+    "PUT /v1/campuses/{campus}/buildings/{building_id}": OPERATORS,
+    "PUT /v1/campuses/{campus}/meal-periods/{period_id}": OPERATORS,
+    "GET /v1/campuses/{campus}/merchants": NOT_ELSEWHERE,
+    "GET /v1/campuses/{campus}/merchants/{merchant_id}": NOT_ELSEWHERE,
+    "PUT /v1/campuses/{campus}/merchants/{merchant_id}": OPERATORS,
+    "GET /v1/campuses/{campus}/dishes": NOT_ELSEWHERE,
+    "GET /v1/campuses/{campus}/dishes/{dish_id}": NOT_ELSEWHERE,
+    "PUT /v1/campuses/{campus}/dishes/{dish_id}": SHOPS,
+    "PUT /v1/campuses/{campus}/dishes/{dish_id}/on-sale": SHOPS,
+    "GET /v1/campuses/{campus}/campaigns": NOT_ELSEWHERE,
+    "GET /v1/campuses/{campus}/campaigns/{campaign_id}": NOT_ELSEWHERE,
+    "PUT /v1/campuses/{campus}/campaigns/{campaign_id}": OPERATORS,
+    "POST /v1/campuses/{campus}/imports": OPERATORS,
+    "GET /v1/campuses/{campus}/pricing/versions": OPERATORS,
+    "POST /v1/campuses/{campus}/pricing/versions": OPERATORS,
+    "GET /v1/campuses/{campus}/pricing/versions/{version}": OPERATORS,
+    "POST /v1/campuses/{campus}/pricing/versions/{version}/check": OPERATORS,
+    "POST /v1/campuses/{campus}/pricing/versions/{version}/switch": OPERATORS,
+    "POST /v1/campuses/{campus}/pricing/roll-back": OPERATORS,
+    "GET /v1/campuses/{campus}/coupons": HERE,
+    "GET /v1/campuses/{campus}/meals/{meal_id}/portions": NOT_ELSEWHERE,
+    "PUT /v1/campuses/{campus}/meals/{meal_id}/portions/{dish_id}": SHOPS,
+    "GET /v1/campuses/{campus}/orders": HERE,
+    "GET /v1/campuses/{campus}/orders/{order_id}": HERE,
+    "POST /v1/campuses/{campus}/orders/{order_id}/confirm": MEMBERS,
+    "POST /v1/campuses/{campus}/orders/{order_id}/after-sale": MEMBERS,
+    "POST /v1/campuses/{campus}/orders/{order_id}/after-sale/decision": OPERATORS,
+    "POST /v1/campuses/{campus}/orders/{order_id}/refunds": OPERATORS,
+    "POST /v1/campuses/{campus}/orders/{order_id}/pay": MEMBERS,
+    "POST /v1/campuses/{campus}/orders/{order_id}/cancel": MEMBERS,
+    "POST /v1/campuses/{campus}/sub-orders/{sub_order_id}/{step}": "mrop",
+    "GET /v1/campuses/{campus}/merchant/sub-orders": "m",
+    "GET /v1/campuses/{campus}/rider/sub-orders": "r",
+    "GET /v1/campuses/{campus}/groups": NOT_ELSEWHERE,
+    "POST /v1/campuses/{campus}/groups": MEMBERS,
+    "GET /v1/campuses/{campus}/groups/{group_id}": NOT_ELSEWHERE,
+    "POST /v1/campuses/{campus}/groups/{group_id}/orders": MEMBERS,
+    "GET /v1/campuses/{campus}/groups/{group_id}/split": HERE,
+    "DELETE /v1/campuses/{campus}/groups/{group_id}/seat": MEMBERS,
+    "POST /v1/campuses/{campus}/quotes": MEMBERS,
+    "GET /v1/campuses/{campus}/ledger/trial-balance": OPERATORS,
+    "GET /v1/campuses/{campus}/orders/{order_id}/ledger": HERE,
+    "GET /v1/campuses/{campus}/payments": OPERATORS,
+    "POST /v1/campuses/{campus}/sandbox/payments/{payment_id}/pay": HERE,
+}
+# These end the caller's session, so that they are tried last.
+ENDING = ("DELETE /v1/sessions/current", "DELETE /v1/me")
+
+
+async def test_every_route_has_a_row_here(town: Town) -> None:
+    paths = (await town.client.get("/openapi.json")).json()["paths"]
+    served = [f"{method.upper()} {path}" for path, operations in paths.items() for method in operations]
+
+    assert sorted(served) == sorted(RIGHTS)
+
+
+async def test_every_route_is_open_to_exactly_those_whom_its_row_names(cast: Cast) -> None:
+    everybody = {
+        "s": cast.stranger,
+        "a": cast.ambassador,
+        "m": cast.merchant,
+        "r": cast.rider,
+        "o": cast.warden,
+        "p": cast.operator,
+        "x": cast.away,
+    }
+    group_id, orders = await cast.closed_group()
+    places = {
+        "{campus}": "beijing",
+        "{person_id}": cast.hua.id,
+        "{order_id}": orders[0],
+        "{group_id}": group_id,
+        "{sub_order_id}": f"{orders[0]}.1",
+        "{step}": "accept",
+        "{merchant_id}": "bj-m01",
+        "{dish_id}": "bj-m01-d01",
+        "{campaign_id}": "bj-ladder",
+        "{meal_id}": "2026-11-23.lunch",
+        "{version}": "0",
+        "{building_id}": "bj-dorm-01",
+        "{period_id}": "lunch",
+        "{payment_id}": "a_payment",
+    }
+    before = cast.town.digest()
+
+    wrong = []
+    for row, allowed in sorted(RIGHTS.items(), key=lambda one: ENDING.index(one[0]) if one[0] in ENDING else -1):
+        method, _, path = row.partition(" ")
+        for name, value in places.items():
+            path = path.replace(name, value)
+        # A body of the wrong kind: rights are looked at first, and nothing is changed.
+        body = None if method == "GET" or row in ENDING else ["not", "a", "body"]
+        if row == ENDING[0]:
+            assert cast.town.digest() == before, "somebody changed something with a body of the wrong kind"
+        anonymous = await cast.town.client.request(method, path, json=body, headers={"idempotency-key": "anonymous-1"})
+        if (anonymous.status_code == 401) == ("n" in allowed):
+            wrong.append(f"{row}: nobody got {anonymous.status_code} {anonymous.text[:120]}")
+        for letter, person in everybody.items():
+            if row == "DELETE /v1/me":
+                person = Person(cast.town.client, (await renewed(cast, letter)).token, "new", "beijing")
+            answer = await person.send(method, path, body)
+            if (answer.status_code in (401, 403)) == (letter in allowed):
+                wrong.append(f"{row}: {letter} got {answer.status_code} {answer.text[:120]}")
+            if letter not in allowed and answer.json().get("code") != "base/forbidden":
+                wrong.append(f"{row}: {letter} was refused with {answer.text[:120]}")
+            if answer.status_code >= 500:
+                wrong.append(f"{row}: {letter} broke it: {answer.text[:120]}")
+
+    assert wrong == []
+
+
+async def renewed(cast: Cast, letter: str) -> Person:
+    """Somebody of that kind who may end himself."""
+    roles = {"a": ["student", "ambassador"], "m": ["merchant"], "r": ["rider"], "o": ["operator"]}
+    if letter in "sx":
+        return await cast.town.sign_in(campus="beijing" if letter == "s" else "shanghai")
+    shop = "bj-m01" if letter == "m" else None
+    cast.town.pass_time(hours=1)  # a phone gets five codes an hour
+    operator = await cast.town.operator()
+    if letter == "p":
+        return operator
+    return await cast.town.staff(operator, roles=roles[letter], merchant_id=shop)
+
+
+@pytest.mark.parametrize("who", ["stranger", "ambassador", "merchant", "rider"])
+async def test_other_peoples_orders_splits_ledgers_and_payments_are_unknown(cast: Cast, who: str) -> None:
+    group_id, orders = await cast.closed_group()
+    person: Person = getattr(cast, who)
+    payment_id = cast.town.rows("SELECT id FROM payments ORDER BY id", database="money")[0][0]
+    before = cast.town.digest()
+
+    for path in (f"orders/{orders[0]}", f"orders/{orders[0]}/ledger", f"groups/{group_id}/split"):
+        await refused(person.get(path), 404, "base/unknown")
+    await refused(person.post(f"sandbox/payments/{payment_id}/pay"), 404, "base/unknown")
+    if who in ("stranger", "ambassador"):
+        for step in ("pay", "cancel", "confirm", "after-sale"):
+            await refused(person.post(f"orders/{orders[0]}/{step}"), 404, "base/unknown")
+        await refused(person.send("DELETE", f"groups/{group_id}/seat"), 409, "groups/group-not-open")
+    listed = await done(person.get("orders"))
+
+    assert listed["items"] == []
+    assert cast.town.digest() == before
+
+
+async def test_an_operator_sees_what_members_see(cast: Cast) -> None:
+    group_id, orders = await cast.closed_group()
+
+    for path in (f"orders/{orders[0]}", f"orders/{orders[0]}/ledger", f"groups/{group_id}/split"):
+        for person in (cast.warden, cast.operator):
+            assert await done(person.get(f"{cast.ming.campus}/{path}")) == await done(cast.ming.get(path))
+
+
+async def test_an_unknown_order_is_answered_like_somebody_elses(cast: Cast) -> None:
+    _, orders = await cast.closed_group()
+    forged = orders[0][:-4] + "zzzz"
+
+    theirs = await refused(cast.stranger.get(f"orders/{orders[0]}"), 404, "base/unknown")
+    nobodys = await refused(cast.stranger.get(f"orders/{forged}"), 404, "base/unknown")
+
+    assert {**theirs, "instance": "", "id": ""} == {**nobodys, "instance": "", "id": ""}
+
+
+async def test_forged_tokens_open_nothing(cast: Cast) -> None:
+    token = cast.ming.token
+
+    for forged in ("", "0" * 64, token[:-1], token + "0", token.upper() + "x", "null", f"{token} {token}"):
+        answer = await cast.town.client.get("/v1/me", headers={"authorization": f"Bearer {forged}"})
+        assert (answer.status_code, answer.json()["code"]) == (401, "http/not-signed-in"), forged
+        assert answer.headers["www-authenticate"] == 'Bearer realm="tuanzi"'
+    for header in (token, f"Basic {token}", f"Bearer  {token}", f"Token {token}"):
+        answer = await cast.town.client.get("/v1/me", headers={"authorization": header})
+        assert answer.status_code == 401, header
+
+
+async def test_who_acts_is_never_taken_from_the_body(cast: Cast) -> None:
+    before = cast.town.digest()
+    for extra in ({"member_id": cast.ming.id}, {"roles": ["operator"]}, {"payable_fen": 0}, {"order_id": "o_mine"}):
+        opening = {**LUNCH_FOR_THREE, "lines": BEEF_RICE, **extra}
+        await refused(cast.stranger.post("groups", opening), 422, "base/invalid")
+    for path, body in (
+        ("/v1/codes", {"phone": "13700000009", "campus_id": "beijing", "roles": ["operator"]}),
+        ("/v1/sessions", {"phone": "13700000009", "code": "123456", "person_id": cast.ming.id}),
+    ):
+        answer = await cast.town.client.post(path, json=body)
+        assert answer.status_code == 422
+    await refused(cast.ming.send("PUT", "/v1/me/name", {"name": "ming", "roles": ["operator"]}), 422, "base/invalid")
+    mine = {"roles": ["operator"], "merchant_id": None}
+    await refused(cast.ming.send("PUT", f"/v1/people/{cast.ming.id}/roles", mine), 403, "base/forbidden")
+
+    assert cast.town.digest() == before
+
+
+async def test_a_merchant_keeps_to_his_own_shop(cast: Cast) -> None:
+    _, orders = await cast.closed_group()
+    dish = (await done(cast.rival.get("dishes/bj-m01-d01")))["dish"]
+    meal = "meals/2026-11-23.lunch/portions/bj-m01-d01"
+    before = cast.town.digest()
+
+    for step in ("accept", "cook", "ready", "reject", "pick-up", "deliver"):
+        await refused(cast.rival.post(f"sub-orders/{orders[0]}.1/{step}"), 404, "base/unknown")
+    changed = {**dish, "price_fen": 1}
+    stolen = {**dish, "merchant_id": "bj-m02"}
+    await refused(cast.rival.send("PUT", "dishes/bj-m01-d01", changed), 403, "catalog/not-your-dish")
+    await refused(cast.rival.send("PUT", "dishes/bj-m01-d01", stolen), 403, "catalog/not-your-dish")
+    off = cast.rival.send("PUT", "dishes/bj-m01-d01/on-sale", {"is_on_sale": False})
+    await refused(off, 403, "catalog/not-your-dish")
+    await refused(cast.rival.send("PUT", meal, {"total": 0, "is_closed": True}), 404, "base/unknown")
+
+    assert cast.town.digest() == before
+    assert (await done(cast.rival.get("merchant/sub-orders?state=planned")))["items"] == []
+
+
+async def test_merchants_and_riders_take_only_their_own_steps(cast: Cast) -> None:
+    _, orders = await cast.closed_group()
+    other_rider = await cast.town.staff(cast.operator, roles=["rider"])
+    sub_order = f"sub-orders/{orders[0]}.1"
+
+    for step in ("accept", "cook", "ready", "reject"):
+        await refused(cast.rider.post(f"{sub_order}/{step}"), 404, "base/unknown")
+    for step in ("accept", "cook", "ready"):
+        await done(cast.merchant.post(f"{sub_order}/{step}"))
+    await refused(cast.merchant.post(f"{sub_order}/pick-up"), 404, "base/unknown")
+    await done(cast.rider.post(f"{sub_order}/pick-up"))
+    await refused(other_rider.post(f"{sub_order}/deliver"), 404, "base/unknown")
+
+    assert (await done(other_rider.get("rider/sub-orders?state=picked_up")))["items"] == []
+    assert len((await done(cast.rider.get("rider/sub-orders?state=picked_up")))["items"]) == 1
+
+
+async def test_a_campus_operator_keeps_to_his_campus(cast: Cast) -> None:
+    before = cast.town.digest()
+    people = await done(cast.warden.get("/v1/people?limit=100"))
+
+    await refused(cast.warden.get("/v1/campuses/shanghai/payments"), 403, "base/forbidden")
+    roles = {"roles": ["operator"], "merchant_id": None}
+    await refused(cast.warden.send("PUT", f"/v1/people/{cast.away.id}/roles", roles), 404, "base/unknown")
+    elsewhere = {"roles": ["student"], "campus_id": "shanghai"}
+    await refused(cast.warden.send("PUT", f"/v1/people/{cast.hua.id}/roles", elsewhere), 403, "base/forbidden")
+
+    assert cast.away.id not in {person["person_id"] for person in people["items"]}
+    assert cast.town.digest() == before
+
+
+async def test_roles_taken_away_are_gone_at_once(cast: Cast) -> None:
+    await done(cast.merchant.get("merchant/sub-orders?state=planned"))
+
+    student = {"roles": ["student"], "merchant_id": None}
+    await done(cast.operator.send("PUT", f"/v1/people/{cast.merchant.id}/roles", student))
+
+    await refused(cast.merchant.get("merchant/sub-orders?state=planned"), 403, "base/forbidden")
+
+
+async def test_a_signed_out_token_is_dead(cast: Cast) -> None:
+    await done(cast.ming.get("/v1/me"))
+
+    await done(cast.ming.send("DELETE", "/v1/sessions/current"))
+
+    await refused(cast.ming.get("/v1/me"), 401, "http/not-signed-in")
+    await refused(cast.ming.post("groups", {**LADDER, "lines": BEEF_RICE}), 401, "http/not-signed-in")
+
+
+async def test_an_erased_person_is_nobody(cast: Cast) -> None:
+    await cast.closed_group()
+    masked = cast.town.house.platform.database.rows(
+        "SELECT phone_masked FROM people WHERE id = :id", {"id": cast.ming.id}
+    )
+
+    await done(cast.ming.send("DELETE", "/v1/me"))
+    kept = cast.town.house.platform.database.rows(
+        "SELECT phone_masked, phone_sealed, phone_hash, name FROM people WHERE id = :id", {"id": cast.ming.id}
+    )
+
+    assert masked[0][0]
+    assert kept == [(None, None, None, "")]
+    await refused(cast.ming.get("/v1/me"), 401, "http/not-signed-in")
+    await refused(cast.ming.get("orders"), 401, "http/not-signed-in")
+    roles = {"roles": ["operator"], "merchant_id": None}
+    await refused(cast.operator.send("PUT", f"/v1/people/{cast.ming.id}/roles", roles), 404, "base/unknown")
+
+
+async def test_a_session_ends_with_its_time(cast: Cast) -> None:
+    await done(cast.ming.get("/v1/me"))
+
+    cast.town.pass_time(days=400)
+
+    await refused(cast.ming.get("/v1/me"), 401, "http/not-signed-in")
