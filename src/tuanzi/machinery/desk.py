@@ -29,7 +29,6 @@ V = TypeVar("V")
 Subscriber = Callable[[Sequence[Numbered]], None]
 Pending = tuple[Request, "asyncio.Future[Outcome]"]
 
-FOLLOWED_WAIT_S = 5.0
 ERRANDS_AT_ONCE = 64
 # Clients retry within minutes; three days also cover one whose phone was off over a weekend.
 ANSWERS_KEPT_FOR = timedelta(days=3)
@@ -116,12 +115,14 @@ class WriterDesk:
         return outcome
 
     async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """The rows of a committed, recent state."""
+        """The rows of a committed, recent state. Raises Unavailable when the desk is closed."""
+        if not self.is_open:
+            raise Unavailable(retry_after_s=2)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._reading, self.database.rows, sql, slots)
 
     async def followed(self, source: str, number: int) -> tuple[Any, ...]:
-        """Wait until event `number` of `source` was handled here; what was emitted then. Raises Unavailable."""
+        """Wait until event `number` of `source` was handled here; what was emitted then."""
         return await self._feeds[source].reached(number)
 
     def peek(self, kind: type[V], key: Key) -> V | None:
@@ -321,7 +322,7 @@ class WriterDesk:
 
     def _fired(self, timer: Timer, done: asyncio.Future[Outcome]) -> None:
         if done.cancelled() or done.exception() is not None:
-            self._timers.give_back(timer)
+            self._give_back(timer)
         elif isinstance(done.result().problem, (Crashed, TooSlow, Unavailable)):
             self._postpone(timer)
 
@@ -341,7 +342,12 @@ class WriterDesk:
     def _postponed(self, timer: Timer, done: asyncio.Future[Outcome]) -> None:
         if done.cancelled() or done.exception() is not None or done.result().problem is not None:
             # The database keeps nothing now: look again in a while without keeping the postponement.
-            asyncio.get_running_loop().call_later(2.0, self._timers.give_back, timer)
+            asyncio.get_running_loop().call_later(2.0, self._give_back, timer)
+
+    def _give_back(self, timer: Timer) -> None:
+        """Have a timer that was taken fire again, though nobody calls."""
+        self._timers.give_back(timer)
+        self._wake.set()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -387,18 +393,14 @@ class Feed:
         self._wake.set()
 
     async def reached(self, number: int) -> tuple[Any, ...]:
-        """What the target emitted when it heard event `number`. Raises Unavailable after 5 s."""
+        """What the target emitted when it heard event `number`; whoever waits sets the limit, as HTTP does."""
         if number in self._outcomes:
             return self._outcomes[number]
         if number <= self.follower.position:
             return ()
         future: asyncio.Future[tuple[Any, ...]] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(number, []).append(future)
-        try:
-            async with asyncio.timeout(FOLLOWED_WAIT_S):
-                return await future
-        except TimeoutError:
-            raise Unavailable(retry_after_s=2) from None
+        return await future
 
     async def run(self) -> None:
         """Carry events for as long as the target works."""

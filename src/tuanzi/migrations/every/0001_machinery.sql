@@ -26,8 +26,6 @@ CREATE TABLE timers (
     attempts BIGINT NOT NULL
 );
 
-CREATE INDEX timers_by_due ON timers (due_at_ms, id);
-
 CREATE TABLE kept_answers (
     who VARCHAR(64) NOT NULL,
     idempotency_key VARCHAR(64) NOT NULL,
