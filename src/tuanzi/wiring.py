@@ -116,7 +116,7 @@ def schema_of(database: str, rooms: Sequence[Room]) -> Schema:
         follows=follows,
         errands=frozenset(kind for room in here for kind in room.errands),
         codec=Codec(commands=commands, events=all_events()),
-        reads={kind: reads for room in here for kind, reads in room.reads.items()},
+        assumed_new={kind: places for room in here for kind, places in room.assumed_new.items()},
     )
 
 

@@ -305,3 +305,25 @@ async def test_kept_answers_are_forgotten_after_three_days_and_not_before() -> N
         kept = await desk.rows("SELECT idempotency_key FROM kept_answers")
 
     assert kept == [("key-new",)]
+
+
+async def test_a_timer_set_anew_while_its_command_waits_keeps_its_new_time() -> None:
+    database = open_database()
+    clock = Hands()
+    desk = desk_of(database, clock, batch_max=1)
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=9))
+        take = Take(ticket_id="t", hall_id="h")
+        await desk.submit(Later(timer_id="x", take=take, minutes=1))
+        clock.now += timedelta(minutes=1)
+
+        await desk.submit(Later(timer_id="x", take=take, minutes=5))
+        await desk.submit(Build(id="g", seats=9))
+        early = await desk.rows("SELECT id FROM tickets"), await desk.rows("SELECT id FROM timers")
+        clock.now += timedelta(minutes=5)
+        desk._ring()
+        await until(lambda: desk.figures.events == 1)
+        late = await desk.rows("SELECT id FROM tickets"), await desk.rows("SELECT id FROM timers")
+
+    assert early == ([], [("x",)])
+    assert late == ([("t",)], [])

@@ -56,7 +56,9 @@ class Till:
         self._writer = Writer(schema, position=0, event_number=0)
         self._heard = 0
 
-    async def submit(self, command: Any, *, who: str = "", key: Once | None = None) -> Outcome:
+    async def submit(
+        self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False
+    ) -> Outcome:
         """Carry out one command in a batch of its own."""
         outcome = self._carry_out(Request(command, who=who, key=key))
         if outcome.problem is not None:

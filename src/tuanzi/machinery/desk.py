@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -14,7 +15,8 @@ from tuanzi.base.once import Once
 from tuanzi.base.problem import Busy
 from tuanzi.base.time import to_ms
 from tuanzi.base.unit import Key
-from tuanzi.machinery.database import Database, Fenced
+from tuanzi.machinery.codec import name_of
+from tuanzi.machinery.database import Database, DatabaseUnavailable, Fenced
 from tuanzi.machinery.follower import Follower, Numbered
 from tuanzi.machinery.internal import ANSWERS_BEFORE, EVENTS_AFTER, ForgetAnswers, Timer
 from tuanzi.machinery.memory import ABSENT, UNKNOWN
@@ -100,11 +102,13 @@ class WriterDesk:
 
     # what rooms use
 
-    async def submit(self, command: Any, *, who: str = "", key: Once | None = None) -> Outcome:
+    async def submit(
+        self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False
+    ) -> Outcome:
         """Have the writer carry out `command`; returns after the commit (see `Desk.submit`)."""
         waiting = len(self._queue)
         wait_s = waiting * self._batch_s / self._batch_max
-        if waiting >= self._queue_max or wait_s > self._wait_s_max:
+        if not is_accepted and (waiting >= self._queue_max or wait_s > self._wait_s_max):
             self.figures.turned_away += 1
             raise Busy(retry_after_s=max(1, round_up(wait_s)))
         if not self.is_open or self._closing:
@@ -208,7 +212,21 @@ class WriterDesk:
                 await self._wake.wait()
                 continue
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._batch_max))]
-            await self._carry_out(batch)
+            batch = [pending for pending in batch if self._still_stands(*pending)]
+            if batch:
+                await self._carry_out(batch)
+
+    def _still_stands(self, request: Request, future: asyncio.Future[Outcome]) -> bool:
+        """Whether a timer's command is still wanted: the timer may have been set anew while its command waited. What
+        an errand brought home counts all the same, but no longer ends that timer."""
+        timer = request.timer
+        if timer is None or request.parked is not None or self._timers.is_current(timer):
+            return True
+        if name_of(type(request.command)) != timer.command:
+            request.timer = None
+            return True
+        future.set_result(Outcome())
+        return False
 
     async def _carry_out(self, batch: list[Pending]) -> None:
         loop = asyncio.get_running_loop()
@@ -280,7 +298,10 @@ class WriterDesk:
         """Forget kept answers when they are old, a few at a time, so that the table stays bounded."""
         while True:
             before_ms = to_ms(self._now() - ANSWERS_KEPT_FOR)
-            old = await self.rows(ANSWERS_BEFORE, {"before_ms": before_ms, "limit": SWEPT_AT_ONCE})
+            try:
+                old = await self.rows(ANSWERS_BEFORE, {"before_ms": before_ms, "limit": SWEPT_AT_ONCE})
+            except (DatabaseUnavailable, Unavailable):
+                old = []
             if old:
                 await self._enqueue(Request(ForgetAnswers(answers=tuple((who, key) for who, key in old))))
             if len(old) < SWEPT_AT_ONCE:
@@ -292,7 +313,8 @@ class WriterDesk:
         if self._closing:
             return
         if self._timers.is_used_up:
-            self._timers.read(self.database)
+            with contextlib.suppress(DatabaseUnavailable):  # the next batch, or the next alarm, tries again
+                self._timers.read(self.database)
         now = self._now()
         for timer in self._timers.take_due(now, limit=self._batch_max):
             command = self._writer.schema.codec.command(timer.command, timer.body)
@@ -410,11 +432,19 @@ class Feed:
             if requests:
                 await self._carry(requests)
             elif self.follower.is_behind:
-                slots = {"after": self.follower.read_after, "limit": 1000}
-                self.follower.read(await self._source.rows(EVENTS_AFTER, slots))
+                await self._read()
             else:
                 self._wake.clear()
                 await self._wake.wait()
+
+    async def _read(self) -> None:
+        """Read on in the source's log; when it cannot be read now, in a second."""
+        try:
+            rows = await self._source.rows(EVENTS_AFTER, {"after": self.follower.read_after, "limit": 1000})
+        except (DatabaseUnavailable, Unavailable):
+            await asyncio.sleep(1.0)
+        else:
+            self.follower.read(rows)
 
     async def _carry(self, requests: list[Request]) -> None:
         futures = [self._target._enqueue(request) for request in requests]

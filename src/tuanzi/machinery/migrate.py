@@ -40,6 +40,9 @@ def migrate(database: Migratable, folders: Sequence[str], *, now: datetime) -> l
     database.execute_script(_LEDGER)
     rows = database.rows("SELECT name, digest FROM schema_migrations ORDER BY name")
     kept = {str(name): str(digest) for name, digest in rows}
+    for name in kept:
+        if name.partition("/")[0] not in folders:
+            raise MigrationChanged(f"{name}: this is a database of another kind")
     applied = []
     for folder in folders:
         files = resources.files("tuanzi.migrations") / folder

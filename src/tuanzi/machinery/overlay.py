@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -27,9 +27,13 @@ class Miss(BaseException):
 class Overlay:
     """What one command changed so far; thrown away as a whole when it is refused."""
 
-    __slots__ = ("_batch", "_key_of", "_memory", "added", "changes", "events")
+    __slots__ = ("_assumed", "_assumed_used", "_batch", "_key_of", "_memory", "added", "changes", "events")
 
-    def __init__(self, *, batch: dict[Place, Any], memory: Memory, key_of: KeyOf) -> None:
+    def __init__(
+        self, *, batch: dict[Place, Any], memory: Memory, key_of: KeyOf, assumed: Collection[Place] = ()
+    ) -> None:
+        self._assumed = assumed
+        self._assumed_used: list[Place] = []
         self._batch = batch
         self._memory = memory
         self._key_of = key_of
@@ -53,8 +57,17 @@ class Overlay:
             if value is UNKNOWN:
                 value = self._memory.find(place)
                 if value is UNKNOWN:
-                    raise Miss(place)
+                    if place not in self._assumed:
+                        raise Miss(place)
+                    self._assumed_used.append(place)
+                    return None
         return None if value is ABSENT else value
+
+    def check_assumed(self, *, kept: bool) -> None:
+        """Raises Miss when something was taken for new and not filled: then no key of the database would find out."""
+        for place in self._assumed_used:
+            if not kept or place not in self.added:
+                raise Miss(place)
 
     def knows(self, place: Place) -> Any:
         """The value, ABSENT or UNKNOWN, without asking the database."""

@@ -27,8 +27,8 @@ class Room:
     commands: what its database's writer can carry out for it, by the command's type.
     errands: work scheduled like a timer, but done outside by an async function whose result is a command;
         tried again with growing pauses until it succeeds, so it must be harmless twice.
-    reads: for a command that looks for something new, e.g. whether a payment is known: what it will look for. Without
-        it such a command is decided twice, for the first time finds out what is missing in memory.
+    assumed_new: for a command that looks whether something is there and mostly makes it, such as a payment: what it
+        looks at. Where memory does not know, it is taken for new without asking; the table's key finds out.
     """
 
     name: str
@@ -36,5 +36,5 @@ class Room:
     tables: Sequence[Table[Any]] = ()
     commands: Mapping[type, Handler] = field(default_factory=dict)
     errands: Mapping[type, ErrandHandler] = field(default_factory=dict)
-    reads: Mapping[type, Callable[[Any], Sequence[Place]]] = field(default_factory=dict)
+    assumed_new: Mapping[type, Callable[[Any], Sequence[Place]]] = field(default_factory=dict)
     routes: Sequence[Route] = ()

@@ -50,7 +50,7 @@ class Schema:
 
     hears: listeners within the same database. follows: listeners to other databases' events, by (source, event type).
     errands: command types that are not decided here but done outside.
-    reads: what a command will surely read and memory surely does not have, so that it is not decided twice.
+    assumed_new: places that a command looks at and, when they are new, fills; taken for new where memory does not know.
     """
 
     database: str
@@ -60,7 +60,7 @@ class Schema:
     follows: Mapping[tuple[str, type], Sequence[Handler]]
     errands: frozenset[type]
     codec: Codec
-    reads: Mapping[type, Callable[[Any], Sequence[Place]]] = field(default_factory=dict)
+    assumed_new: Mapping[type, Callable[[Any], Sequence[Place]]] = field(default_factory=dict)
 
 
 class Request(Struct):
@@ -147,18 +147,23 @@ class Writer:
         self._key_of = {table.kind: table.key_of for table in tables}
         self.timer_changes: list[tuple[str, Timer | None]] = []
 
-    def carry_out(self, requests: Sequence[Request], *, now: datetime) -> Steps:
+    def carry_out(self, requests: Sequence[Request], *, now: datetime, careful: bool = False) -> Steps:
         """Decide and keep `requests`; gives their outcomes in order. Raises Fenced when another writer took over.
 
         A batch that the database refuses is tried again in halves, so that a bad command hurts itself alone; what
         cannot be kept even alone gets Crashed or Unavailable, and nothing of it remains.
+
+        careful: ask the database for what is otherwise taken for new - keys and the `assumed_new` of a command - and
+        found out by the tables' keys if it is not; so is a command tried that was refused alone.
         """
         try:
-            return (yield from self._carry_out_together(requests, now=now))
+            return (yield from self._carry_out_together(requests, now=now, careful=careful))
         except (RowRefused, DatabaseUnavailable) as error:
             self.forget()
-            if len(requests) == 1:
+            if len(requests) == 1 and (careful or isinstance(error, DatabaseUnavailable)):
                 return [self._refused_alone(requests[0], error)]
+            if len(requests) == 1:
+                return (yield from self.carry_out(requests, now=now, careful=True))
             log.warning(
                 "writer.batch_refused",
                 extra={"database": self.schema.database, "size": len(requests), "reason": type(error).__name__},
@@ -186,14 +191,11 @@ class Writer:
             return Outcome(problem=Crashed(command=name_of(type(request.command))))
         return Outcome(problem=Unavailable(retry_after_s=2))
 
-    def _carry_out_together(self, requests: Sequence[Request], *, now: datetime) -> Steps:
+    def _carry_out_together(self, requests: Sequence[Request], *, now: datetime, careful: bool) -> Steps:
         batch: dict[Place, Any] = {}
         decided: list[_Decided] = []
-        careful = len(requests) == 1
-        if careful:
-            yield from self._recall_answers(requests)
-        if foreseen := self._foresee(requests):
-            yield from self._fetch(foreseen)
+        if careful and (unsure := self._unsure(requests)):
+            yield from self._fetch(unsure)
         while True:
             misses = self._decide_from(len(decided), requests, decided, batch, now=now)
             if not misses:
@@ -207,25 +209,20 @@ class Writer:
             for d in decided
         ]
 
-    def _foresee(self, requests: Sequence[Request]) -> list[Place]:
-        """Places that commands say they will read and that memory does not have."""
-        reads = self.schema.reads
-        places: list[Place] = []
+    def _unsure(self, requests: Sequence[Request]) -> list[Place]:
+        """What else is taken for new: keys, and places that commands assume new, as far as memory does not know."""
+        places: list[Place] = [
+            (KeptAnswer, (request.who, request.key.key)) for request in requests if request.key is not None
+        ]
+        unsure = [place for place in places if self._answers.find(place) is UNKNOWN]
         for request in requests:
-            foresees = reads.get(type(request.command))
-            if foresees is not None and not request.source:
-                places += [place for place in foresees(request.command) if self.memory.find(place) is UNKNOWN]
-        return places
+            unsure += [place for place in self._assumed(request) if self.memory.find(place) is UNKNOWN]
+        return unsure
 
-    def _recall_answers(self, requests: Sequence[Request]) -> Generator[Step, Any, None]:
-        """Before a request goes alone, ask for its kept answer: a repeat of long ago is why a batch is refused.
-
-        In a full batch a key that memory does not know is taken for new; the table's key finds out if it is not.
-        """
-        places = [(KeptAnswer, (r.who, r.key.key)) for r in requests if r.key is not None]
-        unknown: list[Place] = [place for place in places if self._answers.find(place) is UNKNOWN]
-        if unknown:
-            yield from self._fetch(unknown)
+    def _assumed(self, request: Request) -> Sequence[Place]:
+        """The places that this request will look at and, if they are new, fill."""
+        assume = None if request.source else self.schema.assumed_new.get(type(request.command))
+        return () if assume is None else assume(request.command)
 
     def _decide_from(
         self,
@@ -243,9 +240,13 @@ class Writer:
         misses: list[Place] = []
         trial: dict[Place, Any] | None = None
         for request in requests[start:]:
-            overlay = Overlay(batch=batch if trial is None else trial, memory=self.memory, key_of=self._key_of)
+            assumed = self._assumed(request)
+            overlay = Overlay(
+                batch=batch if trial is None else trial, memory=self.memory, key_of=self._key_of, assumed=assumed
+            )
             try:
                 outcome = self._decide(request, overlay, now=now)
+                overlay.check_assumed(kept=outcome.overlay is not None)
             except Miss as miss:
                 misses.append(miss.place)
                 if trial is None:

@@ -64,6 +64,6 @@ def room(provider: PaymentProvider) -> Room:
             model.SendRefund: cashier.send_refund,
             model.AskRefund: cashier.ask_refund,
         },
-        reads={model.RecordCapture: service.reads_of_capture},
+        assumed_new={model.RecordCapture: service.new_to_capture},
         routes=web.routes(cashier),
     )

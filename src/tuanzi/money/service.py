@@ -100,8 +100,8 @@ def record_capture(unit: Unit, command: RecordCapture, *, now: datetime) -> Paym
             assert_never(opened.state)
 
 
-def reads_of_capture(command: RecordCapture) -> tuple[tuple[type, str], ...]:
-    """What recording a capture looks for: mostly nothing is there yet."""
+def new_to_capture(command: RecordCapture) -> tuple[tuple[type, str], ...]:
+    """What recording a capture looks for and mostly makes: the payment."""
     return ((Payment, command.payment_id),)
 
 

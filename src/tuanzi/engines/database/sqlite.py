@@ -15,8 +15,9 @@ from tuanzi.base.unit import Key
 from tuanzi.machinery.database import DatabaseUnavailable, Fenced, Flush, RowRefused
 from tuanzi.machinery.tables import Row, Table
 
-# Few different row counts, so that few different statements are prepared. SQLite allows 32,766 slots in one.
-_ROWS_AT_ONCE = (128, 32, 8, 2, 1)
+# Rows of one statement: few statements, for after each this thread must get Python's lock back from a busy loop.
+# SQLite allows 32,766 slots in one.
+_ROWS_AT_ONCE = 128
 _SLOTS_MAX = 16_000
 _KEYS_AT_ONCE = 400
 
@@ -44,7 +45,7 @@ class Sqlite:
                 ":memory:" if self._path is None else self._path,
                 isolation_level=None,
                 check_same_thread=False,
-                cached_statements=512,
+                cached_statements=1024,
                 timeout=5.0,
             )
             connection.execute("PRAGMA journal_mode = WAL")
@@ -143,17 +144,11 @@ class Sqlite:
         self._writer.executemany(sql, [key if isinstance(key, tuple) else (key,) for key in keys])
 
     def _write(self, how: str, name: str, columns: Sequence[str], key: Sequence[str], rows: Sequence[Row]) -> None:
-        i = 0
-        left = len(rows)
-        most = max(1, _SLOTS_MAX // len(columns))
-        for size in _ROWS_AT_ONCE:
-            if size > most:
-                continue
-            while left >= size:
-                slots = rows[i] if size == 1 else tuple(chain.from_iterable(rows[i : i + size]))
-                self._writer.execute(self._statement(how, name, columns, key, size), slots)
-                i += size
-                left -= size
+        most = min(_ROWS_AT_ONCE, _SLOTS_MAX // len(columns))
+        for i in range(0, len(rows), most):
+            some = rows[i : i + most]
+            slots = some[0] if len(some) == 1 else tuple(chain.from_iterable(some))
+            self._writer.execute(self._statement(how, name, columns, key, len(some)), slots)
 
     def _statement(self, how: str, name: str, columns: Sequence[str], key: Sequence[str], size: int) -> str:
         sql = self._statements.get((how, name, size))

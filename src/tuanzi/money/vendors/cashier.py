@@ -75,7 +75,7 @@ class Cashier:
             raise
         match opening.seen.state:
             case TradeState.PAID:
-                return await desk.submit(self.capture_of(opening.seen), who=member_id, key=key)
+                return await desk.submit(self.capture_of(opening.seen), who=member_id, key=key, is_accepted=True)
             case TradeState.WAITING:
                 await desk.submit(opened, who=member_id)
                 return Awaiting(

@@ -1,0 +1,217 @@
+"""The writer alone, without HTTP: how many orders a second are taken, paid, formed and split (architecture 1).
+
+The real schemas of core and money over SQLite files with synchronous=FULL, driven synchronously in one thread: groups
+of three are opened and joined, their captures recorded in money and heard in core, where the last one forms, closes and
+splits the group. Batches of `--batch` commands make one commit; then the same, fewer, with one commit for each command.
+An order is complete when its split is committed. With `--json` the last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+
+from simulation import bench
+from tuanzi import wiring
+from tuanzi.base.ids import BuildingId, CampaignId, DishId, GroupId, Ids, OrderId, PersonId
+from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.groups import JoinGroup, OpenGroup, Wanted
+from tuanzi.machinery.follower import Follower
+from tuanzi.machinery.writer import Outcome, Request, Writer, drive
+from tuanzi.money import RecordCapture, SandboxProvider, payment_of
+from tuanzi.people import ConsoleSender, Keys
+
+
+class Measured(msgspec.Struct):
+    """The last line. `ratio_vs_one_commit`: orders a second, batched, over those with a commit for each command."""
+
+    orders_per_s: float
+    commands_per_s: float
+    events_per_s: float
+    ratio_vs_one_commit: float
+    one_commit_orders_per_s: float
+    orders: int
+    batch: int
+    rounds: list[float]
+
+
+class Rate(msgspec.Struct):
+    """What one run reached."""
+
+    orders: int
+    commands: int
+    events: int
+    seconds: float
+
+
+class Campus:
+    """Both databases of a campus in files, their writers, and what carries money's events to core."""
+
+    def __init__(self, folder: Path, *, batch: int, places_max: int = 100_000) -> None:
+        self.now = wiring.wall_clock()
+        self._batch = batch
+        rooms = wiring.rooms_of(
+            keys=Keys(b"a secret of the benchmark, 32 byte"),
+            sender=ConsoleSender(),
+            provider=SandboxProvider(),
+            is_campus=lambda name: True,
+        )
+        schemas = {kind: wiring.schema_of(kind, rooms) for kind in ("core", "money")}
+        self._databases = {kind: wiring.open_database(folder / f"{kind}.db", kind, now=self.now) for kind in schemas}
+        bench.keep_catalog(self._databases["core"], schemas["core"], bench.bench_catalog(self.now), now=self.now)
+        self._writers = {
+            kind: _writer(schema, self._databases[kind], places_max=places_max) for kind, schema in schemas.items()
+        }
+        position = wiring.position_of(self._databases["core"], "money")
+        self._to_core: Follower = wiring.follower_of("core", "money", schema=schemas["core"], position=position)
+        self.commands = 0
+        self.events = 0
+
+    def carry_out(self, kind: str, requests: Sequence[Request]) -> list[Outcome]:
+        """Carry out requests in batches. Raises the first problem."""
+        outcomes: list[Outcome] = []
+        for start in range(0, len(requests), self._batch):
+            some = requests[start : start + self._batch]
+            outcomes += drive(self._writers[kind].carry_out(some, now=self.now), self._databases[kind])
+            self._writers[kind].timer_changes.clear()
+        self.commands += len(requests)
+        for outcome in outcomes:
+            if outcome.problem is not None:
+                raise outcome.problem
+            self.events += len(outcome.events)
+        return outcomes
+
+    def capture(self, captures: Sequence[Any]) -> None:
+        """Record captures in money and let core hear of them."""
+        for outcome in self.carry_out("money", [Request(capture) for capture in captures]):
+            self._to_core.offer(outcome.events)
+        heard = self._to_core.take(len(captures))
+        self.carry_out("core", heard)
+        self._to_core.kept(heard[-1].number)
+
+    def rows(self, kind: str, sql: str, slots: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Rows of a query."""
+        return self._databases[kind].rows(sql, slots)
+
+    def closed_groups(self) -> int:
+        """How many groups have their split."""
+        rows = self._databases["core"].rows("SELECT COUNT(*) FROM campus_groups WHERE state = 'closed'")
+        return int(rows[0][0])
+
+    def close(self) -> None:
+        """Close the files."""
+        for database in self._databases.values():
+            database.close()
+
+
+def _writer(schema: Any, database: Sqlite, *, places_max: int) -> Writer:
+    position, number = database.cursor()
+    return Writer(schema, position=position, event_number=number, places_max=places_max)
+
+
+def orders_of(campus: Campus, ids: Ids, chance: Random, *, groups: int) -> Iterator[tuple[list[Any], list[str]]]:
+    """Commands that fill so many groups, in waves: first all leaders, then all seconds, then all thirds."""
+    group_ids = [GroupId(ids.make("g", now=campus.now)) for _ in range(groups)]
+    dishes = bench.bench_catalog(campus.now)["dishes"]
+    for seat in range(bench.SIZE):
+        commands: list[Any] = []
+        order_ids: list[str] = []
+        for group_id in group_ids:
+            order_id = OrderId(ids.make("o", now=campus.now))
+            lines = tuple(
+                Wanted(dish_id=DishId(dish["id"]), quantity=quantity)
+                for quantity, dish in enumerate(chance.sample(dishes, 2), start=1)
+            )
+            member_id = PersonId(ids.make("u", now=campus.now))
+            if seat:
+                command: Any = JoinGroup(group_id=group_id, order_id=order_id, member_id=member_id, lines=lines)
+            else:
+                command = OpenGroup(
+                    group_id=group_id,
+                    order_id=order_id,
+                    member_id=member_id,
+                    campaign_id=CampaignId(bench.CAMPAIGN),
+                    building_id=BuildingId(bench.BUILDING),
+                    lines=lines,
+                )
+            commands.append(command)
+            order_ids.append(order_id)
+        yield commands, order_ids
+
+
+def run(*, groups: int, batch: int) -> Rate:
+    """Fill so many groups. Only the writers' work is timed; making commands is the client's."""
+    with tempfile.TemporaryDirectory() as folder:
+        campus = Campus(Path(folder), batch=batch)
+        ids = Ids(Random(5).getrandbits)
+        commands, events, seconds = campus.commands, campus.events, 0.0
+        for wave, order_ids in orders_of(campus, ids, Random(7), groups=groups):
+            requests = [Request(command, who=command.member_id) for command in wave]
+            began = time.perf_counter()
+            seated = campus.carry_out("core", requests)
+            seconds += time.perf_counter() - began
+            captures = [
+                RecordCapture(
+                    payment_id=payment_of(order_id),
+                    order_id=order_id,
+                    member_id=command.member_id,
+                    amount_fen=outcome.answer.payable_fen,
+                    transaction_id=f"t_{order_id}",
+                    provider="sandbox",
+                )
+                for command, order_id, outcome in zip(wave, order_ids, seated, strict=True)
+            ]
+            began = time.perf_counter()
+            for start in range(0, len(captures), batch):
+                campus.capture(captures[start : start + batch])
+            seconds += time.perf_counter() - began
+        assert campus.closed_groups() == groups, f"{campus.closed_groups()} of {groups} groups were split"
+        campus.close()
+    return Rate(groups * bench.SIZE, campus.commands - commands, campus.events - events, seconds)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print, and give the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--orders", type=int, default=24_000, help="orders of a round (24,000)")
+    parser.add_argument("--batch", type=int, default=256, help="commands of a commit (256)")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median counts (3)")
+    parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
+    options = parser.parse_args(argv)
+    groups = max(1, options.orders // bench.SIZE)
+    gc.freeze()
+    gc.disable()  # as the server does in its hot path: values are acyclic structs outside of the collector's sight
+    alone = run(groups=max(1, groups // 10), batch=1)
+    print(f"one commit for each command: {alone.orders / alone.seconds:,.0f} orders/s")
+    rounds = sorted((run(groups=groups, batch=options.batch) for _ in range(options.rounds)), key=lambda r: r.seconds)
+    best = rounds[len(rounds) // 2]
+    per_s = [round(each.orders / each.seconds, 1) for each in rounds]
+    print(f"{options.batch} commands a commit: {per_s} orders/s")
+    ratio = (best.orders / best.seconds) / (alone.orders / alone.seconds)
+    measured = Measured(
+        orders_per_s=round(best.orders / best.seconds, 1),
+        commands_per_s=round(best.commands / best.seconds, 1),
+        events_per_s=round(best.events / best.seconds, 1),
+        ratio_vs_one_commit=round(ratio, 2),
+        one_commit_orders_per_s=round(alone.orders / alone.seconds, 1),
+        orders=best.orders,
+        batch=options.batch,
+        rounds=per_s,
+    )
+    print(f"{measured.commands_per_s:,.0f} commands/s, {measured.events_per_s:,.0f} events/s; {ratio:.1f} x")
+    if options.json:
+        print(msgspec.json.encode(measured).decode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Asking a house as an app does, by its rooms' routes; only the network and the door check are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from tuanzi.base.ids import Ids
+from tuanzi.base.once import once
+from tuanzi.base.problem import Problem
+from tuanzi.base.who import Who
+from tuanzi.machinery.http.routes import Call, Desk, Reply, Route
+from tuanzi.machinery.room import Room
+
+LOST = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request: a route's method and path, the path's values, and who asks.
+
+    key: the Idempotency-Key of a write. query: as the URL would say it.
+    """
+
+    method: str
+    path: str
+    who: Who | None
+    values: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    query: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: a status, LOST (0) when the connection broke, and the JSON or the problem's code and facts."""
+
+    status: int
+    json: Any = None
+    code: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it was done."""
+        return 200 <= self.status < 300
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether a client would ask again: lost, or turned away for now."""
+        return self.status in (LOST, 408, 429) or self.status >= 500
+
+
+@dataclass(slots=True)
+class _Desks:
+    core: Desk
+    money: Desk
+    platform: Desk
+
+
+class Counter:
+    """Where requests for one campus are handed in."""
+
+    def __init__(self, rooms: Sequence[Room], *, campus: str, ids: Ids, clock: Callable[[], datetime]) -> None:
+        self._routes: dict[tuple[str, str], Route] = {
+            (route.method, route.path): route for room in rooms for route in room.routes
+        }
+        self._campus = campus
+        self._ids = ids
+        self._clock = clock
+
+    async def answer(self, ask: Ask, core: Desk, money: Desk) -> Answer:
+        """Carry out a request; a refusal is an answer."""
+        route = self._routes[ask.method, ask.path]
+        key = once(ask.key, ask.path.encode(), msgspec.json.encode([ask.values, ask.body])) if ask.key else None
+        call: Call[Any, Any] = Call(
+            who=ask.who,
+            path={"campus": self._campus, **ask.values},
+            body=None if route.body is None else msgspec.convert(ask.body, route.body),
+            query=None if route.query is None else msgspec.convert(ask.query, route.query),
+            key=key,
+            now=self._clock(),
+            ids=self._ids,
+            desks=_Desks(core, money, core),
+            client="simulation",
+        )
+        try:
+            answer = await route.handler(call)
+        except Problem as problem:
+            return Answer(problem.status, json=problem.facts, code=problem.code)
+        body = answer.body if hasattr(answer, "replayed") else answer
+        if not isinstance(body, bytes):
+            body = msgspec.json.encode(body)
+        status = answer.status if isinstance(answer, Reply) and answer.status else route.status
+        return Answer(status, json=msgspec.json.decode(body))

@@ -1,0 +1,150 @@
+"""The commands `tuanzi simulate`, `replay` and `bench-seed`; exit code 1 when an invariant breaks (issue 2)."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import shlex
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+
+from simulation import bench
+from simulation.faults import draw
+from simulation.lunch import lunch_wave, small_lunch
+from simulation.replaying import DayUnreadable, replay_day
+from simulation.report import Report, lines
+
+STUDENTS = 5_000
+STUDENTS_SMALL = 40
+# A run makes few circles and ends soon, while a full collection of 5,000 students' world takes seconds in all.
+COLLECT_AFTER = 500_000
+
+
+def simulate(argv: Sequence[str]) -> int:
+    """`tuanzi simulate`: one lunch wave, or many small seeds with faults."""
+    parser = argparse.ArgumentParser(
+        prog="tuanzi simulate", description="A seeded lunch wave in virtual time over the real rooms."
+    )
+    parser.add_argument("--seed", type=int, default=1, help="the first seed (1); the same seed gives the same bytes")
+    parser.add_argument("--seeds", type=_positive, default=1, help="run so many seeds, one after another")
+    parser.add_argument("--students", type=_positive, help=f"{STUDENTS}; {STUDENTS_SMALL} with --small")
+    parser.add_argument("--faults", action="store_true", help="with kills, failed commits, clock jumps, repeats ...")
+    parser.add_argument("--small", action="store_true", help="20 minutes on a small scarce campus, as in CI")
+    parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
+    options = parser.parse_args(argv)
+    students = options.students or (STUDENTS_SMALL if options.small else STUDENTS)
+    lunch = small_lunch if options.small else lunch_wave
+    again = f"tuanzi simulate --students {students}{' --faults' * options.faults}{' --small' * options.small}"
+
+    def run(seed: int) -> Report:
+        return lunch(seed, students=students, swarm=draw(Random(seed)) if options.faults else None)
+
+    seeds = range(options.seed, options.seed + options.seeds)
+    return _run_all(
+        [(f"seed {seed}", f"{again} --seed {seed}", _bound(run, seed)) for seed in seeds], as_json=options.json
+    )
+
+
+def replay(argv: Sequence[str]) -> int:
+    """`tuanzi replay PATH`: a real delivery day through the order path."""
+    parser = argparse.ArgumentParser(
+        prog="tuanzi replay", description="A day of the public Grubhub set (mdrplib) through the order path."
+    )
+    parser.add_argument("path", type=Path, help="the instance's folder: orders.txt, restaurants.txt")
+    parser.add_argument("--seed", type=int, default=1, help="of prices, carts and people's pauses (1)")
+    parser.add_argument("--faults", action="store_true", help="with kills, failed commits, clock jumps, repeats ...")
+    parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
+    options = parser.parse_args(argv)
+    swarm = draw(Random(options.seed)) if options.faults else None
+    again = f"tuanzi replay {shlex.quote(str(options.path))} --seed {options.seed}{' --faults' * options.faults}"
+    try:
+        return _run_all(
+            [(options.path.name, again, lambda: replay_day(options.path, seed=options.seed, swarm=swarm))],
+            as_json=options.json,
+        )
+    except DayUnreadable as error:
+        print(f"tuanzi replay: {error}", file=sys.stderr)
+        return 2
+
+
+def bench_seed(argv: Sequence[str]) -> int:
+    """`tuanzi bench-seed`: fill a data folder for benchmarks."""
+    parser = argparse.ArgumentParser(
+        prog="tuanzi bench-seed", description="One campaign of groups of 3 and many signed-in students."
+    )
+    parser.add_argument("--data", type=Path, required=True, help="the data folder of the server to come")
+    parser.add_argument("--students", type=_positive, default=1_000)
+    parser.add_argument("--out", type=Path, required=True, help="where ids and tokens are written, as JSON")
+    options = parser.parse_args(argv)
+    logging.disable(logging.WARNING)
+    bench.seed(options.data, students=options.students, out=options.out)
+    return 0
+
+
+def _bound(run: Callable[[int], Report], seed: int) -> Callable[[], Report]:
+    return lambda: run(seed)
+
+
+def _run_all(runs: Sequence[tuple[str, str, Callable[[], Report]]], *, as_json: bool) -> int:
+    """Run and report; a broken invariant and an error are told with the command that repeats them."""
+    sums: Counter[str] = Counter()
+    broken: set[str] = set()
+    with _quietly():
+        for name, again, run in runs:
+            began = time.perf_counter()
+            try:
+                report = run()
+            except Exception:
+                print(f"{name}: an error; repeat it with: {again}", file=sys.stderr)
+                raise
+            took = time.perf_counter() - began
+            print(f"{name}, in {took:.1f} s")
+            for line in lines(report):
+                print(f"  {line}")
+            if report.broken:
+                print(f"  repeat it with: {again}")
+            broken |= set(report.invariants_broken)
+            sums.update(_sums(report))
+    if as_json:
+        print(msgspec.json.encode({**sums, "seeds": len(runs), "invariants_broken": sorted(broken)}).decode())
+    return 1 if broken else 0
+
+
+def _sums(report: Report) -> dict[str, Any]:
+    return {
+        "orders": report.orders,
+        "groups_formed": report.groups_formed,
+        "groups_failed": report.groups_failed,
+        "paid_fen": report.paid_fen,
+        "refunded_fen": report.refunded_fen,
+        "events": report.events,
+    }
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the rooms' logs, which tell of each planned fault, and with a collector that seldom looks."""
+    before = gc.get_threshold()
+    logging.disable(logging.CRITICAL)
+    gc.set_threshold(COLLECT_AFTER, 20, 1_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        logging.disable(logging.NOTSET)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number

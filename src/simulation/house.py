@@ -1,0 +1,219 @@
+"""The house in virtual time: the real rooms, writers, desks and followers over databases that outlive each process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from simulation.asking import LOST, Answer, Ask, Counter
+from simulation.faults import Company, FaultyDatabase, Trouble
+from simulation.virtual import Clock, VirtualLoop
+from tuanzi import wiring
+from tuanzi.base.ids import Ids
+from tuanzi.base.problem import Problem
+from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.machinery.desk import WriterDesk
+from tuanzi.machinery.writer import Schema, Writer
+from tuanzi.money import Cashier
+from tuanzi.people import ConsoleSender, Keys
+
+KINDS = ("core", "money")
+# What a request is given before it is answered 503 (our choice, as in the API).
+REQUEST_S_MAX = 10.0
+
+
+@dataclass(slots=True)
+class _Process:
+    """All that a kill takes away."""
+
+    loop: VirtualLoop
+    desks: dict[str, WriterDesk]
+    databases: list[FaultyDatabase]
+    working: list[asyncio.Task[None]]
+    requests: dict[int, Callable[[Answer], None]]
+
+
+class VirtualHouse:
+    """One campus: two databases in memory, which are its disks, and a process over them that can be killed.
+
+    alter: changes the schema of a database; tests plant bugs with it. plug: how a process reaches a disk.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        chance: Random,
+        trouble: Trouble,
+        *,
+        campus: str = "beijing",
+        alter: Callable[[Schema], Schema] | None = None,
+        plug: Callable[[Sqlite, Trouble], FaultyDatabase] = FaultyDatabase,
+        places_max: int = 100_000,
+    ) -> None:
+        self.campus = campus
+        self.trouble = trouble
+        self.clock = clock
+        self.provider = Company(trouble)
+        self._cashier = Cashier(self.provider)
+        self.disks = {kind: wiring.open_database(None, kind, now=clock.true()) for kind in KINDS}
+        self.ids = Ids(chance.getrandbits)
+        rooms = wiring.rooms_of(
+            keys=Keys(b"simulated secret of 32 bytes ..."),
+            sender=ConsoleSender(),
+            provider=self.provider,
+            is_campus=lambda name: name == campus,
+        )
+        self._counter = Counter(rooms, campus=campus, ids=self.ids, clock=clock.machine)
+        schemas = {kind: wiring.schema_of(kind, rooms) for kind in KINDS}
+        self._schemas = {kind: alter(schema) if alter else schema for kind, schema in schemas.items()}
+        self._errands = {
+            kind: {
+                errand: handler for room in rooms if room.database == kind for errand, handler in room.errands.items()
+            }
+            for kind in KINDS
+        }
+        self._plug = plug
+        self._places_max = places_max
+        self._count = 0
+        self._process: _Process | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None
+
+    def start(self) -> None:
+        """A new process over the disks as they are."""
+        loop = VirtualLoop(self.clock, latency=self.trouble.latency)
+        process = _Process(loop=loop, desks={}, databases=[], working=[], requests={})
+        self._process = process
+        asyncio_before = asyncio._get_running_loop()
+        asyncio._set_running_loop(loop)
+        try:
+            for kind in KINDS:
+                process.desks[kind] = self._desk(kind, process)
+            for target, source in wiring.FOLLOWS:
+                position = wiring.position_of(self.disks[target], source)
+                follower = wiring.follower_of(target, source, schema=self._schemas[target], position=position)
+                process.desks[target].follow(process.desks[source], follower)
+            for desk in process.desks.values():
+                process.working.append(loop.create_task(desk.run()))
+        finally:
+            asyncio._set_running_loop(asyncio_before)
+
+    def _desk(self, kind: str, process: _Process) -> WriterDesk:
+        database = self._plug(self.disks[kind], self.trouble)
+        process.databases.append(database)
+        position, number = database.cursor()
+        writer = Writer(self._schemas[kind], position=position, event_number=number, places_max=self._places_max)
+        return WriterDesk(kind, writer, database, clock=self.clock.machine, errands=self._errands[kind])
+
+    def kill(self) -> None:
+        """The process is gone at this instant; who waited for an answer gets none."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for database in process.databases:
+            database.unplug()
+        waiting = list(process.requests.values())
+        process.requests.clear()
+        before = asyncio._get_running_loop()
+        process.loop.dismantle()
+        asyncio._set_running_loop(before)
+        for tell in waiting:
+            tell(Answer(LOST))
+
+    def step(self) -> None:
+        """Let the process do all it can now; a kill or a crash in it ends it."""
+        process = self._process
+        if process is None:
+            return
+        process.loop.step()
+        if process.loop.killed:
+            self.kill()
+        elif any(task.done() for task in process.working):
+            self.trouble.hits["crashed"] += 1
+            self.kill()
+
+    def wake(self) -> None:
+        """Time has passed."""
+        if self._process is not None:
+            self._process.loop.wake()
+
+    @property
+    def next_at(self) -> float | None:
+        """When the process has something to do next."""
+        return None if self._process is None else self._process.loop.next_at
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether commands or requests are under way."""
+        process = self._process
+        if process is None:
+            return False
+        desks = process.desks.values()
+        return bool(process.requests) or any(desk.queue_length for desk in desks)
+
+    def ask(self, ask: Ask, tell: Callable[[Answer], None]) -> None:
+        """Carry out a request; `tell` gets its answer, at once when nobody is there."""
+        process = self._process
+        if process is None:
+            tell(Answer(LOST))
+            return
+        self._count += 1
+        number = self._count
+        process.requests[number] = tell
+        process.loop.create_task(self._carry_out(ask, process, number))
+
+    async def _carry_out(self, ask: Ask, process: _Process, number: int) -> None:
+        try:
+            async with asyncio.timeout(REQUEST_S_MAX):
+                answer = await self._counter.answer(ask, process.desks["core"], process.desks["money"])
+        except TimeoutError:
+            answer = Answer(503, code="api/too-late")
+        tell = process.requests.pop(number, None)
+        if tell is not None:
+            tell(answer)
+
+    def callback(self, seen: Any) -> Callable[[Callable[[Answer], None]], None]:
+        """What delivers a report of the payment company; may be called again until it is taken."""
+        command = self._cashier.capture_of(seen)
+
+        def deliver(tell: Callable[[Answer], None]) -> None:
+            process = self._process
+            if process is None:
+                tell(Answer(LOST))
+                return
+            self._count += 1
+            process.requests[self._count] = tell
+            process.loop.create_task(self._note_payment(command, process, self._count))
+
+        return deliver
+
+    async def _note_payment(self, command: Any, process: _Process, number: int) -> None:
+        try:
+            await process.desks["money"].submit(command)
+            answer = Answer(200)
+        except Problem as problem:
+            answer = Answer(problem.status, json=problem.facts, code=problem.code)
+        tell = process.requests.pop(number, None)
+        if tell is not None:
+            tell(answer)
+
+    def heard(self, target: str, source: str) -> frozenset[str]:
+        """The names of the events of `source` to which `target` listens."""
+        follows: Any = self._schemas[target].follows
+        return frozenset(event.name for emitter, event in follows if emitter == source)
+
+    def rows(self, kind: str, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """What stands on a disk, seen from outside."""
+        return self.disks[kind].rows(sql, slots)
+
+    def close(self) -> None:
+        """End the process and let go of the disks."""
+        self.kill()
+        for disk in self.disks.values():
+            disk.close()

@@ -1,0 +1,220 @@
+"""The living demo: simulated people act in real time on a real house, so that no page is empty (issue 2)."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from random import Random
+from typing import Any
+
+import msgspec
+
+from simulation import catalogs
+from simulation.asking import LOST, Answer, Ask, Counter
+from simulation.auditor import Hearer
+from simulation.catalogs import Catalog
+from simulation.staff import BOARD, HALF_DONE, Staff
+from simulation.students import CAMPUS, Habits, Student, person
+from simulation.world import Script, Wait
+from tuanzi.base.problem import Problem
+from tuanzi.base.who import Role
+from tuanzi.people import AppointOperator
+from tuanzi.wiring import CampusDesks, House
+
+log = logging.getLogger("simulation.living")
+
+ORDERS_PER_S = 2.0
+# Each waits in about 3 kB; a meal takes 20 minutes, so that 2 orders a second keep about 3,000 people busy.
+SCRIPTS_MAX = 8_000
+TRIES_MAX = 5
+KEY_BITS = 96
+# Who signs in with this phone is an operator of the demo; the code is printed where `make run` runs.
+OPERATOR_PHONE = "13800000000"
+CALM = Habits(opens=0.15, forgets=0.04, pays_late=0.0, leaves=0.02, regrets=0.01, again=0.0)
+HEARD = frozenset({"splitting.planned", "orders.advanced"})
+
+
+async def seed(house: House) -> None:
+    """Give every campus that has none its demo catalog, and the platform an operator; harmless twice.
+
+    Meals and shops are open round the clock, so that the demo has groups at 3 in the morning too.
+    """
+    phone = house.keys.seal(OPERATOR_PHONE)
+    operator = AppointOperator(
+        person_id=house.ids.make("u", now=house.clock()),  # type: ignore[arg-type]
+        phone=phone,
+        by="demo",
+        audit_id=house.ids.make("a", now=house.clock()),
+    )
+    await house.platform.submit(operator)
+    for campus, desks in house.campuses.items():
+        counter = _counter(house, campus)
+        there = await counter.answer(Ask("GET", CAMPUS, None), desks.core, desks.money)
+        if there.is_good:
+            continue
+        try:
+            catalog = _catalog(campus)
+        except FileNotFoundError:
+            continue
+        who = person(0, campus=campus, role=Role.OPERATOR)
+        content = msgspec.json.encode(catalog).decode()
+        for ask in (
+            Ask("PUT", CAMPUS, who, body=catalog["campus"], key=f"demo-campus-{campus}"),
+            Ask("POST", f"{CAMPUS}/imports", who, body={"kind": "catalog", "content": content}, key=f"demo-{campus}"),
+        ):
+            answer = await counter.answer(ask, desks.core, desks.money)
+            if not answer.is_good:
+                log.warning("living.seed_refused", extra={"campus": campus, "status": answer.status})
+
+
+async def live(house: House, *, seed: int, students: int) -> None:
+    """Let `students` of each campus live until this is cancelled; a refusal or an error is only counted or logged."""
+    await _seed(house)
+    async with asyncio.TaskGroup() as tasks:
+        for number, (campus, desks) in enumerate(house.campuses.items()):
+            tasks.create_task(_live_on(house, campus, desks, Random(seed * 1000 + number), students))
+
+
+_seed = seed
+
+
+class LiveStage:
+    """People on one campus of a real house; scripts beyond SCRIPTS_MAX are not begun."""
+
+    def __init__(self, house: House, campus: str, desks: CampusDesks, chance: Random) -> None:
+        self.chance = chance
+        self.acting = 0
+        self.refusals = 0
+        self._counter = _counter(house, campus)
+        self._desks = desks
+        self._due: list[tuple[float, int, Script, Answer | None]] = []
+        self._numbers = count()
+        self._hearers: list[Hearer] = []
+        self._wake = asyncio.Event()
+        desks.core.subscribe(self._tell)
+
+    def act(self, script: Script, *, after: float = 0.0) -> None:
+        """Let somebody act by his script, in so many seconds."""
+        if self.acting >= SCRIPTS_MAX:
+            script.close()
+            return
+        self.acting += 1
+        self._later(after, script, None)
+
+    def hear(self, hearer: Hearer) -> None:
+        """Call `hearer` with the events that boards show."""
+        self._hearers.append(hearer)
+
+    def pay_in_app(self, number: str, *, after: float) -> None:
+        """Nobody does: the demo's sandbox is paid at once."""
+
+    async def run(self) -> None:
+        """Carry all scripts on until this is cancelled."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._wake.clear()
+                while self._due and self._due[0][0] <= loop.time():
+                    _, _, script, answer = heapq.heappop(self._due)
+                    self._go_on(script, answer, tasks)
+                pause = self._due[0][0] - loop.time() if self._due else 60.0
+                try:
+                    async with asyncio.timeout(max(0.0, pause)):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+
+    def _later(self, seconds: float, script: Script, answer: Answer | None) -> None:
+        at = asyncio.get_running_loop().time() + max(0.0, seconds)
+        heapq.heappush(self._due, (at, next(self._numbers), script, answer))
+        self._wake.set()
+
+    def _go_on(self, script: Script, answer: Answer | None, tasks: asyncio.TaskGroup) -> None:
+        try:
+            wish = next(script) if answer is None else script.send(answer)
+        except StopIteration:
+            self.acting -= 1
+            return
+        except Exception:
+            log.exception("living.script_failed")
+            self.acting -= 1
+            return
+        if isinstance(wish, Wait):
+            self._later(wish.seconds, script, Answer(LOST))
+        else:
+            tasks.create_task(self._ask(wish, script))
+
+    async def _ask(self, ask: Ask, script: Script) -> None:
+        if ask.method != "GET" and not ask.key:
+            ask = replace(ask, key=f"{self.chance.getrandbits(KEY_BITS):024x}")
+        answer = Answer(LOST)
+        for tries in range(TRIES_MAX):
+            try:
+                answer = await self._counter.answer(ask, self._desks.core, self._desks.money)
+            except Exception:
+                log.exception("living.request_failed", extra={"path": ask.path})
+                answer = Answer(500)
+            if not answer.is_unsure:
+                break
+            await asyncio.sleep(2.0**tries)
+        self.refusals += not answer.is_good
+        self._later(0.0, script, answer)
+
+    def _tell(self, numbered: Sequence[tuple[int, Any]]) -> None:
+        for _, event in numbered:
+            if event.name in HEARD:
+                body = msgspec.to_builtins(event)
+                for hearer in self._hearers:
+                    hearer(event.name, body)
+
+
+async def _live_on(house: House, campus: str, desks: CampusDesks, chance: Random, students: int) -> None:
+    stage = LiveStage(house, campus, desks, chance)
+    try:
+        catalog = _catalog(campus)
+    except FileNotFoundError:
+        return
+    staff = Staff(stage, campus=campus, habits=CALM)
+    offers = catalogs.offers(catalog)
+    dorms = [building["id"] for building in catalog["buildings"] if building["kind"] == "dorm"]
+    people = [person(i, campus=campus) for i in range(students)]
+    homes = [chance.choice(dorms) for _ in people]
+    for who in people:
+        staff.knows(who)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(stage.run())
+        tasks.create_task(_take_over(house, campus, desks, staff, catalog))
+        while True:
+            i = chance.randrange(len(people))
+            # What is closed now is refused, which a demo may show; the campaign that is always open goes first.
+            mine = [offers[-1]] * 2 + offers
+            student = Student(stage, people[i], building_id=homes[i], offers=mine, habits=CALM)
+            stage.act(student.lunch())
+            await asyncio.sleep(chance.expovariate(ORDERS_PER_S))
+
+
+async def _take_over(house: House, campus: str, desks: CampusDesks, staff: Staff, catalog: Catalog) -> None:
+    """Let merchants go on with what was half done when the process before ended; at most a page of each."""
+    counter = _counter(house, campus)
+    for merchant in catalog["merchants"]:
+        for state in HALF_DONE:
+            ask = Ask("GET", BOARD, staff.merchant(merchant["id"]), query={"state": state, "limit": 100})
+            try:
+                board = await counter.answer(ask, desks.core, desks.money)
+            except Problem:
+                continue
+            for sub in board.json["items"] if board.is_good else ():
+                staff.go_on(sub["sub_order_id"], merchant["id"], state)
+            await asyncio.sleep(0)
+
+
+def _catalog(campus: str) -> Catalog:
+    return catalogs.round_the_clock(catalogs.demo(campus))
+
+
+def _counter(house: House, campus: str) -> Counter:
+    return Counter(house.rooms, campus=campus, ids=house.ids, clock=house.clock)

@@ -1,0 +1,139 @@
+"""A lunch wave on one campus, from the first hungry student until all is at rest, and what it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from simulation import catalogs, invariants
+from simulation.asking import Answer, Ask
+from simulation.catalogs import Catalog
+from simulation.faults import CALM, Swarm, Trouble
+from simulation.house import VirtualHouse
+from simulation.report import Report, report_of
+from simulation.staff import Staff
+from simulation.students import CAMPUS, WILD, Habits, Student, person
+from simulation.virtual import Clock
+from simulation.world import Script, World
+from tuanzi.base.who import Role
+
+MakeHouse = Callable[[Clock, Random, Trouble], VirtualHouse]
+
+HOUR_S = 3600.0
+WATCH_S = 3.0
+CALLBACKS_S = 10.0
+# After the faults end everything must have come to rest within this time: the last timer waits 24 h for a payment.
+REST_S_MAX = 40 * HOUR_S
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """When students come: (seconds since 10:00, share of them until then), ascending."""
+
+    knots: tuple[tuple[float, float], ...]
+
+    def moment(self, share: float) -> float:
+        """When this share of all students has come."""
+        for (before_s, before), (after_s, after) in zip(self.knots, self.knots[1:], strict=False):
+            if share <= after:
+                return before_s + (after_s - before_s) * (share - before) / (after - before)
+        return self.knots[-1][0]
+
+    @property
+    def ends_s(self) -> float:
+        """When the last one comes."""
+        return self.knots[-1][0]
+
+
+# 11:00 to 13:30, half of all between 11:45 and 12:10 (our choice, after two lessons that end at 11:40 and 12:05).
+LUNCH = Wave(
+    ((HOUR_S, 0.0), (1.75 * HOUR_S, 0.18), (2 * HOUR_S + 600, 0.68), (2.75 * HOUR_S, 0.88), (3.5 * HOUR_S, 1.0))
+)
+# For small runs: 20 minutes.
+BREAK = Wave(((60.0, 0.0), (600.0, 0.7), (1260.0, 1.0)))
+
+
+def lunch_wave(
+    seed: int, *, students: int = 5_000, swarm: Swarm | None = None, house: MakeHouse = VirtualHouse
+) -> Report:
+    """A whole lunch on the demo campus of Beijing."""
+    world = World(seed, swarm=swarm, house=house)
+    catalog = catalogs.demo(world.house.campus)
+    return _run(world, catalog, students=students, wave=LUNCH, habits=Habits(), periods={"lunch"})
+
+
+def small_lunch(
+    seed: int, *, students: int = 40, swarm: Swarm | None = None, house: MakeHouse = VirtualHouse
+) -> Report:
+    """A short lunch on a small campus where everything is scarce, with people who do everything that people may do."""
+    world = World(seed, swarm=swarm, house=house)
+    catalog = catalogs.small(world.house.campus, world.chance)
+    return _run(world, catalog, students=students, wave=BREAK, habits=WILD, periods=set(catalogs.PERIODS))
+
+
+def _run(world: World, catalog: Catalog, *, students: int, wave: Wave, habits: Habits, periods: set[str]) -> Report:
+    begin(world, catalog)
+    staff = Staff(world, campus=world.house.campus, habits=habits)
+    offers = [offer for offer in catalogs.offers(catalog) if periods & set(offer.period_ids)]
+    dorms = [building["id"] for building in catalog["buildings"] if building["kind"] == "dorm"]
+    for i in range(students):
+        who = person(i, campus=world.house.campus)
+        staff.knows(who)
+        student = Student(world, who, building_id=world.chance.choice(dorms), offers=offers, habits=habits)
+        world.act(student.lunch(), after=wave.moment(world.chance.random()))
+    world.run(until=wave.ends_s + 0.5 * HOUR_S)
+    rest(world)
+    report = report_of(world)
+    world.house.close()
+    return report
+
+
+def begin(world: World, catalog: Catalog) -> None:
+    """Put the catalog up before anything goes wrong, and let callbacks and logs be carried from now on."""
+    swarm, world.trouble.swarm = world.trouble.swarm, CALM
+    world.house.provider.pays_at_once = world.chance.random() < 0.7 or swarm == CALM
+    world.act(_import(world, catalog))
+    world.run(until=30.0)
+    assert not world.acting, "the catalog was not imported"
+    world.trouble.swarm = swarm
+    world.every(CALLBACKS_S, lambda: _carry_callbacks(world))
+    world.every(WATCH_S, world.auditor.read_logs)
+
+
+def _import(world: World, catalog: Catalog) -> Script:
+    operator = person(0, campus=world.house.campus, role=Role.OPERATOR)
+    campus = catalog["campus"]
+    first = yield Ask("PUT", CAMPUS, operator, body=campus)
+    assert first.is_good, first
+    import msgspec
+
+    content = msgspec.json.encode(catalog).decode()
+    answer = yield Ask("POST", f"{CAMPUS}/imports", operator, body={"kind": "catalog", "content": content})
+    assert answer.is_good, answer
+
+
+def _carry_callbacks(world: World) -> None:
+    """Bring what the payment company reports to the house, again and again until it is taken."""
+    for seen in world.house.provider.take_callbacks(now=world.now):
+        deliver = world.house.callback(seen)
+
+        def told(answer: Answer, *, again: Callable[[Callable[[Answer], None]], None] = deliver) -> None:
+            if answer.is_unsure:
+                world.later(15.0, lambda: again(told))
+
+        deliver(told)
+
+
+def rest(world: World) -> None:
+    """End the faults and wait until nothing is under way; then look at the books once more."""
+    world.heal()
+    until = world.clock.seconds + REST_S_MAX
+    world.run(until=world.clock.seconds + 120.0)
+    while world.clock.seconds < until:
+        last = invariants.last_timer(world.house)
+        if last is None and not world.acting and not world.house.is_busy and invariants.are_followed(world.house):
+            break
+        world.run(until=min(until, world.clock.seconds + 900.0))
+    world.auditor.read_logs()
+    world.auditor.look(at_rest=True)

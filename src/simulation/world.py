@@ -1,0 +1,215 @@
+"""The world around a house: what happens when, and people's apps, which ask again when no answer comes."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from datetime import datetime
+from random import Random
+from typing import NamedTuple, Protocol
+
+from simulation.asking import LOST, Answer, Ask
+from simulation.auditor import Auditor, Hearer
+from simulation.faults import CALM, Swarm, Trouble
+from simulation.house import VirtualHouse
+from simulation.virtual import MORNING, Clock
+from tuanzi.money import PaymentEnded
+
+# An app gives up after so many tries; with its growing pauses that is after about five minutes.
+TRIES_MAX = 14
+PAUSE_S_MAX = 30.0
+KEY_BITS = 96
+MINUTE_S = 60.0
+
+
+class Wait(NamedTuple):
+    """Do nothing for so many seconds."""
+
+    seconds: float
+
+
+# What a person does: he waits or asks, and goes on when the time has passed or the answer is there.
+Script = Generator[Wait | Ask, Answer, None]
+
+
+class Stage(Protocol):
+    """Where people act: a simulated world, or a real house in real time."""
+
+    chance: Random
+
+    def act(self, script: Script, *, after: float = 0.0) -> None:
+        """Let somebody act by his script, in so many seconds."""
+
+    def hear(self, hearer: Hearer) -> None:
+        """Call `hearer` with the name and body of every event of the campus."""
+
+    def pay_in_app(self, number: str, *, after: float) -> None:
+        """Pay at the payment company itself, in so many seconds."""
+
+
+class World:
+    """Virtual time, the house in it, and the scripts of everybody who acts. All chance comes from `chance`."""
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        swarm: Swarm | None = None,
+        house: Callable[[Clock, Random, Trouble], VirtualHouse] = VirtualHouse,
+    ) -> None:
+        self.chance = Random(seed)
+        self.clock = Clock()
+        self.trouble = Trouble(swarm or CALM, self.chance)
+        self.house = house(self.clock, self.chance, self.trouble)
+        self.auditor = Auditor(self.house)
+        self.acting = 0
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = 0
+        self.house.start()
+        self._starting = False
+        if swarm is not None:
+            self.later(MINUTE_S, self._each_minute)
+
+    @property
+    def now(self) -> datetime:
+        """The true time."""
+        return self.clock.true()
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do something in so many seconds."""
+        self._count += 1
+        heapq.heappush(self._agenda, (self.clock.seconds + seconds, self._count, act))
+
+    def every(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do something again and again."""
+
+        def again() -> None:
+            act()
+            self.later(seconds, again)
+
+        self.later(seconds, again)
+
+    def seconds_until(self, at: datetime) -> float:
+        """How long it is until `at`; negative when it has passed."""
+        return (at - MORNING).total_seconds() - self.clock.seconds
+
+    def act(self, script: Script, *, after: float = 0.0) -> None:
+        """Let somebody act by his script."""
+        self.acting += 1
+        self.later(after, lambda: self._go_on(script, None))
+
+    def hear(self, hearer: Hearer) -> None:
+        """Call `hearer` with the name and body of every event, soon after it is committed."""
+        self.auditor.hear(hearer)
+
+    def pay_in_app(self, number: str, *, after: float) -> None:
+        """Pay at the payment company itself; too late is too late."""
+
+        def pay() -> None:
+            try:
+                self.house.provider.pay(number, now=self.now)
+            except PaymentEnded:
+                self.auditor.counts["app: payment ended"] += 1
+
+        self.later(after, pay)
+
+    def run(self, *, until: float) -> None:
+        """Let time pass until so many seconds since the beginning."""
+        house = self.house
+        while True:
+            house.step()
+            if not house.is_up and not self._starting:
+                self._starting = True
+                self.later(self._down_s(), self._restart)
+            next_at = until + 1 if house.next_at is None else house.next_at
+            if self._agenda:
+                next_at = min(next_at, self._agenda[0][0])
+            if next_at > until:
+                self.clock.seconds = until
+                return
+            self.clock.seconds = max(self.clock.seconds, next_at)
+            house.wake()
+            while self._agenda and self._agenda[0][0] <= self.clock.seconds:
+                heapq.heappop(self._agenda)[2]()
+
+    def _down_s(self) -> float:
+        """How long until somebody starts the house again; longer and longer when it falls over by itself."""
+        crashes = self.trouble.hits["crashed"]
+        return self.trouble.between(0.1, 20.0) + (2.0 ** min(crashes, 12) if crashes > 3 else 0.0)
+
+    def _restart(self) -> None:
+        self._starting = False
+        self.auditor.look(at_rest=False)
+        self.house.start()
+
+    def _each_minute(self) -> None:
+        trouble = self.trouble
+        if trouble.strikes("kill_between"):
+            self.house.kill()
+        if trouble.strikes("clock_jump"):
+            self.clock.offset = trouble.jump()
+        if trouble.swarm != CALM:
+            self.later(MINUTE_S, self._each_minute)
+
+    def heal(self) -> None:
+        """End all faults; the machine's clock is right again."""
+        self.trouble.heal()
+        self.clock.offset = self.clock.offset * 0
+
+    # people and their apps
+
+    def _go_on(self, script: Script, answer: Answer | None) -> None:
+        try:
+            wish = next(script) if answer is None else script.send(answer)
+        except StopIteration:
+            self.acting -= 1
+            return
+        if isinstance(wish, Wait):
+            self.later(max(0.0, wish.seconds), lambda: self._go_on_after_wait(script))
+        else:
+            self._ask(wish, script)
+
+    def _go_on_after_wait(self, script: Script) -> None:
+        self._go_on(script, _NOTHING_ASKED)
+
+    def _ask(self, ask: Ask, script: Script) -> None:
+        if ask.method != "GET" and not ask.key:
+            ask = replace(ask, key=self._key())
+        self._try(ask, script, tries=1)
+
+    def _key(self) -> str:
+        return f"{self.chance.getrandbits(KEY_BITS):024x}"
+
+    def _try(self, ask: Ask, script: Script, *, tries: int) -> None:
+        trouble = self.trouble
+        is_write = ask.method != "GET"
+        if is_write and trouble.strikes("twice"):
+            self.later(trouble.between(0.0, 3.0), lambda: self.house.ask(ask, self._copy_told(ask)))
+
+        def told(answer: Answer) -> None:
+            self.auditor.told(ask, answer)
+            if is_write and answer.status != LOST and trouble.strikes("answer_lost"):
+                answer = Answer(LOST)
+            if answer.is_unsure and tries < TRIES_MAX:
+                pause = min(PAUSE_S_MAX, 0.5 * 2.0**tries) * trouble.between(0.5, 1.0)
+                self.later(pause, lambda: self._again(ask, script, tries=tries + 1))
+            else:
+                # Not from within the house's own step: people are slower than machines.
+                self.later(0.0, lambda: self._go_on(script, answer))
+
+        if is_write and trouble.strikes("late"):
+            self.later(trouble.between(0.0, 20.0), lambda: self.house.ask(ask, told))
+        else:
+            self.house.ask(ask, told)
+
+    def _again(self, ask: Ask, script: Script, *, tries: int) -> None:
+        if ask.method != "GET" and self.trouble.strikes("new_key"):
+            ask = replace(ask, key=self._key())
+        self._try(ask, script, tries=tries)
+
+    def _copy_told(self, ask: Ask) -> Callable[[Answer], None]:
+        return lambda answer: self.auditor.told(ask, answer)
+
+
+_NOTHING_ASKED = Answer(LOST, code="nothing asked")

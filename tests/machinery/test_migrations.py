@@ -1,0 +1,44 @@
+"""Migrations are applied once, never edited, and only to a database of their kind (E1)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.machinery.toy import NOON
+from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.machinery.migrate import MigrationChanged, migrate
+
+
+def test_a_repeat_applies_nothing(tmp_path: Path) -> None:
+    database = Sqlite(tmp_path / "core.db")
+
+    first = migrate(database, ("every", "core"), now=NOON)
+    again = migrate(database, ("every", "core"), now=NOON)
+
+    assert first[0] == "every/0001_machinery"
+    assert {name.partition("/")[0] for name in first} == {"every", "core"}
+    assert again == []
+
+
+def test_an_edited_migration_is_refused_before_anything_changes(tmp_path: Path) -> None:
+    database = Sqlite(tmp_path / "core.db")
+    migrate(database, ("every",), now=NOON)
+    database.execute_script("UPDATE schema_migrations SET digest = 'another';")
+
+    with pytest.raises(MigrationChanged):
+        migrate(database, ("every", "core"), now=NOON)
+
+    assert database.rows("SELECT name FROM schema_migrations") == [("every/0001_machinery",)]
+
+
+def test_a_database_of_another_kind_is_refused_before_anything_changes(tmp_path: Path) -> None:
+    database = Sqlite(tmp_path / "money.db")
+    migrate(database, ("every", "money"), now=NOON)
+    before = database.rows("SELECT name FROM schema_migrations ORDER BY name")
+
+    with pytest.raises(MigrationChanged):
+        migrate(database, ("every", "core"), now=NOON)
+
+    assert database.rows("SELECT name FROM schema_migrations ORDER BY name") == before

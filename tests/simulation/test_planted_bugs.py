@@ -1,0 +1,48 @@
+"""The simulation finds what is planted: a house that is wrong in one way breaks the invariant of that name (L5)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from simulation.faults import Swarm
+from simulation.lunch import small_lunch
+from tests.simulation.mutants import MUTANTS
+
+# Strong enough that each bug shows within a few seeds.
+STORM = Swarm(
+    kill_after=0.004,
+    kill_torn=0.004,
+    fail_before=0.01,
+    kill_between=0.1,
+    answer_lost=0.1,
+    twice=0.05,
+    tardy=0.3,
+    duplicate=0.1,
+    slow_s=1.0,
+)
+SEEDS = range(900, 912)
+
+
+@pytest.fixture(autouse=True)
+def _without_logs() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("bug", MUTANTS)
+def test_a_planted_bug_breaks_its_invariant(bug: str) -> None:
+    name, house = MUTANTS[bug]
+
+    found = any(name in small_lunch(seed, swarm=STORM, house=house).invariants_broken for seed in SEEDS)
+
+    assert found, f"{bug}: {name} held for every seed of {SEEDS}"
+
+
+def test_the_house_without_a_planted_bug_withstands_the_same_storm() -> None:
+    broken = {seed: small_lunch(seed, swarm=STORM).broken for seed in SEEDS}
+
+    assert not any(broken.values()), broken
