@@ -10,7 +10,6 @@ import pytest
 
 from tests.money.till import MEMBER, NOON, ORDER, PAYMENT, Till
 from tuanzi.base.ids import PersonId, SessionId
-from tuanzi.base.once import Once
 from tuanzi.base.problem import Unknown
 from tuanzi.base.who import Role, Who
 from tuanzi.events import PaymentCaptured, RefundDue, RefundRefused, RefundSettled
@@ -21,7 +20,6 @@ from tuanzi.money.queries import payments_page
 from tuanzi.money.vendors import PaymentSeen, RefundAsked, TradeState
 from tuanzi.money.web import PaymentsQuery
 
-KEY = Once("k1", "POST pay")
 CAPTURED = PaymentCaptured(order_id=ORDER, payment_id=PAYMENT, amount_fen=1200, captured_at=NOON)
 MINUTE = timedelta(minutes=1)
 
@@ -38,10 +36,10 @@ class Faulty:
         self.till = Till(self.sandbox)
         self.cashier = Cashier(self.sandbox)
 
-    async def pay(self, *, order_id: str = ORDER, key: Once | None = KEY) -> Any:
+    async def pay(self, *, order_id: str = ORDER) -> Any:
         """A member pays 12 yuan."""
         return await self.cashier.pay(
-            self.till, order_id=order_id, member_id=MEMBER, amount_fen=1200, key=key, now=self.till.now
+            self.till, order_id=order_id, member_id=MEMBER, amount_fen=1200, now=self.till.now
         )
 
     def _fault(self, operation: str, number: str) -> Fault | None:
@@ -79,22 +77,11 @@ async def test_a_payment_that_is_paid_at_once_is_one_command_and_one_numbered_ev
     assert house.till.balances() == {"provider_clearing": 1200, "order_escrow": -1200}
 
 
-async def test_a_retry_with_the_same_key_gets_the_first_answer() -> None:
+async def test_paying_again_is_the_same_payment_and_gets_the_same_answer() -> None:
     house = Faulty()
     first = await house.pay()
 
     again = await house.pay()
-
-    assert again.replayed
-    assert again.body == first.body
-    assert house.till.events == [CAPTURED]
-
-
-async def test_a_second_payment_under_another_key_is_the_same_payment() -> None:
-    house = Faulty()
-    first = await house.pay()
-
-    again = await house.pay(key=Once("k2", "POST pay"))
 
     assert again.events == ()
     assert again.answer == first.answer
@@ -361,7 +348,7 @@ async def test_nobody_else_sees_it_but_an_operator() -> None:
 async def test_payments_are_listed_by_pages() -> None:
     house = Faulty()
     for i in range(5):
-        await house.pay(order_id=f"o_00000{i}", key=None)
+        await house.pay(order_id=f"o_00000{i}")
     route = "GET /v1/campuses/{campus}/payments"
 
     first = await ask(house, route, by=who("op", Role.OPERATOR), query=PaymentsQuery(limit=2))
@@ -390,7 +377,7 @@ async def test_a_member_pays_with_play_money_and_the_callback_is_delivered() -> 
 async def test_play_money_pays_a_payment_that_the_sandbox_forgot_by_a_restart() -> None:
     house = Faulty(pays_at_once=False, remembered_max=1)
     await house.pay()
-    await house.pay(order_id="o_later1", key=None)
+    await house.pay(order_id="o_later1")
     route = "POST /v1/campuses/{campus}/sandbox/payments/{payment_id}/pay"
 
     paid = await ask(house, route, by=who(), path={"payment_id": PAYMENT})

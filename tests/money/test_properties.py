@@ -211,7 +211,7 @@ async def act(till: Till, cashier: Cashier, sandbox: SandboxProvider, action: st
     """One thing that happens."""
     match action:
         case "pay":
-            await cashier.pay(till, order_id=what, member_id=MEMBER, amount_fen=600, key=None, now=till.now)
+            await cashier.pay(till, order_id=what, member_id=MEMBER, amount_fen=600, now=till.now)
         case "member pays":
             sandbox.pay(what.replace("o_", "p_"), now=till.now)
         case "due":

@@ -245,7 +245,6 @@ async def _pay(call: Call[NoBody, None], cashier: Cashier) -> PaidOutcome:
         order_id=order_id,
         member_id=who.person_id,
         amount_fen=order.payable.fen,
-        key=call.key,
         now=call.now,
     )
     if isinstance(paid, Awaiting):

@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -23,7 +24,7 @@ from tuanzi.machinery.memory import ABSENT, UNKNOWN
 from tuanzi.machinery.problems import Crashed, TooSlow, Unavailable
 from tuanzi.machinery.room import ErrandHandler
 from tuanzi.machinery.timers import TimerBook
-from tuanzi.machinery.writer import Outcome, Request, Steps, Writer, take
+from tuanzi.machinery.writer import Fetch, Outcome, Request, Step, Steps, Writer, take
 
 log = logging.getLogger("tuanzi.desk")
 
@@ -31,6 +32,8 @@ V = TypeVar("V")
 Subscriber = Callable[[Sequence[Numbered]], None]
 Pending = tuple[Request, "asyncio.Future[Outcome]"]
 
+# Measured: fewer commands than this are cheaper in the batch after.
+AHEAD_MIN = 24
 ERRANDS_AT_ONCE = 64
 # Clients retry within minutes; three days also cover one whose phone was off over a weekend.
 ANSWERS_KEPT_FOR = timedelta(days=3)
@@ -53,6 +56,21 @@ class Figures:
         self.replayed = 0
         self.busy_s = 0.0
         self.batch_s_max = 0.0
+
+
+@dataclass(slots=True)
+class Flight:
+    """A batch under way: decided, and being kept as soon as it has a `commit`."""
+
+    batch: list[Pending]
+    steps: Steps
+    began: float
+    commit: asyncio.Future[tuple[Any, Exception | None]] | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its commit is over, well or not."""
+        return self.commit is not None and self.commit.done()
 
 
 class WriterDesk:
@@ -192,7 +210,7 @@ class WriterDesk:
     @property
     def event_number(self) -> int:
         """The last committed event."""
-        return self._writer.event_number
+        return self._writer.kept_number
 
     # the work
 
@@ -203,18 +221,87 @@ class WriterDesk:
         return future
 
     async def _work(self) -> None:
-        while True:
-            self._take_due()
-            if not self._queue:
-                if self._closing:
-                    return
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._batch_max))]
-            batch = [pending for pending in batch if self._still_stands(*pending)]
-            if batch:
-                await self._carry_out(batch)
+        """Decide a batch while the one before is being kept; so neither Python nor the disk waits for the other."""
+        flying: Flight | None = None
+        try:
+            while True:
+                self._take_due()
+                if flying is not None:
+                    await self._wait_for_more(flying)
+                    if flying.is_kept:
+                        await self._land(flying)
+                        flying = None
+                        continue
+                batch = self._next_batch()
+                if not batch:
+                    if self._closing and not self._queue:
+                        return
+                    if not self._queue:
+                        self._wake.clear()
+                        await self._wake.wait()
+                    continue
+                before, flying = flying, Flight(batch, self._steps_of(batch), asyncio.get_running_loop().time())
+                commit = await self._decide(flying, is_ahead=before is not None)
+                if before is not None and (not await self._land(before) or commit is None):
+                    flying.steps.close()
+                    self._queue.extendleft(reversed(batch))
+                    flying = None
+                    continue
+                assert commit is not None
+                self._keep(flying, commit)
+        except BaseException:
+            self._abandon(flying)
+            raise
+
+    async def _wait_for_more(self, flying: Flight) -> None:
+        """Until the batch is kept, or so many wait that deciding them meanwhile is worth a batch of their own."""
+        while not flying.is_kept and len(self._queue) < AHEAD_MIN:
+            self._wake.clear()
+            await self._wake.wait()
+
+    def _next_batch(self) -> list[Pending]:
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._batch_max))]
+        return [pending for pending in batch if self._still_stands(*pending)]
+
+    def _steps_of(self, batch: list[Pending]) -> Steps:
+        return self._writer.carry_out([request for request, _ in batch], now=self._now())
+
+    async def _decide(self, flight: Flight, *, is_ahead: bool) -> Step | None:
+        """Take a batch as far as its commit; None when something could not be read ahead, which is then left alone."""
+        loop = asyncio.get_running_loop()
+        step = next(flight.steps)
+        while isinstance(step, Fetch):
+            reply, error = await loop.run_in_executor(self._writing, take, step, self.database)
+            if error is None:
+                step = flight.steps.send(reply)
+            elif is_ahead:
+                return None
+            else:
+                step = flight.steps.throw(error)
+        return step
+
+    def _keep(self, flight: Flight, commit: Step) -> None:
+        """Have the batch kept by the writing thread."""
+        flight.commit = asyncio.get_running_loop().run_in_executor(self._writing, take, commit, self.database)
+        flight.commit.add_done_callback(lambda _: self._wake.set())
+
+    async def _land(self, flight: Flight) -> bool:
+        """Answer a batch whose commit is over; whether it was kept as it was decided. Raises Fenced."""
+        assert flight.commit is not None
+        try:
+            reply, error = await flight.commit
+            outcomes = await self._drive(flight.steps, reply, error)
+        except BaseException:
+            self._abandon(flight)
+            raise
+        self._finish(flight, outcomes)
+        return error is None
+
+    def _abandon(self, flight: Flight | None) -> None:
+        """Nothing is known of a batch: its callers are told so."""
+        for _, future in () if flight is None else flight.batch:
+            if not future.done():
+                future.set_exception(Unavailable(retry_after_s=2))
 
     def _still_stands(self, request: Request, future: asyncio.Future[Outcome]) -> bool:
         """Whether a timer's command is still wanted: the timer may have been set anew while its command waited. What
@@ -228,30 +315,21 @@ class WriterDesk:
         future.set_result(Outcome())
         return False
 
-    async def _carry_out(self, batch: list[Pending]) -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        try:
-            outcomes = await self._drive(self._writer.carry_out([request for request, _ in batch], now=self._now()))
-        except BaseException:
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(Unavailable(retry_after_s=2))
-            raise
+    def _finish(self, flight: Flight, outcomes: list[Outcome]) -> None:
+        """Tell what was committed, then answer; so whoever wrote reads his own write."""
         self._publish(outcomes)
-        for (_, future), outcome in zip(batch, outcomes, strict=True):
+        for (_, future), outcome in zip(flight.batch, outcomes, strict=True):
             if not future.done():
                 future.set_result(outcome)
         self._timers.note(self._writer.timer_changes)
         self._writer.timer_changes.clear()
-        took = loop.time() - began
+        took = asyncio.get_running_loop().time() - flight.began
         self._batch_s += 0.1 * (took - self._batch_s)
         self._count(outcomes, took)
 
-    async def _drive(self, steps: Steps) -> list[Outcome]:
+    async def _drive(self, steps: Steps, reply: Any, error: Exception | None) -> list[Outcome]:
+        """Take steps to their end; more than the first commit only when that one failed."""
         loop = asyncio.get_running_loop()
-        reply: Any = None
-        error: Exception | None = None
         while True:
             try:
                 step = steps.throw(error) if error is not None else steps.send(reply)

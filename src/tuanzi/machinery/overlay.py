@@ -1,4 +1,4 @@
-"""The writer's `Unit`: one command's changes laid over its batch, laid over memory (architecture section 2)."""
+"""The writer's `Unit`: a command's changes over its batch, over the batch being kept, over memory (architecture 2)."""
 
 from __future__ import annotations
 
@@ -27,11 +27,18 @@ class Miss(BaseException):
 class Overlay:
     """What one command changed so far; thrown away as a whole when it is refused."""
 
-    __slots__ = ("_assumed", "_assumed_used", "_batch", "_key_of", "_memory", "added", "changes", "events")
+    __slots__ = ("_assumed", "_assumed_used", "_batch", "_key_of", "_memory", "_pending", "added", "changes", "events")
 
     def __init__(
-        self, *, batch: dict[Place, Any], memory: Memory, key_of: KeyOf, assumed: Collection[Place] = ()
+        self,
+        *,
+        batch: dict[Place, Any],
+        pending: dict[Place, Any],
+        memory: Memory,
+        key_of: KeyOf,
+        assumed: Collection[Place] = (),
     ) -> None:
+        self._pending = pending
         self._assumed = assumed
         self._assumed_used: list[Place] = []
         self._batch = batch
@@ -54,7 +61,7 @@ class Overlay:
         value = self.changes.get(place, UNKNOWN)
         if value is UNKNOWN:
             value = self._batch.get(place, UNKNOWN)
-            if value is UNKNOWN:
+            if value is UNKNOWN and (value := self._pending.get(place, UNKNOWN)) is UNKNOWN:
                 value = self._memory.find(place)
                 if value is UNKNOWN:
                     if place not in self._assumed:
@@ -74,7 +81,7 @@ class Overlay:
         value = self.changes.get(place, UNKNOWN)
         if value is UNKNOWN:
             value = self._batch.get(place, UNKNOWN)
-            if value is UNKNOWN:
+            if value is UNKNOWN and (value := self._pending.get(place, UNKNOWN)) is UNKNOWN:
                 value = self._memory.find(place)
         return value
 

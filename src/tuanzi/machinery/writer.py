@@ -68,7 +68,7 @@ class Request(Struct):
 
     A command of a person (`who`, `key`), of a timer (`timer`), or an event of another database (`source`, `number`,
     following `after`). `parked` says why an event is laid aside instead of being heard; an event None only moves the
-    position. `failures` counts how often a timer failed before.
+    position. `was_too_slow`: it used up its time when its batch was decided before.
     """
 
     command: Any
@@ -79,6 +79,7 @@ class Request(Struct):
     number: int = 0
     after: int = 0
     parked: str | None = None
+    was_too_slow: bool = False
 
 
 class Outcome(Struct, frozen=True):
@@ -136,8 +137,12 @@ class Writer:
         stopwatch: Stopwatch | None = None,
     ) -> None:
         self.schema = schema
+        # Where the next batch begins: after the one that is being kept, if there is one.
         self.position = position
         self.event_number = event_number
+        self.kept_position = position
+        self.kept_number = event_number
+        self._pending: dict[Place, Any] = {}
         self.memory = Memory(places_max)
         self._answers = Memory(max(1, places_max // 5))
         self._watch = stopwatch
@@ -152,6 +157,10 @@ class Writer:
 
         A batch that the database refuses is tried again in halves, so that a bad command hurts itself alone; what
         cannot be kept even alone gets Crashed or Unavailable, and nothing of it remains.
+
+        While the caller has a batch kept it may decide the next one, up to its Commit: on top of what is being kept.
+        It must not send the outcome of the second before that of the first, and when the first fails it must close the
+        second and carry its requests out again: nothing of them was kept or answered.
 
         careful: ask the database for what is otherwise taken for new - keys and the `assumed_new` of a command - and
         found out by the tables' keys if it is not; so is a command tried that was refused alone.
@@ -174,7 +183,10 @@ class Writer:
         return first + second
 
     def forget(self) -> None:
-        """Drop all that is in memory; the database is asked again."""
+        """Drop all that is in memory and what is not kept; the database is asked again."""
+        self.position = self.kept_position
+        self.event_number = self.kept_number
+        self._pending = {}
         self.memory.drop()
         self._answers.drop()
 
@@ -202,6 +214,8 @@ class Writer:
                 break
             yield from self._fetch(misses)
         flush = self._flush_of(decided, batch, commands=len(requests), now=now)
+        # From here the next batch may be decided on top of this one, though it is not kept yet: see `carry_out`.
+        self.position, self.event_number, self._pending = flush.after, flush.event_number, batch
         yield Commit(flush)
         self._committed(flush, batch)
         return [
@@ -242,16 +256,21 @@ class Writer:
         for request in requests[start:]:
             assumed = self._assumed(request)
             overlay = Overlay(
-                batch=batch if trial is None else trial, memory=self.memory, key_of=self._key_of, assumed=assumed
+                batch=batch if trial is None else trial,
+                pending=self._pending,
+                memory=self.memory,
+                key_of=self._key_of,
+                assumed=assumed,
             )
             try:
-                outcome = self._decide(request, overlay, now=now)
+                outcome = _too_slow(request) if request.was_too_slow else self._decide(request, overlay, now=now)
                 overlay.check_assumed(kept=outcome.overlay is not None)
             except Miss as miss:
                 misses.append(miss.place)
                 if trial is None:
                     trial = dict(batch)
                 continue
+            request.was_too_slow = isinstance(outcome.problem, TooSlow)
             changes = {} if outcome.overlay is None else outcome.overlay.changes
             if trial is None:
                 batch.update(changes)
@@ -438,8 +457,10 @@ class Writer:
         return [(self._tables[kind], rows[kind]) for kind in sorted(rows, key=self._order.__getitem__)]
 
     def _committed(self, flush: Flush, batch: dict[Place, Any]) -> None:
-        self.position = flush.after
-        self.event_number = flush.event_number
+        self.kept_position = flush.after
+        self.kept_number = flush.event_number
+        if self._pending is batch:
+            self._pending = {}
         self.memory.release()
         self._answers.release()
         for place, value in batch.items():
@@ -450,6 +471,11 @@ class Writer:
                 self._answers.keep(place, value)
             elif kind is not ParkedEvent:
                 self.memory.keep(place, value)
+
+
+def _too_slow(request: Request) -> _Decided:
+    """A command that used up its time once is not given it again when its batch is decided again."""
+    return _Decided(problem=TooSlow(command=type(request.command).__name__))
 
 
 def _repeat(kept: KeptAnswer, fingerprint: str) -> _Decided:

@@ -52,7 +52,7 @@ class Sqlite:
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA cache_size = -32768")  # 32 MiB for the pages of one connection
-            connection.execute("PRAGMA wal_autocheckpoint = 4000")  # about 16 MiB of log between checkpoints
+            connection.execute("PRAGMA wal_autocheckpoint = 16000")  # about 64 MiB of log between checkpoints
         except sqlite3.Error as error:
             raise DatabaseUnavailable(self._named(error)) from error
         self._opened.append(connection)
@@ -83,13 +83,7 @@ class Sqlite:
         try:
             for i in range(0, len(keys), _KEYS_AT_ONCE):
                 some = keys[i : i + _KEYS_AT_ONCE]
-                if len(table.key) == 1:
-                    where = f"{table.key[0]} IN ({', '.join('?' * len(some))})"
-                    slots: list[Any] = list(some)
-                else:
-                    one = f"({', '.join('?' * len(table.key))})"
-                    where = f"({', '.join(table.key)}) IN (VALUES {', '.join([one] * len(some))})"
-                    slots = [part for key in some for part in key]
+                where, slots = _one_of(table, len(some)), _slots_of(table, some)
                 rows += self._writer.execute(f"SELECT {columns} FROM {table.name} WHERE {where}", slots).fetchall()
         except sqlite3.Error as error:
             raise self._translated(error) from error
@@ -139,9 +133,9 @@ class Sqlite:
         self._opened.clear()
 
     def _remove(self, table: Table[Any], keys: Sequence[Key]) -> None:
-        where = " AND ".join(f"{column} = ?" for column in table.key)
-        sql = f"DELETE FROM {table.name} WHERE {where}"
-        self._writer.executemany(sql, [key if isinstance(key, tuple) else (key,) for key in keys])
+        for i in range(0, len(keys), _KEYS_AT_ONCE):
+            some = keys[i : i + _KEYS_AT_ONCE]
+            self._writer.execute(f"DELETE FROM {table.name} WHERE {_one_of(table, len(some))}", _slots_of(table, some))
 
     def _write(self, how: str, name: str, columns: Sequence[str], key: Sequence[str], rows: Sequence[Row]) -> None:
         most = min(_ROWS_AT_ONCE, _SLOTS_MAX // len(columns))
@@ -174,6 +168,19 @@ class Sqlite:
 
     def _named(self, error: sqlite3.Error) -> str:
         return str(error) if self._path is None else f"{self._path}: {error}"
+
+
+def _one_of(table: Table[Any], count: int) -> str:
+    """The condition that a row has one of `count` keys."""
+    if len(table.key) == 1:
+        return f"{table.key[0]} IN ({', '.join('?' * count)})"
+    one = f"({', '.join('?' * len(table.key))})"
+    return f"({', '.join(table.key)}) IN (VALUES {', '.join([one] * count)})"
+
+
+def _slots_of(table: Table[Any], keys: Sequence[Key]) -> list[Any]:
+    """The keys' values, in the order of `_one_of`."""
+    return list(keys) if len(table.key) == 1 else [part for key in keys for part in key]
 
 
 def _spoken(script: str) -> str:

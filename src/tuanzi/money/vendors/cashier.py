@@ -8,7 +8,6 @@ from typing import assert_never
 
 from msgspec import Struct
 
-from tuanzi.base.once import Once
 from tuanzi.machinery.http.routes import Committed, Desk
 from tuanzi.money.model import (
     AskPayment,
@@ -54,12 +53,12 @@ class Cashier:
         self.provider = provider
 
     async def pay(
-        self, desk: Desk, *, order_id: str, member_id: str, amount_fen: int, key: Once | None, now: datetime
+        self, desk: Desk, *, order_id: str, member_id: str, amount_fen: int, now: datetime
     ) -> Committed | Awaiting:
         """Have the order's first payment paid: what was committed when the money is there, else what the member needs.
 
         desk: of the money database. amount_fen: positive. A repeat is the same payment: it is asked about, not paid
-        twice, and its Committed has no event. Only the capture is kept under `key`, for opening is harmless twice.
+        twice, and its Committed has no event; so it needs no key.
         Raises PaymentRefused, PaymentEnded, PaymentDiffers, ProviderUnreachable (pay again: the number is the same).
         """
         payment_id = payment_of(order_id)
@@ -75,7 +74,7 @@ class Cashier:
             raise
         match opening.seen.state:
             case TradeState.PAID:
-                return await desk.submit(self.capture_of(opening.seen), who=member_id, key=key, is_accepted=True)
+                return await desk.submit(self.capture_of(opening.seen), who=member_id, is_accepted=True)
             case TradeState.WAITING:
                 await desk.submit(opened, who=member_id)
                 return Awaiting(
