@@ -23,7 +23,7 @@ STORM = Swarm(
     duplicate=0.1,
     slow_s=1.0,
 )
-SEEDS = range(900, 912)
+SEEDS = range(901, 931)
 
 
 @pytest.fixture(autouse=True)
