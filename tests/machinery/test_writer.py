@@ -125,6 +125,16 @@ def test_what_the_database_refuses_fails_alone_and_the_numbers_have_no_gap(bad: 
     assert database.cursor()[1] == 9
 
 
+def test_a_value_added_twice_in_one_batch_fails_the_second_command_alone() -> None:
+    database = open_database()
+    writer = open_writer(database)
+
+    outcomes = carry_out(writer, database, [Build(id="h", seats=1), Build(id="h", seats=2), Build(id="g", seats=3)])
+
+    assert [type(outcome.problem) for outcome in outcomes] == [type(None), Crashed, type(None)]
+    assert database.rows("SELECT id, seats FROM halls ORDER BY id") == [("g", 3), ("h", 1)]
+
+
 def test_an_endless_command_is_ended_and_the_others_are_answered() -> None:
     database = open_database()
     position, number = database.cursor()

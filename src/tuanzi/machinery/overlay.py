@@ -86,11 +86,13 @@ class Overlay:
         return value
 
     def add(self, value: object) -> None:
-        """Keep a new value; the database's key refuses a second one."""
+        """Keep a new value; what is kept already is found out by the database's key."""
         kind = type(value)
         place = (kind, self._key_of[kind](value))
-        before = self.knows(place)
-        if before is not UNKNOWN and before is not ABSENT:
+        before = self.changes.get(place, UNKNOWN)
+        if before is UNKNOWN:
+            before = self._batch.get(place, ABSENT)
+        if before is not ABSENT:
             raise RuntimeError(f"added twice: {kind.__name__} {place[1]}")
         self.changes[place] = value
         if place not in self._batch:
