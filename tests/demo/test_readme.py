@@ -20,16 +20,16 @@ START_S_MAX = 60
 
 
 class Demo:
-    """`tuanzi run --demo` on a port and folder of its own."""
+    """`tuanzi run --demo`, or without it, on a port and folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *words: str) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.log = folder / "log"
         environment = {**os.environ, "TUANZI_PORT": str(self.port), "TUANZI_DATA": str(folder / "data")}
         with self.log.open("wb") as log:
-            command = [sys.executable, "-u", "-m", "tuanzi.roles.cli", "run", "--demo"]
+            command = [sys.executable, "-u", "-m", "tuanzi.roles.cli", "run", *words]
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
             )
@@ -55,7 +55,7 @@ class Demo:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """A demo whose catalog is there."""
-    demo = Demo(tmp_path_factory.mktemp("demo"))
+    demo = Demo(tmp_path_factory.mktemp("demo"), "--demo")
     demo.wait_for("(api.serving)")
     ends = time.monotonic() + START_S_MAX
     while demo.curl("/v1/campuses/beijing/campaigns/beijing-always")[0] != 200:
@@ -111,3 +111,30 @@ def test_the_pages_of_the_demo_are_not_empty(demo: Demo) -> None:
     assert min(counts.values()) > 0
     assert home[0] == 200
     assert "团子" in home[1].decode()
+
+
+def test_outside_of_the_demo_no_code_is_shown(tmp_path: Path) -> None:
+    house = Demo(tmp_path)
+    try:
+        house.wait_for("(api.serving)")
+        ends = time.monotonic() + START_S_MAX
+        while house.curl("/readyz")[0] != 200:
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+        body = '{"phone": "13812345678", "campus_id": "beijing"}'
+        words = ["curl", "-sS", "-w", "%{http_code}", "-o", "/dev/null", "-H", "content-type: application/json"]
+        asked = subprocess.run(
+            [*words, "-d", body, f"http://127.0.0.1:{house.port}/v1/codes"], capture_output=True, text=True, check=True
+        )
+
+        why = house.wait_for('"reason": "([A-Za-z]+)"')
+    finally:
+        house.process.send_signal(signal.SIGINT)
+        code = house.process.wait(timeout=30)
+
+    printed = house.log.read_text(encoding="utf-8")
+    assert asked.stdout == "202"
+    assert why == "NoCodeSender"
+    assert "code for" not in printed
+    assert "13812345678" not in printed
+    assert code == 0

@@ -15,9 +15,10 @@ from tuanzi.machinery.room import Room
 from tuanzi.people import handlers, model, service, store, web
 from tuanzi.people.model import AppointOperator, Keys, OperatorAppointed, Quota, Quotas, SealedPhone
 from tuanzi.people.queries import Doorkeeper
-from tuanzi.people.vendors import CodeSender, ConsoleSender
+from tuanzi.people.vendors import AbsentSender, CodeSender, ConsoleSender
 
 __all__ = [
+    "AbsentSender",
     "AppointOperator",
     "CodeSender",
     "ConsoleSender",

@@ -17,7 +17,7 @@ from tuanzi.machinery.collector import calm_collector
 from tuanzi.machinery.database import DatabaseError
 from tuanzi.machinery.migrate import MigrationChanged
 from tuanzi.money import SandboxProvider
-from tuanzi.people import ConsoleSender
+from tuanzi.people import AbsentSender, ConsoleSender
 from tuanzi.roles.api import serve
 from tuanzi.roles.logs import log_json
 from tuanzi.settings import Settings, SettingWrong, read_settings
@@ -77,7 +77,7 @@ def _run(settings: Settings) -> int:
 
 async def _serve(settings: Settings) -> None:
     vendors = Vendors(
-        codes=ConsoleSender(),
+        codes=ConsoleSender() if settings.demo else AbsentSender(),
         payments=SandboxProvider(remembered_max=DEMO_PAYMENTS_REMEMBERED),
     )
     house = House(settings, vendors)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from tuanzi.people.vendors.absent import AbsentSender
 from tuanzi.people.vendors.console import ConsoleSender
 
-__all__ = ["CodeSender", "ConsoleSender"]
+__all__ = ["AbsentSender", "CodeSender", "ConsoleSender"]
 
 
 class CodeSender(Protocol):
