@@ -137,8 +137,10 @@ class Trouble:
             return Fault.UNREACHABLE
         if self.strikes("unknown"):
             return Fault.ANSWER_LOST
-        if operation in ("open", "refund") and self.strikes("refuse"):
+        if operation in ("open", "refund", "return_share") and self.strikes("refuse"):
             return Fault.REFUSE
+        if operation == "share" and self.strikes("refuse"):
+            return Fault.CLOSED if self.below(2) else Fault.REFUSE
         if self.strikes("duplicate"):
             return Fault.DUPLICATE
         return Fault.LATE if self.strikes("tardy") else None

@@ -2,69 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
+from tests.money.providers import LATE, NUMBER, Bench, asked, back, bench
 from tests.money.till import NOON
 from tuanzi.money.model import RefundProgress
 from tuanzi.money.problems import PaymentDiffers, PaymentEnded, ProviderUnreachable
-from tuanzi.money.vendors import PaymentAsked, PaymentProvider, RefundAsked, TradeState
+from tuanzi.money.vendors import TradeState
 from tuanzi.money.vendors.sandbox import Fault, SandboxProvider
 
-NUMBER = "p_0sy2mwk3e8aaaaaaaaaaaaaa"
-LATE = timedelta(minutes=20)
-
-
-def asked(*, amount_fen: int = 1200, number: str = NUMBER) -> PaymentAsked:
-    """A payment to be opened."""
-    return PaymentAsked(out_trade_no=number, amount_fen=amount_fen, payer="m", about="团子", attach=f"{number} o m")
-
-
-def back(*, number: str = "r_1", amount_fen: int = 1200, trade: str = NUMBER) -> RefundAsked:
-    """A refund to be made."""
-    return RefundAsked(
-        out_refund_no=number, out_trade_no=trade, amount_fen=amount_fen, captured_fen=1200, reason="late"
-    )
-
-
-class Bench:
-    """A provider whose calls go wrong in a prescribed way, and whose members pay on demand.
-
-    broken: by operation, the faults of its next calls.
-    """
-
-    def __init__(self, make: Callable[[Bench], PaymentProvider], pay: Callable[[PaymentProvider, str], None]) -> None:
-        self.broken: dict[str, list[Fault]] = {}
-        self.provider = make(self)
-        self._pay = pay
-
-    def pay(self, number: str = NUMBER) -> None:
-        """The member pays."""
-        self._pay(self.provider, number)
-
-    def fault(self, operation: str, number: str) -> Fault | None:
-        """The fault of this call."""
-        left = self.broken.get(operation)
-        return left.pop(0) if left else None
-
-
-def sandbox() -> Bench:
-    """The in-process sandbox, members paying on demand."""
-
-    def pay(provider: PaymentProvider, number: str) -> None:
-        assert isinstance(provider, SandboxProvider)
-        provider.pay(number, now=NOON)
-
-    return Bench(lambda bench: SandboxProvider(pays_at_once=False, faults=bench.fault, late_by=LATE), pay)
-
-
-@pytest.fixture(params=[sandbox], ids=["sandbox"])
-def bench(request: pytest.FixtureRequest) -> Bench:
-    """Every provider there is."""
-    made: Bench = request.param()
-    return made
+__all__ = ["bench"]
 
 
 class TestEveryProvider:
@@ -72,12 +21,12 @@ class TestEveryProvider:
 
     async def test_a_payment_is_unknown_then_waiting_then_paid(self, bench: Bench) -> None:
         provider = bench.provider
-        states = [(await provider.query(NUMBER, now=NOON)).state]
+        states = [(await provider.query(NUMBER, now=bench.now)).state]
 
-        opening = await provider.open(asked(), now=NOON)
-        states.append((await provider.query(NUMBER, now=NOON)).state)
-        bench.pay()
-        paid = await provider.query(NUMBER, now=NOON)
+        opening = await provider.open(asked(), now=bench.now)
+        states.append((await provider.query(NUMBER, now=bench.now)).state)
+        await bench.pay()
+        paid = await provider.query(NUMBER, now=bench.now)
 
         assert [*states, paid.state] == [TradeState.UNKNOWN, TradeState.WAITING, TradeState.PAID]
         assert opening.seen.state is TradeState.WAITING
@@ -87,105 +36,106 @@ class TestEveryProvider:
         assert paid.attach == f"{NUMBER} o m"
 
     async def test_opening_again_is_the_same_payment(self, bench: Bench) -> None:
-        await bench.provider.open(asked(), now=NOON)
-        bench.pay()
+        await bench.provider.open(asked(), now=bench.now)
+        await bench.pay()
 
-        again = await bench.provider.open(asked(), now=NOON)
+        again = await bench.provider.open(asked(), now=bench.now)
 
-        assert again.seen == await bench.provider.query(NUMBER, now=NOON)
+        assert again.seen == await bench.provider.query(NUMBER, now=bench.now)
         assert again.seen.state is TradeState.PAID
 
     async def test_the_same_number_for_another_amount_is_refused(self, bench: Bench) -> None:
-        await bench.provider.open(asked(), now=NOON)
+        await bench.provider.open(asked(), now=bench.now)
 
         with pytest.raises(PaymentDiffers):
-            await bench.provider.open(asked(amount_fen=1), now=NOON)
+            await bench.provider.open(asked(amount_fen=1), now=bench.now)
 
-        assert (await bench.provider.query(NUMBER, now=NOON)).amount_fen == 1200
+        assert (await bench.provider.query(NUMBER, now=bench.now)).amount_fen == 1200
 
     async def test_a_closed_payment_can_not_be_paid_or_opened(self, bench: Bench) -> None:
-        await bench.provider.open(asked(), now=NOON)
+        await bench.provider.open(asked(), now=bench.now)
 
-        closed = [(await bench.provider.close(NUMBER, now=NOON)).state for _ in range(2)]
+        closed = [(await bench.provider.close(NUMBER, now=bench.now)).state for _ in range(2)]
 
         assert closed == [TradeState.CLOSED, TradeState.CLOSED]
         with pytest.raises(PaymentEnded):
-            bench.pay()
+            await bench.pay()
         with pytest.raises(PaymentEnded):
-            await bench.provider.open(asked(), now=NOON)
+            await bench.provider.open(asked(), now=bench.now)
 
     async def test_a_paid_payment_stays_paid_when_it_is_closed(self, bench: Bench) -> None:
-        await bench.provider.open(asked(), now=NOON)
-        bench.pay()
+        await bench.provider.open(asked(), now=bench.now)
+        await bench.pay()
 
-        closed = await bench.provider.close(NUMBER, now=NOON)
+        closed = await bench.provider.close(NUMBER, now=bench.now)
 
         assert closed.state is TradeState.PAID
-        assert (await bench.provider.query(NUMBER, now=NOON)).state is TradeState.PAID
+        assert (await bench.provider.query(NUMBER, now=bench.now)).state is TradeState.PAID
 
     async def test_closing_what_was_never_opened_says_so(self, bench: Bench) -> None:
-        assert (await bench.provider.close(NUMBER, now=NOON)).state is TradeState.UNKNOWN
+        assert (await bench.provider.close(NUMBER, now=bench.now)).state is TradeState.UNKNOWN
 
     async def test_a_refused_payment_may_be_opened_again_under_its_number(self, bench: Bench) -> None:
-        bench.broken["open"] = [Fault.REFUSE]
+        await bench.breaks("open", Fault.REFUSE)
 
-        first = await bench.provider.open(asked(), now=NOON)
-        second = await bench.provider.open(asked(), now=NOON)
+        first = await bench.provider.open(asked(), now=bench.now)
+        second = await bench.provider.open(asked(), now=bench.now)
 
         assert first.seen.state is TradeState.REFUSED
         assert second.seen.state is TradeState.WAITING
 
     async def test_a_refund_is_made_once_for_each_number(self, bench: Bench) -> None:
-        await bench.provider.open(asked(), now=NOON)
-        bench.pay()
+        await bench.provider.open(asked(), now=bench.now)
+        await bench.pay()
 
-        halves = [await bench.provider.refund(back(amount_fen=600), now=NOON) for _ in range(3)]
-        rest = await bench.provider.refund(back(number="r_2", amount_fen=600), now=NOON)
+        halves = [await bench.provider.refund(back(amount_fen=600), now=bench.now) for _ in range(3)]
+        rest = await bench.provider.refund(back(number="r_2", amount_fen=600), now=bench.now)
 
         assert {half.progress for half in halves} == {RefundProgress.SETTLED}
-        assert halves[0] == halves[1] == halves[2] == await bench.provider.query_refund("r_1", now=NOON)
+        assert halves[0] == halves[1] == halves[2] == await bench.provider.query_refund("r_1", now=bench.now)
         assert (rest.progress, rest.amount_fen) == (RefundProgress.SETTLED, 600)
 
     async def test_never_more_goes_back_than_was_paid(self, bench: Bench) -> None:
-        await bench.provider.open(asked(), now=NOON)
-        bench.pay()
-        await bench.provider.refund(back(amount_fen=600), now=NOON)
+        await bench.provider.open(asked(), now=bench.now)
+        await bench.pay()
+        await bench.provider.refund(back(amount_fen=600), now=bench.now)
 
-        above = await bench.provider.refund(back(number="r_2", amount_fen=601), now=NOON)
+        above = await bench.provider.refund(back(number="r_2", amount_fen=601), now=bench.now)
 
         assert above.progress is RefundProgress.REFUSED
-        assert (await bench.provider.query_refund("r_2", now=NOON)).progress is RefundProgress.REFUSED
+        assert (await bench.provider.query_refund("r_2", now=bench.now)).progress is RefundProgress.REFUSED
 
     async def test_a_number_used_for_another_refund_is_refused_and_the_first_stands(self, bench: Bench) -> None:
-        await bench.provider.open(asked(), now=NOON)
-        bench.pay()
-        first = await bench.provider.refund(back(amount_fen=600), now=NOON)
+        await bench.provider.open(asked(), now=bench.now)
+        await bench.pay()
+        first = await bench.provider.refund(back(amount_fen=600), now=bench.now)
 
-        other = await bench.provider.refund(back(amount_fen=500), now=NOON)
+        other = await bench.provider.refund(back(amount_fen=500), now=bench.now)
 
         assert other.progress is RefundProgress.REFUSED
-        assert await bench.provider.query_refund("r_1", now=NOON) == first
+        assert await bench.provider.query_refund("r_1", now=bench.now) == first
 
     async def test_what_was_not_paid_does_not_go_back(self, bench: Bench) -> None:
-        await bench.provider.open(asked(), now=NOON)
+        await bench.provider.open(asked(), now=bench.now)
 
-        waiting = await bench.provider.refund(back(), now=NOON)
-        unheard = await bench.provider.refund(back(number="r_2", trade="p_unheard"), now=NOON)
+        waiting = await bench.provider.refund(back(), now=bench.now)
+        unheard = await bench.provider.refund(back(number="r_2", trade="p_unheard"), now=bench.now)
 
         assert waiting.progress is RefundProgress.REFUSED
         assert unheard.progress is RefundProgress.REFUSED
 
     async def test_an_unheard_refund_is_unknown(self, bench: Bench) -> None:
-        assert (await bench.provider.query_refund("r_1", now=NOON)).progress is RefundProgress.UNKNOWN
+        assert (await bench.provider.query_refund("r_1", now=bench.now)).progress is RefundProgress.UNKNOWN
 
     async def test_a_slow_refund_is_in_progress_and_then_settled(self, bench: Bench) -> None:
-        await bench.provider.open(asked(), now=NOON)
-        bench.pay()
-        bench.broken["refund"] = [Fault.LATE]
+        await bench.provider.open(asked(), now=bench.now)
+        await bench.pay()
+        await bench.breaks("refund", Fault.LATE)
 
-        sent = await bench.provider.refund(back(), now=NOON)
-        again = await bench.provider.refund(back(), now=NOON)
-        settled = await bench.provider.query_refund("r_1", now=NOON + LATE)
+        sent = await bench.provider.refund(back(), now=bench.now)
+        again = await bench.provider.refund(back(), now=bench.now)
+        await bench.wait(LATE)
+        settled = await bench.provider.query_refund("r_1", now=bench.now)
 
         assert (sent.progress, again.progress) == (RefundProgress.PROCESSING, RefundProgress.PROCESSING)
         assert settled.progress is RefundProgress.SETTLED
@@ -196,13 +146,13 @@ class TestEveryProvider:
     async def test_an_unknown_opening_is_asked_about_and_repeated_under_its_number(
         self, bench: Bench, fault: Fault, state: TradeState
     ) -> None:
-        bench.broken["open"] = [fault]
+        await bench.breaks("open", fault)
 
         with pytest.raises(ProviderUnreachable):
-            await bench.provider.open(asked(), now=NOON)
+            await bench.provider.open(asked(), now=bench.now)
 
-        assert (await bench.provider.query(NUMBER, now=NOON)).state is state
-        assert (await bench.provider.open(asked(), now=NOON)).seen.state is TradeState.WAITING
+        assert (await bench.provider.query(NUMBER, now=bench.now)).state is state
+        assert (await bench.provider.open(asked(), now=bench.now)).seen.state is TradeState.WAITING
 
     @pytest.mark.parametrize(
         ("fault", "progress"),
@@ -211,31 +161,32 @@ class TestEveryProvider:
     async def test_an_unknown_refund_is_asked_about_and_repeated_under_its_number(
         self, bench: Bench, fault: Fault, progress: RefundProgress
     ) -> None:
-        await bench.provider.open(asked(), now=NOON)
-        bench.pay()
-        bench.broken["refund"] = [fault]
+        await bench.provider.open(asked(), now=bench.now)
+        await bench.pay()
+        await bench.breaks("refund", fault)
 
         with pytest.raises(ProviderUnreachable):
-            await bench.provider.refund(back(), now=NOON)
+            await bench.provider.refund(back(), now=bench.now)
 
-        assert (await bench.provider.query_refund("r_1", now=NOON)).progress is progress
-        assert (await bench.provider.refund(back(), now=NOON)).progress is RefundProgress.SETTLED
-        above = await bench.provider.refund(back(number="r_2", amount_fen=1), now=NOON)
+        assert (await bench.provider.query_refund("r_1", now=bench.now)).progress is progress
+        assert (await bench.provider.refund(back(), now=bench.now)).progress is RefundProgress.SETTLED
+        above = await bench.provider.refund(back(number="r_2", amount_fen=1), now=bench.now)
         assert above.progress is RefundProgress.REFUSED
 
     @pytest.mark.parametrize("fault", [Fault.UNREACHABLE, Fault.ANSWER_LOST])
     async def test_a_query_or_close_without_an_answer_says_so(self, bench: Bench, fault: Fault) -> None:
-        await bench.provider.open(asked(), now=NOON)
-        bench.broken = {"query": [fault], "close": [fault], "query_refund": [fault]}
+        await bench.provider.open(asked(), now=bench.now)
+        for operation in ("query", "close", "query_refund"):
+            await bench.breaks(operation, fault)
 
         with pytest.raises(ProviderUnreachable):
-            await bench.provider.query(NUMBER, now=NOON)
+            await bench.provider.query(NUMBER, now=bench.now)
         with pytest.raises(ProviderUnreachable):
-            await bench.provider.query_refund("r_1", now=NOON)
+            await bench.provider.query_refund("r_1", now=bench.now)
         with pytest.raises(ProviderUnreachable):
-            await bench.provider.close(NUMBER, now=NOON)
+            await bench.provider.close(NUMBER, now=bench.now)
 
-        seen = await bench.provider.query(NUMBER, now=NOON)
+        seen = await bench.provider.query(NUMBER, now=bench.now)
         assert seen.state is (TradeState.WAITING if fault is Fault.UNREACHABLE else TradeState.CLOSED)
 
 

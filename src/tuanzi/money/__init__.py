@@ -13,7 +13,14 @@ from tuanzi.machinery.room import Room
 from tuanzi.money import model, service, store, web
 from tuanzi.money.handlers import on_refund_due
 from tuanzi.money.model import PaymentStanding, PaymentState, RecordCapture, payment_of
-from tuanzi.money.problems import PaymentDiffers, PaymentEnded, PaymentRefused, ProviderUnreachable
+from tuanzi.money.problems import (
+    BillNotReady,
+    PaymentDiffers,
+    PaymentEnded,
+    PaymentRefused,
+    ProviderUnreachable,
+    ReceiverRefused,
+)
 from tuanzi.money.queries import OrderLedger, TrialBalance, order_ledger, trial_balance
 from tuanzi.money.vendors import PaymentProvider
 from tuanzi.money.vendors.cashier import Awaiting, Cashier
@@ -21,6 +28,7 @@ from tuanzi.money.vendors.sandbox import Fault, Faults, SandboxProvider
 
 __all__ = [
     "Awaiting",
+    "BillNotReady",
     "Cashier",
     "Fault",
     "Faults",
@@ -32,6 +40,7 @@ __all__ = [
     "PaymentStanding",
     "PaymentState",
     "ProviderUnreachable",
+    "ReceiverRefused",
     "RecordCapture",
     "SandboxProvider",
     "TrialBalance",

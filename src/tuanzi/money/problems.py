@@ -54,3 +54,19 @@ class ProviderUnreachable(Problem):
     code = "money/provider-unreachable"
     status = 503
     title_zh = "支付渠道暂无响应，请稍后重试，不会重复扣款"
+
+
+class ReceiverRefused(Problem):
+    """The payment company does not let this account receive shares."""
+
+    code = "money/receiver-refused"
+    status = 409
+    title_zh = "该账户不能作为分账接收方"
+
+
+class BillNotReady(Problem):
+    """The payment company makes the bill of a day on the next one, ready at 10:00 in Shanghai."""
+
+    code = "money/bill-not-ready"
+    status = 409
+    title_zh = "该日账单尚未生成，请于次日 10 点后再取"

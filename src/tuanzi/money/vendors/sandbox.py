@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from enum import StrEnum
 from itertools import count
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from tuanzi.money.model import RefundProgress
-from tuanzi.money.problems import PaymentDiffers, PaymentEnded, ProviderUnreachable
+from tuanzi.money.problems import PaymentDiffers, PaymentEnded
 from tuanzi.money.vendors import (
+    BillKind,
+    BillLine,
+    BillState,
     PaymentAsked,
     PaymentOpening,
     PaymentSeen,
@@ -21,46 +22,32 @@ from tuanzi.money.vendors import (
     RefundSeen,
     TradeState,
 )
+from tuanzi.money.vendors.sandbox_shares import WHOLE, Fault, Faults, Pool, SharingSandbox, faultless
 
-
-class Fault(StrEnum):
-    """What may go wrong with one call."""
-
-    REFUSE = "refuse"
-    UNREACHABLE = "unreachable"  # the request is lost: nothing was done
-    ANSWER_LOST = "answer_lost"  # it was done, and nobody was told
-    DUPLICATE = "duplicate"  # the callback comes twice
-    LATE = "late"  # the callback, or the end of the refund, comes `late_by` later
-
-
-# Called with the operation ("open", "pay", "query", "close", "refund", "query_refund") and the outside number.
-Faults = Callable[[str, str], Fault | None]
-
-
-def faultless(operation: str, number: str) -> Fault | None:
-    """Nothing goes wrong."""
-    return None
+__all__ = ["Fault", "Faults", "SandboxProvider", "faultless"]
 
 
 class _Trade(Struct, frozen=True, kw_only=True, gc=False):
     seen: PaymentSeen
     refunded_fen: int = 0
+    paid_at: datetime | None = None
 
 
-class _Return(Struct, frozen=True, kw_only=True, gc=False):
+class _Refund(Struct, frozen=True, kw_only=True, gc=False):
     asked: RefundAsked
     seen: RefundSeen
-    settles_at: datetime | None = None
+    settles_at: datetime
 
 
-class SandboxProvider:
-    """Keeps payments and refunds by their outside numbers, outside of every database and its crashes.
+class SandboxProvider(SharingSandbox):
+    """Keeps payments, refunds and shares by their outside numbers, outside of every database and its crashes.
 
     pays_at_once: members pay in the moment of opening; else by `pay`.
     faults: what goes wrong with which call; all chance is in there.
     remembered_max: None remembers everything and refuses what it does not know (tests, simulation). A number bounds
         memory (about 500 bytes a payment) and lets a demo restart: a refund of a payment it no longer knows is
-        believed, up to `captured_fen`.
+        believed, up to `captured_fen`; everybody may be given shares.
+    share_max: how much of a payment may go to others, of 10,000 (WeChat: 3,000 unless agreed otherwise).
     """
 
     name = "sandbox"
@@ -72,20 +59,19 @@ class SandboxProvider:
         faults: Faults = faultless,
         late_by: timedelta = timedelta(minutes=20),
         remembered_max: int | None = None,
+        share_max: int = WHOLE,
     ) -> None:
+        super().__init__(faults=faults, late_by=late_by, remembered_max=remembered_max, share_max=share_max)
         self.pays_at_once = pays_at_once
-        self._faults = faults
-        self._late_by = late_by
-        self._remembered_max = remembered_max
         self._trades: dict[str, _Trade] = {}
-        self._returns: dict[str, _Return] = {}
+        self._refunds: dict[str, _Refund] = {}
         self._callbacks: list[tuple[datetime, int, PaymentSeen]] = []
         self._numbers = count()
 
     async def open(self, asked: PaymentAsked, *, now: datetime) -> PaymentOpening:
         """Open a payment; paid at once in that mode. Raises PaymentDiffers, PaymentEnded, ProviderUnreachable."""
         number = asked.out_trade_no
-        fault = self._reached("open", number)
+        fault = self._reached("open", number, now=now)
         trade = self._trades.get(number)
         if trade is not None and trade.seen.amount_fen != asked.amount_fen:
             raise PaymentDiffers(out_trade_no=number, amount_fen=asked.amount_fen)
@@ -111,14 +97,14 @@ class SandboxProvider:
 
     async def query(self, out_trade_no: str, *, now: datetime) -> PaymentSeen:
         """What became of a payment."""
-        fault = self._reached("query", out_trade_no)
+        fault = self._reached("query", out_trade_no, now=now)
         self._answered(fault, out_trade_no)
         trade = self._trades.get(out_trade_no)
         return trade.seen if trade is not None else _unheard(out_trade_no)
 
     async def close(self, out_trade_no: str, *, now: datetime) -> PaymentSeen:
         """Close a payment that is not paid; one never opened stays UNKNOWN."""
-        fault = self._reached("close", out_trade_no)
+        fault = self._reached("close", out_trade_no, now=now)
         trade = self._trades.get(out_trade_no)
         seen = trade.seen if trade is not None else _unheard(out_trade_no)
         if seen.state in (TradeState.WAITING, TradeState.REFUSED):
@@ -130,25 +116,25 @@ class SandboxProvider:
     async def refund(self, asked: RefundAsked, *, now: datetime) -> RefundSeen:
         """Give money back once for each number; a number used for something else is refused and changes nothing."""
         number = asked.out_refund_no
-        fault = self._reached("refund", number)
-        before = self._returns.get(number)
+        fault = self._reached("refund", number, now=now)
+        before = self._refunds.get(number)
         if before is None:
             seen = self._give_back(asked, fault=fault, now=now)
         elif (before.asked.out_trade_no, before.asked.amount_fen) != (asked.out_trade_no, asked.amount_fen):
             seen = RefundSeen(out_refund_no=number, progress=RefundProgress.REFUSED, reason="number_used")
         else:
-            seen = self._progress(before, now=now)
+            seen = _progress(before, now=now)
         self._answered(fault, number)
         return seen
 
     async def query_refund(self, out_refund_no: str, *, now: datetime) -> RefundSeen:
         """What became of a refund."""
-        fault = self._reached("query_refund", out_refund_no)
+        fault = self._reached("query_refund", out_refund_no, now=now)
         self._answered(fault, out_refund_no)
-        returned = self._returns.get(out_refund_no)
-        if returned is None:
+        refund = self._refunds.get(out_refund_no)
+        if refund is None:
             return RefundSeen(out_refund_no=out_refund_no, progress=RefundProgress.UNKNOWN)
-        return self._progress(returned, now=now)
+        return _progress(refund, now=now)
 
     def pay(self, out_trade_no: str, *, now: datetime) -> PaymentSeen:
         """The member pays: its callback comes out of `take_callbacks`. A repeat pays nothing and calls back again.
@@ -178,8 +164,14 @@ class SandboxProvider:
         return sum(trade.refunded_fen for trade in self._trades.values())
 
     def _pay(self, number: str, *, fault: Fault | None, now: datetime, told: bool) -> PaymentSeen:
-        seen = replace(self._trades[number].seen, state=TradeState.PAID, transaction_id=f"sandbox_{number}")
-        self._remember(seen)
+        trade = self._trades[number]
+        seen = replace(trade.seen, state=TradeState.PAID, transaction_id=_transaction_id(number))
+        if trade.paid_at is None:
+            self._trades[number] = replace(trade, seen=seen, paid_at=now)
+            self._pools[seen.transaction_id] = Pool(
+                transaction_id=seen.transaction_id, paid_fen=seen.amount_fen, frozen_fen=seen.amount_fen
+            )
+            self._forget_oldest()
         times = 2 if fault is Fault.DUPLICATE else int(told or fault in (Fault.LATE, Fault.ANSWER_LOST))
         for _ in range(times):
             at = now + self._late_by if fault is Fault.LATE else now
@@ -191,34 +183,52 @@ class SandboxProvider:
         if trade is None and self._remembered_max is not None:
             trade = _believed(asked)
         refusal = _refusal(asked, trade, fault)
+        pool = None
+        if trade is not None and not refusal:
+            kept = self._pools.get(trade.seen.transaction_id) or _believed_pool(trade)
+            pool = kept.give_back(asked.amount_fen)
+            refusal = "" if pool is not None else "not_enough"  # it is with others: they give it back first
         seen = RefundSeen(
             out_refund_no=asked.out_refund_no,
             progress=RefundProgress.REFUSED if refusal else RefundProgress.SETTLED,
             amount_fen=asked.amount_fen,
             reason=refusal,
         )
-        settles_at = now + self._late_by if fault is Fault.LATE and not refusal else None
-        if trade is not None and not refusal:
+        settles_at = now + self._late_by if fault is Fault.LATE and not refusal else now
+        if trade is not None and pool is not None:
             self._trades[asked.out_trade_no] = replace(trade, refunded_fen=trade.refunded_fen + asked.amount_fen)
-        returned = _Return(asked=asked, seen=seen, settles_at=settles_at)
-        self._returns[asked.out_refund_no] = returned
+            self._pools[pool.transaction_id] = pool
+        refund = _Refund(asked=asked, seen=seen, settles_at=settles_at)
+        self._refunds[asked.out_refund_no] = refund
         self._forget_oldest()
-        return self._progress(returned, now=now)
+        return _progress(refund, now=now)
 
-    def _progress(self, returned: _Return, *, now: datetime) -> RefundSeen:
-        if returned.settles_at is not None and now < returned.settles_at:
-            return replace(returned.seen, progress=RefundProgress.PROCESSING)
-        return returned.seen
-
-    def _reached(self, operation: str, number: str) -> Fault | None:
-        fault = self._faults(operation, number)
-        if fault is Fault.UNREACHABLE:
-            raise ProviderUnreachable(number=number)
-        return fault
-
-    def _answered(self, fault: Fault | None, number: str) -> None:
-        if fault is Fault.ANSWER_LOST:
-            raise ProviderUnreachable(number=number)
+    def _trade_lines(self) -> list[BillLine]:
+        paid = [
+            BillLine(
+                kind=BillKind.TRADES,
+                key=trade.seen.out_trade_no,
+                transaction_id=trade.seen.transaction_id,
+                amount_fen=trade.seen.amount_fen,
+                state=BillState.PAID,
+                at=trade.paid_at,
+            )
+            for trade in self._trades.values()
+            if trade.paid_at is not None
+        ]
+        refunded = [
+            BillLine(
+                kind=BillKind.TRADES,
+                key=refund.asked.out_refund_no,
+                transaction_id=_transaction_id(refund.asked.out_trade_no),
+                amount_fen=-refund.asked.amount_fen,
+                state=BillState.REFUNDED,
+                at=refund.settles_at,
+            )
+            for refund in self._refunds.values()
+            if refund.seen.progress is RefundProgress.SETTLED
+        ]
+        return [*paid, *refunded]
 
     def _remember(self, seen: PaymentSeen) -> None:
         trade = self._trades.get(seen.out_trade_no)
@@ -226,11 +236,22 @@ class SandboxProvider:
         self._forget_oldest()
 
     def _forget_oldest(self) -> None:
+        super()._forget_oldest()
         if self._remembered_max is None:
             return
-        for kept in (self._trades, self._returns):
+        for kept in (self._trades, self._refunds):
             if len(kept) > self._remembered_max:
                 del kept[next(iter(kept))]
+
+
+def _transaction_id(out_trade_no: str) -> str:
+    return f"sandbox_{out_trade_no}"
+
+
+def _progress(refund: _Refund, *, now: datetime) -> RefundSeen:
+    if now < refund.settles_at:
+        return replace(refund.seen, progress=RefundProgress.PROCESSING)
+    return refund.seen
 
 
 def _unheard(out_trade_no: str) -> PaymentSeen:
@@ -238,8 +259,18 @@ def _unheard(out_trade_no: str) -> PaymentSeen:
 
 
 def _believed(asked: RefundAsked) -> _Trade:
-    seen = PaymentSeen(out_trade_no=asked.out_trade_no, state=TradeState.PAID, amount_fen=asked.captured_fen)
+    seen = PaymentSeen(
+        out_trade_no=asked.out_trade_no,
+        state=TradeState.PAID,
+        amount_fen=asked.captured_fen,
+        transaction_id=_transaction_id(asked.out_trade_no),
+    )
     return _Trade(seen=seen)
+
+
+def _believed_pool(trade: _Trade) -> Pool:
+    left = trade.seen.amount_fen - trade.refunded_fen
+    return Pool(transaction_id=trade.seen.transaction_id, paid_fen=trade.seen.amount_fen, frozen_fen=left)
 
 
 def _refusal(asked: RefundAsked, trade: _Trade | None, fault: Fault | None) -> str:
