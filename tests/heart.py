@@ -1,6 +1,6 @@
-"""A campus in memory: real writers for core and money, a clock that tests move, words to tell stories with.
+"""A campus in memory: real writers for core, money and delivery, a clock that tests move, words to tell stories with.
 
-`Campus` carries commands out one by one or in batches, lets both databases hear each other as the house does,
+`Campus` carries commands out one by one or in batches, lets its databases hear each other as the house does,
 fires what is due, and can be killed and opened again at any point. Amounts are in fen; lunch is ordered from 10:00 to
 12:30 in Shanghai.
 """
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from tuanzi import catalog, groups, money, orders, pricing, splitting, stock
+from tuanzi import catalog, delivery, groups, money, orders, pricing, splitting, stock
 from tuanzi.base.ids import CampusId, OrderId, PersonId, SubOrderId
 from tuanzi.base.problem import Problem
 from tuanzi.catalog import (
@@ -42,7 +42,7 @@ from tuanzi.money.model import RecordRefund, RefundProgress
 from tuanzi.orders import AdvanceSubOrder, Order, SubOrder, SubOrderAnswer, SubStep
 from tuanzi.pricing import Coupon, GrantCoupon
 from tuanzi.stock import Portions, SetPortions
-from tuanzi.wiring import follower_of, position_of, schema_of
+from tuanzi.wiring import CAMPUS_DATABASES, FOLLOWS, follower_of, position_of, schema_of
 
 E = TypeVar("E")
 
@@ -204,12 +204,13 @@ class Campus:
             groups.room(provider),
             splitting.room(),
             money.room(provider),
+            delivery.room(),
         ]
         self._errands = {kind: handler for room in self.rooms for kind, handler in room.errands.items()}
         self.now = START
-        self.core = Books("core", self.rooms)
-        self.money = Books("money", self.rooms)
-        self.events: list[Any] = []  # all that were kept since the campus was made, of both databases
+        self.core, self.money, self.delivery = (Books(kind, self.rooms) for kind in CAMPUS_DATABASES)
+        self.books = {books.kind: books for books in (self.core, self.money, self.delivery)}
+        self.events: list[Any] = []  # all that were kept since the campus was made, of all databases
         self._ids = 0
         self._follow()
         outcomes = self._carry_out(self.core, [Request(command) for command in catalog_commands()])
@@ -355,7 +356,7 @@ class Campus:
         """Move the clock; all that comes due on the way fires at its time, in order."""
         end = until if until is not None else self.now + timedelta(**amount)
         while True:
-            due = [at for books in (self.core, self.money) if (at := books.timers.next_at) is not None and at <= end]
+            due = [at for books in self.books.values() if (at := books.timers.next_at) is not None and at <= end]
             if not due:
                 break
             self.now = max(self.now, min(due))
@@ -368,7 +369,7 @@ class Campus:
 
     def fire(self) -> None:
         """Fire what is due by now: deadlines in core, errands and questions in money."""
-        for books in (self.core, self.money):
+        for books in self.books.values():
             for timer in books.timers.take_due(self.now, limit=1000):
                 command = books.schema.codec.command(timer.command, timer.body)
                 errand = self._errands.get(type(command))
@@ -389,15 +390,15 @@ class Campus:
 
     def kill(self) -> None:
         """The process dies and starts again from what is kept."""
-        self.core.open()
-        self.money.open()
+        for books in self.books.values():
+            books.open()
         self._follow()
         self.hear()
 
     def evict(self) -> None:
         """All values leave memory."""
-        self.core.writer.forget()
-        self.money.writer.forget()
+        for books in self.books.values():
+            books.writer.forget()
 
     # carrying out
 
@@ -414,7 +415,7 @@ class Campus:
         return [outcome.problem or outcome.answer for outcome in outcomes]
 
     def hear(self) -> None:
-        """Let both databases hear each other until there is nothing new."""
+        """Let all databases hear each other until there is nothing new."""
         moved = True
         while moved:
             moved = False
@@ -448,7 +449,7 @@ class Campus:
 
     def _follow(self) -> None:
         self._follows = []
-        for books, source in ((self.core, self.money), (self.money, self.core)):
+        for books, source in ((self.books[target], self.books[source]) for target, source in FOLLOWS):
             position = position_of(books.database, source.kind)
             follower = follower_of(books.kind, source.kind, schema=books.schema, position=position)
             follower.expect(source.writer.event_number)
@@ -465,8 +466,7 @@ class Campus:
         self, sql: str, slots: Mapping[str, Any] | None = None, *, database: str = "core"
     ) -> list[tuple[Any, ...]]:
         """Rows as they are kept."""
-        books = self.core if database == "core" else self.money
-        return books.database.rows(sql, slots)
+        return self.books[database].database.rows(sql, slots)
 
     def order(self, order_id: str) -> Order:
         """An order as it is kept."""
@@ -529,7 +529,7 @@ class Campus:
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """All that is kept, but for the writers' and followers' positions."""
         kept = {}
-        for books in (self.core, self.money):
+        for books in self.books.values():
             names = books.database.rows("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
             for (name,) in names:
                 if name not in ("writer_cursor", "follower_positions"):
@@ -538,7 +538,7 @@ class Campus:
 
     @contextmanager
     def nothing_changes(self) -> Iterator[None]:
-        """What happens inside leaves both databases, their events and timers as they were."""
+        """What happens inside leaves all databases, their events and timers as they were."""
         before = self.everything()
         yield
         assert self.everything() == before

@@ -13,7 +13,7 @@ from tuanzi.base.ids import Ids
 from tuanzi.base.once import once
 from tuanzi.base.problem import Problem
 from tuanzi.base.who import Who
-from tuanzi.machinery.http.routes import Call, Desk, Reply, Route
+from tuanzi.machinery.http.routes import Call, Desk, Desks, Reply, Route
 from tuanzi.machinery.room import Room
 
 LOST = 0
@@ -55,10 +55,17 @@ class Answer:
 
 
 @dataclass(slots=True)
-class _Desks:
+class CampusDesks:
+    """The desks of a campus without a platform database, whose place core takes."""
+
     core: Desk
     money: Desk
-    platform: Desk
+    delivery: Desk
+
+    @property
+    def platform(self) -> Desk:
+        """Nothing that is simulated asks it."""
+        return self.core
 
 
 class Counter:
@@ -72,7 +79,7 @@ class Counter:
         self._ids = ids
         self._clock = clock
 
-    async def answer(self, ask: Ask, core: Desk, money: Desk) -> Answer:
+    async def answer(self, ask: Ask, desks: Desks) -> Answer:
         """Carry out a request; a refusal is an answer."""
         route = self._routes[ask.method, ask.path]
         key = once(ask.key, ask.path.encode(), msgspec.json.encode([ask.values, ask.body])) if ask.key else None
@@ -84,7 +91,7 @@ class Counter:
             key=key,
             now=self._clock(),
             ids=self._ids,
-            desks=_Desks(core, money, core),
+            desks=desks,
             client="simulation",
         )
         try:

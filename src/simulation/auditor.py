@@ -46,7 +46,7 @@ class Auditor:
         self._paid: dict[str, int] = {}
         self._cancelled: set[str] = set()
         self._steps: dict[str, str] = {}
-        self._read = {"core": 0, "money": 0}
+        self._read = dict.fromkeys(house.disks, 0)
         self._hearers: list[Hearer] = []
         self._commits = -1
         self._by_key: dict[tuple[str, str], str] = {}
@@ -99,7 +99,7 @@ class Auditor:
         if self._house.trouble.commits == self._commits:
             return
         self._commits = self._house.trouble.commits
-        for kind in ("core", "money"):
+        for kind in self._read:
             while True:
                 slots = {"after": self._read[kind], "limit": EVENTS_AT_ONCE}
                 rows = self._house.rows(kind, store.EVENTS_AFTER, slots)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from simulation.asking import LOST, Answer, Ask, Counter
+from simulation.asking import LOST, Answer, Ask, CampusDesks, Counter
 from simulation.faults import Company, FaultyDatabase, Trouble
 from simulation.virtual import Clock, VirtualLoop
 from tuanzi import wiring
@@ -20,7 +20,7 @@ from tuanzi.machinery.writer import Schema, Writer
 from tuanzi.money import Cashier
 from tuanzi.people import ConsoleSender, Keys
 
-KINDS = ("core", "money")
+KINDS = wiring.CAMPUS_DATABASES
 # What a request is given before it is answered 503 (our choice, as in the API).
 REQUEST_S_MAX = 10.0
 
@@ -37,7 +37,7 @@ class _Process:
 
 
 class VirtualHouse:
-    """One campus: two databases in memory, which are its disks, and a process over them that can be killed.
+    """One campus: its databases in memory, which are its disks, and a process over them that can be killed.
 
     alter: changes the schema of a database; tests plant bugs with it. plug: how a process reaches a disk.
     """
@@ -171,7 +171,7 @@ class VirtualHouse:
     async def _carry_out(self, ask: Ask, process: _Process, number: int) -> None:
         try:
             async with asyncio.timeout(REQUEST_S_MAX):
-                answer = await self._counter.answer(ask, process.desks["core"], process.desks["money"])
+                answer = await self._counter.answer(ask, CampusDesks(**process.desks))
         except TimeoutError:
             answer = Answer(503, code="api/too-late")
         tell = process.requests.pop(number, None)

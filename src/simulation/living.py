@@ -53,7 +53,7 @@ async def seed(house: House) -> None:
     await house.platform.submit(operator)
     for campus, desks in house.campuses.items():
         counter = _counter(house, campus)
-        there = await counter.answer(Ask("GET", CAMPUS, None), desks.core, desks.money)
+        there = await counter.answer(Ask("GET", CAMPUS, None), desks)
         if there.is_good:
             continue
         try:
@@ -66,7 +66,7 @@ async def seed(house: House) -> None:
             Ask("PUT", CAMPUS, who, body=catalog["campus"], key=f"demo-campus-{campus}"),
             Ask("POST", f"{CAMPUS}/imports", who, body={"kind": "catalog", "content": content}, key=f"demo-{campus}"),
         ):
-            answer = await counter.answer(ask, desks.core, desks.money)
+            answer = await counter.answer(ask, desks)
             if not answer.is_good:
                 log.warning("living.seed_refused", extra={"campus": campus, "status": answer.status})
 
@@ -154,7 +154,7 @@ class LiveStage:
         answer = Answer(LOST)
         for tries in range(TRIES_MAX):
             try:
-                answer = await self._counter.answer(ask, self._desks.core, self._desks.money)
+                answer = await self._counter.answer(ask, self._desks)
             except Exception:
                 log.exception("living.request_failed", extra={"path": ask.path})
                 answer = Answer(500)
@@ -204,7 +204,7 @@ async def _take_over(house: House, campus: str, desks: CampusDesks, staff: Staff
         for state in HALF_DONE:
             ask = Ask("GET", BOARD, staff.merchant(merchant["id"]), query={"state": state, "limit": 100})
             try:
-                board = await counter.answer(ask, desks.core, desks.money)
+                board = await counter.answer(ask, desks)
             except Problem:
                 continue
             for sub in board.json["items"] if board.is_good else ():

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tuanzi import catalog, events, groups, money, orders, people, pricing, splitting, stock
+from tuanzi import catalog, delivery, events, groups, money, orders, people, pricing, splitting, stock
 from tuanzi.base.ids import Ids
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.events import Event
@@ -64,8 +64,16 @@ FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
     }
 )
 
-DATABASES = ("platform", "core", "money")
-FOLLOWS = (("core", "money"), ("money", "core"))  # (the target, its source)
+# Of a campus, each with a writer of its own; "platform" is shared by all campuses.
+CAMPUS_DATABASES = ("core", "money", "delivery")
+# (the target, its source)
+FOLLOWS = (
+    ("core", "money"),
+    ("money", "core"),
+    ("core", "delivery"),
+    ("delivery", "core"),
+    ("money", "delivery"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,7 @@ def rooms_of(
         groups.room(provider),
         splitting.room(),
         money.room(provider),
+        delivery.room(),
     ]
 
 
@@ -156,6 +165,7 @@ class CampusDesks:
 
     core: WriterDesk
     money: WriterDesk
+    delivery: WriterDesk
     platform: WriterDesk
 
 
@@ -190,14 +200,13 @@ class House:
         )
         self.platform = self._desk("platform", settings.data / "platform.db", "platform")
         for campus in settings.campuses:
-            core = self._desk("core", settings.data / campus / "core.db", f"{campus}.core")
-            money_desk = self._desk("money", settings.data / campus / "money.db", f"{campus}.money")
-            desks = {"core": core, "money": money_desk}
+            folder = settings.data / campus
+            desks = {kind: self._desk(kind, folder / f"{kind}.db", f"{campus}.{kind}") for kind in CAMPUS_DATABASES}
             for target, source in FOLLOWS:
                 schema = schema_of(target, self.rooms)
                 position = position_of(desks[target].database, source)
                 desks[target].follow(desks[source], follower_of(target, source, schema=schema, position=position))
-            self.campuses[campus] = CampusDesks(core=core, money=money_desk, platform=self.platform)
+            self.campuses[campus] = CampusDesks(**desks, platform=self.platform)
         self.doorkeeper = people.Doorkeeper(self.platform)
         self.platform.subscribe(self._tell_doorkeeper)
 
@@ -234,7 +243,8 @@ class House:
     @property
     def desks(self) -> list[WriterDesk]:
         """Every desk of the house."""
-        return [self.platform, *(desk for campus in self.campuses.values() for desk in (campus.core, campus.money))]
+        campuses = self.campuses.values()
+        return [self.platform, *(getattr(campus, kind) for campus in campuses for kind in CAMPUS_DATABASES)]
 
     def desks_of(self, campus: str | None) -> CampusDesks | None:
         """The desks of a campus; for None some whose `platform` may be used; None for an unknown one."""

@@ -16,6 +16,7 @@ from tuanzi.base.ids import BuildingId, CampaignId, DishId, GroupId, OrderId, Pe
 from tuanzi.base.once import once
 from tuanzi.groups import JoinGroup, OpenGroup, Wanted
 from tuanzi.money import RecordCapture, payment_of
+from tuanzi.wiring import FOLLOWS
 
 TABLES = {
     "core": ("campus_groups", "orders", "sub_orders", "timers", "kept_answers"),
@@ -108,9 +109,9 @@ def _multiply_events(connection: sqlite3.Connection, mark: str, times: int) -> N
 
 def _catch_up(campus: Path) -> None:
     """Let each database have heard the other, as it had when all this happened."""
-    for target, source in (("core", "money"), ("money", "core")):
+    for target, source in FOLLOWS:
         with closing(sqlite3.connect(campus / f"{source}.db")) as connection:
-            (last,) = connection.execute("SELECT MAX(number) FROM events").fetchone()
+            (last,) = connection.execute("SELECT COALESCE(MAX(number), 0) FROM events").fetchone()
         with closing(sqlite3.connect(campus / f"{target}.db")) as connection:
             connection.execute("INSERT OR REPLACE INTO follower_positions VALUES (?, ?)", (source, last))
             connection.commit()

@@ -160,11 +160,13 @@ class Town:
                 await asyncio.sleep(0.001)
 
     async def settled(self, campus: str = "beijing") -> None:
-        """Wait until core and money have heard everything of each other and no refund is under way."""
+        """Wait until all databases have heard everything of each other and no refund is under way."""
         desks = self.house.campuses[campus]
 
         def is_calm() -> bool:
-            busy = any(desk.queue_length or any(desk.lags.values()) for desk in (desks.core, desks.money))
+            busy = any(
+                desk.queue_length or any(desk.lags.values()) for desk in (desks.core, desks.money, desks.delivery)
+            )
             return not busy and not desks.money._errands_running and not desks.money._errands_waiting
 
         for _ in range(5):

@@ -60,12 +60,13 @@ class Books:
                 (number, name, _json(body))
                 for number, name, _, body in self.house.rows(kind, store.EVENTS_AFTER, {"after": 0, "limit": -1})
             ]
-            for kind in ("core", "money")
+            for kind in self.house.disks
         }
 
     def told(self, name: str) -> Iterator[dict[str, Any]]:
         """The bodies of all events of one name."""
-        database = "money" if name.startswith("money.") else "core"
+        room = name.partition(".")[0]
+        database = room if room in self.house.disks else "core"
         return (body for _, each, body in self.events[database] if each == name)
 
 
@@ -300,7 +301,7 @@ def all_has_ended(books: Books) -> Iterator[str]:
         if refund.state not in ("settled", "refused"):
             yield f"refund {refund.id} is still {refund.state}"
     now_ms = to_ms(books.house.clock.true() - timedelta(minutes=5))
-    for kind in ("core", "money"):
+    for kind in books.house.disks:
         for source, number, name, reason in books.house.rows(kind, store.PARKED):
             yield f"{kind} has parked event {number} of {source} ({name}): {reason}"
         for timer_id, command in books.house.rows(kind, store.TIMERS_DUE, {"by_ms": now_ms}):
@@ -397,7 +398,7 @@ def groups_form_rightly(books: Books) -> Iterator[str]:
 
 def events_have_no_gap(books: Books) -> Iterator[str]:
     """EVENTS: numbered from 1 without gap in both databases, and the cursor knows the last."""
-    for kind in ("core", "money"):
+    for kind in books.house.disks:
         count, first, last = books.house.rows(kind, store.EVENT_NUMBERS)[0]
         (kept,) = books.house.rows(kind, store.LAST_EVENT_NUMBER)[0]
         if (count and (first != 1 or last != count)) or last != kept:
@@ -434,7 +435,7 @@ def broken(books: Books, *, at_rest: bool) -> list[Broken]:
 
 def last_timer(house: VirtualHouse) -> datetime | None:
     """When the last timer of both databases is due; None when there is none."""
-    due = [row[0] for kind in ("core", "money") for row in house.rows(kind, store.LAST_TIMER) if row[0] is not None]
+    due = [row[0] for kind in house.disks for row in house.rows(kind, store.LAST_TIMER) if row[0] is not None]
     return None if not due else datetime.fromtimestamp(max(due) / 1000, tz=house.clock.true().tzinfo)
 
 

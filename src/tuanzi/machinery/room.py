@@ -23,7 +23,7 @@ ErrandHandler = Callable[..., Awaitable[Any]]
 class Room:
     """One room, as its door describes it.
 
-    database: which writer its tables belong to: "platform", "core" or "money".
+    database: which writer its tables belong to: "platform", "core", "money" or "delivery".
     commands: what its database's writer can carry out for it, by the command's type.
     errands: work scheduled like a timer, but done outside by an async function whose result is a command;
         tried again with growing pauses until it succeeds, so it must be harmless twice.

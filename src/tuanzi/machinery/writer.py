@@ -19,6 +19,7 @@ from tuanzi.base.problem import Problem
 from tuanzi.base.time import to_ms
 from tuanzi.machinery.codec import Codec, encode, name_of
 from tuanzi.machinery.database import Database, DatabaseUnavailable, Fenced, Flush, RowRefused
+from tuanzi.machinery.fence import COORDINATOR_EPOCHS, FENCES
 from tuanzi.machinery.internal import (
     FOLLOWER_POSITIONS,
     KEPT_ANSWERS,
@@ -146,7 +147,8 @@ class Writer:
         self.memory = Memory(places_max)
         self._answers = Memory(max(1, places_max // 5))
         self._watch = stopwatch
-        tables = [*schema.tables, TIMERS, KEPT_ANSWERS, FOLLOWER_POSITIONS, PARKED_EVENTS]
+        own: list[Table[Any]] = [TIMERS, KEPT_ANSWERS, FOLLOWER_POSITIONS, PARKED_EVENTS, FENCES, COORDINATOR_EPOCHS]
+        tables = [*schema.tables, *own]
         self._tables = {table.kind: table for table in tables}
         self._order = {table.kind: i for i, table in enumerate(tables)}
         self._key_of = {table.kind: table.key_of for table in tables}

@@ -9,10 +9,21 @@ order_escrow <- user_refund_payable, a settled one user_refund_payable <- provid
 
 from __future__ import annotations
 
+from tuanzi.machinery.fence import fence_place
 from tuanzi.machinery.room import Room
 from tuanzi.money import model, service, store, web
 from tuanzi.money.handlers import on_refund_due
-from tuanzi.money.model import PaymentStanding, PaymentState, RecordCapture, payment_of
+from tuanzi.money.model import (
+    CancelSharing,
+    ConfirmSharing,
+    PaymentStanding,
+    PaymentState,
+    RecordCapture,
+    SharedOrder,
+    SharedPart,
+    TrySharing,
+    payment_of,
+)
 from tuanzi.money.problems import (
     BillNotReady,
     PaymentDiffers,
@@ -29,7 +40,9 @@ from tuanzi.money.vendors.sandbox import Fault, Faults, SandboxProvider
 __all__ = [
     "Awaiting",
     "BillNotReady",
+    "CancelSharing",
     "Cashier",
+    "ConfirmSharing",
     "Fault",
     "Faults",
     "OrderLedger",
@@ -43,7 +56,10 @@ __all__ = [
     "ReceiverRefused",
     "RecordCapture",
     "SandboxProvider",
+    "SharedOrder",
+    "SharedPart",
     "TrialBalance",
+    "TrySharing",
     "on_refund_due",
     "order_ledger",
     "payment_of",
@@ -67,12 +83,18 @@ def room(provider: PaymentProvider) -> Room:
             model.KeepAsking: service.keep_asking,
             model.RetryRefund: service.retry_refund,
             model.RecordRefund: service.record_refund,
+            model.TrySharing: service.try_sharing,
+            model.ConfirmSharing: service.confirm_sharing,
+            model.CancelSharing: service.cancel_sharing,
         },
         errands={
             model.AskPayment: cashier.ask_payment,
             model.SendRefund: cashier.send_refund,
             model.AskRefund: cashier.ask_refund,
         },
-        assumed_new={model.RecordCapture: service.new_to_capture},
+        assumed_new={
+            model.RecordCapture: service.new_to_capture,
+            model.TrySharing: lambda command: [fence_place(command.branch)],
+        },
         routes=web.routes(cashier),
     )

@@ -10,11 +10,13 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from tuanzi.base.branch import BranchAnswer
 from tuanzi.base.ids import OrderId, PaymentId, PersonId
 from tuanzi.base.money import Money
 from tuanzi.base.problem import Invalid
 from tuanzi.base.unit import Unit
 from tuanzi.events import PaymentCaptured, RefundRefused, RefundSettled
+from tuanzi.machinery.fence import answer_of, cancel_branch, confirm_branch, try_branch
 from tuanzi.money.model import (
     CAPTURE_WAIT,
     PAY_WINDOW,
@@ -22,7 +24,9 @@ from tuanzi.money.model import (
     AskPayment,
     AskRefund,
     Balance,
+    CancelSharing,
     ClosePayment,
+    ConfirmSharing,
     Entry,
     Journal,
     JournalHead,
@@ -42,6 +46,7 @@ from tuanzi.money.model import (
     RefundState,
     RetryRefund,
     SendRefund,
+    TrySharing,
     out_trade_no_of,
     pause,
     transfer,
@@ -230,6 +235,25 @@ def record_refund(unit: Unit, command: RecordRefund, *, now: datetime) -> Refund
             return _refund_standing(sent)
         case _:
             assert_never(command.progress)
+
+
+def try_sharing(unit: Unit, command: TrySharing, *, now: datetime) -> BranchAnswer:
+    """Set aside who gets what. A repeat changes nothing. Raises BranchRefused, StaleCoordinator."""
+    content = replace(command, branch=replace(command.branch, epoch=0))
+    try_branch(unit, command.branch, content=content, now=now)
+    return answer_of(unit, command.branch)
+
+
+def confirm_sharing(unit: Unit, command: ConfirmSharing, *, now: datetime) -> BranchAnswer:
+    """Make it theirs. A repeat changes nothing. Raises EmptyConfirm, StaleCoordinator."""
+    confirm_branch(unit, command.branch, now=now)
+    return answer_of(unit, command.branch)
+
+
+def cancel_sharing(unit: Unit, command: CancelSharing, *, now: datetime) -> BranchAnswer:
+    """Give it back to the members. A repeat changes nothing. Raises CancelRefused, StaleCoordinator."""
+    cancel_branch(unit, command.branch, now=now)
+    return answer_of(unit, command.branch)
 
 
 def book(unit: Unit, journal: Journal) -> bool:
