@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from random import Random
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from simulation.virtual import Killed
 from tuanzi.base.unit import Key
 from tuanzi.engines.database.sqlite import Sqlite
-from tuanzi.machinery.database import DatabaseUnavailable, Flush
+from tuanzi.machinery.database import Ask, DatabaseUnavailable, Flush
 from tuanzi.machinery.tables import Row, Table
 from tuanzi.money import Fault, SandboxProvider
 
@@ -211,6 +211,11 @@ class FaultyDatabase:
         """The rows of a query."""
         self._check()
         return self._disk.rows(sql, slots)
+
+    def look(self, reading: Callable[[Ask], T]) -> T:
+        """What several queries say of one state."""
+        self._check()
+        return self._disk.look(reading)
 
     def close(self) -> None:
         """Nothing: the disk outlives the process."""

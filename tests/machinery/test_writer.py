@@ -23,7 +23,7 @@ from tests.machinery.toy import (
 )
 from tuanzi.base.once import Once
 from tuanzi.base.problem import Unknown
-from tuanzi.machinery.database import DatabaseUnavailable, Fenced
+from tuanzi.machinery.database import Ask, DatabaseUnavailable, Fenced
 from tuanzi.machinery.problems import Crashed, KeyReused, TooSlow, Unavailable
 from tuanzi.machinery.stopwatch import Stopwatch
 from tuanzi.machinery.writer import Request, Writer
@@ -305,3 +305,35 @@ def test_an_errand_is_kept_as_a_row_to_be_found_after_a_crash() -> None:
     assert database.rows("SELECT id, command, body, attempts FROM timers") == [
         ("errand:t", "tests.Errand", '{"ticket_id":"t","hall_id":"h"}', 0)
     ]
+
+
+def test_a_row_that_was_damaged_from_outside_fails_the_commands_that_read_it_and_no_other() -> None:
+    database = open_database()
+    writer = open_writer(database)
+    carry_out(writer, database, [Build(id="h1", seats=2), Build(id="h2", seats=2)])
+    database.execute_script("UPDATE halls SET seats = -1 WHERE id = 'h1';")
+    writer.forget()
+
+    damaged, whole = carry_out(
+        writer, database, [Take(ticket_id="t1", hall_id="h1"), Take(ticket_id="t2", hall_id="h2")]
+    )
+
+    assert isinstance(damaged.problem, Crashed)
+    assert whole.answer == Ticket(id="t2", hall_id="h2")
+    assert database.rows("SELECT id, taken FROM halls ORDER BY id") == [("h1", 0), ("h2", 1)]
+    database.execute_script("UPDATE halls SET seats = 2 WHERE id = 'h1';")
+    assert carry_out(writer, database, [Take(ticket_id="t1", hall_id="h1")])[0].problem is None
+
+
+def test_a_look_at_a_database_is_of_one_state_though_the_writer_goes_on(tmp_path: Path) -> None:
+    database = open_database(tmp_path / "toy.db")
+    writer = open_writer(database)
+    carry_out(writer, database, [Build(id="h1", seats=2)])
+
+    def look(ask: Ask) -> list[int]:
+        halls = [row[0] for row in ask("SELECT COUNT(*) FROM halls")]
+        carry_out(writer, database, [Build(id="h2", seats=2)])
+        return halls + [row[0] for row in ask("SELECT COUNT(*) FROM halls")]
+
+    assert database.look(look) == [1, 1]
+    assert database.rows("SELECT COUNT(*) FROM halls") == [(2,)]

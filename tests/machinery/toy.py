@@ -38,6 +38,10 @@ class Hall(Struct, frozen=True, kw_only=True, gc=False):
     seats: int
     taken: int = 0
 
+    def __post_init__(self) -> None:
+        if self.seats < 0:
+            raise ValueError(f"hall {self.id} has less than no seats")
+
 
 class Ticket(Struct, frozen=True, kw_only=True, gc=False):
     """One seat of a hall."""

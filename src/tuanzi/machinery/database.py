@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from tuanzi.base.unit import Key
 from tuanzi.machinery.tables import Row, Table
+
+V = TypeVar("V")
+
+
+class Ask(Protocol):
+    """Answers a question in SQL, with `:name` slots."""
+
+    def __call__(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[Row]: ...
 
 
 class DatabaseError(Exception):
@@ -63,6 +71,9 @@ class Database(Protocol):
 
     def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[Row]:
         """The rows of a query over a committed state; may be called by any thread."""
+
+    def look(self, reading: Callable[[Ask], V]) -> V:
+        """What `reading` makes of the answers to its questions, all of one committed state; called by any thread."""
 
     def close(self) -> None:
         """Let go of files and connections; nothing may be called after it."""

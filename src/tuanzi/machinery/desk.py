@@ -17,10 +17,10 @@ from tuanzi.base.problem import Busy
 from tuanzi.base.time import to_ms
 from tuanzi.base.unit import Key
 from tuanzi.machinery.codec import name_of
-from tuanzi.machinery.database import Database, DatabaseUnavailable, Fenced
+from tuanzi.machinery.database import Ask, Database, DatabaseUnavailable, Fenced
 from tuanzi.machinery.follower import Follower, Numbered
 from tuanzi.machinery.internal import ANSWERS_BEFORE, EVENTS_AFTER, ForgetAnswers, Timer
-from tuanzi.machinery.memory import ABSENT, UNKNOWN
+from tuanzi.machinery.memory import ABSENT, UNKNOWN, Damaged
 from tuanzi.machinery.problems import Crashed, TooSlow, Unavailable
 from tuanzi.machinery.room import ErrandHandler
 from tuanzi.machinery.timers import TimerBook
@@ -143,6 +143,15 @@ class WriterDesk:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._reading, self.database.rows, sql, slots)
 
+    async def look(self, reading: Callable[[Ask], V]) -> V:
+        """What `reading` makes of the answers to its questions, all of one committed state; it runs in a thread.
+
+        Raises Unavailable when the desk is closed, and what `reading` raises.
+        """
+        if not self.is_open:
+            raise Unavailable(retry_after_s=2)
+        return await asyncio.get_running_loop().run_in_executor(self._reading, self.database.look, reading)
+
     async def followed(self, source: str, number: int) -> tuple[Any, ...]:
         """Wait until event `number` of `source` was handled here; what was emitted then."""
         return await self._feeds[source].reached(number)
@@ -150,7 +159,7 @@ class WriterDesk:
     def peek(self, kind: type[V], key: Key) -> V | None:
         """The committed value when it is in memory, else None."""
         value = self._writer.memory.find((kind, key))
-        return None if value is ABSENT or value is UNKNOWN else value
+        return None if value is ABSENT or value is UNKNOWN or type(value) is Damaged else value
 
     # what wiring uses
 

@@ -23,6 +23,15 @@ UNKNOWN: Final = _Mark("UNKNOWN")  # not in memory: the database must be asked
 ABSENT: Final = _Mark("ABSENT")  # known not to exist
 
 
+class Damaged:
+    """A row that cannot be made into a value, because something else than the writer changed it."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
 class Memory:
     """Committed values by place, at most `2 * places_max`; all are clean, so any may be dropped at any time.
 
@@ -51,7 +60,7 @@ class Memory:
         """The batch is done: what was held for it becomes like the rest."""
         held, self._held = self._held, {}
         for place, value in held.items():
-            if place not in self._young:
+            if place not in self._young and type(value) is not Damaged:
                 self.keep(place, value)
 
     def keep(self, place: Place, value: Any) -> None:

@@ -10,7 +10,7 @@ from tuanzi.base.problem import Unknown
 from tuanzi.base.unit import Key
 from tuanzi.machinery.codec import encode, name_of
 from tuanzi.machinery.internal import Timer
-from tuanzi.machinery.memory import ABSENT, UNKNOWN, Memory, Place
+from tuanzi.machinery.memory import ABSENT, UNKNOWN, Damaged, Memory, Place
 
 V = TypeVar("V")
 KeyOf = Mapping[type[Any], Any]
@@ -22,6 +22,10 @@ class Miss(BaseException):
     def __init__(self, place: Place) -> None:
         super().__init__(place)
         self.place = place
+
+
+class RowDamaged(Exception):
+    """The row of what a command reads is no value of its kind: the command fails, and only it (P22)."""
 
 
 class Overlay:
@@ -49,14 +53,14 @@ class Overlay:
         self.events: list[Any] = []
 
     def load(self, kind: type[V], key: Key) -> V:
-        """The value with this key. Raises Unknown when there is none, Miss when memory does not know."""
+        """The value with this key. Raises Unknown when there is none, RowDamaged, Miss."""
         value = self.find(kind, key)
         if value is None:
             raise Unknown(kind=kind.__name__.lower(), id=key)
         return value
 
     def find(self, kind: type[V], key: Key) -> V | None:
-        """The value with this key, or None. Raises Miss when memory does not know."""
+        """The value with this key, or None. Raises Miss when memory does not know, RowDamaged."""
         place = (kind, key)
         value = self.changes.get(place, UNKNOWN)
         if value is UNKNOWN:
@@ -68,6 +72,8 @@ class Overlay:
                         raise Miss(place)
                     self._assumed_used.append(place)
                     return None
+                if type(value) is Damaged:
+                    raise RowDamaged(f"{kind.__name__} {key}: {value.reason}")
         return None if value is ABSENT else value
 
     def check_assumed(self, *, kept: bool) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from tuanzi.base.once import Once
@@ -31,7 +32,7 @@ from tuanzi.machinery.internal import (
     ParkedEvent,
     Timer,
 )
-from tuanzi.machinery.memory import ABSENT, UNKNOWN, Memory, Place
+from tuanzi.machinery.memory import ABSENT, UNKNOWN, Damaged, Memory, Place
 from tuanzi.machinery.overlay import Miss, Overlay
 from tuanzi.machinery.problems import Crashed, KeyReused, TooSlow, Unavailable
 from tuanzi.machinery.stopwatch import OutOfTime, Stopwatch
@@ -415,8 +416,21 @@ class Writer:
             for key in keys:
                 memory.hold((table.kind, key), ABSENT)
             for row in rows:
-                value = table.from_row(row)
-                memory.hold((table.kind, table.key_of(value)), value)
+                key, value = self._value_of(table, row)
+                memory.hold((table.kind, key), value)
+
+    def _value_of(self, table: Table[Any], row: Row) -> tuple[Any, Any]:
+        """The key and value of a row; a damaged one fails the commands that read it, not the desk."""
+        try:
+            value = table.from_row(row)
+        except (ValueError, TypeError, msgspec.MsgspecError) as error:
+            key = tuple(row[table.columns.index(column)] for column in table.key)
+            log.error(
+                "writer.row_damaged",
+                extra={"database": self.schema.database, "table": table.name, "reason": type(error).__name__},
+            )
+            return key if len(key) > 1 else key[0], Damaged(f"{type(error).__name__}: {error}")
+        return table.key_of(value), value
 
     def _flush_of(self, decided: list[_Decided], batch: dict[Place, Any], *, commands: int, now: datetime) -> Flush:
         number = self.event_number

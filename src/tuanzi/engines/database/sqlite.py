@@ -6,14 +6,16 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tuanzi.base.unit import Key
-from tuanzi.machinery.database import DatabaseUnavailable, Fenced, Flush, RowRefused
+from tuanzi.machinery.database import Ask, DatabaseUnavailable, Fenced, Flush, RowRefused
 from tuanzi.machinery.tables import Row, Table
+
+V = TypeVar("V")
 
 # Rows of one statement: few statements, for after each this thread must get Python's lock back from a busy loop.
 # SQLite allows 32,766 slots in one.
@@ -118,13 +120,33 @@ class Sqlite:
 
     def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[Row]:
         """The rows of a query over a committed state; may be called by any thread."""
-        connection = self._writer if self._path is None else getattr(self._readers, "connection", None)
-        if connection is None:
-            connection = self._readers.connection = self._open()
         try:
-            return connection.execute(sql, slots or {}).fetchall()
+            return self._reader().execute(sql, slots or {}).fetchall()
         except sqlite3.Error as error:
             raise self._translated(error) from error
+
+    def look(self, reading: Callable[[Ask], V]) -> V:
+        """What `reading` makes of the answers to its questions, all of one committed state; called by any thread.
+
+        In memory the one connection is also the writer's, so that nobody may commit meanwhile.
+        """
+        if self._path is None:
+            return reading(self.rows)
+        connection = self._reader()
+        connection.execute("BEGIN")
+        try:
+            return reading(self.rows)
+        finally:
+            connection.execute("ROLLBACK")
+
+    def _reader(self) -> sqlite3.Connection:
+        """This thread's own connection; in memory the only one."""
+        connection: sqlite3.Connection | None = (
+            self._writer if self._path is None else getattr(self._readers, "connection", None)
+        )
+        if connection is None:
+            connection = self._readers.connection = self._open()
+        return connection
 
     def close(self) -> None:
         """Close every connection; the log is folded into the file."""
