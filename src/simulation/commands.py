@@ -1,4 +1,4 @@
-"""The commands `tuanzi simulate`, `replay` and `bench-seed`; exit code 1 when an invariant breaks (issue 2)."""
+"""The commands `tuanzi simulate`, `replay`, `dispatch` and `bench-seed`; exit code 1 when an invariant breaks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from typing import Any
 
 import msgspec
 
-from simulation import bench
+from simulation import bench, dispatching
 from simulation.faults import draw
 from simulation.lunch import lunch_wave, small_lunch
+from simulation.mdrp import figures_of, read_instance, write_solution
 from simulation.replaying import DayUnreadable, replay_day
 from simulation.report import Report, lines
 
@@ -74,6 +75,45 @@ def replay(argv: Sequence[str]) -> int:
     except DayUnreadable as error:
         print(f"tuanzi replay: {error}", file=sys.stderr)
         return 2
+
+
+def dispatch(argv: Sequence[str]) -> int:
+    """`tuanzi dispatch INSTANCE --out DIR`: a public delivery day over the real delivery room."""
+    parser = argparse.ArgumentParser(
+        prog="tuanzi dispatch", description="A day of the public Grubhub set (mdrplib) in virtual time over delivery."
+    )
+    parser.add_argument(
+        "path", metavar="INSTANCE", type=Path, help="the instance's folder: orders.txt, couriers.txt ..."
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the folder for the three files the evaluator reads")
+    parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
+    options = parser.parse_args(argv)
+    try:
+        instance = read_instance(options.path)
+        with _quietly():
+            made = dispatching.dispatch(instance)
+            baseline = figures_of(instance, dispatching.nearest_courier(instance))
+        write_solution(instance, made.solution, options.out)
+    except (DayUnreadable, OSError) as error:
+        print(f"tuanzi dispatch: {error}", file=sys.stderr)
+        return 2
+    figures = figures_of(instance, made.solution)
+    told = {
+        "orders": len(instance.orders),
+        "deliverable": len(instance.deliverable()),
+        **figures._asdict(),
+        "couriers": len(instance.couriers),
+        **{f"baseline_{name}": figure for name, figure in baseline._asdict().items()},
+        "plans": made.plans,
+        "replan_ms_mean": made.replan_ms_mean,
+        "replan_ms_max": made.replan_ms_max,
+        "replan_cpu_ms_max": made.replan_cpu_ms_max,
+    }
+    for name, figure in told.items():
+        print(f"{name}: {figure}")
+    if options.json:
+        print(msgspec.json.encode(told).decode())
+    return 0
 
 
 def bench_seed(argv: Sequence[str]) -> int:

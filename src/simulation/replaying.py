@@ -58,13 +58,13 @@ def replay_day(path: Path, *, seed: int, swarm: Swarm | None = None) -> Report:
     orders = sorted(
         (
             DayOrder(row["order"], int(row["x"]), int(row["y"]), int(row["placement_time"]), row["restaurant"])
-            for row in _rows(path / "orders.txt", ("order", "x", "y", "placement_time", "restaurant"))
+            for row in rows_of(path / "orders.txt", ("order", "x", "y", "placement_time", "restaurant"))
         ),
         key=lambda order: (order.placed_minute, order.id),
     )
     restaurants = [
         Restaurant(row["restaurant"], int(row["x"]), int(row["y"]))
-        for row in _rows(path / "restaurants.txt", ("restaurant", "x", "y"))
+        for row in rows_of(path / "restaurants.txt", ("restaurant", "x", "y"))
     ]
     world = World(seed, swarm=swarm)
     catalog, campaign_of = _catalog(world.house.campus, orders, restaurants, world.chance)
@@ -87,7 +87,8 @@ def replay_day(path: Path, *, seed: int, swarm: Swarm | None = None) -> Report:
     return report
 
 
-def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+def rows_of(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The lines of a file of the set. Raises DayUnreadable when it is not there or a column is missing."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t"))

@@ -328,3 +328,97 @@ class RefundRefused(Event, frozen=True, kw_only=True, gc=False):
     order_id: str
     amount_fen: int
     reason: str
+
+
+# delivery (delivery)
+
+
+class PromisedParcel(Struct, frozen=True, kw_only=True, gc=False):
+    """What one merchant hands over for one building, and when it is promised to be there."""
+
+    parcel_id: str
+    merchant_id: str
+    building_id: str
+    sub_order_ids: tuple[str, ...]
+    arrives_at: datetime
+
+
+class PromiseMade(Event, frozen=True, kw_only=True, gc=False):
+    """All of a split will be brought."""
+
+    name = "delivery.promise_made"
+    group_id: str
+    parcels: tuple[PromisedParcel, ...]
+
+
+class PromiseMoved(Event, frozen=True, kw_only=True, gc=False):
+    """A parcel comes earlier or later than was said."""
+
+    name = "delivery.promise_moved"
+    group_id: str
+    parcel: PromisedParcel
+
+
+class BundleAssigned(Event, frozen=True, kw_only=True, gc=False):
+    """A rider is to bring these parcels of one merchant, in this order."""
+
+    name = "delivery.bundle_assigned"
+    bundle_id: str
+    rider_id: str
+    merchant_id: str
+    parcel_ids: tuple[str, ...]
+    sub_order_ids: tuple[str, ...]
+    picks_up_at: datetime
+
+
+class BundleReleased(Event, frozen=True, kw_only=True, gc=False):
+    """A rider does not bring these parcels after all; they are planned anew."""
+
+    name = "delivery.bundle_released"
+    bundle_id: str
+    rider_id: str
+    parcel_ids: tuple[str, ...]
+    reason: str
+
+
+class BundlePickedUp(Event, frozen=True, kw_only=True, gc=False):
+    """A rider has a bundle in hand."""
+
+    name = "delivery.bundle_picked_up"
+    bundle_id: str
+    rider_id: str
+    sub_order_ids: tuple[str, ...]
+
+
+class ParcelDelivered(Event, frozen=True, kw_only=True, gc=False):
+    """A rider handed a parcel over at its building."""
+
+    name = "delivery.parcel_delivered"
+    parcel_id: str
+    bundle_id: str
+    rider_id: str
+    building_id: str
+    sub_order_ids: tuple[str, ...]
+
+
+class BundleDelivered(Event, frozen=True, kw_only=True, gc=False):
+    """All of a bundle is handed over, and its rider is free."""
+
+    name = "delivery.bundle_delivered"
+    bundle_id: str
+    rider_id: str
+
+
+class RiderCameOn(Event, frozen=True, kw_only=True, gc=False):
+    """A rider began his shift."""
+
+    name = "delivery.rider_came_on"
+    rider_id: str
+    until: datetime
+
+
+class RiderWentOff(Event, frozen=True, kw_only=True, gc=False):
+    """A rider ended his shift, or did not come."""
+
+    name = "delivery.rider_went_off"
+    rider_id: str

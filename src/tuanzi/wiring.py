@@ -61,6 +61,15 @@ FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
         events.OrderCancelled,
         events.OrderRefunded,
         events.RefundRefused,
+        events.PromiseMade,
+        events.PromiseMoved,
+        events.BundleAssigned,
+        events.BundleReleased,
+        events.BundlePickedUp,
+        events.ParcelDelivered,
+        events.BundleDelivered,
+        events.RiderCameOn,
+        events.RiderWentOff,
     }
 )
 

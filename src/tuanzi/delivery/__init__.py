@@ -1,27 +1,110 @@
-"""Delivery: drop-offs by merchant, building and time, and who brings them (B2, B3, B9, B10). Database: delivery.
+"""Delivery: parcels by merchant, building and time, bundled and given to riders (B2, B3, B9, B10). Database: delivery.
 
-Owns no table yet: a split's branch keeps its fence. Emits nothing yet.
+Owns consignments, parcels, drop_offs, meal_loads, riders, bundles, boards. Hears SubOrderAdvanced (of core, through its
+log). Emits PromiseMade, PromiseMoved, BundleAssigned, BundleReleased, BundlePickedUp, ParcelDelivered, BundleDelivered,
+RiderCameOn, RiderWentOff.
+A drop-off is in one parcel, a parcel in at most one bundle at a time. Plans are made outside of every batch; what a
+plan assumed is checked again when it is taken over.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 from tuanzi.delivery import model, service
-from tuanzi.delivery.model import CancelDelivery, ConfirmDelivery, DropOff, Spot, TryDelivery
+from tuanzi.delivery.handlers import on_sub_order_advanced
+from tuanzi.delivery.model import (
+    CAMPUS_TERMS,
+    EPOCH,
+    Assignment,
+    BundleAnswer,
+    BundleState,
+    CancelDelivery,
+    ConfirmDelivery,
+    DeliverParcel,
+    DropOff,
+    DropOffState,
+    ExpectRiders,
+    GoOffShift,
+    GoOnShift,
+    Hand,
+    Load,
+    ParcelState,
+    PickUpBundle,
+    PlanBundles,
+    RiderAnswer,
+    RidersExpected,
+    Situation,
+    Spot,
+    TakePlan,
+    Terms,
+    TryDelivery,
+    plan,
+)
+from tuanzi.delivery.problems import NotPickedUp, NotPromised, NotReady, RidersEnough, ShiftTooLong, StillCarrying
+from tuanzi.delivery.store import TABLES
 from tuanzi.machinery.fence import fence_place
 from tuanzi.machinery.room import Room
 
-__all__ = ["CancelDelivery", "ConfirmDelivery", "DropOff", "Spot", "TryDelivery", "room"]
+__all__ = [
+    "CAMPUS_TERMS",
+    "EPOCH",
+    "TABLES",
+    "Assignment",
+    "BundleAnswer",
+    "BundleState",
+    "CancelDelivery",
+    "ConfirmDelivery",
+    "DeliverParcel",
+    "DropOff",
+    "DropOffState",
+    "ExpectRiders",
+    "GoOffShift",
+    "GoOnShift",
+    "Hand",
+    "Load",
+    "NotPickedUp",
+    "NotPromised",
+    "NotReady",
+    "ParcelState",
+    "PickUpBundle",
+    "PlanBundles",
+    "RiderAnswer",
+    "RidersEnough",
+    "RidersExpected",
+    "ShiftTooLong",
+    "Situation",
+    "Spot",
+    "StillCarrying",
+    "TakePlan",
+    "Terms",
+    "TryDelivery",
+    "on_sub_order_advanced",
+    "plan",
+    "room",
+]
 
 
-def room() -> Room:
-    """Delivery as wiring puts it into the house."""
+def room(terms: Terms = CAMPUS_TERMS) -> Room:
+    """Delivery as wiring puts it into the house; `terms` are how its riders move and serve."""
     return Room(
         name="delivery",
         database="delivery",
+        tables=TABLES,
         commands={
-            model.TryDelivery: service.try_delivery,
-            model.ConfirmDelivery: service.confirm_delivery,
+            model.TryDelivery: partial(service.try_delivery, terms=terms),
+            model.ConfirmDelivery: partial(service.confirm_delivery, terms=terms),
             model.CancelDelivery: service.cancel_delivery,
+            model.ExpectRiders: service.expect_riders,
+            model.GoOnShift: partial(service.go_on_shift, terms=terms),
+            model.GoOffShift: partial(service.go_off_shift, terms=terms),
+            model.EndShift: service.end_shift,
+            model.PickUpBundle: service.pick_up_bundle,
+            model.DeliverParcel: partial(service.deliver_parcel, terms=terms),
+            model.ReleaseBundle: partial(service.release_bundle, terms=terms),
+            model.Replan: partial(service.replan, terms=terms),
+            model.TakePlan: partial(service.take_plan, terms=terms),
         },
+        errands={model.PlanBundles: partial(service.make_plan, terms=terms)},
         assumed_new={model.TryDelivery: lambda command: [fence_place(command.branch)]},
     )

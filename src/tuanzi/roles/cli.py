@@ -1,4 +1,4 @@
-"""The command `tuanzi`: run, simulate, replay; every mistake in the call is told in one line (J4)."""
+"""The command `tuanzi`: run, simulate, replay, dispatch; every mistake in the call is told in one line (J4)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from tuanzi.wiring import House, Vendors
 _SIMULATION = {
     "simulate": "simulation.commands",
     "replay": "simulation.commands",
+    "dispatch": "simulation.commands",
     "bench-seed": "simulation.commands",
 }
 DEMO_PAYMENTS_REMEMBERED = 100_000
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, about in (
         ("simulate", "a seeded lunch wave in virtual time"),
         ("replay", "a real delivery day"),
+        ("dispatch", "a real delivery day, planned and brought by delivery"),
         ("bench-seed", "fill a data folder for benchmarks"),
     ):
         commands.add_parser(name, help=about, add_help=False)
