@@ -1,0 +1,90 @@
+"""Serves the sandbox: the API, the pay pages, and the control of time and faults for whoever has the token."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from sandboxes.wechatpay import pages
+from sandboxes.wechatpay.callbacks import Sender
+from sandboxes.wechatpay.company import Company
+from sandboxes.wechatpay.control import Control
+from sandboxes.wechatpay.gate import Gate
+
+log = logging.getLogger("sandboxes.wechatpay")
+
+
+class _Protocol(HttpToolsProtocol):
+    """Lets a fault cut the connection."""
+
+    def on_headers_complete(self) -> None:
+        """Hand the way to cut on with the request."""
+        self.scope["cut"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
+        super().on_headers_complete()
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to `serve`."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+def application(company: Company, sender: Sender, *, control_token: str) -> ASGIApp:
+    """The ASGI application. control_token: empty when nobody may control it."""
+    routes: list[Any] = [*pages.routes(company, sender)]
+    if control_token:
+        routes.append(Mount("/control", routes=Control(company, sender, control_token).routes()))
+    beside = Starlette(routes=routes)
+    gate = Gate(company, sender)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        is_api = scope["type"] == "http" and scope["path"].startswith("/v3/")
+        await (gate if is_api else beside)(scope, receive, send)
+
+    return app
+
+
+async def serve(company: Company, *, listening: socket.socket, control_token: str) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    sender = Sender(company)
+    config = uvicorn.Config(
+        application(company, sender, control_token=control_token),
+        http=_Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = _Server(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _stop, server)
+    sending = asyncio.create_task(sender.run())
+    sending.add_done_callback(lambda _: _stop(server))
+    try:
+        await server.serve([listening])
+    finally:
+        sending.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sending
+        company.book.close()
+
+
+def _stop(server: uvicorn.Server) -> None:
+    server.should_exit = True
