@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 
 import pytest
 
+from tests.money.company import CompanyProcess
+from tests.money.company import company as company_process
 from tests.money.till import NOON
+from tuanzi.money import PaymentEnded, WeChatPay
 from tuanzi.money.vendors import (
     PaymentAsked,
     PaymentProvider,
@@ -84,7 +87,7 @@ class Bench:
 
     async def befriend(self) -> None:
         """Let the cook and the leader be given shares."""
-        await self.provider.add_receiver(COOK, "", now=self.now)
+        await self.provider.add_receiver(COOK, "北京团子餐饮有限公司", now=self.now)
         await self.provider.add_receiver(LEADER, "", now=self.now)
 
     async def finished(self, seen: ShareSeen, transaction_id: str) -> ShareSeen:
@@ -123,13 +126,60 @@ class SandboxBench(Bench):
         return left.pop(0) if left else None
 
 
-async def sandbox() -> AsyncIterator[Bench]:
-    """The in-process sandbox, members paying on demand."""
-    yield SandboxBench()
+class CompanyBench(Bench):
+    """The WeChat Pay adapter against the sandbox's process, whose clock the test moves."""
+
+    def __init__(self, company: CompanyProcess) -> None:
+        self.now = NOON
+        self.company = company
+        company.forget()
+        company.set_clock(NOON)
+        self.wechat = WeChatPay(company.merchant()).at("beijing")
+        self.provider = self.wechat
+
+    async def pay(self, number: str = NUMBER) -> None:
+        """The member pays."""
+        if self.company.pay(number).status_code != 200:
+            raise PaymentEnded(out_trade_no=number)
+
+    async def breaks(self, operation: str, *faults: Fault) -> None:
+        """What goes wrong with the next calls of this operation."""
+        at = _ENDPOINTS.get(operation, operation)
+        for fault in faults:
+            kind = _NO_BALANCE if (operation, fault) == ("return_share", Fault.REFUSE) else _KINDS[fault]
+            self.company.breaks(at, kind, seconds=LATE.total_seconds())
+
+    async def wait(self, span: timedelta) -> None:
+        """Let time pass."""
+        self.now += span
+        self.company.forward(span)
 
 
-@pytest.fixture(params=[sandbox], ids=["sandbox"])
+_ENDPOINTS = {"open": "prepay", "return_share": "return", "bill": "tradebill"}
+_KINDS = {
+    Fault.REFUSE: "refuse",
+    Fault.UNREACHABLE: "lost",
+    Fault.ANSWER_LOST: "answer_lost",
+    Fault.LATE: "slow",
+    Fault.CLOSED: "closed",
+}
+_NO_BALANCE = "no_balance"
+TERMS = {"refund_s": 0, "share_s": 1, "return_s": 0, "share_wait_s": 0, "share_max": 10_000}
+
+
+@pytest.fixture(scope="session")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CompanyProcess]:
+    """The sandbox's process; a bench empties its books."""
+    with company_process(tmp_path_factory.mktemp("wechatpay"), **TERMS) as process:
+        yield process
+
+
+@pytest.fixture(params=["sandbox", "wechat"])
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     """Every provider there is."""
-    async for made in request.param():
-        yield made
+    if request.param == "sandbox":
+        yield SandboxBench()
+        return
+    made = CompanyBench(request.getfixturevalue("company"))
+    yield made
+    await made.wechat.close_connections()

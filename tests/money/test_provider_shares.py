@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.money.providers import COOK, LATE, LEADER, NUMBER, Bench, SandboxBench, back, bench, share, taken
+from tests.money.providers import COOK, LATE, LEADER, NUMBER, Bench, SandboxBench, back, bench, company, share, taken
 from tests.money.providers import asked as payment
 from tests.money.till import NOON
 from tuanzi.base.time import SHANGHAI
@@ -25,7 +25,7 @@ from tuanzi.money.vendors import (
 )
 from tuanzi.money.vendors.sandbox import Fault, SandboxProvider
 
-__all__ = ["bench"]
+__all__ = ["bench", "company"]
 
 TODAY = NOON.astimezone(SHANGHAI).date()
 
@@ -263,7 +263,7 @@ class TestReturns:
         calls: dict[str, Callable[[], Awaitable[Any]]] = {
             "query_share": lambda: provider.query_share("s_1", transaction, now=bench.now),
             "unsplit": lambda: provider.unsplit(transaction, now=bench.now),
-            "add_receiver": lambda: provider.add_receiver(COOK, "", now=bench.now),
+            "add_receiver": lambda: provider.add_receiver(COOK, "北京团子餐饮有限公司", now=bench.now),
             "return_share": lambda: provider.return_share(taken(COOK, 200), now=bench.now),
             "query_return": lambda: provider.query_return("t_1", "s_1", now=bench.now),
         }
@@ -311,10 +311,16 @@ class TestBills:
             (f"s_1/{LEADER.account}", -40, BillState.SHARED),
             ("t_1", 150, BillState.RETURNED),
         }
+        funds = trades | {
+            ("s_1", -200, BillState.SHARED),
+            ("s_1", -40, BillState.SHARED),
+            ("t_1", 150, BillState.RETURNED),
+        }
         found = {kind: {(line.key, line.amount_fen, line.state) for line in lines} for kind, lines in bills.items()}
-        assert found == {BillKind.TRADES: trades, BillKind.SHARES: shares, BillKind.FUNDS: trades | shares}
+        assert found == {BillKind.TRADES: trades, BillKind.SHARES: shares, BillKind.FUNDS: funds}
         for kind, lines in bills.items():
-            assert {(line.kind, line.transaction_id) for line in lines} == {(kind, transaction)}
+            assert {line.kind for line in lines} == {kind}
+            assert {line.transaction_id for line in lines} - {""} == {transaction}
             assert {line.at.astimezone(SHANGHAI).date() for line in lines} == {TODAY}
         assert len(bills[BillKind.FUNDS]) == 5
 

@@ -6,14 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from tests.money.providers import LATE, NUMBER, Bench, asked, back, bench
+from tests.money.providers import LATE, NUMBER, Bench, asked, back, bench, company
 from tests.money.till import NOON
 from tuanzi.money.model import RefundProgress
 from tuanzi.money.problems import PaymentDiffers, PaymentEnded, ProviderUnreachable
 from tuanzi.money.vendors import TradeState
 from tuanzi.money.vendors.sandbox import Fault, SandboxProvider
 
-__all__ = ["bench"]
+__all__ = ["bench", "company"]
 
 
 class TestEveryProvider:
@@ -103,7 +103,8 @@ class TestEveryProvider:
         above = await bench.provider.refund(back(number="r_2", amount_fen=601), now=bench.now)
 
         assert above.progress is RefundProgress.REFUSED
-        assert (await bench.provider.query_refund("r_2", now=bench.now)).progress is RefundProgress.REFUSED
+        asked_about = await bench.provider.query_refund("r_2", now=bench.now)
+        assert asked_about.progress in (RefundProgress.REFUSED, RefundProgress.UNKNOWN)
 
     async def test_a_number_used_for_another_refund_is_refused_and_the_first_stands(self, bench: Bench) -> None:
         await bench.provider.open(asked(), now=bench.now)

@@ -36,8 +36,10 @@ from tuanzi.money.queries import OrderLedger, TrialBalance, order_ledger, trial_
 from tuanzi.money.vendors import PaymentProvider
 from tuanzi.money.vendors.cashier import Awaiting, Cashier
 from tuanzi.money.vendors.sandbox import Fault, Faults, SandboxProvider
+from tuanzi.money.vendors.wechatpay import GATEWAY, Merchant, WeChatPay
 
 __all__ = [
+    "GATEWAY",
     "Awaiting",
     "BillNotReady",
     "CancelSharing",
@@ -45,6 +47,7 @@ __all__ = [
     "ConfirmSharing",
     "Fault",
     "Faults",
+    "Merchant",
     "OrderLedger",
     "PaymentDiffers",
     "PaymentEnded",
@@ -60,6 +63,7 @@ __all__ = [
     "SharedPart",
     "TrialBalance",
     "TrySharing",
+    "WeChatPay",
     "on_refund_due",
     "order_ledger",
     "payment_of",

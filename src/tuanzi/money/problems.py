@@ -70,3 +70,11 @@ class BillNotReady(Problem):
     code = "money/bill-not-ready"
     status = 409
     title_zh = "该日账单尚未生成，请于次日 10 点后再取"
+
+
+class NoticeRefused(Problem):
+    """This is no fresh, signed notice of the payment company; nothing was changed (C4)."""
+
+    code = "money/notice-refused"
+    status = 401
+    title_zh = "支付通知验签失败"

@@ -179,13 +179,15 @@ class BillState(StrEnum):
     REFUNDED = "refunded"
     SHARED = "shared"
     RETURNED = "returned"
+    FEE = "fee"  # what the provider takes of a payment, and gives back with a refund; in FUNDS only
 
 
 class BillLine(Struct, frozen=True, kw_only=True, gc=False):
     """One thing the provider did, as its bill of that day says.
 
     key: out_trade_no of a payment, out_refund_no of a refund, out_return_no of a return, `out_order_no/account` of one
-    part of a share. amount_fen: positive towards the merchant, negative away from him.
+    part of a share; FUNDS knows no receivers and says `out_order_no`. transaction_id: empty where the bill does not say
+    (FUNDS, but for payments and fees). amount_fen: positive towards the merchant, negative away from him.
     """
 
     kind: BillKind
@@ -194,6 +196,14 @@ class BillLine(Struct, frozen=True, kw_only=True, gc=False):
     amount_fen: int
     state: BillState
     at: datetime
+
+
+class Notice(Struct, frozen=True, kw_only=True, gc=False):
+    """A callback that was verified. id: the same when it is sent again. seen: None when it is not about our orders."""
+
+    id: str
+    event: str
+    seen: PaymentSeen | RefundSeen | None
 
 
 class PaymentProvider(Protocol):
@@ -211,6 +221,9 @@ class PaymentProvider(Protocol):
     def name(self) -> str:
         """How it is called in rows and reports; at most 32 characters."""
 
+    def at(self, campus: str) -> PaymentProvider:
+        """The same company, which reports to this campus what becomes of its payments."""
+
     async def open(self, asked: PaymentAsked, *, now: datetime) -> PaymentOpening:
         """Open a payment, or the same one again: its present state. Raises PaymentDiffers for another amount."""
 
@@ -224,7 +237,7 @@ class PaymentProvider(Protocol):
         """Give money back, once for each out_refund_no; never more in all than was paid."""
 
     async def query_refund(self, out_refund_no: str, *, now: datetime) -> RefundSeen:
-        """What became of a refund; UNKNOWN when it was never asked for."""
+        """What became of a refund; UNKNOWN when it was never asked for, and perhaps when it was REFUSED."""
 
     async def share(self, asked: ShareAsked, *, now: datetime) -> ShareSeen:
         """Give frozen money to others, once for each out_order_no: often PROCESSING at first, so it is asked about.
@@ -243,7 +256,7 @@ class PaymentProvider(Protocol):
         """
 
     async def add_receiver(self, receiver: Receiver, name: str, *, now: datetime) -> None:
-        """Let somebody be given shares; harmless twice. name: his real name, empty when it need not be checked.
+        """Let somebody be given shares; harmless twice. name: a merchant's full name; a person's may be empty.
 
         A part for somebody never added is CLOSED. Raises ReceiverRefused when the provider does not want him.
         """

@@ -68,6 +68,10 @@ class SandboxProvider(SharingSandbox):
         self._callbacks: list[tuple[datetime, int, PaymentSeen]] = []
         self._numbers = count()
 
+    def at(self, campus: str) -> SandboxProvider:
+        """Itself: its callbacks are taken, not sent."""
+        return self
+
     async def open(self, asked: PaymentAsked, *, now: datetime) -> PaymentOpening:
         """Open a payment; paid at once in that mode. Raises PaymentDiffers, PaymentEnded, ProviderUnreachable."""
         number = asked.out_trade_no

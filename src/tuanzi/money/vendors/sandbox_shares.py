@@ -15,12 +15,13 @@ from msgspec.structs import replace
 
 from tuanzi.base.time import SHANGHAI
 from tuanzi.money.model import RefundProgress
-from tuanzi.money.problems import BillNotReady, ProviderUnreachable
+from tuanzi.money.problems import BillNotReady, ProviderUnreachable, ReceiverRefused
 from tuanzi.money.vendors import (
     BillKind,
     BillLine,
     BillState,
     Receiver,
+    ReceiverKind,
     ReceiverResult,
     ReceiverSeen,
     ReturnAsked,
@@ -137,6 +138,8 @@ class SharingSandbox:
     async def add_receiver(self, receiver: Receiver, name: str, *, now: datetime) -> None:
         """Let somebody be given shares; see the port."""
         fault = self._reached("add_receiver", receiver.account, now=now)
+        if receiver.kind is ReceiverKind.MERCHANT and not name:
+            raise ReceiverRefused(reason="param_error")
         self._receivers[receiver] = None
         self._answered(fault, receiver.account)
 
@@ -178,7 +181,7 @@ class SharingSandbox:
         self._answered(fault, on.isoformat())
         moves = {BillKind.TRADES: self._trade_lines, BillKind.SHARES: self._share_lines}
         lines = [
-            replace(line, kind=kind)
+            _fund_line(line) if kind is BillKind.FUNDS else line
             for of, lines_of in moves.items()
             if kind in (of, BillKind.FUNDS)
             for line in lines_of()
@@ -355,6 +358,13 @@ class SharingSandbox:
         for kept in books:
             if len(kept) > self._remembered_max:
                 del kept[next(iter(kept))]
+
+
+def _fund_line(line: BillLine) -> BillLine:
+    """The same in the bill of funds, which knows receivers and orders less well."""
+    key = line.key.partition("/")[0] if line.state is BillState.SHARED else line.key
+    transaction_id = line.transaction_id if line.state is BillState.PAID else ""
+    return replace(line, kind=BillKind.FUNDS, key=key, transaction_id=transaction_id)
 
 
 def _given(kept: _Share) -> list[ReceiverSeen]:
