@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from tuanzi import catalog, delivery, groups, money, orders, pricing, splitting, stock
+from tuanzi import catalog, delivery, groups, money, orders, pricing, sharing, splitting, stock
 from tuanzi.base.ids import CampusId, OrderId, PersonId, SubOrderId
 from tuanzi.base.problem import Problem
 from tuanzi.catalog import (
@@ -204,6 +204,7 @@ class Campus:
             groups.room(provider),
             splitting.room(),
             money.room(provider),
+            sharing.room(),
             delivery.room(),
         ]
         self._errands = {kind: handler for room in self.rooms for kind, handler in room.errands.items()}

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tuanzi import catalog, delivery, events, groups, money, orders, people, pricing, splitting, stock
+from tuanzi import catalog, delivery, events, groups, money, orders, people, pricing, sharing, splitting, stock
 from tuanzi.base.ids import Ids
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.events import Event
@@ -106,6 +106,7 @@ def rooms_of(
         groups.room(provider),
         splitting.room(),
         money.room(provider),
+        sharing.room(),
         delivery.room(),
     ]
 

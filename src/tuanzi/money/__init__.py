@@ -9,13 +9,17 @@ order_escrow <- user_refund_payable, a settled one user_refund_payable <- provid
 
 from __future__ import annotations
 
-from tuanzi.machinery.fence import fence_place
 from tuanzi.machinery.room import Room
 from tuanzi.money import model, service, store, web
 from tuanzi.money.handlers import on_refund_due
 from tuanzi.money.model import (
+    Account,
     CancelSharing,
     ConfirmSharing,
+    Entry,
+    Journal,
+    JournalKind,
+    Payment,
     PaymentStanding,
     PaymentState,
     RecordCapture,
@@ -33,6 +37,7 @@ from tuanzi.money.problems import (
     ReceiverRefused,
 )
 from tuanzi.money.queries import OrderLedger, TrialBalance, order_ledger, trial_balance
+from tuanzi.money.service import book_new
 from tuanzi.money.vendors import PaymentProvider
 from tuanzi.money.vendors.cashier import Awaiting, Cashier
 from tuanzi.money.vendors.sandbox import Fault, Faults, SandboxProvider
@@ -40,15 +45,20 @@ from tuanzi.money.vendors.wechatpay import GATEWAY, Merchant, WeChatPay
 
 __all__ = [
     "GATEWAY",
+    "Account",
     "Awaiting",
     "BillNotReady",
     "CancelSharing",
     "Cashier",
     "ConfirmSharing",
+    "Entry",
     "Fault",
     "Faults",
+    "Journal",
+    "JournalKind",
     "Merchant",
     "OrderLedger",
+    "Payment",
     "PaymentDiffers",
     "PaymentEnded",
     "PaymentProvider",
@@ -64,6 +74,7 @@ __all__ = [
     "TrialBalance",
     "TrySharing",
     "WeChatPay",
+    "book_new",
     "on_refund_due",
     "order_ledger",
     "payment_of",
@@ -87,18 +98,12 @@ def room(provider: PaymentProvider) -> Room:
             model.KeepAsking: service.keep_asking,
             model.RetryRefund: service.retry_refund,
             model.RecordRefund: service.record_refund,
-            model.TrySharing: service.try_sharing,
-            model.ConfirmSharing: service.confirm_sharing,
-            model.CancelSharing: service.cancel_sharing,
         },
         errands={
             model.AskPayment: cashier.ask_payment,
             model.SendRefund: cashier.send_refund,
             model.AskRefund: cashier.ask_refund,
         },
-        assumed_new={
-            model.RecordCapture: service.new_to_capture,
-            model.TrySharing: lambda command: [fence_place(command.branch)],
-        },
+        assumed_new={model.RecordCapture: service.new_to_capture},
         routes=web.routes(cashier),
     )

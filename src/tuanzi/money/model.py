@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from tuanzi.base.branch import Branch
 from tuanzi.base.ids import OrderId, PaymentId, PersonId, RefundId
 from tuanzi.base.money import ZERO, Money
-from tuanzi.money.problems import PaymentDiffers
+from tuanzi.money.problems import Overdrawn, PaymentDiffers
 
 # Waits are our choice; the provider's own order lives 2 h by default (WeChat Pay v3, time_expire of a JSAPI order).
 PAY_WINDOW = timedelta(hours=2)
@@ -41,11 +41,29 @@ class Account(StrEnum):
     RECEIVER_ADVANCE = "receiver_advance"
     PLATFORM_INCOME = "platform_income"
     SUBSIDY_EXPENSE = "subsidy_expense"
-    PROVIDER_FEE = "provider_fee"
+    PROVIDER_FEE = "provider_fee"  # set aside for what the payment company will charge
+    PLATFORM_FUNDS = "platform_funds"  # what was paid from the platform's own bank account
+    WRITTEN_OFF = "written_off"  # what an operator gave up, owed to us (debit) or by us (credit)
 
     def of(self, owner: str) -> str:
         """This account of one owner."""
         return f"{self.value}:{owner}"
+
+
+# Which side of zero an account may not cross: what is owed stays a credit, what others owe a debit. The payment
+# company's may: money that a receiver did not give back is refunded all the same (reliability.md P12).
+_NEVER_DEBIT = frozenset(
+    {
+        Account.ORDER_ESCROW.value,
+        Account.USER_REFUND_PAYABLE.value,
+        Account.MERCHANT_PAYABLE.value,
+        Account.RIDER_PAYABLE.value,
+        Account.CAMPUS_AGENT_PAYABLE.value,
+        Account.PLATFORM_INCOME.value,
+        Account.PROVIDER_FEE.value,
+    }
+)
+_NEVER_CREDIT = frozenset({Account.RECEIVER_ADVANCE.value, Account.SUBSIDY_EXPENSE.value})
 
 
 class JournalKind(StrEnum):
@@ -55,6 +73,13 @@ class JournalKind(StrEnum):
     MISFIT = "misfit"
     REFUND_DUE = "refund_due"
     REFUND_SETTLED = "refund_settled"
+    SHARING = "sharing"  # who gets what of an order, once its split is confirmed
+    RIDER_CREDIT = "rider_credit"  # from the pool to who brought it
+    SHARE_GIVEN = "share_given"
+    CLAW_BACK = "claw_back"  # what parties lose to a refund
+    SHARE_RETURNED = "share_returned"
+    PAID_OTHERWISE = "paid_otherwise"  # settled outside of the payment company
+    WRITTEN_OFF = "written_off"
 
 
 class Entry(Struct, frozen=True, kw_only=True, gc=False):
@@ -134,10 +159,33 @@ def transfer(
 
 
 class Balance(Struct, frozen=True, kw_only=True, gc=False):
-    """The running sum of an account's entries, kept in the commits that write them, so that limits can be checked."""
+    """The running sum of an account's entries, kept in the commits that write them, so that limits can be checked.
+
+    least, most: what the account may not fall below or rise above; None where it may.
+    """
 
     account: str
     amount: Money
+    least: Money | None = None
+    most: Money | None = None
+
+    def moved(self, amount: Money) -> Balance:
+        """With `amount` more. Raises Overdrawn beyond a limit."""
+        fen = self.amount.fen + amount.fen
+        if (self.most is not None and fen > self.most.fen) or (self.least is not None and fen < self.least.fen):
+            raise Overdrawn(account=self.account, balance_fen=self.amount.fen, amount_fen=amount.fen)
+        return Balance(account=self.account, amount=Money(fen), least=self.least, most=self.most)
+
+
+def empty_account(account: str) -> Balance:
+    """An account without entries, with the limits of its kind."""
+    kind = account.partition(":")[0]
+    return Balance(
+        account=account,
+        amount=ZERO,
+        least=ZERO if kind in _NEVER_CREDIT else None,
+        most=ZERO if kind in _NEVER_DEBIT else None,
+    )
 
 
 class PaymentState(StrEnum):
@@ -347,6 +395,7 @@ class TrySharing(Struct, frozen=True, kw_only=True, gc=False):
     leader_id: str
     orders: tuple[SharedOrder, ...]
     split_at: datetime
+    ambassador_id: str | None = None  # who brought the group, if anybody did
 
 
 class ConfirmSharing(Struct, frozen=True, kw_only=True, gc=False):

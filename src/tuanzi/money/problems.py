@@ -13,6 +13,14 @@ class BookedDifferently(Problem):
     title_zh = "该笔账目已入账且金额不同"
 
 
+class Overdrawn(Problem):
+    """This would take more out of an account than there is; nothing was booked (C2)."""
+
+    code = "money/overdrawn"
+    status = 409
+    title_zh = "账户余额不足，未入账"
+
+
 class CaptureDiffers(Problem):
     """This payment was recorded before with another amount, order or transaction; the record stands (C4)."""
 

@@ -10,13 +10,11 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from tuanzi.base.branch import BranchAnswer
 from tuanzi.base.ids import OrderId, PaymentId, PersonId
 from tuanzi.base.money import Money
 from tuanzi.base.problem import Invalid
 from tuanzi.base.unit import Unit
 from tuanzi.events import PaymentCaptured, RefundRefused, RefundSettled
-from tuanzi.machinery.fence import answer_of, cancel_branch, confirm_branch, try_branch
 from tuanzi.money.model import (
     CAPTURE_WAIT,
     PAY_WINDOW,
@@ -24,9 +22,7 @@ from tuanzi.money.model import (
     AskPayment,
     AskRefund,
     Balance,
-    CancelSharing,
     ClosePayment,
-    ConfirmSharing,
     Entry,
     Journal,
     JournalHead,
@@ -46,7 +42,7 @@ from tuanzi.money.model import (
     RefundState,
     RetryRefund,
     SendRefund,
-    TrySharing,
+    empty_account,
     out_trade_no_of,
     pause,
     transfer,
@@ -237,33 +233,14 @@ def record_refund(unit: Unit, command: RecordRefund, *, now: datetime) -> Refund
             assert_never(command.progress)
 
 
-def try_sharing(unit: Unit, command: TrySharing, *, now: datetime) -> BranchAnswer:
-    """Set aside who gets what. A repeat changes nothing. Raises BranchRefused, StaleCoordinator."""
-    content = replace(command, branch=replace(command.branch, epoch=0))
-    try_branch(unit, command.branch, content=content, now=now)
-    return answer_of(unit, command.branch)
-
-
-def confirm_sharing(unit: Unit, command: ConfirmSharing, *, now: datetime) -> BranchAnswer:
-    """Make it theirs. A repeat changes nothing. Raises EmptyConfirm, StaleCoordinator."""
-    confirm_branch(unit, command.branch, now=now)
-    return answer_of(unit, command.branch)
-
-
-def cancel_sharing(unit: Unit, command: CancelSharing, *, now: datetime) -> BranchAnswer:
-    """Give it back to the members. A repeat changes nothing. Raises CancelRefused, StaleCoordinator."""
-    cancel_branch(unit, command.branch, now=now)
-    return answer_of(unit, command.branch)
-
-
 def book(unit: Unit, journal: Journal) -> bool:
     """Book a journal once: True when it is booked now, False when the very same was booked before.
 
-    Raises BookedDifferently for other entries under the same id; the first booking stands.
+    Raises BookedDifferently for other entries under the same id, where the first booking stands; Overdrawn.
     """
     head = unit.find(JournalHead, journal.id)
     if head is None:
-        _write(unit, journal)
+        book_new(unit, journal)
         return True
     same = head.entry_count == len(journal.entries) and all(
         unit.find(Entry, (entry.journal_id, entry.line)) == entry for entry in journal.entries
@@ -273,14 +250,13 @@ def book(unit: Unit, journal: Journal) -> bool:
     return False
 
 
-def _write(unit: Unit, journal: Journal) -> None:
-    """Write a journal whose id is known to be new; the table's key says the same."""
+def book_new(unit: Unit, journal: Journal) -> None:
+    """Book a journal whose id is known to be new; the table's key says the same. Raises Overdrawn."""
     unit.add(journal.head())
     for entry in journal.entries:
         unit.add(entry)
-        balance = unit.find(Balance, entry.account)
-        before = entry.amount if balance is None else balance.amount + entry.amount
-        unit.put(Balance(account=entry.account, amount=before))
+        balance = unit.find(Balance, entry.account) or empty_account(entry.account)
+        unit.put(balance.moved(entry.amount))
 
 
 def _book_capture(unit: Unit, payment: Payment, *, now: datetime) -> None:
@@ -294,7 +270,7 @@ def _book_capture(unit: Unit, payment: Payment, *, now: datetime) -> None:
         amount=payment.captured,
         at=now,
     )
-    _write(unit, came)
+    book_new(unit, came)
     if fits:
         captured = PaymentCaptured(
             order_id=payment.order_id, payment_id=payment.id, amount_fen=payment.captured.fen, captured_at=now

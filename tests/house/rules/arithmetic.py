@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tests.house.house import House, Module, Rule
 
 # Rooms whose numbers are fen, seats or portions.
-EXACT = ("money", "pricing", "stock", "orders", "groups", "splitting")
+EXACT = ("money", "sharing", "pricing", "stock", "orders", "groups", "splitting")
 # Edges that may read the clock; everybody else is told the time.
 EDGES = frozenset({"roles", "wiring", "engines", "machinery", "ops", "settings"})
 CLOCKS = frozenset({"now", "utcnow", "today", "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "gmtime"})

@@ -1,0 +1,365 @@
+"""Who gets what of an order's money, exactly: terms, transfers and their rules as frozen values (B2, B3, B5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tuanzi.base.ids import GroupId, OrderId, PaymentId, SubOrderId
+from tuanzi.base.money import ZERO, Money, total
+from tuanzi.money import Account, SharedOrder
+from tuanzi.pricing import allocate_matrix, allocate_refund
+from tuanzi.sharing.problems import PartsMisfit, TermsInvalid
+
+WHOLE: Final = 10_000
+POOL: Final = "pool"  # holds the riders' money until one has delivered
+BUDGET_ID: Final = "subsidy"
+IN_FORCE_ID: Final = "terms"
+# A payment can be shared a minute after it was made (WeChat Q&A; its guide says 30 s: reliability.md 5.2).
+PROVIDER_WAIT: Final = timedelta(minutes=1)
+
+
+class Party(StrEnum):
+    """Who gets a part of an order's money."""
+
+    MERCHANT = "merchant"
+    PLATFORM = "platform"
+    RIDER = "rider"
+    LEADER = "leader"
+    AMBASSADOR = "ambassador"
+    PROVIDER = "provider"  # the payment company's fee
+    SUBSIDY = "subsidy"  # to the merchant, out of the platform's own pocket
+
+
+PERSONS: Final = (Party.RIDER, Party.LEADER, Party.AMBASSADOR)
+OUTWARD: Final = (Party.MERCHANT, *PERSONS)
+_COMMISSIONS: Final = (Party.PLATFORM, Party.LEADER, Party.AMBASSADOR, Party.PROVIDER)
+
+
+class SharingTerms(Struct, frozen=True, kw_only=True, gc=False):
+    """How a campus shares its orders' money; an order keeps the version it was shared by. Rates are of 10,000.
+
+    platform_rate, leader_rate, ambassador_rate, provider_rate: of what the dishes cost after discounts; what is left
+    is the merchant's. rider_rate: of the delivery fee, of which provider_rate is taken too; the rest is the platform's.
+    subsidy_rate: of the merchant's discount, paid to him by the platform, all together up to subsidy_budget.
+    outward_max: how much of a payment may go to others through the payment company.
+    persons_max: the same for persons - rider, leader, ambassador - alone: 30 % where nothing else is agreed (WeChat's
+    guide for platforms, reliability.md 5.2). Merchants' money is the price of their food and no commission, so it
+    counts for outward_max only. What is above either is owed all the same, and paid by other means (P11).
+    """
+
+    id: str
+    version: int
+    platform_rate: int = 800
+    leader_rate: int = 200
+    ambassador_rate: int = 100
+    provider_rate: int = 60
+    rider_rate: int = 9_000
+    subsidy_rate: int = 0
+    subsidy_budget: Money = ZERO
+    outward_max: int = WHOLE
+    persons_max: int = 3_000
+    note: str = ""
+    made_by: str = ""
+    made_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        of_goods = (self.platform_rate, self.leader_rate, self.ambassador_rate, self.provider_rate)
+        rates = (*of_goods, self.rider_rate, self.subsidy_rate, self.outward_max, self.persons_max)
+        if min(rates) < 0 or max(rates) > WHOLE or self.subsidy_budget.fen < 0:
+            raise TermsInvalid(field="rate")
+        if sum(of_goods) > WHOLE:
+            raise TermsInvalid(field="platform_rate")
+        if self.rider_rate + self.provider_rate > WHOLE:
+            raise TermsInvalid(field="rider_rate")
+
+    def rate_of(self, party: Party) -> int:
+        """What a party gets of 10,000 of what the dishes cost."""
+        match party:
+            case Party.PLATFORM:
+                return self.platform_rate
+            case Party.LEADER:
+                return self.leader_rate
+            case Party.AMBASSADOR:
+                return self.ambassador_rate
+            case Party.PROVIDER:
+                return self.provider_rate
+            case _:
+                return 0
+
+
+def terms_id(version: int) -> str:
+    """The id of a version of the terms."""
+    return f"terms.{version}"
+
+
+# In force until an operator says otherwise: 8 % to the platform and 2 % to the leader are our choice; 0.6 % is what
+# WeChat Pay charges ordinary merchants.
+FIRST_TERMS: Final = SharingTerms(id=terms_id(0), version=0)
+
+
+class TermsInForce(Struct, frozen=True, kw_only=True, gc=False):
+    """Which version of the terms is in force; one row, none before the first change."""
+
+    id: str
+    version: int
+
+
+class SubsidyBudget(Struct, frozen=True, kw_only=True, gc=False):
+    """What of the platform's budget for subsidies is set aside or spent; one row."""
+
+    id: str
+    most: Money
+    used: Money
+
+
+class SharingState(StrEnum):
+    """What has become of an order's transfers."""
+
+    PENDING = "pending"
+    POSTED = "posted"
+    VOIDED = "voided"
+
+
+class PayoutState(StrEnum):
+    """How far the posted transfers of an order are on their way to those who are owed them."""
+
+    HELD = "held"  # until the order is completed
+    DUE = "due"
+    SHARING = "sharing"  # a share is with the payment company
+    UNFREEZING = "unfreezing"
+    DONE = "done"
+
+
+class Transfer(Struct, frozen=True, kw_only=True, gc=False):
+    """What one party gets of one sub-order; set aside by Try, theirs by Confirm.
+
+    amount: as set aside. outward: at most so much of it goes through the payment company. cut: taken back for refunds
+    before it went out. sent: on its way at the payment company. given: went out. back: of that, asked back for refunds.
+    closed: how often the payment company would not give it.
+    """
+
+    gid: str
+    order_id: OrderId
+    line: int
+    sub_order_id: SubOrderId
+    party: Party
+    account: str
+    amount: Money
+    outward: Money
+    cut: Money = ZERO
+    sent: Money = ZERO
+    given: Money = ZERO
+    back: Money = ZERO
+    closed: int = 0
+
+    def __post_init__(self) -> None:
+        is_right = min(self.cut.fen, self.sent.fen, self.given.fen, self.given.fen - self.back.fen) >= 0
+        if not is_right or self.held.fen < 0 or not 0 <= self.outward.fen <= self.amount.fen:
+            raise ValueError(f"transfer {self.order_id}/{self.line} does not add up: {self}")
+
+    @property
+    def held(self) -> Money:
+        """What is still here."""
+        return Money(self.amount.fen - self.cut.fen - self.sent.fen - self.given.fen)
+
+    @property
+    def net(self) -> Money:
+        """What is theirs after refunds, here, on its way or given."""
+        return Money(self.amount.fen - self.cut.fen - self.back.fen)
+
+    @property
+    def due(self) -> Money:
+        """What is still to go out through the payment company."""
+        return Money(max(0, min(self.held.fen, self.outward.fen - self.sent.fen - self.given.fen)))
+
+    @property
+    def is_subsidy(self) -> bool:
+        """Whether the platform pays it, and not the member."""
+        return self.party is Party.SUBSIDY
+
+
+class Sharing(Struct, frozen=True, kw_only=True, gc=False):
+    """An order's money in a split, one row for each order. transfers: how many there are, their lines from 0.
+
+    claimed: what the parties have of the payment after refunds; the payment's rest is the member's.
+    """
+
+    order_id: OrderId
+    gid: str
+    group_id: GroupId
+    payment_id: PaymentId
+    terms_version: int
+    state: SharingState
+    payable: Money
+    claimed: Money
+    transfers: int
+    tried_at: datetime
+    decided_at: datetime | None = None
+    completed_at: datetime | None = None
+    payout: PayoutState = PayoutState.HELD
+    rounds: int = 0
+
+
+class SharingBranch(Struct, frozen=True, kw_only=True, gc=False):
+    """The orders of one split's branch here; Confirm and Cancel name the split alone."""
+
+    gid: str
+    group_id: GroupId
+    order_ids: tuple[OrderId, ...]
+
+
+def account_of(party: Party, owner: str) -> str:
+    """The account a party's money is owed in."""
+    match party:
+        case Party.MERCHANT | Party.SUBSIDY:
+            return Account.MERCHANT_PAYABLE.of(owner)
+        case Party.RIDER:
+            return Account.RIDER_PAYABLE.of(owner)
+        case Party.LEADER | Party.AMBASSADOR:
+            return Account.CAMPUS_AGENT_PAYABLE.of(owner)
+        case Party.PLATFORM:
+            return Account.PLATFORM_INCOME.value
+        case Party.PROVIDER:
+            return Account.PROVIDER_FEE.value
+
+
+def plan_transfers(
+    order: SharedOrder, *, terms: SharingTerms, gid: str, leader_id: str, ambassador_id: str | None
+) -> list[Transfer]:
+    """Who gets what of one order: its final price to the fen, over all sub-orders and over all parties; none negative.
+
+    Raises PartsMisfit when the sub-orders are not what the order costs.
+    """
+    _check_parts(order)
+    commissions = [party for party in _COMMISSIONS if party is not Party.AMBASSADOR or ambassador_id]
+    goods = [part.payable_fen - part.delivery_fen for part in order.parts]
+    of_goods = _goods_cells(goods, [terms.rate_of(party) for party in commissions])
+    of_delivery = _delivery_cells([part.delivery_fen for part in order.parts], terms)
+    discounts = [part.discount_fen for part in order.parts]
+    subsidies = _subsidies(discounts, terms)
+    owners = {Party.LEADER: leader_id, Party.AMBASSADOR: ambassador_id or "", Party.RIDER: POOL}
+    planned: list[tuple[int, Party, str, int]] = []
+    for i, part in enumerate(order.parts):
+        owners[Party.MERCHANT] = owners[Party.SUBSIDY] = part.merchant_id
+        cells = {Party.MERCHANT: of_goods[i][-1], Party.RIDER: of_delivery[i][0], Party.SUBSIDY: subsidies[i]}
+        cells.update(zip(commissions, of_goods[i], strict=False))
+        cells[Party.PLATFORM] += of_delivery[i][1]
+        cells[Party.PROVIDER] += of_delivery[i][2]
+        planned += [
+            (i, party, account_of(party, owners.get(party, "")), cells[party]) for party in Party if cells.get(party)
+        ]
+    outward = _outward([(party, fen) for _, party, _, fen in planned], payable_fen=order.payable_fen, terms=terms)
+    return [
+        Transfer(
+            gid=gid,
+            order_id=OrderId(order.order_id),
+            line=line,
+            sub_order_id=SubOrderId(order.parts[i].sub_order_id),
+            party=party,
+            account=account,
+            amount=Money(fen),
+            outward=Money(outward[line]),
+        )
+        for line, (i, party, account, fen) in enumerate(planned)
+    ]
+
+
+def _check_parts(order: SharedOrder) -> None:
+    for part in order.parts:
+        is_whole = part.items_fen - part.discount_fen + part.delivery_fen == part.payable_fen
+        if not is_whole or min(part.discount_fen, part.delivery_fen, part.payable_fen - part.delivery_fen) < 0:
+            raise PartsMisfit(order_id=order.order_id, sub_order_id=part.sub_order_id)
+    if sum([part.payable_fen for part in order.parts]) != order.payable_fen:
+        raise PartsMisfit(order_id=order.order_id, payable_fen=order.payable_fen)
+
+
+def _goods_cells(goods: Sequence[int], rates: Sequence[int]) -> list[list[int]]:
+    """Sub-orders x (commissions in order, then the merchant): rows sum to `goods`, columns to the order's shares."""
+    whole = sum(goods)
+    if not whole:
+        return [[0] * (len(rates) + 1) for _ in goods]
+    columns = Money(whole).share([*rates, WHOLE - sum(rates)])
+    if len(goods) == 1:
+        return [[column.fen for column in columns]]
+    weights = [[column.fen * row for column in columns] for row in goods]
+    caps = [[Money(row)] * len(columns) for row in goods]
+    cells = allocate_matrix(weights, row_sums=[Money(row) for row in goods], column_sums=columns, caps=caps)
+    return [[cell.fen for cell in row] for row in cells]
+
+
+def _delivery_cells(fees: Sequence[int], terms: SharingTerms) -> list[list[int]]:
+    """Sub-orders x (rider, platform, provider): each fee by itself, for each may be brought by another rider."""
+    weights = (terms.rider_rate, WHOLE - terms.rider_rate - terms.provider_rate, terms.provider_rate)
+    return [[part.fen for part in Money(fee).share(weights)] for fee in fees]
+
+
+def _subsidies(discounts: Sequence[int], terms: SharingTerms) -> list[int]:
+    """What the platform adds to each sub-order: its rate of the order's discounts, rounded down as a whole."""
+    whole = sum(discounts) * terms.subsidy_rate // WHOLE
+    return [part.fen for part in Money(whole).share(discounts)] if whole else [0] * len(discounts)
+
+
+def _outward(parts: Sequence[tuple[Party, int]], *, payable_fen: int, terms: SharingTerms) -> list[int]:
+    """How much of each part may go through the payment company: persons within their cap, then all within theirs."""
+    wanted = [fen if party in OUTWARD else 0 for party, fen in parts]
+    persons = [fen if party in PERSONS else 0 for party, fen in parts]
+    persons_fen = payable_fen * terms.persons_max // WHOLE
+    if sum(persons) > persons_fen:
+        allowed = Money(persons_fen).share(persons)
+        wanted = [
+            one.fen if party in PERSONS else fen for one, fen, (party, _) in zip(allowed, wanted, parts, strict=True)
+        ]
+    outward_fen = payable_fen * terms.outward_max // WHOLE
+    if sum(wanted) > outward_fen:
+        wanted = [one.fen for one in Money(outward_fen).share(wanted)]
+    return wanted
+
+
+class Loss(Struct, frozen=True, kw_only=True, gc=False):
+    """What one transfer loses to a refund: `cut` of what is still here, `back` of what was given."""
+
+    transfer: Transfer
+    cut: Money
+    back: Money
+
+    def after(self) -> Transfer:
+        """The transfer without it."""
+        before = self.transfer
+        return replace(before, cut=before.cut + self.cut, back=before.back + self.back)
+
+
+def losses(transfers: Sequence[Transfer], amount: Money, *, sub_order_id: str | None) -> list[Loss]:
+    """Who pays for a refund: each in proportion to what he has left of it, exactly (B5); first those of `sub_order_id`.
+
+    amount: at most what all have left of the payment. Nothing may be on its way at the payment company. Subsidies
+    shrink by the same part as the rest of their sub-order. What is still here is taken before what was given.
+    """
+    taken = {each.line: 0 for each in transfers}
+    own = [each for each in transfers if each.sub_order_id == sub_order_id and not each.is_subsidy]
+    others = [each for each in transfers if each.sub_order_id != sub_order_id and not each.is_subsidy]
+    left = amount.fen
+    for some in (own, others):
+        part = min(left, total([each.net for each in some]).fen)
+        left -= part
+        for each, fen in zip(some, allocate_refund(Money(part), [each.net for each in some]), strict=True):
+            taken[each.line] = fen.fen
+    if left:
+        raise ValueError(f"{amount.fen} fen cannot be taken from {total([each.net for each in own + others]).fen}")
+    for each in transfers:
+        if each.is_subsidy:
+            beside = [other for other in (*own, *others) if other.sub_order_id == each.sub_order_id]
+            whole = total([other.net for other in beside]).fen
+            lost = sum([taken[other.line] for other in beside])
+            taken[each.line] = each.net.share([lost, whole - lost])[0].fen if whole else 0
+    return [_loss(each, taken[each.line]) for each in transfers if taken[each.line]]
+
+
+def _loss(transfer: Transfer, fen: int) -> Loss:
+    cut = min(fen, transfer.held.fen)
+    return Loss(transfer=transfer, cut=Money(cut), back=Money(fen - cut))
