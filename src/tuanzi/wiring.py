@@ -31,6 +31,10 @@ HEARD: dict[type[Event], tuple[tuple[str, Listener], ...]] = {
     events.PaymentCaptured: (("core", groups.on_payment_captured),),
     events.RefundDue: (("money", money.on_refund_due),),
     events.RefundSettled: (("core", orders.on_refund_settled),),
+    events.SubOrderAdvanced: (("delivery", delivery.on_sub_order_advanced),),
+    events.OrderCancelled: (("delivery", delivery.on_order_cancelled),),
+    events.BundlePickedUp: (("core", orders.on_bundle_picked_up),),
+    events.ParcelDelivered: (("core", orders.on_parcel_delivered),),
 }
 
 # Told for those who read the log from outside: the doorkeeper's and status board's caches, pages, auditors, operators.
@@ -57,16 +61,12 @@ FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
         events.OrderPlaced,
         events.OrderPaid,
         events.OrderAdvanced,
-        events.SubOrderAdvanced,
-        events.OrderCancelled,
         events.OrderRefunded,
         events.RefundRefused,
         events.PromiseMade,
         events.PromiseMoved,
         events.BundleAssigned,
         events.BundleReleased,
-        events.BundlePickedUp,
-        events.ParcelDelivered,
         events.BundleDelivered,
         events.RiderCameOn,
         events.RiderWentOff,

@@ -58,6 +58,17 @@ RIGHTS = {
     "POST /v1/campuses/{campus}/sub-orders/{sub_order_id}/{step}": "mrop",
     "GET /v1/campuses/{campus}/merchant/sub-orders": "m",
     "GET /v1/campuses/{campus}/rider/sub-orders": "r",
+    "POST /v1/campuses/{campus}/rider/shift": "r",
+    "POST /v1/campuses/{campus}/rider/shift/end": "r",
+    "GET /v1/campuses/{campus}/rider/board": "r",
+    "POST /v1/campuses/{campus}/rider/bundles/{bundle_id}/pick-up": "r",
+    "POST /v1/campuses/{campus}/rider/parcels/{parcel_id}/deliver": "r",
+    "GET /v1/campuses/{campus}/merchant/parcels": "m",
+    "GET /v1/campuses/{campus}/parcels": OPERATORS,
+    "GET /v1/campuses/{campus}/riders": OPERATORS,
+    "GET /v1/campuses/{campus}/riders-expected": OPERATORS,
+    "PUT /v1/campuses/{campus}/riders-expected": OPERATORS,
+    "GET /v1/campuses/{campus}/orders/{order_id}/delivery": HERE,
     "GET /v1/campuses/{campus}/groups": NOT_ELSEWHERE,
     "POST /v1/campuses/{campus}/groups": MEMBERS,
     "GET /v1/campuses/{campus}/groups/{group_id}": NOT_ELSEWHERE,
@@ -107,6 +118,8 @@ async def test_every_route_is_open_to_exactly_those_whom_its_row_names(cast: Cas
         "{building_id}": "bj-dorm-01",
         "{period_id}": "lunch",
         "{payment_id}": "a_payment",
+        "{bundle_id}": "a_bundle",
+        "{parcel_id}": "a_parcel",
     }
     before = cast.town.digest()
 

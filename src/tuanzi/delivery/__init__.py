@@ -1,7 +1,8 @@
 """Delivery: parcels by merchant, building and time, bundled and given to riders (B2, B3, B9, B10). Database: delivery.
 
-Owns consignments, parcels, drop_offs, meal_loads, riders, bundles, boards. Hears SubOrderAdvanced (of core, through its
-log). Emits PromiseMade, PromiseMoved, BundleAssigned, BundleReleased, BundlePickedUp, ParcelDelivered, BundleDelivered,
+Owns consignments, parcels, drop_offs, meal_loads, riders, bundles, boards.
+Hears SubOrderAdvanced and OrderCancelled (of core, through its log).
+Emits PromiseMade, PromiseMoved, BundleAssigned, BundleReleased, BundlePickedUp, ParcelDelivered, BundleDelivered,
 RiderCameOn, RiderWentOff.
 A drop-off is in one parcel, a parcel in at most one bundle at a time. Plans are made outside of every batch; what a
 plan assumed is checked again when it is taken over.
@@ -12,7 +13,7 @@ from __future__ import annotations
 from functools import partial
 
 from tuanzi.delivery import model, service
-from tuanzi.delivery.handlers import on_sub_order_advanced
+from tuanzi.delivery.handlers import on_order_cancelled, on_sub_order_advanced
 from tuanzi.delivery.model import (
     CAMPUS_TERMS,
     EPOCH,
@@ -42,7 +43,15 @@ from tuanzi.delivery.model import (
     plan,
 )
 from tuanzi.delivery.problems import NotPickedUp, NotPromised, NotReady, RidersEnough, ShiftTooLong, StillCarrying
+from tuanzi.delivery.queries import (
+    DropOffView,
+    OrderDelivery,
+    ParcelPage,
+    ParcelView,
+    RiderBoard,
+)
 from tuanzi.delivery.store import TABLES
+from tuanzi.delivery.web import ROUTES
 from tuanzi.machinery.fence import fence_place
 from tuanzi.machinery.room import Room
 
@@ -58,6 +67,7 @@ __all__ = [
     "DeliverParcel",
     "DropOff",
     "DropOffState",
+    "DropOffView",
     "ExpectRiders",
     "GoOffShift",
     "GoOnShift",
@@ -66,10 +76,14 @@ __all__ = [
     "NotPickedUp",
     "NotPromised",
     "NotReady",
+    "OrderDelivery",
+    "ParcelPage",
     "ParcelState",
+    "ParcelView",
     "PickUpBundle",
     "PlanBundles",
     "RiderAnswer",
+    "RiderBoard",
     "RidersEnough",
     "RidersExpected",
     "ShiftTooLong",
@@ -79,6 +93,7 @@ __all__ = [
     "TakePlan",
     "Terms",
     "TryDelivery",
+    "on_order_cancelled",
     "on_sub_order_advanced",
     "plan",
     "room",
@@ -107,4 +122,5 @@ def room(terms: Terms = CAMPUS_TERMS) -> Room:
         },
         errands={model.PlanBundles: partial(service.make_plan, terms=terms)},
         assumed_new={model.TryDelivery: lambda command: [fence_place(command.branch)]},
+        routes=ROUTES,
     )

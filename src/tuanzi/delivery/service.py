@@ -186,6 +186,14 @@ def drop(unit: Unit, sub_order_id: str, *, now: datetime, terms: Terms) -> None:
     _keep(unit, parcel, before=before, now=now, terms=terms)
 
 
+def drop_order(unit: Unit, order_id: str, *, now: datetime, terms: Terms) -> None:
+    """None of an order is wanted any more; its sub-orders are `<id>.1` and on, as orders numbers them."""
+    number = 1
+    while unit.find(PlacedDropOff, f"{order_id}.{number}") is not None:
+        drop(unit, f"{order_id}.{number}", now=now, terms=terms)
+        number += 1
+
+
 _ON_THE_COUNTER = (DropOffState.PLANNED, DropOffState.COOKING, DropOffState.READY)
 
 

@@ -13,3 +13,24 @@ RIDERS = table("riders", Rider, key="id")
 BUNDLES = table("bundles", Bundle, key="id")
 BOARDS = table("boards", Board, key="id")
 TABLES = (CONSIGNMENTS, PARCELS, DROP_OFFS, MEAL_LOADS, RIDERS, BUNDLES, BOARDS)
+
+_PARCEL_COLUMNS = ", ".join(PARCELS.columns)
+_RIDER_COLUMNS = ", ".join(RIDERS.columns)
+
+RIDER = "SELECT " + _RIDER_COLUMNS + " FROM riders WHERE id = :rider_id ORDER BY id LIMIT 1"
+RIDERS_AFTER = "SELECT " + _RIDER_COLUMNS + " FROM riders WHERE id > :after ORDER BY id LIMIT :limit"
+BUNDLE = "SELECT " + ", ".join(BUNDLES.columns) + " FROM bundles WHERE id = :bundle_id ORDER BY id LIMIT 1"
+BOARD = "SELECT " + ", ".join(BOARDS.columns) + " FROM boards ORDER BY id LIMIT 1"
+PARCELS_OF_BUNDLE = "SELECT " + _PARCEL_COLUMNS + " FROM parcels WHERE bundle_id = :bundle_id ORDER BY id LIMIT 100"
+PARCELS_OF_MERCHANT = (
+    "SELECT " + _PARCEL_COLUMNS + " FROM parcels WHERE merchant_id = :merchant_id AND state = :state"
+    " AND id > :after ORDER BY id LIMIT :limit"
+)
+PARCELS_IN_STATE = (
+    "SELECT " + _PARCEL_COLUMNS + " FROM parcels WHERE state = :state AND id > :after ORDER BY id LIMIT :limit"
+)
+DELIVERY_OF_ORDER = """
+SELECT d.sub_order_id, d.member_id, d.state, p.id, p.merchant_id, p.building_id, p.arrives_at_ms
+FROM drop_offs d JOIN parcels p ON p.id = d.parcel_id
+WHERE d.order_id = :order_id ORDER BY d.sub_order_id LIMIT 200
+"""

@@ -1,6 +1,7 @@
 """Orders: one member's order from creation to completion, and its sub-orders (B2, B8). Database: core.
 
-Owns orders, sub_orders. Hears RefundSettled (of money, through its log).
+Owns orders, sub_orders. Hears RefundSettled (of money), BundlePickedUp and ParcelDelivered (of delivery),
+through their logs.
 Emits OrderPlaced, OrderPaid, OrderAdvanced, OrderCancelled, RefundDue, OrderRefunded, SubOrderAdvanced.
 The seat belongs to groups, which calls down; what a step must mean above is told by events.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from tuanzi.machinery.room import Room
 from tuanzi.orders import service
-from tuanzi.orders.handlers import on_refund_settled
+from tuanzi.orders.handlers import on_bundle_picked_up, on_parcel_delivered, on_refund_settled
 from tuanzi.orders.model import (
     Order,
     OrderState,
@@ -88,6 +89,8 @@ __all__ = [
     "mark_grouped",
     "mark_paid",
     "mark_split",
+    "on_bundle_picked_up",
+    "on_parcel_delivered",
     "on_refund_settled",
     "place",
     "refund_all",

@@ -1,4 +1,4 @@
-"""What the money database's events mean for orders; a listener never raises a Problem, for the log must go on."""
+"""What money's and delivery's events mean for orders; a listener never raises a Problem, for the log must go on."""
 
 from __future__ import annotations
 
@@ -6,10 +6,23 @@ from datetime import datetime
 
 from tuanzi.base.ids import OrderId
 from tuanzi.base.unit import Unit
-from tuanzi.events import RefundSettled
-from tuanzi.orders.service import settle_refund
+from tuanzi.events import BundlePickedUp, ParcelDelivered, RefundSettled
+from tuanzi.orders.model import SubStep
+from tuanzi.orders.service import follow_rider, settle_refund
 
 
 def on_refund_settled(unit: Unit, event: RefundSettled, *, now: datetime) -> None:
     """The member has his money back."""
     settle_refund(unit, order_id=OrderId(event.order_id), refund_id=event.refund_id)
+
+
+def on_bundle_picked_up(unit: Unit, event: BundlePickedUp, *, now: datetime) -> None:
+    """A rider has these sub-orders."""
+    for sub_order_id in event.sub_order_ids:
+        follow_rider(unit, sub_order_id, step=SubStep.PICK_UP, rider_id=event.rider_id, now=now)
+
+
+def on_parcel_delivered(unit: Unit, event: ParcelDelivered, *, now: datetime) -> None:
+    """These sub-orders are at their building."""
+    for sub_order_id in event.sub_order_ids:
+        follow_rider(unit, sub_order_id, step=SubStep.DELIVER, rider_id=event.rider_id, now=now)

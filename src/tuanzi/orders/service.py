@@ -37,6 +37,7 @@ from tuanzi.orders.model import (
     SubOrderState,
     SubStep,
     steps_to_follow,
+    sub_state_after,
 )
 from tuanzi.orders.problems import AfterSaleTooLate, IllegalStep
 from tuanzi.pricing import Quote, give_back_coupon, use_coupon
@@ -218,13 +219,28 @@ def advance_sub_order(unit: Unit, command: AdvanceSubOrder, *, now: datetime) ->
     before = unit.load(SubOrder, command.sub_order_id)
     if command.merchant_id is not None and before.merchant_id != command.merchant_id:
         raise Unknown(kind="suborder", id=command.sub_order_id)
-    is_riders = command.step not in MERCHANT_STEPS
     if command.step is SubStep.DELIVER and before.rider_id not in (None, command.by):
         raise Unknown(kind="suborder", id=command.sub_order_id)
     order = unit.load(Order, before.order_id)
     if order.state in (OrderState.REFUNDING, OrderState.REFUNDED):
         raise IllegalStep(order_id=order.id, state=order.state.value, step=command.step.value)
-    sub = before.after(command.step, rider_id=command.by if is_riders else None)
+    return _advance(unit, before, order, step=command.step, by=command.by, now=now)
+
+
+def follow_rider(unit: Unit, sub_order_id: str, *, step: SubStep, rider_id: str, now: datetime) -> None:
+    """A rider has or brought it, as delivery says; what is further on already, or ended meanwhile, stays as it is."""
+    sub = unit.find(SubOrder, sub_order_id)
+    if sub is None or sub_state_after(sub.state, step) is None:
+        return
+    order = unit.load(Order, sub.order_id)
+    if order.state not in (OrderState.REFUNDING, OrderState.REFUNDED):
+        _advance(unit, sub, order, step=step, by=PersonId(rider_id), now=now)
+
+
+def _advance(
+    unit: Unit, before: SubOrder, order: Order, *, step: SubStep, by: PersonId, now: datetime
+) -> SubOrderAnswer:
+    sub = before.after(step, rider_id=None if step in MERCHANT_STEPS else by)
     unit.put(sub)
     advanced = SubOrderAdvanced(
         sub_order_id=sub.id,
@@ -232,7 +248,7 @@ def advance_sub_order(unit: Unit, command: AdvanceSubOrder, *, now: datetime) ->
         merchant_id=sub.merchant_id,
         before=before.state.value,
         state=sub.state.value,
-        by=command.by,
+        by=by,
     )
     unit.emit(advanced)
     if sub.state is SubOrderState.REJECTED:

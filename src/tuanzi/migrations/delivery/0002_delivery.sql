@@ -33,6 +33,7 @@ CREATE TABLE parcels (
 
 CREATE INDEX parcels_by_merchant ON parcels (merchant_id, state, id);
 CREATE INDEX parcels_by_state ON parcels (state, id);
+CREATE INDEX parcels_by_bundle ON parcels (bundle_id, id);
 
 CREATE TABLE drop_offs (
     sub_order_id VARCHAR(70) NOT NULL PRIMARY KEY,
