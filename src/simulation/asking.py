@@ -61,6 +61,7 @@ class CampusDesks:
     core: Desk
     money: Desk
     delivery: Desk
+    notices: Desk
 
     @property
     def platform(self) -> Desk:

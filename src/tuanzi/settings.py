@@ -25,6 +25,8 @@ class Settings:
     (TUANZI_WRITER_QUEUE_MAX). wait_ms_max: the longest expected wait before a command is turned away with 429
     (TUANZI_WRITER_WAIT_MS_MAX). places_max: values in memory, in each of two generations (TUANZI_WRITER_PLACES_MAX,
     about 1 kB each). decide_ms_max: how long one command may take to decide (TUANZI_WRITER_DECIDE_MS_MAX).
+    live_port: where the gateway takes WebSockets, 0 for any free port (TUANZI_LIVE_PORT, else TUANZI_PORT + 1).
+    live_url: what clients are told instead, where a proxy stands in front (TUANZI_LIVE_URL, wss://live.example.edu).
     proxies: addresses of proxies whose X-Forwarded-For is believed, comma separated (TUANZI_PROXIES; none).
     demo: demo campuses with simulated students; codes are printed (TUANZI_DEMO=1).
     """
@@ -39,6 +41,8 @@ class Settings:
     wait_ms_max: int
     places_max: int
     decide_ms_max: int
+    live_port: int
+    live_url: str
     proxies: str
     demo: bool
 
@@ -54,9 +58,10 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
     for name in campuses:
         if not name.isalnum() or not name.islower() or len(name) > 20:
             raise SettingWrong(f"TUANZI_CAMPUSES: a campus id is 1 to 20 lower-case letters and digits, not {name!r}")
+    port = _whole(environment, "TUANZI_PORT", 8000, 0, 65535)
     return Settings(
         host=environment.get("TUANZI_HOST", "127.0.0.1"),
-        port=_whole(environment, "TUANZI_PORT", 8000, 0, 65535),
+        port=port,
         data=data,
         campuses=campuses,
         secret=_secret(environment, data),
@@ -65,6 +70,8 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         wait_ms_max=_whole(environment, "TUANZI_WRITER_WAIT_MS_MAX", 2_000, 1, 60_000),
         places_max=_whole(environment, "TUANZI_WRITER_PLACES_MAX", 100_000, 1, 10_000_000),
         decide_ms_max=_whole(environment, "TUANZI_WRITER_DECIDE_MS_MAX", 250, 1, 60_000),
+        live_port=_whole(environment, "TUANZI_LIVE_PORT", port + 1 if 0 < port < 65535 else 0, 0, 65535),
+        live_url=environment.get("TUANZI_LIVE_URL", ""),
         proxies=environment.get("TUANZI_PROXIES", ""),
         demo=demo or environment.get("TUANZI_DEMO") == "1",
     )

@@ -4,21 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tuanzi import catalog, delivery, events, groups, money, orders, people, pricing, sharing, splitting, stock
+from tuanzi import (
+    catalog,
+    delivery,
+    events,
+    groups,
+    live,
+    money,
+    orders,
+    people,
+    pricing,
+    sharing,
+    splitting,
+    stock,
+)
 from tuanzi.base.ids import Ids
 from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.engines.fanout.here import Here
 from tuanzi.events import Event
 from tuanzi.machinery.codec import Codec
 from tuanzi.machinery.desk import WriterDesk
 from tuanzi.machinery.follower import Follower
 from tuanzi.machinery.internal import POSITION_OF_SOURCE
 from tuanzi.machinery.migrate import migrate
+from tuanzi.machinery.push.gateway import Gateway
+from tuanzi.machinery.push.hub import Hub
+from tuanzi.machinery.push.keeper import Keeper, Log
+from tuanzi.machinery.push.limits import PushLimits
+from tuanzi.machinery.push.seen import Seen
 from tuanzi.machinery.room import Listener, Room
 from tuanzi.machinery.stopwatch import shared
 from tuanzi.machinery.writer import Schema, Writer
@@ -74,7 +94,9 @@ FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
 )
 
 # Of a campus, each with a writer of its own; "platform" is shared by all campuses.
-CAMPUS_DATABASES = ("core", "money", "delivery")
+CAMPUS_DATABASES = ("core", "money", "delivery", "notices")
+# Whose events are told live; see `live.TELLS` for which becomes what for whom.
+TOLD_LIVE = ("core", "money")
 # (the target, its source)
 FOLLOWS = (
     ("core", "money"),
@@ -94,9 +116,14 @@ class Vendors:
 
 
 def rooms_of(
-    *, keys: people.Keys, sender: people.CodeSender, provider: money.PaymentProvider, is_campus: Callable[[str], bool]
+    *,
+    keys: people.Keys,
+    sender: people.CodeSender,
+    provider: money.PaymentProvider,
+    is_campus: Callable[[str], bool],
+    address: live.Address | None = None,
 ) -> list[Room]:
-    """Every room of the house, bound to its vendors; `provider` is one campus's."""
+    """Every room of the house, bound to its vendors; `provider` is one campus's. address: of the gateway."""
     return [
         people.room(keys=keys, sender=sender, is_campus=is_campus, quotas=people.Quotas()),
         catalog.room(),
@@ -108,6 +135,7 @@ def rooms_of(
         money.room(provider),
         sharing.room(),
         delivery.room(),
+        live.room(keys=keys, address=address or live.Address()),
     ]
 
 
@@ -176,6 +204,7 @@ class CampusDesks:
     core: WriterDesk
     money: WriterDesk
     delivery: WriterDesk
+    notices: WriterDesk
     platform: WriterDesk
 
 
@@ -199,6 +228,7 @@ class House:
         self.clock = clock
         self.ids = ids or Ids(secrets.randbits)
         self.keys = people.Keys(settings.secret)
+        self.address = live.Address(url=settings.live_url)
         self.campuses: dict[str, CampusDesks] = {}
         self._databases: list[Sqlite] = []
         self._watch = shared(settings.decide_ms_max / 1000)
@@ -207,6 +237,7 @@ class House:
             sender=vendors.codes,
             provider=vendors.payments,
             is_campus=lambda name: name in settings.campuses,
+            address=self.address,
         )
         self.platform = self._desk("platform", settings.data / "platform.db", "platform")
         for campus in settings.campuses:
@@ -218,6 +249,7 @@ class House:
                 desks[target].follow(desks[source], follower_of(target, source, schema=schema, position=position))
             self.campuses[campus] = CampusDesks(**desks, platform=self.platform)
         self.doorkeeper = people.Doorkeeper(self.platform)
+        self.live = LiveSide(self)
         self.platform.subscribe(self._tell_doorkeeper)
 
     def _desk(self, kind: str, path: Path, name: str) -> WriterDesk:
@@ -249,6 +281,7 @@ class House:
     def _tell_doorkeeper(self, numbered: Sequence[tuple[int, Any]]) -> None:
         for _, event in numbered:
             self.doorkeeper.on_event(event)
+            self.live.on_event(event)
 
     @property
     def desks(self) -> list[WriterDesk]:
@@ -265,12 +298,19 @@ class House:
         self._watch.arm()
         try:
             async with asyncio.TaskGroup() as tasks:
-                for desk in self.desks:
-                    tasks.create_task(desk.run())
+                working = [tasks.create_task(desk.run()) for desk in self.desks]
+                beside = tasks.create_task(self._run_live())
+                await asyncio.wait(working)
+                beside.cancel()
         finally:
             self._watch.disarm()
             for database in self._databases:
                 database.close()
+
+    async def _run_live(self) -> None:
+        for desk in self.desks:
+            await desk.opened.wait()
+        await self.live.run()
 
     async def opened(self) -> None:
         """Wait until every desk takes commands and the newest sessions are known."""
@@ -282,3 +322,78 @@ class House:
         """Stop when what was accepted is done."""
         for desk in self.desks:
             desk.close()
+
+
+class LiveSide:
+    """What tells people what happened: for each campus one who keeps its streams, and the gateway of this process."""
+
+    def __init__(self, house: House) -> None:
+        fan_out = Here()
+        self._ids = house.ids
+        self.limits = PushLimits()
+        self.archives = {id: live.StreamArchive(desks.notices) for id, desks in house.campuses.items()}
+        self.tellers = {id: live.LiveTeller(desks.notices) for id, desks in house.campuses.items()}
+        gate = live.Gatekeeper(
+            house.platform, house.campuses, keys=house.keys, now=house.clock, overview=self._overview
+        )
+        self.hubs = {
+            id: Hub(id, archive=archive, gate=gate, limits=self.limits, clock=time.monotonic)
+            for id, archive in self.archives.items()
+        }
+        self.keepers = {
+            id: Keeper(
+                id,
+                [_log_of(desks, source) for source in TOLD_LIVE],
+                teller=self.tellers[id],
+                archive=self.archives[id],
+                fan_out=fan_out,
+                seen=Seen(clock=time.monotonic),
+                now=house.clock,
+            )
+            for id, desks in house.campuses.items()
+        }
+        name = house.ids.token()[:8]
+        self.gateway = Gateway(self.hubs, gate, name=name, limits=self.limits, clock=time.monotonic, now=house.clock)
+        for id, hub in self.hubs.items():
+            fan_out.join(id, hub)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        for id, hub in self.hubs.items():
+            positions = self.keepers[id].positions
+            hub.epoch = await self.archives[id].begin(fresh=self._ids.token()[:12], positions=positions)
+        async with asyncio.TaskGroup() as tasks:
+            for keeper in self.keepers.values():
+                tasks.create_task(keeper.run())
+            tasks.create_task(self.gateway.run())
+
+    def on_event(self, event: object) -> None:
+        """Hear an event of the database `platform`: who signed out, was erased or has other rights is let go."""
+        match event:
+            case events.SessionEnded():
+                self.gateway.end_session(event.session_id, event.person_id)
+            case events.RolesChanged():
+                self.gateway.end_person(event.person_id, is_coming_back=True)
+            case events.PersonErased():
+                self.gateway.end_person(event.person_id, is_coming_back=False)
+            case _:
+                pass
+
+    def _overview(self, campus_id: str) -> live.OpsPicture:
+        hub, tally = self.hubs[campus_id], self.tellers[campus_id].tally
+        return live.OpsPicture(
+            **tally,
+            messages_kept=self.keepers[campus_id].figures.messages,
+            messages_sent=hub.figures.sent,
+            messages_acked=hub.figures.acked,
+            people_connected=len(hub.clients),
+        )
+
+
+def _log_of(desks: CampusDesks, source: str) -> Log:
+    """The log of one database, from where it was told last; where nothing was told yet, from now on."""
+    codec = Codec(commands=(), events=all_events())
+    position = live.find_log_position(desks.notices.database, source)
+    if position is None:
+        position = getattr(desks, source).event_number
+    return Log(getattr(desks, source), Follower(source, heard=list(live.TELLS), codec=codec, position=position))

@@ -55,7 +55,13 @@ class City:
 
 def environment(data: Path, **settings: str) -> dict[str, str]:
     """The settings of a process on this folder, one campus, one secret."""
-    return {"TUANZI_DATA": str(data), "TUANZI_CAMPUSES": CAMPUS, "TUANZI_SECRET": SECRET, **settings}
+    return {
+        "TUANZI_DATA": str(data),
+        "TUANZI_CAMPUSES": CAMPUS,
+        "TUANZI_SECRET": SECRET,
+        "TUANZI_LIVE_PORT": "0",
+        **settings,
+    }
 
 
 def house_in(

@@ -156,4 +156,4 @@ class Desks:
     """Only money is at hand."""
 
     def __init__(self, till: Till) -> None:
-        self.core = self.money = self.delivery = self.platform = till
+        self.core = self.money = self.delivery = self.notices = self.platform = till

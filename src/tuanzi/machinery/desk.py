@@ -19,7 +19,7 @@ from tuanzi.base.unit import Key
 from tuanzi.machinery.codec import name_of
 from tuanzi.machinery.database import Ask, Database, DatabaseUnavailable, Fenced
 from tuanzi.machinery.follower import Follower, Numbered
-from tuanzi.machinery.internal import ANSWERS_BEFORE, EVENTS_AFTER, ForgetAnswers, Timer
+from tuanzi.machinery.internal import ANSWERS_BEFORE, EVENTS_AFTER, ForgetAnswers, Rows, Timer
 from tuanzi.machinery.memory import ABSENT, UNKNOWN, Damaged
 from tuanzi.machinery.problems import Crashed, TooSlow, Unavailable
 from tuanzi.machinery.room import ErrandHandler
@@ -135,6 +135,15 @@ class WriterDesk:
         if outcome.problem is not None:
             raise outcome.problem
         return outcome
+
+    async def keep_rows(self, rows: Rows) -> None:
+        """Keep rows as they are in the next commit; returns after it. Raises Crashed when the database refuses them,
+        Unavailable when nothing can be kept."""
+        if not self.is_open or self._closing:
+            raise Unavailable(retry_after_s=2)
+        outcome = await self._enqueue(Request(rows))
+        if outcome.problem is not None:
+            raise outcome.problem
 
     async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """The rows of a committed, recent state. Raises Unavailable when the desk is closed."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 
-from tuanzi.machinery.tables import table
+from tuanzi.base.unit import Key
+from tuanzi.machinery.tables import Row, Table, table
 
 
 class Timer(Struct, frozen=True, kw_only=True, gc=False):
@@ -51,6 +53,17 @@ class ForgetAnswers(Struct, frozen=True, kw_only=True, gc=False):
     """Forget kept answers that nobody will ask for any more; each is (who, key)."""
 
     answers: tuple[tuple[str, str], ...]
+
+
+class Rows(Struct, kw_only=True):
+    """Rows ready to be kept as they are, for those who write too many to decide them one by one (decision 0012).
+
+    The tables must be ones whose values no command loads: the writer's memory does not hear of these rows.
+    """
+
+    inserts: list[tuple[Table[Any], list[Row]]] = []
+    upserts: list[tuple[Table[Any], list[Row]]] = []
+    removes: list[tuple[Table[Any], list[Key]]] = []
 
 
 TIMERS = table("timers", Timer, key="id")

@@ -30,6 +30,7 @@ from tuanzi.machinery.internal import (
     ForgetAnswers,
     KeptAnswer,
     ParkedEvent,
+    Rows,
     Timer,
 )
 from tuanzi.machinery.memory import ABSENT, UNKNOWN, Damaged, Memory, Place
@@ -121,6 +122,7 @@ class _Decided(Struct):
     replayed: bool = False
     problem: Problem | None = None
     numbered: tuple[tuple[int, Any], ...] = ()
+    rows: Rows | None = None
 
 
 class Writer:
@@ -289,6 +291,8 @@ class Writer:
         if request.timer is not None:
             return self._fire(request, request.timer, overlay, now=now)
         command = request.command
+        if type(command) is Rows:
+            return _Decided(rows=command)
         if type(command) is ForgetAnswers:
             for answer in command.answers:
                 overlay.remove(KeptAnswer, answer)
@@ -459,7 +463,7 @@ class Writer:
                 inserts.setdefault(kind, []).append(self._tables[kind].to_row(value))
             else:
                 upserts.setdefault(kind, []).append(self._tables[kind].to_row(value))
-        return Flush(
+        flush = Flush(
             before=self.position,
             after=self.position + commands,
             event_number=number,
@@ -468,6 +472,12 @@ class Writer:
             removes=self._in_order(removes)[::-1],
             events=events,
         )
+        for outcome in decided:
+            if outcome.rows is not None:
+                flush.inserts += outcome.rows.inserts
+                flush.upserts += outcome.rows.upserts
+                flush.removes += outcome.rows.removes
+        return flush
 
     def _in_order(self, rows: Mapping[type[Any], list[Any]]) -> list[tuple[Table[Any], list[Any]]]:
         return [(self._tables[kind], rows[kind]) for kind in sorted(rows, key=self._order.__getitem__)]

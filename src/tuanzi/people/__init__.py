@@ -14,7 +14,7 @@ from tuanzi.base.ids import CampusId
 from tuanzi.machinery.room import Room
 from tuanzi.people import handlers, model, service, store, web
 from tuanzi.people.model import AppointOperator, Keys, OperatorAppointed, Quota, Quotas, SealedPhone
-from tuanzi.people.queries import Doorkeeper
+from tuanzi.people.queries import Doorkeeper, find_who
 from tuanzi.people.vendors import AbsentSender, CodeSender, ConsoleSender
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Quota",
     "Quotas",
     "SealedPhone",
+    "find_who",
     "room",
 ]
 

@@ -106,6 +106,7 @@ class Keys:
         self._mark_key = _subkey(secret, "rate limit")
         self._code_key = _subkey(secret, "code")
         self._proof_key = _subkey(secret, "code proof")
+        self._signing_key = _subkey(secret, "signature")
         self._siv = AESSIV(_subkey(secret, "phone seal"))
 
     def seal(self, phone: str) -> SealedPhone:
@@ -126,6 +127,14 @@ class Keys:
     def mark_address(self, address: str) -> str:
         """What codes asked from a client address are counted by; IPv6 by its /64, for that is what one client has."""
         return _digest(self._mark_key, f"address {_network_of(address)}")
+
+    def sign(self, text: str) -> str:
+        """What proves that this house said a text, such as a token's claim."""
+        return _digest(self._signing_key, text)
+
+    def signed(self, text: str, signature: str) -> bool:
+        """Whether this house said the text; takes as long whatever differs."""
+        return hmac.compare_digest(self.sign(text).encode(), signature.encode())
 
     def code_of(self, challenge_id: str, *, phone_hash: str) -> str:
         """The 6 digits of a challenge; a function of the secret, so that they need not be kept to be sent."""

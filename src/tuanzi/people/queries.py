@@ -139,6 +139,27 @@ async def audit_page(desk: Desk, *, after: str, limit: int) -> AuditPage:
     return AuditPage(items=tuple(items[:limit]), next=items[limit - 1].id if len(items) > limit else None)
 
 
+async def find_who(desk: Desk, session_id: SessionId, *, now: datetime) -> Who | None:
+    """Whose session this is, with his rights of now; None when it has ended."""
+    rows = await desk.rows(store.WHO_BY_SESSION, {"session_id": session_id})
+    if not rows:
+        return None
+    who, expires_at = _who_of(rows[0])
+    return who if now < expires_at else None
+
+
+def _who_of(row: tuple[Any, ...]) -> tuple[Who, datetime]:
+    session_id, person_id, expires_at_ms, roles, campus_id, merchant_id = row
+    who = Who(
+        person_id=person_id,
+        session_id=session_id,
+        roles=frozenset(_roles.decode(roles)),
+        campus_id=campus_id,
+        merchant_id=merchant_id,
+    )
+    return who, from_ms(expires_at_ms)
+
+
 async def _person_row(desk: Desk, *, person_id: PersonId) -> tuple[Any, ...]:
     rows = await desk.rows(store.PERSON, {"person_id": person_id})
     if not rows:
@@ -323,17 +344,9 @@ class Doorkeeper:
     def _known_of(self, rows: list[tuple[Any, ...]], *, now: datetime) -> Known:
         if not rows:
             return None, now + self._unknown_for
-        session_id, person_id, expires_at_ms, roles, campus_id, merchant_id = rows[0]
-        expires_at = from_ms(expires_at_ms)
+        who, expires_at = _who_of(rows[0])
         if now >= expires_at:
             return None, now + self._unknown_for
-        who = Who(
-            person_id=person_id,
-            session_id=session_id,
-            roles=frozenset(_roles.decode(roles)),
-            campus_id=campus_id,
-            merchant_id=merchant_id,
-        )
         return who, min(expires_at, now + self._fresh_for)
 
     def _remember(self, digest: bytes, known: Known) -> None:

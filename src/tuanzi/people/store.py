@@ -30,6 +30,13 @@ WHERE s.token_hash = :token_hash
 ORDER BY s.id LIMIT 1
 """
 
+WHO_BY_SESSION = """
+SELECT s.id, s.person_id, s.expires_at_ms, p.roles, p.campus_id, p.merchant_id
+FROM sessions s JOIN people p ON p.id = s.person_id
+WHERE s.id = :session_id
+ORDER BY s.id LIMIT 1
+"""
+
 WHO_OF_NEWEST = """
 SELECT s.token_hash, s.id, s.person_id, s.expires_at_ms, p.roles, p.campus_id, p.merchant_id
 FROM sessions s JOIN people p ON p.id = s.person_id

@@ -20,6 +20,7 @@ from starlette.routing import Route as Page
 
 from tuanzi.machinery.http.api import Api
 from tuanzi.machinery.http.routes import Call, Route
+from tuanzi.roles.live import live_gateway
 from tuanzi.roles.metrics import Metrics
 from tuanzi.wiring import House
 
@@ -122,6 +123,7 @@ async def serve(house: House, *, beside: Callable[[], Awaitable[Any]] | None = N
         )
     )
     listening = _bound(house.settings.host, house.settings.port)
+    listening_live = _bound(house.settings.host, house.settings.live_port)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _stop, server)
@@ -130,7 +132,8 @@ async def serve(house: House, *, beside: Callable[[], Awaitable[Any]] | None = N
         working.add_done_callback(lambda _: _stop(server))
         others = tasks.create_task(_beside(house, beside))
         log.info("api.serving", extra={"address": f"http://{house.settings.host}:{house.settings.port}"})
-        await server.serve([listening])
+        async with live_gateway(house, listening_live):
+            await server.serve([listening])
         others.cancel()
         house.close()
     log.info("api.closed")

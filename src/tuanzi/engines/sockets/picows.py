@@ -1,0 +1,141 @@
+"""WebSockets by picows on uvloop: at the floor of what a send costs in Python (7 us a push, decision 0012)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+
+from picows import (
+    WSCloseCode,
+    WSFrame,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+    ws_create_server,
+)
+
+from tuanzi.machinery.push.sockets import Accept, Listener
+
+log = logging.getLogger("tuanzi.sockets")
+
+# Grows for who sends more; a client's messages are mostly acknowledgements of 40 bytes.
+_READ_BUFFER_BYTES = 1024
+_HANDSHAKE_S_MAX = 5
+_UNSUPPORTED_DATA = 1003
+_MESSAGE_TOO_BIG = 1009
+
+
+class PicowsSocket(WSListener):
+    """A `Socket` over one picows transport."""
+
+    def __init__(self, accept: Accept, *, message_bytes_max: int, unsent_bytes_max: int) -> None:
+        super().__init__()
+        self._accept = accept
+        self._message_bytes_max = message_bytes_max
+        self._unsent_bytes_max = unsent_bytes_max
+        self._transport: WSTransport | None = None
+        self._listener: Listener | None = None
+        self._parts: list[bytes] = []
+
+    # the port
+
+    def send(self, text: bytes) -> None:
+        """Send one text frame."""
+        if self._transport is not None:
+            self._transport.send(WSMsgType.TEXT, text)
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame; the peer's answer ends the connection."""
+        if self._transport is not None and not self._transport.is_close_frame_sent:
+            self._transport.send_close(code, reason.encode())  # type: ignore[arg-type]
+
+    def abort(self) -> None:
+        """Close now."""
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What the transport holds."""
+        if self._transport is None:
+            return 0
+        return int(self._transport.underlying_transport.get_write_buffer_size())
+
+    # what picows says
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+        transport.underlying_transport.set_write_buffer_limits(high=self._unsent_bytes_max)
+        self._listener = self._accept(self)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        kind = frame.msg_type
+        if kind == WSMsgType.TEXT or kind == WSMsgType.CONTINUATION:
+            text = frame.get_payload_as_bytes()
+            if self._parts or not frame.fin or kind == WSMsgType.CONTINUATION:
+                self._parts.append(text)
+                if sum(map(len, self._parts)) > self._message_bytes_max:
+                    self._parts.clear()
+                    self.close(_MESSAGE_TOO_BIG, "message too big")
+                    return
+                if not frame.fin:
+                    return
+                text = b"".join(self._parts)
+                self._parts.clear()
+            if self._listener is not None:
+                self._listener.on_text(text)
+        elif kind == WSMsgType.CLOSE:
+            self.close(frame.get_close_code() or WSCloseCode.OK, "")  # type: ignore[arg-type]
+            transport.disconnect()
+        elif kind == WSMsgType.BINARY:
+            self.close(_UNSUPPORTED_DATA, "text only")
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        listener, self._listener, self._transport = self._listener, None, None
+        if listener is not None:
+            listener.on_closed()
+
+    def pause_writing(self) -> None:
+        if self._listener is not None:
+            self._listener.on_full()
+
+    def resume_writing(self) -> None:
+        if self._listener is not None:
+            self._listener.on_drained()
+
+
+async def serve_sockets(
+    listening: socket.socket,
+    accept: Accept,
+    *,
+    path: str,
+    has_room: Callable[[], bool],
+    message_bytes_max: int,
+    unsent_bytes_max: int,
+) -> asyncio.Server:
+    """Accept WebSockets at `path`; others get 404, and 503 while there is no room."""
+
+    def listen(request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener | None:
+        if request.path.partition(b"?")[0] != path.encode():
+            return None
+        if not has_room():
+            full = WSUpgradeResponse.create_error_response(503, extra_headers={"Retry-After": "5"})
+            return WSUpgradeResponseWithListener(full, None)
+        return PicowsSocket(accept, message_bytes_max=message_bytes_max, unsent_bytes_max=unsent_bytes_max)
+
+    return await ws_create_server(
+        listen,
+        sock=listening,
+        websocket_handshake_timeout=_HANDSHAKE_S_MAX,
+        logger_name="gateway",
+        enable_auto_ping=False,
+        max_frame_size=message_bytes_max,
+        read_buffer_init_size=_READ_BUFFER_BYTES,
+        use_aiofastnet=False,
+        backlog=4096,
+    )

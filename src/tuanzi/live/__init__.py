@@ -1,0 +1,45 @@
+"""Live: what happened, told to the people it concerns while they look (A1, A3 to A6, B9). Database: notices.
+
+Owns stream_messages, stream_cursors, stream_floors, log_positions, order_owners, stream_epochs.
+Hears, through the logs of core and money, the events of `TELLS`; emits nothing. Messages are numbered without gaps in
+each person's stream and kept for 7 days; pictures of groups are sent as they change, and forgotten.
+"""
+
+from __future__ import annotations
+
+from tuanzi.live.handlers import TELLS, LiveTeller
+from tuanzi.live.model import (
+    AnyMessage,
+    GroupPicture,
+    OpsPicture,
+    claim_for,
+    stream_of_person,
+    text_of,
+)
+from tuanzi.live.queries import Gatekeeper, StreamArchive, find_log_position
+from tuanzi.live.store import TABLES
+from tuanzi.live.web import PATH, Address, routes
+from tuanzi.machinery.room import Room
+from tuanzi.people import Keys
+
+__all__ = [
+    "PATH",
+    "TELLS",
+    "Address",
+    "AnyMessage",
+    "Gatekeeper",
+    "GroupPicture",
+    "LiveTeller",
+    "OpsPicture",
+    "StreamArchive",
+    "claim_for",
+    "find_log_position",
+    "room",
+    "stream_of_person",
+    "text_of",
+]
+
+
+def room(*, keys: Keys, address: Address) -> Room:
+    """Live as wiring puts it into the house. address: where the gateway listens, as clients are told."""
+    return Room(name="live", database="notices", tables=TABLES, routes=routes(keys=keys, address=address))

@@ -1,0 +1,293 @@
+"""What is read for live: streams from the database, whose an order is, who may hear what (A4, A5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from tuanzi import people
+from tuanzi.base.ids import GroupId, SessionId
+from tuanzi.base.problem import Unknown
+from tuanzi.base.time import to_ms
+from tuanzi.base.who import Role, Who
+from tuanzi.groups import load_group
+from tuanzi.live.model import (
+    OPS,
+    RIDERS,
+    AnyMessage,
+    GroupPicture,
+    OpsPicture,
+    claim_of,
+    stream_of_merchant,
+    stream_of_person,
+)
+from tuanzi.live.store import (
+    EPOCH,
+    KNOWN_EVENT,
+    LOG_POSITIONS,
+    MESSAGES_AFTER,
+    OLDEST_MESSAGES,
+    OLDEST_OWNERS,
+    ORDER_OWNERS,
+    POSITION,
+    STREAM_CURSORS,
+    STREAM_EPOCHS,
+    STREAM_FLOORS,
+    STREAM_MESSAGES,
+    STREAM_STATE,
+)
+from tuanzi.machinery.database import Ask
+from tuanzi.machinery.http.routes import Desk
+from tuanzi.machinery.internal import PARKED_EVENTS, Rows
+from tuanzi.machinery.push.ports import Batch, ChannelKind, StreamState, Ticket
+from tuanzi.machinery.push.protocol import Close, Closing, Fault, Refused
+from tuanzi.machinery.tables import Row
+
+V = TypeVar("V")
+_encode = msgspec.json.Encoder().encode
+
+
+class NumberedMessage(Struct, frozen=True, kw_only=True, gc=False):
+    """A message of a stream."""
+
+    number: int
+    data: AnyMessage
+
+
+class MessagePage(Struct, frozen=True, kw_only=True, gc=False):
+    """Messages of my stream after a number, in order. newest, acked: of the whole stream."""
+
+    items: tuple[NumberedMessage, ...]
+    epoch: str
+    newest: int
+    acked: int
+
+
+_read = msgspec.json.Decoder(AnyMessage).decode
+
+
+class RowDesk(Desk, Protocol):
+    """A desk that also keeps rows as they are, and answers many questions at once."""
+
+    async def look(self, reading: Callable[[Ask], V]) -> V:
+        """What `reading` makes of the answers to its questions, all of one committed state; it runs in a thread."""
+
+    async def keep_rows(self, rows: Rows) -> None:
+        """Keep rows in the next commit; returns after it. Raises Crashed when the database refuses them."""
+
+
+class CampusDesks(Protocol):
+    """What live needs of a campus."""
+
+    @property
+    def core(self) -> Desk: ...
+    @property
+    def notices(self) -> RowDesk: ...
+
+
+class StreamArchive:
+    """The streams of a campus in its database `notices`; an `Archive`."""
+
+    def __init__(self, desk: RowDesk) -> None:
+        self._desk = desk
+
+    async def begin(self, *, fresh: str, positions: Mapping[str, int]) -> str:
+        """The name of this history; when there is none yet it is `fresh`, and begins after these events of each log."""
+        epoch = await self.find_epoch()
+        if not epoch:
+            rows = Rows(
+                inserts=[(STREAM_EPOCHS, [("streams", fresh)])], upserts=[(LOG_POSITIONS, list(positions.items()))]
+            )
+            await self._desk.keep_rows(rows)
+        return epoch or fresh
+
+    async def find_epoch(self) -> str:
+        """The name of this history; '' before anything was told."""
+        rows = await self._desk.rows(EPOCH)
+        return str(rows[0][0]) if rows else ""
+
+    async def load(self, stream: str) -> StreamState:
+        """Where a stream is."""
+        return _state_of(await self._desk.rows(STREAM_STATE, {"stream": stream}))
+
+    async def read(self, stream: str, *, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Messages after a number."""
+        rows = await self._desk.rows(MESSAGES_AFTER, {"stream": stream, "after": after, "limit": limit})
+        return [(number, body.encode()) for number, body in rows]
+
+    async def newest(self, streams: Sequence[str]) -> dict[str, int]:
+        """The newest number of each; 0 for one nobody wrote to."""
+        return await self._desk.look(
+            lambda ask: {each: _state_of(ask(STREAM_STATE, {"stream": each})).newest for each in streams}
+        )
+
+    async def known(self, event_ids: Sequence[str]) -> set[str]:
+        """Which of these events are kept."""
+        return await self._desk.look(lambda ask: {id for id in event_ids if ask(KNOWN_EVENT, {"event_id": id})})
+
+    async def keep(self, batch: Batch) -> None:
+        """Keep all of a batch in one commit."""
+        at_ms = to_ms(batch.at)
+        messages = [
+            (draft.event_id, draft.stream, number, draft.kind, at_ms, draft.data.decode())
+            for draft, number in batch.messages
+        ]
+        parked = [(source, number, name, reason, at_ms) for source, number, name, reason in batch.parked]
+        rows = Rows(
+            inserts=[*batch.inserts, (STREAM_MESSAGES, messages), (PARKED_EVENTS, parked)],
+            upserts=[*batch.upserts, (LOG_POSITIONS, list(batch.positions.items()))],
+        )
+        await self._desk.keep_rows(rows)
+
+    async def sweep(self, *, before: datetime, limit: int) -> int:
+        """Forget the oldest messages and owners; a stream remembers up to which number it forgot."""
+        slots = {"before_ms": to_ms(before), "limit": limit}
+        old = await self._desk.rows(OLDEST_MESSAGES, slots)
+        owners = [order_id for (order_id,) in await self._desk.rows(OLDEST_OWNERS, slots)]
+        if not old and not owners:
+            return 0
+        floors: dict[str, int] = {}
+        for _, stream, number in old:
+            floors[stream] = max(number, floors.get(stream, 0))
+        rows = Rows(
+            upserts=[(STREAM_FLOORS, list(floors.items()))],
+            removes=[(STREAM_MESSAGES, [event_id for event_id, _, _ in old]), (ORDER_OWNERS, owners)],
+        )
+        await self._desk.keep_rows(rows)
+        return max(len(old), len(owners))
+
+    async def keep_cursors(self, cursors: Sequence[tuple[str, int, int]]) -> None:
+        """Remember how far streams were sent and acknowledged."""
+        await self._desk.keep_rows(Rows(upserts=[(STREAM_CURSORS, list(cursors))]))
+
+
+def find_log_position(database: Any, source: str) -> int | None:
+    """The last event of `source` that was told, as the database `notices` keeps it; None before its streams began."""
+    rows = database.rows(POSITION, {"source": source})
+    return int(rows[0][0]) if rows else None
+
+
+def _state_of(rows: Sequence[Row]) -> StreamState:
+    ((newest, floor, sent, acked),) = rows
+    return StreamState(newest=max(newest, floor), floor=floor, sent=sent, acked=acked)
+
+
+class Gatekeeper:
+    """Lets people in and tells what they may hear; a `Gate`. Each time somebody comes his session is looked up."""
+
+    def __init__(
+        self,
+        platform: Desk,
+        campuses: Mapping[str, CampusDesks],
+        *,
+        keys: people.Keys,
+        now: Callable[[], datetime],
+        overview: Callable[[str], OpsPicture],
+    ) -> None:
+        """overview: what a campus's operators see."""
+        self._platform = platform
+        self._campuses = campuses
+        self._keys = keys
+        self._now = now
+        self._overview = overview
+
+    async def admit(self, token: str) -> Ticket:
+        """Who holds this token. Refused when it is over, Closing when it is none or the session has ended."""
+        text, _, signature = token.partition(".")
+        if not token or not self._keys.signed(text, signature):
+            raise Closing(Close.INVALID_TOKEN, "invalid token")
+        claim = claim_of(text)
+        if claim is None or claim.campus_id not in self._campuses:
+            raise Closing(Close.INVALID_TOKEN, "invalid token")
+        now = self._now()
+        if now >= claim.expires_at:
+            raise Refused(Fault.TOKEN_EXPIRED)
+        who = await people.find_who(self._platform, SessionId(claim.session_id), now=now)
+        if who is None:
+            raise Closing(Close.SIGNED_OUT, "signed out")
+        if who.campus_id is not None and who.campus_id != claim.campus_id:
+            raise Closing(Close.INVALID_TOKEN, "another campus")
+        return Ticket(
+            person_id=who.person_id,
+            session_id=who.session_id,
+            campus_id=claim.campus_id,
+            stream=stream_of_person(who.person_id),
+            expires_at=claim.expires_at,
+            rights=who,
+        )
+
+    async def kind_of(self, ticket: Ticket, channel: str) -> ChannelKind:
+        """How this person hears a channel."""
+        who = ticket.rights
+        assert isinstance(who, Who)
+        name, _, id = channel.partition(":")
+        is_operator = Role.OPERATOR in who.roles
+        match name:
+            case "group" if id:
+                await self._check_group(ticket.campus_id, id)
+                return ChannelKind.PICTURE
+            case "board" if id:
+                is_his = Role.MERCHANT in who.roles and channel == stream_of_merchant(who.merchant_id or "")
+                return _allowed(ChannelKind.STREAM, is_operator or is_his)
+            case "user" if id:
+                raise Refused(Fault.ALREADY_SUBSCRIBED if channel == ticket.stream else Fault.PERMISSION_DENIED)
+            case _ if channel == RIDERS:
+                return _allowed(ChannelKind.STREAM, is_operator or Role.RIDER in who.roles)
+            case _ if channel == OPS:
+                return _allowed(ChannelKind.PICTURE, is_operator)
+            case _:
+                raise Refused(Fault.UNKNOWN_CHANNEL)
+
+    async def _check_group(self, campus_id: str, group_id: str) -> None:
+        try:
+            await load_group(self._campuses[campus_id].core, GroupId(group_id))
+        except Unknown:
+            raise Refused(Fault.UNKNOWN_CHANNEL) from None
+
+    async def picture(self, campus_id: str, channel: str, watching: int) -> bytes:
+        """What a channel looks like now."""
+        if channel == OPS:
+            return _encode(self._overview(campus_id))
+        group_id = GroupId(channel.partition(":")[2])
+        return _encode(await group_picture(self._campuses[campus_id].core, group_id, watching=watching))
+
+
+def _allowed(kind: ChannelKind, is_allowed: bool) -> ChannelKind:
+    if not is_allowed:
+        raise Refused(Fault.PERMISSION_DENIED)
+    return kind
+
+
+async def group_picture(desk: Desk, group_id: GroupId, *, watching: int) -> GroupPicture:
+    """A group as its channel shows it. Raises Unknown."""
+    group = await load_group(desk, group_id)
+    paid = group.paid_count
+    return GroupPicture(
+        group_id=group.id,
+        state=group.state.value,
+        seats_max=group.seats_max,
+        seats_taken=len(group.seats),
+        paid_count=paid,
+        missing=max(0, group.tiers[0].size - paid),
+        closes_at=group.closes_at,
+        version=group.version,
+        watching=watching,
+    )
+
+
+async def message_page(desk: Desk, stream: str, *, after: int | None, limit: int) -> MessagePage:
+    """A part of a stream; what nobody acknowledged yet when `after` is None."""
+    state = _state_of(await desk.rows(STREAM_STATE, {"stream": stream}))
+    start = max(state.acked, state.floor) if after is None else after
+    rows = await desk.rows(MESSAGES_AFTER, {"stream": stream, "after": start, "limit": limit})
+    epoch = await desk.rows(EPOCH)
+    return MessagePage(
+        items=tuple(NumberedMessage(number=number, data=_read(body)) for number, body in rows),
+        epoch=str(epoch[0][0]) if epoch else "",
+        newest=state.newest,
+        acked=state.acked,
+    )

@@ -1,0 +1,100 @@
+"""The tables of live, in the database `notices`, and the statements streams are read with."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from tuanzi.live.model import OrderOwner
+from tuanzi.machinery.tables import table
+
+
+class StreamMessage(Struct, frozen=True, kw_only=True, gc=False):
+    """A message as it is kept; body: the JSON that is sent."""
+
+    event_id: str
+    stream: str
+    number: int
+    kind: str
+    at: datetime
+    body: str
+
+
+class StreamCursor(Struct, frozen=True, kw_only=True, gc=False):
+    """How far a stream was ever sent and acknowledged."""
+
+    stream: str
+    sent: int
+    acked: int
+
+
+class StreamFloor(Struct, frozen=True, kw_only=True, gc=False):
+    """The last number of a stream that is not kept any more."""
+
+    stream: str
+    floor: int
+
+
+class LogPosition(Struct, frozen=True, kw_only=True, gc=False):
+    """The last event of a log that was told."""
+
+    source: str
+    number: int
+
+
+class StreamEpoch(Struct, frozen=True, kw_only=True, gc=False):
+    """The name of this history of streams; a new one is made after a restore from a backup. One row, id 'streams'."""
+
+    id: str
+    epoch: str
+
+
+STREAM_MESSAGES = table("stream_messages", StreamMessage, key="event_id")
+STREAM_CURSORS = table("stream_cursors", StreamCursor, key="stream")
+STREAM_FLOORS = table("stream_floors", StreamFloor, key="stream")
+LOG_POSITIONS = table("log_positions", LogPosition, key="source")
+ORDER_OWNERS = table("order_owners", OrderOwner, key="order_id")
+STREAM_EPOCHS = table("stream_epochs", StreamEpoch, key="id")
+
+TABLES = (STREAM_MESSAGES, STREAM_CURSORS, STREAM_FLOORS, LOG_POSITIONS, ORDER_OWNERS, STREAM_EPOCHS)
+
+EPOCH = "SELECT epoch FROM stream_epochs ORDER BY id LIMIT 1"
+
+POSITION = "SELECT number FROM log_positions WHERE source = :source ORDER BY source LIMIT 1"
+
+STREAM_STATE = """
+SELECT
+    COALESCE((SELECT MAX(number) FROM stream_messages WHERE stream = :stream), 0),
+    COALESCE((SELECT floor FROM stream_floors WHERE stream = :stream), 0),
+    COALESCE((SELECT sent FROM stream_cursors WHERE stream = :stream), 0),
+    COALESCE((SELECT acked FROM stream_cursors WHERE stream = :stream), 0)
+ORDER BY 1 LIMIT 1
+"""
+
+MESSAGES_AFTER = """
+SELECT number, body FROM stream_messages
+WHERE stream = :stream AND number > :after
+ORDER BY number LIMIT :limit
+"""
+
+KNOWN_EVENT = "SELECT event_id FROM stream_messages WHERE event_id = :event_id ORDER BY event_id LIMIT 1"
+
+OLDEST_MESSAGES = """
+SELECT event_id, stream, number FROM stream_messages
+WHERE at_ms < :before_ms ORDER BY at_ms, event_id LIMIT :limit
+"""
+
+OLDEST_OWNERS = """
+SELECT order_id FROM order_owners WHERE at_ms < :before_ms ORDER BY at_ms, order_id LIMIT :limit
+"""
+
+OWNER_OF = """
+SELECT order_id, group_id, member_id, is_member, at_ms FROM order_owners
+WHERE order_id = :order_id ORDER BY order_id LIMIT 1
+"""
+
+OWNERS_OF_GROUP = """
+SELECT order_id, group_id, member_id, is_member, at_ms FROM order_owners
+WHERE group_id = :group_id AND is_member = 1 ORDER BY order_id LIMIT 200
+"""

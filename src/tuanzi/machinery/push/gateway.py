@@ -1,0 +1,184 @@
+"""The gateway of one process: who is connected, who must be asked whether he is there, who must go (A5)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime
+from itertools import count
+from typing import Any
+
+from tuanzi.base.problem import Problem
+from tuanzi.machinery.push.client import Client
+from tuanzi.machinery.push.hub import Hub
+from tuanzi.machinery.push.limits import PushLimits
+from tuanzi.machinery.push.ports import Gate, Ticket
+from tuanzi.machinery.push.protocol import Close
+from tuanzi.machinery.push.sockets import Listener, Socket
+
+log = logging.getLogger("tuanzi.push")
+
+# How long a closing client has to read what waits for him.
+LINGER_S = 3
+
+
+class Gateway:
+    """Accepts sockets and looks after their clients once a second.
+
+    clock: seconds that never go back. now: the time of day, for tokens. name: told apart from other gateways'.
+    """
+
+    def __init__(
+        self,
+        hubs: Mapping[str, Hub],
+        gate: Gate,
+        *,
+        name: str,
+        limits: PushLimits,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+    ) -> None:
+        self.hubs = hubs
+        self.gate = gate
+        self.limits = limits
+        self.clock = clock
+        self.now = now
+        self.full: set[Client] = set()  # whose sockets take nothing more
+        self.closes: Counter[str] = Counter()
+        self._name = name
+        self._numbers = count(1)
+        self._strangers: dict[Client, None] = {}  # who have not said who they are, the oldest first
+        # Known clients by the second in which they are asked whether they are there.
+        self._slots: list[dict[Client, None]] = [{} for _ in range(limits.ping_s)]
+        self._slot_of: dict[Client, int] = {}
+        self._leaving: dict[Client, float] = {}  # closed by us, still open: until when
+        self.connections = 0
+        self._ticks = 0
+        self._tasks: asyncio.TaskGroup | None = None
+        self._is_open = False
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another connection is accepted."""
+        return self._is_open and self.connections < self.limits.connections_max
+
+    def accept(self, socket: Socket) -> Listener:
+        """A new connection."""
+        client = Client(self, socket, id=f"{self._name}-{next(self._numbers)}", now=self.clock())
+        self._strangers[client] = None
+        self.connections += 1
+        return client
+
+    def enter(self, client: Client, hub: Hub, ticket: Ticket) -> None:
+        """A client has said who he is; too many connections of one person close his oldest."""
+        self._strangers.pop(client, None)
+        slot = self._ticks + len(self._slot_of)  # spread over the seconds
+        self._slot_of[client] = slot % len(self._slots)
+        self._slots[slot % len(self._slots)][client] = None
+        his = hub.clients.setdefault(ticket.person_id, [])
+        his.append(client)
+        if len(his) > self.limits.per_person_max:
+            his[0].close(Close.TOO_MANY_CONNECTIONS, "too many connections of one person")
+            del his[0]
+
+    def left(self, client: Client) -> None:
+        """A connection is gone."""
+        self.connections -= 1
+        self._strangers.pop(client, None)
+        self._leaving.pop(client, None)
+        self.full.discard(client)
+        slot = self._slot_of.pop(client, None)
+        if slot is not None:
+            self._slots[slot].pop(client, None)
+        if client.hub is not None:
+            his = client.hub.clients.get(client.person_id, [])
+            if client in his:
+                his.remove(client)
+            if not his:
+                client.hub.clients.pop(client.person_id, None)
+
+    def ending(self, client: Client, code: Close) -> None:
+        """A client is being closed: he has a moment to read what waits, then he is let go of."""
+        self.closes[code.name.lower()] += 1
+        self.full.discard(client)
+        self._leaving[client] = self.clock() + LINGER_S
+
+    def end_session(self, session_id: str, person_id: str) -> None:
+        """Somebody signed out: his connections of that session are closed for good."""
+        for client in self._clients_of(person_id):
+            if client.ticket is not None and client.ticket.session_id == session_id:
+                client.close(Close.SIGNED_OUT, "signed out")
+
+    def end_person(self, person_id: str, *, is_coming_back: bool) -> None:
+        """Somebody's rights changed, or he was erased: all his connections are closed; the first kind come back."""
+        code = Close.RIGHTS_CHANGED if is_coming_back else Close.SIGNED_OUT
+        for client in self._clients_of(person_id):
+            client.close(code, "rights changed" if is_coming_back else "signed out")
+
+    def _clients_of(self, person_id: str) -> list[Client]:
+        return [client for hub in self.hubs.values() for client in hub.clients.get(person_id, ())]
+
+    # work
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside; it must guard itself. Nothing is begun when the gateway does not run."""
+        if self._tasks is None:
+            work.close()
+        else:
+            self._tasks.create_task(work)
+
+    async def run(self) -> None:
+        """Work until cancelled; then every client is told to come back elsewhere."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                for hub in self.hubs.values():
+                    hub.start(self.spawn)
+                self._is_open = True
+                while True:
+                    await asyncio.sleep(1.0)
+                    self.tick()
+                    await self.keep_cursors()
+        finally:
+            self._tasks = None
+            self.shut()
+
+    def shut(self) -> None:
+        """Let nobody in any more and tell everybody to come back later, or elsewhere."""
+        self._is_open = False
+        for client in [*self._strangers, *self._slot_of]:
+            client.close(Close.SHUTDOWN, "shutdown")
+
+    async def keep_cursors(self) -> None:
+        """Have what was sent and acknowledged kept."""
+        for hub in self.hubs.values():
+            try:
+                await hub.keep_cursors()
+            except Problem as problem:
+                log.warning("push.cursors_waiting", extra={"campus": hub.campus_id, "refusal": problem.title_en()})
+
+    def tick(self) -> None:
+        """Look after the clients whose second it is; called once a second."""
+        at = self.clock()
+        for client in list(self._strangers):
+            if at - client.opened_at < self.limits.greet_s_max:
+                break
+            client.close(Close.STALE, "connect in time")
+        for client in [full for full in self.full if at - full.full_since > self.limits.slow_s_max]:
+            if client.hub is not None:
+                client.hub.figures.closed_slow += 1
+            client.close(Close.SLOW, "slow")
+        for client in [leaving for leaving, until in self._leaving.items() if at > until]:
+            del self._leaving[client]
+            client.abort()
+        self._ticks += 1
+        now = self.now()
+        for client in list(self._slots[self._ticks % len(self._slots)]):
+            if not client.heard_since_ping:
+                client.close(Close.NO_PONG, "no pong")
+            elif client.is_expired(now, self.limits.grace_s):
+                client.close(Close.EXPIRED, "token expired")
+            elif client.may_take:
+                client.ping()

@@ -1,0 +1,300 @@
+"""Turns committed events into numbered messages, a batch at a time, in one commit with the logs' positions (A3, A4).
+
+Numbers come from memory, backed by the table: a stream's next one is its newest plus one, and the table's key
+says no should memory be wrong. Nothing is sent before it is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Protocol
+
+from tuanzi.base.problem import Problem
+from tuanzi.machinery.follower import Follower, Numbered
+from tuanzi.machinery.internal import EVENTS_AFTER
+from tuanzi.machinery.problems import Crashed
+from tuanzi.machinery.push.ports import Archive, Batch, Draft, Drafts, FanOut, Kept, Teller
+from tuanzi.machinery.push.seen import Seen
+from tuanzi.machinery.writer import Request
+
+log = logging.getLogger("tuanzi.push")
+
+# Our choice: 512 events keep a commit below about 10 ms.
+EVENTS_AT_ONCE = 512
+POSTS_WAITING_MAX = 20_000
+# Streams whose newest number is in memory, in each of two generations; about 150 bytes each.
+NUMBERS_MAX = 50_000
+RETRY_S = 1.0
+KEPT_FOR = timedelta(days=7)
+SWEEP_EVERY_S = 60.0
+SWEPT_AT_ONCE = 500
+
+
+class Source(Protocol):
+    """The desk whose events are followed."""
+
+    @property
+    def event_number(self) -> int: ...
+
+    async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]: ...
+
+    def subscribe(self, subscriber: Callable[[Sequence[Numbered]], None]) -> None: ...
+
+
+@dataclass(slots=True)
+class Log:
+    """One source and how far it is read."""
+
+    source: Source
+    follower: Follower
+
+
+class KeeperFigures:
+    """What a keeper has done since it started, for `/metrics`."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+        self.events = 0
+        self.messages = 0
+        self.repeats = 0  # dropped by the exact check
+        self.parked = 0
+        self.swept = 0
+        self.busy_s = 0.0
+
+
+class Numbers:
+    """The newest number of each stream, as far as memory knows, in two generations."""
+
+    def __init__(self) -> None:
+        self._young: dict[str, int] = {}
+        self._old: dict[str, int] = {}
+
+    def find(self, stream: str) -> int | None:
+        """The newest number, None when it must be asked."""
+        number = self._young.get(stream)
+        return self._old.get(stream) if number is None else number
+
+    def keep(self, stream: str, number: int) -> None:
+        """Remember it."""
+        if len(self._young) >= NUMBERS_MAX and stream not in self._young:
+            self._young, self._old = {}, self._young
+        self._young[stream] = number
+
+    def forget(self) -> None:
+        """The table is asked again."""
+        self._young, self._old = {}, {}
+
+
+class Keeper:
+    """The one who writes the streams of a campus."""
+
+    def __init__(
+        self,
+        campus_id: str,
+        logs: Sequence[Log],
+        *,
+        teller: Teller,
+        archive: Archive,
+        fan_out: FanOut,
+        seen: Seen,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.campus_id = campus_id
+        self.figures = KeeperFigures()
+        self.seen = seen
+        self._logs = logs
+        self._teller = teller
+        self._archive = archive
+        self._fan_out = fan_out
+        self._now = now
+        self._numbers = Numbers()
+        self._posts: list[tuple[Sequence[Draft], asyncio.Future[None]]] = []
+        self._wake = asyncio.Event()
+        for each in logs:
+            each.source.subscribe(partial(self._offer, each))
+
+    def _offer(self, each: Log, events: Sequence[Numbered]) -> None:
+        each.follower.offer(events)
+        self._wake.set()
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """By source: the last event that was told."""
+        return {each.follower.source: each.follower.position for each in self._logs}
+
+    @property
+    def lags(self) -> dict[str, int]:
+        """By source: how many events were not told yet."""
+        return {each.follower.source: each.follower.lag for each in self._logs}
+
+    async def post(self, messages: Sequence[Draft]) -> None:
+        """Keep and send messages that no event means, such as reminders; returns after the commit. A repeat of an
+        event id changes nothing. Raises Unavailable when too many wait."""
+        if len(self._posts) >= POSTS_WAITING_MAX:
+            raise Crashed(command="post")
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._posts.append((messages, future))
+        self._wake.set()
+        await future
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        for each in self._logs:
+            each.follower.expect(each.source.event_number)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._sweep())
+            while True:
+                try:
+                    if not await self.step():
+                        self._wake.clear()
+                        if not self._posts and not any(self.lags.values()):
+                            await self._wake.wait()
+                except Problem as problem:
+                    log.warning("push.keeper_waiting", extra={"campus": self.campus_id, "refusal": problem.title_en()})
+                    self._start_over()
+                    await asyncio.sleep(RETRY_S)
+
+    async def step(self) -> bool:
+        """Take what waits and carry it all the way; whether there was anything."""
+        taken = False
+        for each in self._logs:
+            if each.follower.is_behind:
+                rows = await each.source.rows(EVENTS_AFTER, {"after": each.follower.read_after, "limit": 1000})
+                each.follower.read(rows)
+            requests = each.follower.take(EVENTS_AT_ONCE)
+            if requests:
+                taken = True
+                await self._carry(each, requests)
+        if self._posts:
+            taken = True
+            posts, self._posts = self._posts, []
+            await self._carry_posts(posts)
+        return taken
+
+    async def _carry(self, each: Log, requests: Sequence[Request]) -> None:
+        """Tell a batch of one source's events; what the table refuses is told again one by one."""
+        began = asyncio.get_running_loop().time()
+        source, last = each.follower.source, requests[-1].number
+        events = [request.command for request in requests if request.command is not None]
+        await self._teller.prepare(events)
+        now = self._now()
+        drafts, parked = Drafts(), []
+        for request in requests:
+            if request.command is None:
+                continue
+            try:
+                self._teller.tell(source, request.number, request.command, drafts, now=now)
+            except Exception as error:
+                log.exception("push.event_parked", extra={"source": source, "number": request.number})
+                parked.append((source, request.number, type(request.command).name, type(error).__name__))
+        batch = Batch(at=now, inserts=drafts.inserts, upserts=drafts.upserts, positions={source: last}, parked=parked)
+        try:
+            await self._keep(batch, drafts.messages)
+        except Crashed:
+            if len(requests) == 1:
+                self.figures.parked += 1
+                reason = (source, last, type(requests[0].command).name, "refused by the table")
+                await self._archive.keep(Batch(at=now, positions={source: last}, parked=[reason]))
+            else:
+                for request in requests:
+                    await self._carry(each, [request])
+                return
+        each.follower.kept(last)
+        self.figures.parked += len(parked)
+        self.figures.events += len(events)
+        self.figures.busy_s += asyncio.get_running_loop().time() - began
+        if drafts.pictures:
+            self._fan_out.change(self.campus_id, list(drafts.pictures))
+
+    async def _carry_posts(self, posts: list[tuple[Sequence[Draft], asyncio.Future[None]]]) -> None:
+        try:
+            await self._keep(Batch(at=self._now()), [draft for messages, _ in posts for draft in messages])
+        except Crashed as crashed:
+            if len(posts) > 1:
+                for post in posts:
+                    await self._carry_posts([post])
+            elif not posts[0][1].done():
+                posts[0][1].set_exception(crashed)
+            return
+        except BaseException:
+            self._posts = posts + self._posts
+            raise
+        for _, future in posts:
+            if not future.done():
+                future.set_result(None)
+
+    async def _keep(self, batch: Batch, messages: Sequence[Draft]) -> None:
+        """Number, keep and publish messages that are new. Raises Crashed when the table refuses them all the same."""
+        new = await self._new(messages, is_sure=False)
+        try:
+            kept = await self._number_and_keep(batch, new)
+        except Crashed:
+            # The filter or memory forgot something: ask the table for everything.
+            self._numbers.forget()
+            kept = await self._number_and_keep(batch, await self._new(messages, is_sure=True))
+        self.figures.batches += 1
+        self.figures.messages += len(kept)
+        self._fan_out.publish(self.campus_id, kept)
+
+    async def _number_and_keep(self, batch: Batch, messages: Sequence[Draft]) -> list[Kept]:
+        numbers = self._numbers
+        unknown = list({draft.stream: None for draft in messages if numbers.find(draft.stream) is None})
+        if unknown:
+            for stream, number in (await self._archive.newest(unknown)).items():
+                numbers.keep(stream, number)
+        newest: dict[str, int] = {}
+        numbered: list[tuple[Draft, int]] = []
+        for draft in messages:
+            number = (newest.get(draft.stream) or numbers.find(draft.stream) or 0) + 1
+            newest[draft.stream] = number
+            numbered.append((draft, number))
+        batch.messages = numbered
+        await self._archive.keep(batch)
+        for stream, number in newest.items():
+            numbers.keep(stream, number)
+        for draft in messages:
+            self.seen.add(draft.event_id)
+        return [Kept(draft.stream, number, draft.data) for draft, number in numbered]
+
+    async def _new(self, messages: Sequence[Draft], *, is_sure: bool) -> list[Draft]:
+        """Those messages that are not kept yet, each once. is_sure: ask for all, whatever the filter says."""
+        may_know = self.seen.may_know
+        here: dict[str, None] = {}
+        maybe: list[str] = []
+        new: list[Draft] = []
+        for draft in messages:
+            if draft.event_id in here:
+                self.figures.repeats += 1
+                continue
+            here[draft.event_id] = None
+            if is_sure or may_know(draft.event_id):
+                maybe.append(draft.event_id)
+            new.append(draft)
+        if not maybe:
+            return new
+        known = await self._archive.known(maybe)
+        self.figures.repeats += len(known)
+        return [draft for draft in new if draft.event_id not in known]
+
+    def _start_over(self) -> None:
+        """What was handed out and not kept is read again from the logs."""
+        self._numbers.forget()
+        for each in self._logs:
+            each.follower.start_over(each.follower.position)
+            each.follower.expect(each.source.event_number)
+
+    async def _sweep(self) -> None:
+        """Forget messages when they are old, a few at a time."""
+        while True:
+            try:
+                swept = await self._archive.sweep(before=self._now() - KEPT_FOR, limit=SWEPT_AT_ONCE)
+            except Problem:
+                swept = 0
+            self.figures.swept += swept
+            if swept < SWEPT_AT_ONCE:
+                await asyncio.sleep(SWEEP_EVERY_S)

@@ -1,0 +1,43 @@
+"""The port to WebSockets: what the gateway asks of a connection, whatever engine keeps the promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Socket(Protocol):
+    """One accepted connection, text frames only. Nothing here waits or raises because of its peer."""
+
+    def send(self, text: bytes) -> None:
+        """Send one text frame; what the peer does not take now waits in memory."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Say why, then close when the peer has answered or a few seconds have passed; harmless twice."""
+
+    def abort(self) -> None:
+        """Close now; what waits is dropped."""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What was sent and the peer has not taken yet; the kernel's own buffers are not counted."""
+
+
+class Listener(Protocol):
+    """What hears from a connection."""
+
+    def on_text(self, text: bytes) -> None:
+        """A whole text message came."""
+
+    def on_full(self) -> None:
+        """More waits than should: send nothing until `on_drained`."""
+
+    def on_drained(self) -> None:
+        """The peer has taken what waited."""
+
+    def on_closed(self) -> None:
+        """The connection is gone; the last call."""
+
+
+# Called with each new connection; gives who listens to it, or None to refuse it before the handshake.
+Accept = Callable[[Socket], Listener]

@@ -1,0 +1,36 @@
+"""Takes WebSockets for the gateway of this process, on a port of its own (A1)."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tuanzi import live
+from tuanzi.engines.sockets.picows import serve_sockets
+from tuanzi.wiring import House
+
+log = logging.getLogger("tuanzi.live")
+
+
+@asynccontextmanager
+async def live_gateway(house: House, listening: socket.socket) -> AsyncIterator[None]:
+    """Take WebSockets on a bound socket while this lasts; then everybody is told to come back."""
+    gateway = house.live.gateway
+    house.address.port = listening.getsockname()[1]
+    server = await serve_sockets(
+        listening,
+        gateway.accept,
+        path=live.PATH,
+        has_room=lambda: gateway.has_room,
+        message_bytes_max=gateway.limits.message_bytes_max,
+        unsent_bytes_max=gateway.limits.unsent_bytes_max,
+    )
+    log.info("live.serving", extra={"address": f"ws://{house.settings.host}:{house.address.port}{live.PATH}"})
+    try:
+        yield
+    finally:
+        server.close()
+        await gateway.keep_cursors()
+        gateway.shut()

@@ -1,0 +1,138 @@
+"""The public clients of the Centrifugo protocol, unmodified, hear what happens to their people (A1, A4, A5)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Cast, done
+from tests.live.street import Board, Ears, node_ears, street
+
+STORY = ["created", "paid", "grouped", "formed", "closed"]
+
+
+@pytest.fixture
+async def cast(tmp_path: Path) -> AsyncIterator[Cast]:
+    """Everybody, signed in, with a gateway."""
+    async with street(tmp_path) as cast:
+        yield cast
+
+
+def drop_all(cast: Cast) -> None:
+    """Every connection breaks, as when a train enters a tunnel."""
+    gateway = cast.town.house.live.gateway
+    for client in [*gateway._slot_of]:
+        client.abort()
+
+
+async def test_a_student_hears_his_order_from_the_first_step_on(cast: Cast) -> None:
+    ears = await Ears(cast.ming).connect()
+    await cast.closed_group()
+    await cast.town.until(lambda: "split.planned" in ears.states)
+
+    assert ears.states[:5] == STORY
+    assert ears.numbers == list(range(1, len(ears.numbers) + 1))
+    await ears.client.disconnect()
+
+
+async def test_what_was_missed_while_the_connection_was_broken_comes_once_and_in_order(cast: Cast) -> None:
+    ears = await Ears(cast.ming).connect()
+    opened = await done(cast.ming.post("groups", {**LUNCH_FOR_THREE, "lines": BEEF_RICE}), 201)
+    await cast.town.until(lambda: ears.states == ["created"])
+
+    drop_all(cast)
+    await done(cast.ming.post(f"orders/{opened['order_id']}/pay"))
+    await cast.town.until(lambda: ears.states == ["created", "paid"])
+
+    assert ears.numbers == [1, 2]
+    assert [context.recovered for context in ears.subscribed] == [True, True]
+    assert ears.subscribed[1].was_recovering
+    await ears.client.disconnect()
+
+
+async def test_a_page_opened_anew_gets_what_nobody_acknowledged(cast: Cast) -> None:
+    first = await Ears(cast.ming).connect()
+    await cast.closed_group()
+    await cast.town.until(lambda: "split.planned" in first.states)
+    await first.client.rpc("ack", {"number": 3})
+    await first.client.disconnect()
+
+    second = await Ears(cast.ming).connect()
+    await cast.town.until(lambda: len(second.numbers) == len(first.numbers) - 3)
+
+    assert second.numbers == first.numbers[3:]
+    assert second.heard == first.heard[3:]
+    await second.client.disconnect()
+
+
+async def test_signing_out_ends_the_connection_for_good(cast: Cast) -> None:
+    ears = await Ears(cast.ming).connect()
+
+    await done(cast.ming.send("DELETE", "/v1/sessions/current"))
+    await cast.town.until(lambda: ears.ends)
+
+    assert ears.ends == [3503]
+    assert cast.town.house.live.gateway.connections == 0
+
+
+async def test_a_group_shows_its_seats_and_how_many_look_at_it(cast: Cast) -> None:
+    opened = await done(cast.ming.post("groups", {**LUNCH_FOR_THREE, "lines": BEEF_RICE}), 201)
+    channel = f"group:{opened['group_id']}"
+    ears, looker = await Ears(cast.ming).connect(), await Ears(cast.stranger).connect()
+    board, other = Board(), Board()
+    await ears.client.new_subscription(channel, events=board).subscribe()
+    await looker.client.new_subscription(channel, events=other).subscribe()
+    await cast.town.until(lambda: board.shown and board.shown[-1]["watching"] == 2)
+
+    await done(cast.hua.post(f"groups/{opened['group_id']}/orders", {"lines": BEEF_RICE}), 201)
+    await cast.town.until(lambda: other.shown and other.shown[-1]["seats_taken"] == 2)
+
+    assert board.first[0]["seats_taken"] == 1
+    assert (await ears.client.presence_stats(channel)).num_users == 2
+    await ears.client.disconnect()
+    await looker.client.disconnect()
+
+
+async def test_boards_are_for_their_staff(cast: Cast) -> None:
+    listeners = {name: await Ears(getattr(cast, name)).connect() for name in ("ming", "merchant", "rider", "warden")}
+    wanted = {"ming": "board:bj-m01", "merchant": "board:bj-m02", "rider": "ops", "warden": "user:somebody"}
+    boards = {name: Board() for name in wanted}
+    for name, channel in wanted.items():
+        await listeners[name].client.new_subscription(channel, events=boards[name]).subscribe()
+    own, riders, overview = Board(), Board(), Board()
+    await listeners["merchant"].client.new_subscription("board:bj-m01", events=own).subscribe()
+    await listeners["rider"].client.new_subscription("riders", events=riders).subscribe()
+    await listeners["warden"].client.new_subscription("ops", events=overview).subscribe()
+    _, orders = await cast.closed_group()
+    await cast.town.until(lambda: own.shown)
+    await cast.deliver(own.shown[0]["sub_order_ids"][0])
+    await cast.town.until(lambda: [one["state"] for one in riders.shown][-1:] == ["delivered"])
+    await cast.town.until(lambda: overview.shown and overview.shown[-1]["sub_orders_delivered"] == 1)
+
+    assert {name: board.refusals for name, board in boards.items()} == {name: [103] for name in wanted}
+    assert len(own.shown[0]["sub_order_ids"]) == len(orders)
+    assert [one["state"] for one in own.shown[1:]] == ["accepted", "cooking", "ready", "picked_up", "delivered"]
+    assert [one["state"] for one in riders.shown] == ["ready", "picked_up", "delivered"]
+    assert overview.shown[-1]["orders_paid"] == 3
+    for ears in listeners.values():
+        await ears.client.disconnect()
+
+
+async def test_the_javascript_client_hears_acknowledges_and_resumes(cast: Cast) -> None:
+    opened = await done(cast.ming.post("groups", {**LUNCH_FOR_THREE, "lines": BEEF_RICE}), 201)
+    channel = f"group:{opened['group_id']}"
+    async with node_ears(cast.ming, channel) as ears:
+        await ears.until("joined", channel=channel)
+        await ears.until("acked", number=1)
+        drop_all(cast)
+        await done(cast.ming.post(f"orders/{opened['order_id']}/pay"))
+        await ears.until("acked", number=2)
+        await done(cast.ming.send("DELETE", "/v1/sessions/current"))
+        end = await ears.until("disconnected")
+
+    assert end["code"] == 3503
+    assert [one["number"] for one in ears.all("publication")] == [1, 2]
+    assert [one["data"]["state"] for one in ears.all("publication")] == ["created", "paid"]
+    assert [one["recovered"] for one in ears.all("subscribed")] == [True, True]
