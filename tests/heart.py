@@ -197,7 +197,7 @@ class Campus:
     """
 
     def __init__(self) -> None:
-        provider = SandboxProvider(remembered_max=1_000_000)
+        provider = self.provider = self.make_provider()
         self.rooms = [
             catalog.room(),
             pricing.room(),
@@ -209,6 +209,7 @@ class Campus:
             sharing.room(),
             delivery.room(),
         ]
+        self.rooms += self.rooms_beside(provider)
         self._errands = {kind: handler for room in self.rooms for kind, handler in room.errands.items()}
         self.now = START
         self.core, self.money, self.delivery = (Books(kind, self.rooms) for kind in HEART)
@@ -219,6 +220,14 @@ class Campus:
         outcomes = self._carry_out(self.core, [Request(command) for command in catalog_commands()])
         assert not any(outcome.problem for outcome in outcomes), outcomes
         self.events.clear()
+
+    def make_provider(self) -> SandboxProvider:
+        """The payment company; it believes what it is told of payments."""
+        return SandboxProvider(remembered_max=1_000_000)
+
+    def rooms_beside(self, provider: SandboxProvider) -> list[Room]:
+        """Rooms that only some tests need; none here."""
+        return []
 
     # stories
 

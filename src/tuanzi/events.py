@@ -422,3 +422,36 @@ class RiderWentOff(Event, frozen=True, kw_only=True, gc=False):
 
     name = "delivery.rider_went_off"
     rider_id: str
+
+
+# reconciliation (money)
+
+
+class DifferenceFound(Event, frozen=True, kw_only=True, gc=False):
+    """Two books do not agree about one thing (C3); `is_raised`: a person must act from the beginning."""
+
+    name = "reconciliation.difference_found"
+    difference_id: str
+    difference_class: str
+    key: str
+    order_id: str
+    unexplained_fen: int
+    mend: str
+    is_raised: bool
+
+
+class DifferenceRaised(Event, frozen=True, kw_only=True, gc=False):
+    """A difference could not be mended: a person must act."""
+
+    name = "reconciliation.difference_raised"
+    difference_id: str
+    reason: str
+
+
+class DifferenceRepaired(Event, frozen=True, kw_only=True, gc=False):
+    """The books agree again, or a person has settled it; `by`: "mend", "itself" or that person."""
+
+    name = "reconciliation.difference_repaired"
+    difference_id: str
+    by: str
+    reason: str

@@ -83,6 +83,9 @@ FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
         events.OrderAdvanced,
         events.OrderRefunded,
         events.RefundRefused,
+        events.DifferenceFound,
+        events.DifferenceRaised,
+        events.DifferenceRepaired,
         events.PromiseMade,
         events.PromiseMoved,
         events.BundleAssigned,
@@ -165,6 +168,16 @@ def schema_of(database: str, rooms: Sequence[Room]) -> Schema:
         codec=Codec(commands=commands, events=all_events()),
         assumed_new={kind: places for room in here for kind, places in room.assumed_new.items()},
     )
+
+
+def names_heard(rooms: Sequence[Room]) -> dict[tuple[str, str], frozenset[str]]:
+    """By (target, source): the names of the events of one database that another one hears."""
+    home = {room.name: room.database for room in rooms}
+    heard: dict[tuple[str, str], set[str]] = {}
+    for event, listeners in HEARD.items():
+        for target, _ in listeners:
+            heard.setdefault((target, home[event.name.partition(".")[0]]), set()).add(event.name)
+    return {pair: frozenset(names) for pair, names in heard.items()}
 
 
 def all_events() -> list[type[Event]]:

@@ -11,6 +11,10 @@ Event = Any  # a frozen struct of `tuanzi.events`
 Command = Any  # a frozen struct of a room's model
 
 
+class RowDamaged(Exception):
+    """The row of what a command reads is no value of its kind: the command fails, and only it (P22)."""
+
+
 class Unit(Protocol):
     """What a command may read and change. Nothing is kept unless the command returns.
 
@@ -20,10 +24,10 @@ class Unit(Protocol):
     """
 
     def load(self, kind: type[V], key: Key) -> V:
-        """The value with this key. Raises Unknown when there is none."""
+        """The value with this key. Raises Unknown when there is none, RowDamaged when its row is no value."""
 
     def find(self, kind: type[V], key: Key) -> V | None:
-        """The value with this key, or None when there is none."""
+        """The value with this key, or None when there is none. Raises RowDamaged."""
 
     def add(self, value: object) -> None:
         """Keep a new value. Its key must be new: a second one with that key fails the command (500), not the data."""

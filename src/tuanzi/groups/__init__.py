@@ -8,7 +8,7 @@ GroupFailed, LateMoneySettled, and RefundDue for money of an order nobody knows.
 from __future__ import annotations
 
 from tuanzi.groups import service
-from tuanzi.groups.handlers import on_payment_captured
+from tuanzi.groups.handlers import hear_capture, on_payment_captured
 from tuanzi.groups.model import CampaignUse, Group, GroupState, OpenGroups, Seat, SeatState
 from tuanzi.groups.problems import (
     AlreadyMember,
@@ -26,6 +26,7 @@ from tuanzi.groups.service import (
     CancelOrder,
     CloseGroup,
     ExpireSeat,
+    HearCapture,
     JoinGroup,
     LeaveGroup,
     Left,
@@ -53,6 +54,7 @@ __all__ = [
     "GroupNotOpen",
     "GroupState",
     "GroupView",
+    "HearCapture",
     "JoinGroup",
     "LeaveGroup",
     "Left",
@@ -91,6 +93,7 @@ def room(provider: PaymentProvider) -> Room:
             CancelOrder: service.cancel_order,
             ExpireSeat: service.expire_seat,
             CloseGroup: service.close_group,
+            HearCapture: hear_capture,
         },
         routes=routes(Cashier(provider)),
     )

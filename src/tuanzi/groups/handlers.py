@@ -8,7 +8,7 @@ from tuanzi import orders
 from tuanzi.base.money import Money
 from tuanzi.base.unit import Unit
 from tuanzi.events import PaymentCaptured, RefundDue
-from tuanzi.groups.service import settle_capture
+from tuanzi.groups.service import HearCapture, settle_capture
 from tuanzi.money import payment_of
 from tuanzi.orders import Order, OrderState
 
@@ -36,3 +36,17 @@ def on_payment_captured(unit: Unit, event: PaymentCaptured, *, now: datetime) ->
         orders.return_payment(unit, order, payment_id=event.payment_id, amount=amount, reason="amount_differs")
     else:
         settle_capture(unit, order, now=now)
+
+
+def hear_capture(unit: Unit, command: HearCapture, *, now: datetime) -> None:
+    """Money came in whose event was never heard: as that would have; nothing happens when it has its money.
+
+    Only for an order without money: to any other it would be money that came twice. Raises Unknown.
+    """
+    order = unit.load(Order, command.order_id)
+    if order.paid or order.state not in (OrderState.CREATED, OrderState.CANCELLED):
+        return
+    captured = PaymentCaptured(
+        order_id=command.order_id, payment_id=command.payment_id, amount_fen=command.amount_fen, captured_at=now
+    )
+    on_payment_captured(unit, captured, now=now)

@@ -158,6 +158,14 @@ class Left(Struct, frozen=True, kw_only=True, gc=False):
     group_state: GroupState
 
 
+class HearCapture(Struct, frozen=True, kw_only=True, gc=False):
+    """The ledger has an order's money, and the order never heard of it (C3)."""
+
+    order_id: OrderId
+    payment_id: str
+    amount_fen: int
+
+
 class ExpireSeat(Struct, frozen=True, kw_only=True, gc=False):
     """Timer: a seat was not paid in time."""
 

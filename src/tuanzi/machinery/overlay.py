@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from tuanzi.base.problem import Unknown
-from tuanzi.base.unit import Key
+from tuanzi.base.unit import Key, RowDamaged
 from tuanzi.machinery.codec import encode, name_of
 from tuanzi.machinery.internal import Timer
 from tuanzi.machinery.memory import ABSENT, UNKNOWN, Damaged, Memory, Place
@@ -22,10 +22,6 @@ class Miss(BaseException):
     def __init__(self, place: Place) -> None:
         super().__init__(place)
         self.place = place
-
-
-class RowDamaged(Exception):
-    """The row of what a command reads is no value of its kind: the command fails, and only it (P22)."""
 
 
 class Overlay:

@@ -80,6 +80,8 @@ class JournalKind(StrEnum):
     SHARE_RETURNED = "share_returned"
     PAID_OTHERWISE = "paid_otherwise"  # settled outside of the payment company
     WRITTEN_OFF = "written_off"
+    DIFFERENCE = "difference"  # what the provider has more or less than the ledger, set aside (C3)
+    REVERSAL = "reversal"  # what the ledger had and the provider had not (C3)
 
 
 class Entry(Struct, frozen=True, kw_only=True, gc=False):
@@ -430,6 +432,53 @@ class RefundStanding(Struct, frozen=True, kw_only=True, gc=False):
     refusal: str | None
 
 
+def capture_journal(payment: Payment, *, at: datetime) -> Journal:
+    """What books the money that came: into escrow, or, when it is not what was asked (MISFIT), into suspense."""
+    fits = payment.state is not PaymentState.MISFIT
+    return transfer(
+        JournalKind.CAPTURE if fits else JournalKind.MISFIT,
+        payment.id,
+        order_id=payment.order_id,
+        debit=Account.PROVIDER_CLEARING.value,
+        credit=Account.ORDER_ESCROW.value if fits else Account.SUSPENSE.value,
+        amount=payment.captured,
+        at=at,
+    )
+
+
+def refund_due_journal(refund: Refund, *, at: datetime) -> Journal:
+    """What books that money is owed back to its member."""
+    return transfer(
+        JournalKind.REFUND_DUE,
+        refund.id,
+        order_id=refund.order_id,
+        debit=Account.ORDER_ESCROW.value,
+        credit=Account.USER_REFUND_PAYABLE.value,
+        amount=refund.amount,
+        at=at,
+    )
+
+
+def refund_settled_journal(refund: Refund, *, at: datetime) -> Journal:
+    """What books that it is with him again."""
+    return transfer(
+        JournalKind.REFUND_SETTLED,
+        refund.id,
+        order_id=refund.order_id,
+        debit=Account.USER_REFUND_PAYABLE.value,
+        credit=Account.PROVIDER_CLEARING.value,
+        amount=refund.amount,
+        at=at,
+    )
+
+
+class PayoutHold(Struct, frozen=True, kw_only=True, gc=False):
+    """A merchant who is paid nothing out for now; because: the ids of the differences that concern him (C3)."""
+
+    merchant_id: str
+    because: tuple[str, ...]
+
+
 def payment_of(order_id: str) -> PaymentId:
     """The id of an order's first payment: `p_` instead of `o_`; two orders never share one."""
     return PaymentId("p_" + order_id[2:] if order_id.startswith("o_") else "p_." + order_id)
@@ -449,6 +498,18 @@ def out_refund_no_of(refund_id: str) -> str:
     if _REFUND_NO.fullmatch(refund_id.replace(".", "-").replace(":", "-")):
         return refund_id.replace(".", "*").replace(":", "@")
     return "x" + sha256(refund_id.encode()).hexdigest()[:63]
+
+
+def payment_named(out_trade_no: str) -> PaymentId | None:
+    """The payment that has this number at the provider; None when the number does not tell."""
+    return None if len(out_trade_no) == 32 and out_trade_no.startswith("x") else PaymentId(out_trade_no)
+
+
+def refund_named(out_refund_no: str) -> RefundId | None:
+    """The refund that has this number at the provider; None when the number does not tell."""
+    if len(out_refund_no) == 64 and out_refund_no.startswith("x"):
+        return None
+    return RefundId(out_refund_no.replace("*", ".").replace("@", ":"))
 
 
 def pause(since: datetime, *, now: datetime) -> timedelta:

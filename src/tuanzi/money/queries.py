@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
 
 from tuanzi.base.problem import Unknown
-from tuanzi.base.time import from_ms
+from tuanzi.base.time import from_ms, to_ms
+from tuanzi.machinery.database import Ask
 from tuanzi.machinery.http.routes import Desk
+from tuanzi.machinery.several import several
 from tuanzi.money import store
-from tuanzi.money.model import Account, JournalKind, Payment, Refund
+from tuanzi.money.model import Account, Entry, JournalHead, JournalKind, Payment, Refund
 
 
 class AccountBalance(Struct, frozen=True, kw_only=True, gc=False):
@@ -189,3 +192,84 @@ def _refund_view(refund: Refund) -> RefundView:
         due_at=refund.due_at,
         settled_at=refund.settled_at,
     )
+
+
+# the books side by side, within a look (C3)
+
+DAY_AT_ONCE = 1_000
+
+
+def payments_of_orders(ask: Ask, order_ids: Sequence[str]) -> list[Payment]:
+    """Every payment of these orders."""
+    return [
+        store.PAYMENTS.from_row(row) for slots in several(order_ids) for row in ask(store.PAYMENTS_OF_ORDERS, slots)
+    ]
+
+
+def payments_by_id(ask: Ask, payment_ids: Sequence[str]) -> list[Payment]:
+    """The payments with these ids, as far as there are."""
+    return [store.PAYMENTS.from_row(row) for slots in several(payment_ids) for row in ask(store.PAYMENTS_NAMED, slots)]
+
+
+def refunds_of_orders(ask: Ask, order_ids: Sequence[str]) -> list[Refund]:
+    """Every refund of these orders."""
+    return [store.REFUNDS.from_row(row) for slots in several(order_ids) for row in ask(store.REFUNDS_OF_ORDERS, slots)]
+
+
+def refunds_by_id(ask: Ask, refund_ids: Sequence[str]) -> list[Refund]:
+    """The refunds with these ids, as far as there are."""
+    return [store.REFUNDS.from_row(row) for slots in several(refund_ids) for row in ask(store.REFUNDS_NAMED, slots)]
+
+
+def order_ids_between(ask: Ask, after: str, until: str, *, limit: int) -> list[str]:
+    """Ids of orders that money knows of, from after `after` to `until`, at most so many."""
+    slots = {"after": after, "until": until, "limit": limit}
+    found = {row[0] for sql in (store.ORDER_IDS_PAID, store.ORDER_IDS_BOOKED) for row in ask(sql, slots)}
+    return sorted(found)[:limit]
+
+
+def journals_of_orders(ask: Ask, order_ids: Sequence[str]) -> list[str]:
+    """The ids of the journals that have an entry of these orders."""
+    return [row[0] for slots in several(order_ids) for row in ask(store.JOURNALS_OF_ORDERS, slots)]
+
+
+def journal_heads(ask: Ask, journal_ids: Sequence[str]) -> list[JournalHead]:
+    """The heads of these journals, as far as there are."""
+    return [store.JOURNALS.from_row(row) for slots in several(journal_ids) for row in ask(store.JOURNALS_NAMED, slots)]
+
+
+def entries_of_journals(ask: Ask, journal_ids: Sequence[str]) -> list[Entry]:
+    """The entries of these journals, as far as there are, in order."""
+    return [
+        store.ENTRIES.from_row(row) for slots in several(journal_ids) for row in ask(store.ENTRIES_OF_JOURNALS, slots)
+    ]
+
+
+def ledger_sums(ask: Ask) -> tuple[list[AccountBalance], int]:
+    """Every account's sum of entries and running balance, and how many entries there are."""
+    accounts = [
+        AccountBalance(account=account, balance_fen=int(summed), running_fen=int(running), entry_count=int(entries))
+        for account, summed, running, entries in ask(store.TRIAL_BALANCE)
+    ]
+    return accounts, sum(account.entry_count for account in accounts)
+
+
+def captured_between(ask: Ask, begins: datetime, ends: datetime) -> list[Payment]:
+    """Every payment whose money was noted in a period."""
+    return [store.PAYMENTS.from_row(row) for row in _of_period(ask, store.PAYMENTS_CAPTURED, begins, ends)]
+
+
+def settled_between(ask: Ask, begins: datetime, ends: datetime) -> list[Refund]:
+    """Every refund that was noted as settled in a period."""
+    return [store.REFUNDS.from_row(row) for row in _of_period(ask, store.REFUNDS_SETTLED, begins, ends)]
+
+
+def _of_period(ask: Ask, sql: str, begins: datetime, ends: datetime) -> Iterator[tuple[Any, ...]]:
+    after = ""
+    while True:
+        slots = {"after": after, "from_ms": to_ms(begins), "until_ms": to_ms(ends), "limit": DAY_AT_ONCE}
+        rows = ask(sql, slots)
+        yield from rows
+        if len(rows) < DAY_AT_ONCE:
+            return
+        after = rows[-1][0]

@@ -33,6 +33,7 @@ from tuanzi.money.model import (
     Payment,
     PaymentStanding,
     PaymentState,
+    PayoutHold,
     RecordCapture,
     RecordRefund,
     RecordRefusal,
@@ -42,9 +43,12 @@ from tuanzi.money.model import (
     RefundState,
     RetryRefund,
     SendRefund,
+    capture_journal,
     empty_account,
     out_trade_no_of,
     pause,
+    refund_due_journal,
+    refund_settled_journal,
     transfer,
 )
 from tuanzi.money.problems import BookedDifferently, CaptureDiffers, PaymentEnded
@@ -183,16 +187,7 @@ def promise_refund(unit: Unit, refund: Refund, *, now: datetime) -> RefundStandi
     promised = replace(refund, state=RefundState.DUE)
     unit.put(promised)
     unit.put(payment.promise_back(refund.amount))
-    owed = transfer(
-        JournalKind.REFUND_DUE,
-        refund.id,
-        order_id=refund.order_id,
-        debit=Account.ORDER_ESCROW.value,
-        credit=Account.USER_REFUND_PAYABLE.value,
-        amount=refund.amount,
-        at=now,
-    )
-    book(unit, owed)
+    book(unit, refund_due_journal(refund, at=now))
     unit.schedule(_refund_timer(refund), _sending(promised, payment), at=now)
     return _refund_standing(promised)
 
@@ -233,6 +228,77 @@ def record_refund(unit: Unit, command: RecordRefund, *, now: datetime) -> Refund
             assert_never(command.progress)
 
 
+def restore_journal(unit: Unit, journal: Journal) -> None:
+    """Write a journal's rows as they must have been, whatever is left of them; balances counted them before (C3)."""
+    unit.put(journal.head())
+    for entry in journal.entries:
+        unit.put(entry)
+
+
+def restore_balance(unit: Unit, account: str, *, amount: Money) -> None:
+    """Write an account's running balance as the sum of its entries (C3)."""
+    known = unit.find(Balance, account) or empty_account(account)
+    unit.put(replace(known, amount=amount))
+
+
+def set_aside(unit: Unit, *, id: str, order_id: str, more: Money, now: datetime) -> None:
+    """Book what the provider has more (or less: negative) than the ledger into suspense, once for each id (C3)."""
+    aside = transfer(
+        JournalKind.DIFFERENCE,
+        id,
+        order_id=order_id,
+        debit=Account.PROVIDER_CLEARING.value,
+        credit=Account.SUSPENSE.value,
+        amount=more,
+        at=now,
+    )
+    book(unit, aside)
+
+
+def reverse_capture(unit: Unit, payment: Payment, *, escrow: Money, id: str, now: datetime) -> None:
+    """Book that the provider never had a payment's money, once for each id; the payment's row stays as evidence (C3).
+
+    escrow: what its order still has in escrow, which is gone; what went on to others is now in suspense.
+    """
+    gone = min(escrow, payment.captured)
+    own = f"{JournalKind.REVERSAL.value}:{id}"
+    moves = (
+        (Account.ORDER_ESCROW, gone),
+        (Account.SUSPENSE, payment.captured - gone),
+        (Account.PROVIDER_CLEARING, -payment.captured),
+    )
+    entries = [
+        Entry(journal_id=own, line=i, account=account.value, order_id=payment.order_id, amount=amount)
+        for i, (account, amount) in enumerate([move for move in moves if move[1]])
+    ]
+    book(unit, Journal(kind=JournalKind.REVERSAL, reference=id, at=now, entries=tuple(entries)))
+
+
+def hold_payouts(unit: Unit, merchant_id: str, *, because: str) -> None:
+    """Pay this merchant nothing out until `free_payouts` was told the same reason; a repeat changes nothing (C3)."""
+    hold = unit.find(PayoutHold, merchant_id)
+    reasons = () if hold is None else hold.because
+    if because not in reasons:
+        unit.put(PayoutHold(merchant_id=merchant_id, because=(*reasons, because)))
+
+
+def free_payouts(unit: Unit, merchant_id: str, *, because: str) -> None:
+    """Forget one reason to hold a merchant's payouts; nothing happens when it was none."""
+    hold = unit.find(PayoutHold, merchant_id)
+    if hold is None or because not in hold.because:
+        return
+    left = tuple([reason for reason in hold.because if reason != because])
+    if left:
+        unit.put(replace(hold, because=left))
+    else:
+        unit.remove(PayoutHold, merchant_id)
+
+
+def payouts_held(unit: Unit, merchant_id: str) -> bool:
+    """Whether a merchant is to be paid nothing out for now: his books do not agree (C3)."""
+    return unit.find(PayoutHold, merchant_id) is not None
+
+
 def book(unit: Unit, journal: Journal) -> bool:
     """Book a journal once: True when it is booked now, False when the very same was booked before.
 
@@ -260,18 +326,8 @@ def book_new(unit: Unit, journal: Journal) -> None:
 
 
 def _book_capture(unit: Unit, payment: Payment, *, now: datetime) -> None:
-    fits = payment.state is PaymentState.CAPTURED
-    came = transfer(
-        JournalKind.CAPTURE if fits else JournalKind.MISFIT,
-        payment.id,
-        order_id=payment.order_id,
-        debit=Account.PROVIDER_CLEARING.value,
-        credit=Account.ORDER_ESCROW.value if fits else Account.SUSPENSE.value,
-        amount=payment.captured,
-        at=now,
-    )
-    book_new(unit, came)
-    if fits:
+    book_new(unit, capture_journal(payment, at=now))
+    if payment.state is PaymentState.CAPTURED:
         captured = PaymentCaptured(
             order_id=payment.order_id, payment_id=payment.id, amount_fen=payment.captured.fen, captured_at=now
         )
@@ -280,17 +336,8 @@ def _book_capture(unit: Unit, payment: Payment, *, now: datetime) -> None:
 
 def _settle(unit: Unit, refund: Refund, *, now: datetime) -> RefundStanding:
     settled = replace(refund, state=RefundState.SETTLED, settled_at=now, refusal=None)
-    left = transfer(
-        JournalKind.REFUND_SETTLED,
-        refund.id,
-        order_id=refund.order_id,
-        debit=Account.USER_REFUND_PAYABLE.value,
-        credit=Account.PROVIDER_CLEARING.value,
-        amount=refund.amount,
-        at=now,
-    )
     unit.put(settled)
-    book(unit, left)
+    book(unit, refund_settled_journal(refund, at=now))
     unit.unschedule(_refund_timer(refund))
     unit.emit(RefundSettled(refund_id=refund.id, order_id=refund.order_id, amount_fen=refund.amount.fen))
     return _refund_standing(settled)

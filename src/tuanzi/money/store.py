@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from tuanzi.machinery.several import SEVERAL
 from tuanzi.machinery.tables import table
-from tuanzi.money.model import Balance, Entry, JournalHead, Payment, Refund
+from tuanzi.money.model import Balance, Entry, JournalHead, Payment, PayoutHold, Refund
 
 PAYMENTS = table("payments", Payment, key="id")
 REFUNDS = table("refunds", Refund, key="id")
 JOURNALS = table("journals", JournalHead, key="id")
 ENTRIES = table("entries", Entry, key=("journal_id", "line"))
 BALANCES = table("balances", Balance, key="account")
-TABLES = (PAYMENTS, REFUNDS, JOURNALS, ENTRIES, BALANCES)  # entries after the journals they refer to
+PAYOUT_HOLDS = table("payout_holds", PayoutHold, key="merchant_id")
+TABLES = (PAYMENTS, REFUNDS, JOURNALS, ENTRIES, BALANCES, PAYOUT_HOLDS)  # entries after the journals they refer to
 
 # One statement, so that both books are of the same commit. It reads every entry: about 1 s for 3 million.
 TRIAL_BALANCE = """
@@ -57,3 +59,40 @@ SELECT e.journal_id, j.at_ms, e.account, e.amount_fen
 FROM entries e JOIN journals j ON j.id = e.journal_id
 WHERE e.order_id = :order_id ORDER BY j.at_ms, e.journal_id, e.line LIMIT 1000
 """
+
+# The books side by side (C3): several ids at once, whole rows; each list is bounded by its ids or its page.
+
+_PAYMENT = "SELECT " + ", ".join(PAYMENTS.columns) + " FROM payments "
+_REFUND = "SELECT " + ", ".join(REFUNDS.columns) + " FROM refunds "
+_JOURNAL = "SELECT " + ", ".join(JOURNALS.columns) + " FROM journals "
+_ENTRY = "SELECT " + ", ".join(ENTRIES.columns) + " FROM entries "
+
+PAYMENTS_OF_ORDERS = _PAYMENT + "WHERE order_id IN (" + SEVERAL + ") ORDER BY id LIMIT 10000"
+PAYMENTS_NAMED = _PAYMENT + "WHERE id IN (" + SEVERAL + ") ORDER BY id LIMIT 100"
+REFUNDS_OF_ORDERS = _REFUND + "WHERE order_id IN (" + SEVERAL + ") ORDER BY id LIMIT 10000"
+REFUNDS_NAMED = _REFUND + "WHERE id IN (" + SEVERAL + ") ORDER BY id LIMIT 100"
+JOURNALS_NAMED = _JOURNAL + "WHERE id IN (" + SEVERAL + ") ORDER BY id LIMIT 100"
+ENTRIES_OF_JOURNALS = _ENTRY + "WHERE journal_id IN (" + SEVERAL + ") ORDER BY journal_id, line LIMIT 100000"
+
+JOURNALS_OF_ORDERS = (
+    "SELECT " + "DISTINCT journal_id FROM entries WHERE order_id IN (" + SEVERAL + ") ORDER BY journal_id LIMIT 100000"
+)
+
+# Whose orders they are about, in the order of their ids; "~" sorts after all.
+ORDER_IDS_PAID = """
+SELECT DISTINCT order_id FROM payments
+WHERE order_id > :after AND order_id <= :until ORDER BY order_id LIMIT :limit
+"""
+ORDER_IDS_BOOKED = """
+SELECT DISTINCT order_id FROM entries
+WHERE order_id > :after AND order_id <= :until ORDER BY order_id LIMIT :limit
+"""
+
+# Of one day; they read the whole table once, beside the writer: about 1 s for 3 million.
+PAYMENTS_CAPTURED = (
+    _PAYMENT
+    + "WHERE id > :after AND captured_at_ms >= :from_ms AND captured_at_ms < :until_ms ORDER BY id LIMIT :limit"
+)
+REFUNDS_SETTLED = (
+    _REFUND + "WHERE id > :after AND settled_at_ms >= :from_ms AND settled_at_ms < :until_ms ORDER BY id LIMIT :limit"
+)

@@ -1,6 +1,6 @@
 """Orders: one member's order from creation to completion, and its sub-orders (B2, B8). Database: core.
 
-Owns orders, sub_orders. Hears RefundSettled (of money), BundlePickedUp and ParcelDelivered (of delivery),
+Owns orders, sub_orders, order_holds. Hears RefundSettled (of money), BundlePickedUp and ParcelDelivered (of delivery),
 through their logs.
 Emits OrderPlaced, OrderPaid, OrderAdvanced, OrderCancelled, RefundDue, OrderRefunded, SubOrderAdvanced.
 The seat belongs to groups, which calls down; what a step must mean above is told by events.
@@ -12,7 +12,9 @@ from tuanzi.machinery.room import Room
 from tuanzi.orders import service
 from tuanzi.orders.handlers import on_bundle_picked_up, on_parcel_delivered, on_refund_settled
 from tuanzi.orders.model import (
+    HOLDING,
     Order,
+    OrderRecord,
     OrderState,
     Refund,
     Step,
@@ -20,16 +22,21 @@ from tuanzi.orders.model import (
     SubOrder,
     SubOrderState,
     SubStep,
+    state_by_sub_orders,
     steps_from,
 )
-from tuanzi.orders.problems import AfterSaleTooLate, IllegalStep, NotPayable, RefundTooLarge
+from tuanzi.orders.problems import AfterSaleTooLate, IllegalStep, NotPayable, OrderHeld, RefundTooLarge
 from tuanzi.orders.queries import (
+    OrderBook,
     OrderStatus,
     OrderView,
     StatusBoard,
     SubOrderView,
     board_of,
     find_order,
+    order_book,
+    order_ids_after,
+    orders_of_meal,
     sub_orders_of_group,
     sub_view_of,
     view_of,
@@ -40,8 +47,14 @@ from tuanzi.orders.service import (
     CompleteOrder,
     ConfirmOrder,
     DecideAfterSale,
+    FreeOrder,
+    HearRefund,
+    HoldOrder,
     OrderAnswer,
+    OrderRestored,
     RefundOrder,
+    RestoreOrder,
+    RestoreSubOrders,
     SubOrderAnswer,
     cancel_unpaid,
     mark_grouped,
@@ -53,10 +66,11 @@ from tuanzi.orders.service import (
     return_payment,
     revive,
 )
-from tuanzi.orders.store import ORDERS, SUB_ORDERS
+from tuanzi.orders.store import ORDER_HOLDS, ORDERS, SUB_ORDERS
 from tuanzi.orders.web import ROUTES
 
 __all__ = [
+    "HOLDING",
     "ORDERS",
     "SUB_ORDERS",
     "AdvanceSubOrder",
@@ -65,16 +79,25 @@ __all__ = [
     "CompleteOrder",
     "ConfirmOrder",
     "DecideAfterSale",
+    "FreeOrder",
+    "HearRefund",
+    "HoldOrder",
     "IllegalStep",
     "NotPayable",
     "Order",
     "OrderAnswer",
+    "OrderBook",
+    "OrderHeld",
+    "OrderRecord",
+    "OrderRestored",
     "OrderState",
     "OrderStatus",
     "OrderView",
     "Refund",
     "RefundOrder",
     "RefundTooLarge",
+    "RestoreOrder",
+    "RestoreSubOrders",
     "StatusBoard",
     "Step",
     "SubLine",
@@ -92,12 +115,16 @@ __all__ = [
     "on_bundle_picked_up",
     "on_parcel_delivered",
     "on_refund_settled",
+    "order_book",
+    "order_ids_after",
+    "orders_of_meal",
     "place",
     "refund_all",
     "refund_late",
     "return_payment",
     "revive",
     "room",
+    "state_by_sub_orders",
     "steps_from",
     "sub_orders_of_group",
     "sub_view_of",
@@ -110,7 +137,7 @@ def room() -> Room:
     return Room(
         name="orders",
         database="core",
-        tables=(ORDERS, SUB_ORDERS),
+        tables=(ORDERS, SUB_ORDERS, ORDER_HOLDS),
         commands={
             AdvanceSubOrder: service.advance_sub_order,
             ConfirmOrder: service.confirm_order,
@@ -118,6 +145,11 @@ def room() -> Room:
             RefundOrder: service.refund_order,
             AskAfterSale: service.ask_after_sale,
             DecideAfterSale: service.decide_after_sale,
+            HearRefund: service.hear_refund,
+            RestoreOrder: service.restore_order,
+            RestoreSubOrders: service.restore_sub_orders,
+            HoldOrder: service.hold_order,
+            FreeOrder: service.free_order,
         },
         routes=ROUTES,
     )

@@ -219,6 +219,28 @@ class Order(Struct, frozen=True, kw_only=True, gc=False):
         return self if refunds == self.refunds else replace(self, refunds=refunds, version=self.version + 1)
 
 
+class OrderRecord(Order, frozen=True, kw_only=True, gc=False):
+    """An order as its row says, even when it does not add up: for those who compare books (C3)."""
+
+    def __post_init__(self) -> None:
+        """Nothing is checked."""
+
+    def as_order(self) -> Order:
+        """The same as an order. Raises ValueError when it does not add up."""
+        return Order(**{name: getattr(self, name) for name in Order.__struct_fields__})
+
+
+class OrderHold(Struct, frozen=True, kw_only=True, gc=False):
+    """An order that is not made or brought for now; because: the difference between books that concerns it (C3)."""
+
+    order_id: OrderId
+    because: str
+
+
+# Whose portions are held; later they are sold, or free again.
+HOLDING: Final = frozenset({OrderState.CREATED, OrderState.PAID, OrderState.GROUPED})
+
+
 class SubOrderState(StrEnum):
     """Where a sub-order is, in the hands of its merchant and rider."""
 
@@ -331,3 +353,10 @@ def steps_to_follow(state: OrderState, subs: Sequence[SubOrderState]) -> list[St
         return []
     reached = min(path.index(one) for one in live)
     return [step for _, step in _PATH[path.index(state) : reached]]
+
+
+def state_by_sub_orders(subs: Sequence[SubOrderState]) -> OrderState | None:
+    """Where an order is when its sub-orders are so far; None when none of them lives."""
+    live = [_REACHED[sub] for sub in subs if sub is not SubOrderState.REJECTED]
+    path = list(_REACHED.values())
+    return min(live, key=path.index) if live else None

@@ -35,3 +35,11 @@ class NotPayable(Problem):
     code = "orders/not-payable"
     status = 409
     title_zh = "订单无需支付或已无法支付"
+
+
+class OrderHeld(Problem):
+    """The money of this order is being looked into; nothing is made for it until that is done."""
+
+    code = "orders/order-held"
+    status = 409
+    title_zh = "订单款项核查中，暂停履约"

@@ -14,14 +14,21 @@ from msgspec import Struct
 from tuanzi.base.ids import OrderId, PersonId
 from tuanzi.base.problem import Unknown
 from tuanzi.machinery.cache import Absent, ReadCache
+from tuanzi.machinery.database import Ask
 from tuanzi.machinery.http.routes import Desk
-from tuanzi.orders.model import Order, OrderState, SubOrder, SubOrderState
+from tuanzi.machinery.several import several
+from tuanzi.orders.model import Order, OrderRecord, OrderState, SubOrder, SubOrderState
 from tuanzi.orders.store import (
     ORDER,
+    ORDER_IDS_AFTER,
+    ORDER_RECORDS,
     ORDERS,
+    ORDERS_NAMED,
+    ORDERS_OF_MEAL,
     ORDERS_OF_MEMBER,
     SUB_ORDERS,
     SUB_ORDERS_IN_STATE,
+    SUB_ORDERS_NAMED,
     SUB_ORDERS_OF_GROUP,
     SUB_ORDERS_OF_MERCHANT,
     SUB_ORDERS_OF_ORDER,
@@ -282,4 +289,62 @@ def sub_view_of(sub: SubOrder) -> SubOrderView:
         payable_fen=sub.payable.fen,
         rider_id=sub.rider_id,
         dishes=dishes,
+    )
+
+
+# the order book beside others, within a look (C3)
+
+SUB_ORDERS_MAX = 100
+MEAL_AT_ONCE = 1_000
+
+
+class OrderBook(Struct, frozen=True, kw_only=True, gc=False):
+    """What the order book says of some orders: by id; the sub-orders of each; `unreadable`: rows that are no orders."""
+
+    orders: dict[str, OrderRecord]
+    subs: dict[str, tuple[SubOrder, ...]]
+    unreadable: frozenset[str]
+
+
+def order_book(ask: Ask, order_ids: Sequence[str]) -> OrderBook:
+    """The order book's rows of these orders, as they are."""
+    return _book_of(ask, [row for slots in several(order_ids) for row in ask(ORDERS_NAMED, slots)])
+
+
+def order_ids_after(ask: Ask, after: str, *, limit: int) -> list[str]:
+    """The ids of the orders that come after one, in order."""
+    return [row[0] for row in ask(ORDER_IDS_AFTER, {"after": after, "limit": limit})]
+
+
+def orders_of_meal(ask: Ask, meal_id: str, *, since: str) -> OrderBook:
+    """The order book's rows of a meal that may hold or have bought portions; since: an id below theirs."""
+    found: list[tuple[Any, ...]] = []
+    after = since
+    while True:
+        rows = ask(ORDERS_OF_MEAL, {"after": after, "meal_id": meal_id, "limit": MEAL_AT_ONCE})
+        found += rows
+        if len(rows) < MEAL_AT_ONCE:
+            return _book_of(ask, found)
+        after = rows[-1][0]
+
+
+def _book_of(ask: Ask, rows: Sequence[tuple[Any, ...]]) -> OrderBook:
+    orders: dict[str, OrderRecord] = {}
+    unreadable: set[str] = set()
+    for row in rows:
+        try:
+            orders[row[0]] = ORDER_RECORDS.from_row(row)
+        except (ValueError, TypeError, msgspec.MsgspecError):
+            unreadable.add(row[0])
+    # One more than the order knows of, so that one too many is seen as well.
+    named = [
+        f"{order.id}.{i}" for order in orders.values() for i in range(1, min(order.sub_orders + 1, SUB_ORDERS_MAX) + 1)
+    ]
+    subs: dict[str, list[SubOrder]] = {}
+    for sub in (SUB_ORDERS.from_row(row) for slots in several(named) for row in ask(SUB_ORDERS_NAMED, slots)):
+        subs.setdefault(sub.order_id, []).append(sub)
+    return OrderBook(
+        orders=orders,
+        subs={order_id: tuple(made) for order_id, made in subs.items()},
+        unreadable=frozenset(unreadable),
     )

@@ -16,7 +16,7 @@ from tuanzi import stock
 from tuanzi.base.ids import DishId, GroupId, OrderId, PersonId, SubOrderId
 from tuanzi.base.money import Money
 from tuanzi.base.problem import Unknown
-from tuanzi.base.unit import Unit
+from tuanzi.base.unit import RowDamaged, Unit
 from tuanzi.events import (
     OrderAdvanced,
     OrderCancelled,
@@ -31,6 +31,8 @@ from tuanzi.orders.model import (
     COMPLETES_AFTER,
     MERCHANT_STEPS,
     Order,
+    OrderHold,
+    OrderRecord,
     OrderState,
     Step,
     SubOrder,
@@ -215,7 +217,7 @@ class OrderAnswer(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def advance_sub_order(unit: Unit, command: AdvanceSubOrder, *, now: datetime) -> SubOrderAnswer:
-    """Move a sub-order on, and its order with it. Raises Unknown (none, or not his), IllegalStep."""
+    """Move a sub-order on, and its order with it. Raises Unknown (none, or not his), IllegalStep, OrderHeld."""
     before = unit.load(SubOrder, command.sub_order_id)
     if command.merchant_id is not None and before.merchant_id != command.merchant_id:
         raise Unknown(kind="suborder", id=command.sub_order_id)
@@ -255,6 +257,9 @@ def _advance(
         order = _reject(unit, order, sub)
     order = _follow(unit, order, now=now)
     return SubOrderAnswer(sub_order_id=sub.id, state=sub.state, order_id=order.id, order_state=order.state)
+
+
+_STARTS: Final = frozenset({SubStep.ACCEPT, SubStep.COOK})
 
 
 def confirm_order(unit: Unit, command: ConfirmOrder, *, now: datetime) -> OrderAnswer:
@@ -432,3 +437,98 @@ def _cancelled(order: Order, *, reason: str) -> OrderCancelled:
 def _free_coupon(unit: Unit, order: Order) -> None:
     if order.quote.coupon_id is not None:
         give_back_coupon(unit, coupon_id=order.quote.coupon_id, order_id=order.id)
+
+
+# What the reconciliation mends (C3); each is harmless twice.
+
+
+class HearRefund(Struct, frozen=True, kw_only=True, gc=False):
+    """The ledger has a refund as settled, and this order never heard of it."""
+
+    order_id: OrderId
+    refund_id: str
+
+
+class RestoreOrder(Struct, frozen=True, kw_only=True, gc=False):
+    """An order's row is not what the other books prove: write it as `order`, if it still is as it was `seen`."""
+
+    order: Order
+    seen: OrderRecord
+
+
+class OrderRestored(Struct, frozen=True, kw_only=True, gc=False):
+    """Whether the order is right now; else it has moved on since, and must be looked at again."""
+
+    is_restored: bool
+
+
+class RestoreSubOrders(Struct, frozen=True, kw_only=True, gc=False):
+    """An order's sub-orders are not what its price was split into: write them as planned."""
+
+    order_id: OrderId
+    subs: tuple[SubOrder, ...]
+
+
+class HoldOrder(Struct, frozen=True, kw_only=True, gc=False):
+    """The provider never had this order's money: nothing is made for it until `because` is settled."""
+
+    order_id: OrderId
+    because: str
+
+
+class FreeOrder(Struct, frozen=True, kw_only=True, gc=False):
+    """A difference about this order is settled."""
+
+    order_id: OrderId
+    because: str
+
+
+def hear_refund(unit: Unit, command: HearRefund, *, now: datetime) -> None:
+    """A promised refund arrived, as the ledger's event would have said; what memory knew of it is written again."""
+    settle_refund(unit, order_id=command.order_id, refund_id=command.refund_id)
+    unit.put(unit.load(Order, command.order_id))
+
+
+def restore_order(unit: Unit, command: RestoreOrder, *, now: datetime) -> OrderRestored:
+    """Write an order as other books prove it was; nothing happens when it has moved on since it was seen.
+
+    What memory has may be right while the row is not: then that is written again.
+    """
+    right, seen = command.order, command.seen
+    try:
+        known = unit.find(Order, right.id)
+    except RowDamaged:
+        known = None
+    if known is not None and not _is_as(known, seen):
+        if known.paid != right.paid or known.refunds != right.refunds or known.state is not right.state:
+            return OrderRestored(is_restored=False)
+        right = known
+    unit.put(right)
+    if right.state is not seen.state:
+        unit.emit(_advanced(right, before=seen.state))
+    return OrderRestored(is_restored=True)
+
+
+def _is_as(order: Order, seen: OrderRecord) -> bool:
+    return all(getattr(order, name) == getattr(seen, name) for name in Order.__struct_fields__)
+
+
+def restore_sub_orders(unit: Unit, command: RestoreSubOrders, *, now: datetime) -> OrderRestored:
+    """Write an order's sub-orders as planned; what memory knows of how far one is stays so. Raises Unknown."""
+    unit.load(Order, command.order_id)
+    for planned in command.subs:
+        known = unit.find(SubOrder, planned.id)
+        unit.put(planned if known is None else replace(planned, state=known.state, rider_id=known.rider_id))
+    return OrderRestored(is_restored=True)
+
+
+def hold_order(unit: Unit, command: HoldOrder, *, now: datetime) -> None:
+    """Let nothing more be made for an order (D2)."""
+    unit.put(OrderHold(order_id=command.order_id, because=command.because))
+
+
+def free_order(unit: Unit, command: FreeOrder, *, now: datetime) -> None:
+    """Let an order go on when it was held for this reason."""
+    hold = unit.find(OrderHold, command.order_id)
+    if hold is not None and hold.because == command.because:
+        unit.remove(OrderHold, command.order_id)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from tuanzi.machinery.several import SEVERAL
 from tuanzi.machinery.tables import table
-from tuanzi.orders.model import Order, SubOrder
+from tuanzi.orders.model import Order, OrderHold, OrderRecord, SubOrder
 
 ORDERS = table("orders", Order, key="id")
 SUB_ORDERS = table("sub_orders", SubOrder, key="id")
+ORDER_HOLDS = table("order_holds", OrderHold, key="order_id")
+ORDER_RECORDS = table("orders", OrderRecord, key="id")
 
 _ORDER_COLUMNS = ", ".join(ORDERS.columns)
 _SUB_ORDER_COLUMNS = ", ".join(SUB_ORDERS.columns)
@@ -34,4 +37,17 @@ SUB_ORDERS_IN_STATE = (
 SUB_ORDERS_OF_RIDER = (
     "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE rider_id = :rider_id AND state = :state"
     " AND id > :after ORDER BY id LIMIT :limit"
+)
+
+# The order book beside others (C3).
+ORDERS_NAMED = "SELECT " + _ORDER_COLUMNS + " FROM orders WHERE id IN (" + SEVERAL + ") ORDER BY id LIMIT 100"
+SUB_ORDERS_NAMED = (
+    "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE id IN (" + SEVERAL + ") ORDER BY id LIMIT 100"
+)
+ORDER_IDS_AFTER = "SELECT id FROM orders WHERE id > :after ORDER BY id LIMIT :limit"
+# Read from the first id on: all orders of a meal were placed within days of each other, and ids sort by time.
+ORDERS_OF_MEAL = (
+    "SELECT "
+    + _ORDER_COLUMNS
+    + " FROM orders WHERE id > :after AND meal_id = :meal_id AND state <> 'cancelled' ORDER BY id LIMIT :limit"
 )

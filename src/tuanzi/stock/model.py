@@ -67,6 +67,23 @@ class SetPortions(Struct, frozen=True, kw_only=True, gc=False):
     merchant_id: str | None = None
 
 
+class RestorePortions(Struct, frozen=True, kw_only=True, gc=False):
+    """Portions are not what orders say: make them so, if they are still as they were seen (C3)."""
+
+    dish_id: DishId
+    meal_id: MealId
+    held: int
+    sold: int
+    seen_held: int
+    seen_sold: int
+
+
+class PortionsRestored(Struct, frozen=True, kw_only=True, gc=False):
+    """Whether they are so now; else they have moved since, and must be looked at again."""
+
+    is_restored: bool
+
+
 class PortionsLeft(Struct, frozen=True, kw_only=True, gc=False):
     """The portions of a dish for a meal, as pages show them."""
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from tuanzi.base.ids import DishId, MealId
 from tuanzi.base.problem import Unknown
 from tuanzi.base.unit import Unit
 from tuanzi.catalog import Dish
 from tuanzi.events import DishSoldOut
-from tuanzi.stock.model import Portions, PortionsLeft, SetPortions, shown
+from tuanzi.stock.model import Portions, PortionsLeft, PortionsRestored, RestorePortions, SetPortions, shown
 from tuanzi.stock.problems import StockShort
 
 
@@ -65,3 +67,22 @@ def set_portions(unit: Unit, command: SetPortions, *, now: datetime) -> Portions
     if changed.left == 0 and (portions.left > 0 or changed.is_closed > portions.is_closed):
         unit.emit(DishSoldOut(dish_id=command.dish_id, meal_id=command.meal_id))
     return shown(changed)
+
+
+def restore_portions(unit: Unit, command: RestorePortions, *, now: datetime) -> PortionsRestored:
+    """Make held and sold what the orders say (C3); nothing happens when they have moved since. Raises Unknown."""
+    portions = unit.find(Portions, (command.dish_id, command.meal_id))
+    if portions is None:
+        total = max(unit.load(Dish, command.dish_id).portions_per_meal, command.held + command.sold)
+        unit.put(
+            Portions(
+                dish_id=command.dish_id, meal_id=command.meal_id, total=total, held=command.held, sold=command.sold
+            )
+        )
+        return PortionsRestored(is_restored=True)
+    # What memory has may be right while the row is not: then it is only written again.
+    said = portions.held, portions.sold
+    if said not in ((command.held, command.sold), (command.seen_held, command.seen_sold)):
+        return PortionsRestored(is_restored=False)
+    unit.put(replace(portions, held=command.held, sold=command.sold))
+    return PortionsRestored(is_restored=True)

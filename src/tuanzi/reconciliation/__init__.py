@@ -1,0 +1,54 @@
+"""Reconciliation: ledger, order book, stock and the provider's bills say the same, or it is told (C3). Database: money.
+
+Owns reconciliation_cursors, reconciliation_runs, differences, reconciliation_reports. Hears nothing: it looks.
+Emits DifferenceFound, DifferenceRaised (a person must act), DifferenceRepaired.
+Every minute the books of the campus are compared, every day the bills of the day before. What differs is one of seven
+classes (reliability.md 3.3); what is safe is mended by the commands that a callback or event would have given, or by
+writing a row again as the others prove it was; all else waits for a person, with its evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from tuanzi.machinery.room import Room
+from tuanzi.money import PaymentProvider
+from tuanzi.reconciliation import model, service, store
+from tuanzi.reconciliation.handlers import Books, Reconciler
+
+__all__ = ["Books", "room"]
+
+
+def room(books: Books, provider: PaymentProvider, *, hears: Mapping[tuple[str, str], Collection[str]]) -> Room:
+    """Reconciliation of one campus as wiring puts it into the house.
+
+    hears: by (target, source): the names of the events of `source` that `target` hears.
+    """
+    reconciler = Reconciler(books, provider, hears=hears)
+    return Room(
+        name="reconciliation",
+        database="money",
+        tables=store.TABLES,
+        commands={
+            model.Begin: service.begin,
+            model.AskRun: service.ask_run,
+            model.RecordRun: service.record_run,
+            model.EndDifference: service.end_difference,
+            model.SettleDifference: service.settle_difference,
+            model.RaiseDifference: service.raise_difference,
+            model.TryAgain: service.try_again,
+            model.RestoreCapture: service.restore_capture,
+            model.RestoreRefund: service.restore_refund,
+            model.RestoreBalance: service.restore_running_balance,
+            model.ReplayCapture: service.replay_capture,
+            model.AdvanceRefund: service.advance_refund,
+            model.OweRefund: service.owe_refund,
+            model.ReverseCapture: service.book_reversal,
+            model.SetAside: service.book_aside,
+        },
+        errands={
+            model.CheckBooks: reconciler.check_books,
+            model.CheckBills: reconciler.check_bills,
+            model.MendDifference: reconciler.mend,
+        },
+    )
