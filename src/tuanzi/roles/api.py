@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from importlib import resources
 from typing import Any
 
-import uvicorn
 from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,8 +18,10 @@ from starlette.routing import Route as Page
 
 from tuanzi.machinery.http.api import Api
 from tuanzi.machinery.http.routes import Call, Route
+from tuanzi.machinery.http.server import Server
 from tuanzi.roles.live import live_gateway
 from tuanzi.roles.metrics import Metrics
+from tuanzi.settings import SettingWrong
 from tuanzi.wiring import House
 
 log = logging.getLogger("tuanzi.api")
@@ -88,52 +88,27 @@ def _behind(house: House) -> Starlette:
     )
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to `serve`, which also has a house to close."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
-
-
 async def serve(house: House, *, beside: Callable[[], Awaitable[Any]] | None = None) -> None:
     """Serve until SIGINT or SIGTERM, then answer what was accepted and close. Raises Fenced, OSError (port taken).
 
     beside: work that lives as long as the server, e.g. the demo's students; it starts when the writers are open.
     """
-    server = _Server(
-        uvicorn.Config(
-            application(house),
-            host=house.settings.host,
-            port=house.settings.port,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=bool(house.settings.proxies),
-            forwarded_allow_ips=house.settings.proxies,
-            server_header=False,
-            date_header=False,
-            backlog=4096,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=DRAIN_S_MAX,
-        )
-    )
+    try:
+        server = Server(application(house), proxies=house.settings.proxies, drain_s_max=DRAIN_S_MAX)
+    except ValueError as error:
+        raise SettingWrong(f"TUANZI_PROXIES: {error}") from None
     listening = _bound(house.settings.host, house.settings.port)
     listening_live = _bound(house.settings.host, house.settings.live_port)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _stop, server)
+        loop.add_signal_handler(number, server.close)
     async with asyncio.TaskGroup() as tasks:
         working = tasks.create_task(house.run())
-        working.add_done_callback(lambda _: _stop(server))
+        working.add_done_callback(lambda _: server.close())
         others = tasks.create_task(_beside(house, beside))
         log.info("api.serving", extra={"address": f"http://{house.settings.host}:{house.settings.port}"})
         async with live_gateway(house, listening_live):
-            await server.serve([listening])
+            await server.serve(listening)
         others.cancel()
         house.close()
     log.info("api.closed")
@@ -149,10 +124,6 @@ def _bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise OSError(f"cannot serve at {host}:{port}: {error.strerror}") from error
     return bound
-
-
-def _stop(server: uvicorn.Server) -> None:
-    server.should_exit = True
 
 
 async def _beside(house: House, work: Callable[[], Awaitable[Any]] | None) -> None:

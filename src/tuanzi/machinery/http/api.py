@@ -49,6 +49,7 @@ from tuanzi.machinery.http.reading import (
     Headers,
     check_json,
     check_repeats,
+    find_body,
     find_key,
     find_request_id,
     find_token,
@@ -184,8 +185,10 @@ class Api:
                 raise KeyMissing()
             if endpoint.takes_body:
                 check_json(headers)
-            reading = read_body(receive, headers, endpoint.route.body_bytes_max)
-            raw_body = await self._receiving.keep(reading, late=RequestTimeout)
+            raw_body = find_body(scope, headers, endpoint.route.body_bytes_max)
+            if raw_body is None:
+                reading = read_body(receive, headers, endpoint.route.body_bytes_max)
+                raw_body = await self._receiving.keep(reading, late=RequestTimeout)
             body = endpoint.decode_body(raw_body)
             if given is not None:
                 key = once(given, scope["method"].encode(), scope["path"].encode(), raw_query, raw_body)

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import msgspec
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
 from tuanzi.base.problem import Invalid
 from tuanzi.machinery.http.problems import BodyMalformed, BodyTooLarge, HeaderMalformed, UnsupportedMedia
@@ -74,14 +74,30 @@ def check_json(headers: Headers) -> None:
         raise UnsupportedMedia()
 
 
-async def read_body(receive: Receive, headers: Headers, bytes_max: int) -> bytes:
-    """The whole body. Raises BodyTooLarge as soon as that is known, and Gone when the client hangs up."""
+def find_body(scope: Scope, headers: Headers, bytes_max: int) -> bytes | None:
+    """The whole body when the server says that it is here already; most are. Raises BodyTooLarge."""
+    received = scope.get("tuanzi.received")
+    if received is None:
+        return None
+    _check_length(headers, bytes_max)
+    body: bytes | None = received()
+    if body is not None and len(body) > bytes_max:
+        raise BodyTooLarge(bytes_max=bytes_max)
+    return body
+
+
+def _check_length(headers: Headers, bytes_max: int) -> None:
     said = headers.get(b"content-length")
     if said is not None:
         if not said.isdigit() or len(said) > 18:
             raise HeaderMalformed(header="content-length")
         if int(said) > bytes_max:
             raise BodyTooLarge(bytes_max=bytes_max)
+
+
+async def read_body(receive: Receive, headers: Headers, bytes_max: int) -> bytes:
+    """The whole body. Raises BodyTooLarge as soon as that is known, and Gone when the client hangs up."""
+    _check_length(headers, bytes_max)
     chunks: list[bytes] = []
     size = 0
     while True:

@@ -1,0 +1,530 @@
+"""HTTP/1.1 for an ASGI application: one connection, its requests one after another (RFC 9112).
+
+Everything a client can make large or slow is bounded (J5): the head, how many requests wait behind one another, what of
+a body waits to be read, how long a head, the rest of a body, the next request and the reading of an answer may take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Protocol, cast
+from urllib.parse import unquote
+
+import httptools
+from starlette.types import ASGIApp, Message
+
+log = logging.getLogger("tuanzi.http")
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_BODILESS = frozenset({204, 304})
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CLOSE = (b"connection", b"close")
+_CHUNKED = (b"transfer-encoding", b"chunked")
+_VERSIONS = frozenset({"1.0", "1.1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one connection may use; seconds are rounded up to the server's next look at it, once a second.
+
+    Our choice: heads as nginx bounds them (32 KiB in all), the idle time longer than that of the usual proxies (60 s).
+    """
+
+    idle_s: int = 75
+    head_wait_s: int = 10
+    rest_wait_s: int = 10
+    choked_s: int = 30
+    head_bytes: int = 32 * 1024
+    headers: int = 100
+    url_bytes: int = 8 * 1024
+    body_bytes: int = 64 * 1024
+    pipelined: int = 64
+
+
+class Host(Protocol):
+    """What a connection needs of its server. ticks: seconds since it began, counted by its one timer."""
+
+    application: ASGIApp
+    bounds: Bounds
+    ticks: int
+    is_stopping: bool
+
+    def client_of(self, peer: tuple[str, int] | None, headers: list[tuple[bytes, bytes]]) -> tuple[str, int] | None:
+        """Whom a request came from, as far as proxies are believed."""
+
+    def opened(self, connection: Connection) -> None:
+        """A client is there."""
+
+    def ended(self, connection: Connection) -> None:
+        """It is gone, and nothing is done for it any more."""
+
+
+class Exchange:
+    """One request and its answer, as ASGI sees them."""
+
+    __slots__ = (
+        "_chunks",
+        "_connection",
+        "_has_begun",
+        "_is_chunked",
+        "_is_head",
+        "_start",
+        "_waiter",
+        "buffered",
+        "expects_continue",
+        "is_answered",
+        "is_gone",
+        "is_read",
+        "keeps_alive",
+        "scope",
+    )
+
+    def __init__(
+        self, connection: Connection, scope: dict[str, Any], *, keeps_alive: bool, expects_continue: bool
+    ) -> None:
+        self.scope = scope
+        self.keeps_alive = keeps_alive
+        self.expects_continue = expects_continue
+        self.buffered = 0
+        self.is_read = False
+        self.is_answered = False
+        self.is_gone = False
+        self._connection = connection
+        self._chunks: list[bytes] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._start: Message | None = None
+        self._has_begun = False
+        self._is_chunked = False
+        self._is_head = scope["method"] == "HEAD"
+        scope["tuanzi.received"] = self.received
+
+    def received(self) -> bytes | None:
+        """The whole body when all of it is here already; then `receive` has nothing more to give."""
+        if not self.is_read or self.is_gone:
+            return None
+        body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._take()
+        return body
+
+    async def receive(self) -> Message:
+        """The next part of the body, or that the client is gone (ASGI)."""
+        while not self._chunks and not self.is_read and not self.is_gone:
+            if self.expects_continue and not self.is_answered:
+                self.expects_continue = False
+                self._connection.write(_CONTINUE)
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        if self.is_gone or self.is_answered:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": self._take(), "more_body": not self.is_read}
+
+    async def send(self, message: Message) -> None:
+        """Part of the answer (ASGI); head and body leave in one write. Waits while the client does not read."""
+        if message["type"] == "http.response.start":
+            if self._has_begun:
+                raise RuntimeError("an answer begins once")
+            self._has_begun = True
+            self._start = message
+            return
+        if self.is_answered or not self._has_begun:
+            raise RuntimeError("a body comes after its head, and ends once")
+        body: bytes = message.get("body", b"")
+        more: bool = message.get("more_body", False)
+        start, self._start = self._start, None
+        head = b"" if start is None else self._head_of(start, is_whole=not more, size=len(body))
+        if self._is_head:
+            body = b""
+        elif self._is_chunked:
+            body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (b"" if more else b"0\r\n\r\n")
+        self.is_answered = not more
+        connection = self._connection
+        if head or body:
+            connection.write(head + body)
+        if connection.is_choked:
+            await connection.drained()
+
+    def feed(self, chunk: bytes) -> None:
+        """More of the body came; after the answer nobody wants it."""
+        self.expects_continue = False
+        if not self.is_answered:
+            self._chunks.append(chunk)
+            self.buffered += len(chunk)
+            self._wake()
+
+    def end(self) -> None:
+        """The body is complete."""
+        self.is_read = True
+        self._wake()
+
+    def hang_up(self) -> None:
+        """Nobody waits for the answer any more."""
+        self.is_gone = True
+        self._wake()
+
+    def _take(self) -> bytes:
+        body = b"".join(self._chunks)
+        self._chunks.clear()
+        if self.buffered:
+            self.buffered = 0
+            self._connection.regulate()
+        return body
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _head_of(self, start: Message, *, is_whole: bool, size: int) -> bytes:
+        status: int = start["status"]
+        headers = list(start.get("headers", ()))
+        named = {name for name, _ in headers}
+        if b"content-length" not in named and status not in _BODILESS:
+            if is_whole:
+                headers.append((b"content-length", b"%d" % size))
+            elif self.scope["http_version"] == "1.1":
+                headers.append(_CHUNKED)
+                self._is_chunked = True
+            else:
+                self.keeps_alive = False  # the end of the connection is the end of the body
+        if not self.keeps_alive or self._connection.is_last:
+            headers.append(_CLOSE)
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        if lines.count(b"\n") != len(headers):
+            raise RuntimeError("a header holds a line break")
+        return _STATUS_LINES[status] + lines + b"\r\n"
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection; answers its requests in their order, whatever comes in between."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._bounds = host.bounds
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._peer: tuple[str, int] | None = None
+        self._local: tuple[str, int] | None = None
+        self._reading: Exchange | None = None  # the one whose bytes are coming
+        self._current: Exchange | None = None  # the one that is being answered
+        self._waiting: deque[Exchange] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._called: asyncio.Future[None] | None = None  # what the task waits for between two requests
+        self._until = 0
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._head_bytes = 0
+        self._is_in_head = False
+        self._expects_continue = False
+        self._refusal = 0
+        self._is_paused = False
+        self._is_ending = False
+        self._drained: asyncio.Future[None] | None = None
+        self.is_choked = False
+
+    # what the loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there and has as long as for a head."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
+        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        self._peer = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
+        self._local = (str(local[0]), int(local[1])) if isinstance(local, tuple) else None
+        self._until = self._host.ticks + self._bounds.idle_s
+        self._host.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone; who works for it learns so when he waits for the rest of the body."""
+        self._transport = None
+        self._waiting.clear()
+        for exchange in (self._reading, self._current):
+            if exchange is not None:
+                exchange.hang_up()
+        self.resume_writing()
+        if self._task is None:
+            self._host.ended(self)
+        elif self._called is not None and not self._called.done():
+            self._called.set_result(None)
+
+    def eof_received(self) -> bool:
+        """The client sends no more, but may still read its answers."""
+        if self._reading is not None and not self._reading.is_read:
+            self._reading.hang_up()
+        self._is_ending = True
+        return self._current is not None
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of one request or of several."""
+        if self._is_ending:
+            return
+        was_in_head = self._is_in_head
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._is_ending = True  # what comes after is another protocol, which nobody speaks here
+        except httptools.HttpParserError:
+            reading = self._reading
+            if reading is None or not reading.is_read or reading.keeps_alive:
+                self._refusal = self._refusal or 400
+            else:
+                self._is_ending = True  # after the last request nothing is read
+        if self._is_in_head and was_in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._bounds.head_bytes:
+                self._refusal = self._refusal or 431
+        if self._refusal:
+            self._refuse()
+
+    def pause_writing(self) -> None:
+        """The client does not read what is sent."""
+        self.is_choked = True
+        self._until = self._host.ticks + self._bounds.choked_s
+
+    def resume_writing(self) -> None:
+        """It reads again, or is gone."""
+        self.is_choked = False
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    # what the parser calls
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        self._url = b""
+        self._headers = []
+        self._head_bytes = 0
+        self._is_in_head = True
+        self._expects_continue = False
+        if self._current is None:
+            self._until = self._host.ticks + self._bounds.head_wait_s
+
+    def on_url(self, url: bytes) -> None:
+        """The target, or a part of it."""
+        self._url += url
+        if len(self._url) > self._bounds.url_bytes:
+            self._refusal = self._refusal or 414
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header; those after the body are nobody's."""
+        if not self._is_in_head or self._refusal:
+            return
+        name = name.lower()
+        self._headers.append((name, value))
+        self._head_bytes += len(name) + len(value)
+        if len(self._headers) > self._bounds.headers or self._head_bytes > self._bounds.head_bytes:
+            self._refusal = 431
+        elif name == b"expect":
+            self._expects_continue = value.lower() == b"100-continue"
+
+    def on_headers_complete(self) -> None:
+        """The head is there: it is answered now, or when those before it are."""
+        self._is_in_head = False
+        if self._refusal:
+            return
+        parser = self._parser
+        version = parser.get_http_version()
+        scope = self._scope_of(parser.get_method(), version)
+        if scope is None or version not in _VERSIONS:
+            self._refusal = 400 if scope is None else 505
+            return
+        is_upgrade = parser.should_upgrade()
+        if is_upgrade and _has_body(self._headers):
+            self._refusal = 400  # its body cannot be told from the other protocol
+            return
+        exchange = Exchange(
+            self,
+            scope,
+            keeps_alive=parser.should_keep_alive() and not is_upgrade,
+            expects_continue=self._expects_continue and version == "1.1",
+        )
+        self._reading = exchange
+        if self._current is None:
+            self._begin(exchange)
+        elif len(self._waiting) < self._bounds.pipelined:
+            self._waiting.append(exchange)
+            self.regulate()
+        else:
+            self._reading = None
+            self._refusal = 400
+
+    def on_body(self, chunk: bytes) -> None:
+        """Part of the body."""
+        if self._reading is not None:
+            self._reading.feed(chunk)
+            if self._reading.buffered > self._bounds.body_bytes:
+                self.regulate()
+
+    def on_message_complete(self) -> None:
+        """The body is there too."""
+        if self._reading is not None:
+            self._reading.end()
+
+    # what exchanges and the server call
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the answer under way is the last of this connection."""
+        return (self._host.is_stopping or self._refusal != 0 or self._is_ending) and not self._waiting
+
+    def write(self, data: bytes) -> None:
+        """Send; when the client is gone it goes nowhere."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    async def drained(self) -> None:
+        """Wait until the client reads again, or is gone."""
+        if self._drained is None:
+            self._drained = asyncio.get_running_loop().create_future()
+        await self._drained
+
+    def regulate(self) -> None:
+        """Read on only while nothing waits that is not wanted yet."""
+        reading = self._reading
+        pause = bool(self._waiting) or (reading is not None and reading.buffered > self._bounds.body_bytes)
+        if pause == self._is_paused or self._transport is None or self._transport.is_closing():
+            return
+        self._is_paused = pause
+        if pause:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def look(self) -> None:
+        """Close what takes too long; called once a second."""
+        if self._host.ticks < self._until or self._transport is None:
+            return
+        if self.is_choked or self._transport.is_closing():
+            self._transport.abort()
+        elif self._current is None:
+            self._transport.close()
+
+    def stop(self) -> None:
+        """Close as soon as what is under way is answered; now, if nothing is."""
+        if self._current is None and self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> asyncio.Task[None] | None:
+        """Close at once; gives the work that was cancelled."""
+        if self._transport is not None:
+            self._transport.abort()
+        if self._task is not None:
+            self._task.cancel()
+        return self._task
+
+    # the work
+
+    def _scope_of(self, method: bytes, version: str) -> dict[str, Any] | None:
+        """What ASGI tells of a request; None when its target is none."""
+        url = self._url
+        try:
+            if url[:1] != b"/" or b"#" in url:
+                parsed = httptools.parse_url(url)
+                raw_path, query = parsed.path or b"/", parsed.query or b""
+            else:
+                raw_path, _, query = url.partition(b"?")
+            path = raw_path.decode("ascii")
+        except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
+            return None
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": version,
+            "server": self._local,
+            "client": self._host.client_of(self._peer, self._headers),
+            "scheme": "http",
+            "method": method.decode("ascii"),
+            "root_path": "",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self._headers,
+        }
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._current = exchange
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._work())
+        elif self._called is not None and not self._called.done():
+            self._called.set_result(None)
+
+    async def _work(self) -> None:
+        """Answer one exchange after another; one task for a connection, as each request's own would cost as much as its
+        parsing. So what an application keeps in a context variable lasts as long as the connection."""
+        try:
+            while self._current is not None:
+                exchange = self._current
+                try:
+                    await self._host.application(exchange.scope, exchange.receive, exchange.send)
+                except Exception:
+                    log.error("http.application_failed", exc_info=True)
+                self._finish(exchange)
+                if self._current is None and self._transport is not None:
+                    self._called = asyncio.get_running_loop().create_future()
+                    await self._called
+        finally:
+            self._task = None
+            if self._current is not None:
+                self._current = None
+                if self._transport is not None:
+                    self._transport.abort()
+            if self._transport is None:
+                self._host.ended(self)
+
+    def _finish(self, exchange: Exchange) -> None:
+        """An exchange is over: the next one, or wait for it, or the end."""
+        self._current = None
+        if self._transport is None:
+            return
+        if not exchange.is_answered:
+            self._refusal = self._refusal or (400 if exchange.is_gone else 500)
+        if self._refusal and not self._waiting:
+            self._refuse()
+        elif not exchange.keeps_alive or self.is_last or exchange.expects_continue:
+            self._is_ending = True
+            self._close()
+        elif self._waiting:
+            self._begin(self._waiting.popleft())
+            self.regulate()
+        else:
+            self._until = self._host.ticks + (self._bounds.idle_s if exchange.is_read else self._bounds.rest_wait_s)
+            self.regulate()
+
+    def _refuse(self) -> None:
+        """What came is no request: say so when those before it are answered, and read no more."""
+        self._is_ending = True
+        if self._reading is not None and not self._reading.is_read:
+            self._reading.hang_up()
+        if self._current is not None or self._transport is None:
+            return
+        status = HTTPStatus(self._refusal)
+        body = f"{status.phrase}\n".encode()
+        head = b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+        self.write(_STATUS_LINES[self._refusal] + head + body)
+        self._close()
+
+    def _close(self) -> None:
+        """End the sending side; what still comes is read and forgotten for a moment, so that the answer is not lost to
+        a reset (RFC 9112, 9.6)."""
+        transport = self._transport
+        if transport is None:
+            return
+        if (self._reading is None or self._reading.is_read) and not self._refusal:
+            transport.close()
+            return
+        self._until = self._host.ticks + 2
+        self._waiting.clear()
+        if self._is_paused:
+            self._is_paused = False
+            transport.resume_reading()
+        transport.write_eof()
+
+
+def _has_body(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 ") != b"")
+        for name, value in headers
+    )

@@ -1,0 +1,106 @@
+"""Serves an ASGI application over HTTP/1.1 on one socket, and stops without losing an answer (decision 0011)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+
+from starlette.types import ASGIApp
+
+from tuanzi.machinery.http.connection import Bounds, Connection
+
+USUAL = Bounds()
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Server:
+    """Listens until `close`, then answers what came and lets go.
+
+    proxies: addresses or networks, comma separated, whose X-Forwarded-For is believed; `*` believes all.
+    drain_s_max: how long a stop waits for answers under way.
+    """
+
+    def __init__(
+        self, application: ASGIApp, *, proxies: str = "", drain_s_max: float = 10.0, bounds: Bounds = USUAL
+    ) -> None:
+        """Raises ValueError for a proxy that is no address."""
+        self.application = application
+        self.bounds = bounds
+        self.ticks = 0
+        self.is_stopping = False
+        self._trusts_all = proxies.strip() == "*"
+        self._trusted: list[Network] = [
+            ipaddress.ip_network(one.strip()) for one in ([] if self._trusts_all else proxies.split(",")) if one.strip()
+        ]
+        self._drain_s_max = drain_s_max
+        self._connections: set[Connection] = set()
+        self._closing = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    async def serve(self, listening: socket.socket) -> None:
+        """Serve until `close`. When cancelled, everything is dropped."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Connection(self), sock=listening, backlog=4096)
+        async with asyncio.TaskGroup() as tasks:
+            ticking = tasks.create_task(self._tick())
+            try:
+                await self._closing.wait()
+                self.is_stopping = True
+                server.close()
+                for connection in list(self._connections):
+                    connection.stop()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._drain_s_max):
+                        await self._empty.wait()
+            finally:
+                self.is_stopping = True
+                server.close()
+                ticking.cancel()
+                left = [connection.abort() for connection in list(self._connections)]
+                await asyncio.gather(*[task for task in left if task is not None], return_exceptions=True)
+
+    def close(self) -> None:
+        """Stop; harmless twice."""
+        self._closing.set()
+
+    def opened(self, connection: Connection) -> None:
+        """A client is there."""
+        self._connections.add(connection)
+        self._empty.clear()
+        if self.is_stopping:
+            connection.stop()
+
+    def ended(self, connection: Connection) -> None:
+        """It is gone, and nothing is done for it any more."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
+
+    def client_of(self, peer: tuple[str, int] | None, headers: list[tuple[bytes, bytes]]) -> tuple[str, int] | None:
+        """Whom a request came from: the last address named by a proxy that is believed, and is none itself."""
+        if peer is None or not (self._trusts_all or (self._trusted and self._is_trusted(peer[0]))):
+            return peer
+        named = b",".join([value for name, value in headers if name == b"x-forwarded-for"]).decode("latin-1")
+        hosts = [host.strip() for host in named.split(",") if host.strip()]
+        for host in reversed(hosts):
+            if not self._trusts_all and not self._is_trusted(host):
+                return host, 0
+        return (hosts[0], 0) if hosts else peer
+
+    def _is_trusted(self, host: str) -> bool:
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return any(address in network for network in self._trusted)
+
+    async def _tick(self) -> None:
+        """Count the seconds and look at every connection, so that none needs a timer of its own."""
+        while True:
+            await asyncio.sleep(1.0)
+            self.ticks += 1
+            for connection in list(self._connections):
+                connection.look()
