@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
-_encode = msgspec.json.Encoder().encode
+# The JSON of an answer, command or event.
+encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 _NAMES: dict[type, str] = {}
 
 
@@ -18,11 +19,6 @@ def name_of(kind: type) -> str:
         room = kind.__module__.removeprefix("tuanzi.").partition(".")[0]
         name = _NAMES[kind] = f"{room}.{kind.__name__}"
     return name
-
-
-def encode(value: Any) -> bytes:
-    """The JSON of an answer, command or event."""
-    return _encode(value)
 
 
 class Codec:

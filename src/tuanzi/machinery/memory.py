@@ -37,17 +37,18 @@ class Memory:
 
     Two generations: what is used moves to the young one; when that is full it becomes the old one and the old
     one is dropped. So what was used among the last `places_max` places is always there, at the cost of a dict.
+    `young` may be read directly; only this class changes it.
     """
 
     def __init__(self, places_max: int) -> None:
         self._places_max = places_max
-        self._young: dict[Place, Any] = {}
+        self.young: dict[Place, Any] = {}
         self._old: dict[Place, Any] = {}
         self._held: dict[Place, Any] = {}
 
     def find(self, place: Place) -> Any:
         """The value, ABSENT, or UNKNOWN when it is not in memory."""
-        value = self._young.get(place, UNKNOWN)
+        value = self.young.get(place, UNKNOWN)
         if value is UNKNOWN and (value := self._old.get(place, UNKNOWN)) is not UNKNOWN:
             self.keep(place, value)
         return value if value is not UNKNOWN else self._held.get(place, UNKNOWN)
@@ -60,21 +61,21 @@ class Memory:
         """The batch is done: what was held for it becomes like the rest."""
         held, self._held = self._held, {}
         for place, value in held.items():
-            if place not in self._young and type(value) is not Damaged:
+            if place not in self.young and type(value) is not Damaged:
                 self.keep(place, value)
 
     def keep(self, place: Place, value: Any) -> None:
         """Remember a committed value, or that it is ABSENT."""
-        self._young[place] = value
-        if len(self._young) >= self._places_max:
-            self._old = self._young
-            self._young = {}
+        self.young[place] = value
+        if len(self.young) >= self._places_max:
+            self._old = self.young
+            self.young = {}
 
     def drop(self) -> None:
         """Forget everything: what is in the database is the truth."""
-        self._young = {}
+        self.young = {}
         self._old = {}
         self._held = {}
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return len(self.young) + len(self._old)

@@ -31,7 +31,6 @@ class Overlay:
 
     def __init__(
         self,
-        *,
         batch: dict[Place, Any],
         pending: dict[Place, Any],
         memory: Memory,
@@ -58,10 +57,11 @@ class Overlay:
     def find(self, kind: type[V], key: Key) -> V | None:
         """The value with this key, or None. Raises Miss when memory does not know, RowDamaged."""
         place = (kind, key)
-        value = self.changes.get(place, UNKNOWN)
-        if value is UNKNOWN:
-            value = self._batch.get(place, UNKNOWN)
-            if value is UNKNOWN and (value := self._pending.get(place, UNKNOWN)) is UNKNOWN:
+        # No value is None, so None is "not there" at the price of one call; written out, for it is the hot path.
+        value = self.changes.get(place)
+        if value is None and (value := self._batch.get(place)) is None and (value := self._pending.get(place)) is None:
+            value = self._memory.young.get(place)
+            if value is None:
                 value = self._memory.find(place)
                 if value is UNKNOWN:
                     if place not in self._assumed:
@@ -91,14 +91,14 @@ class Overlay:
         """Keep a new value; what is kept already is found out by the database's key."""
         kind = type(value)
         place = (kind, self._key_of[kind](value))
-        before = self.changes.get(place, UNKNOWN)
-        if before is UNKNOWN:
-            before = self._batch.get(place, ABSENT)
-        if before is not ABSENT:
-            raise RuntimeError(f"added twice: {kind.__name__} {place[1]}")
-        self.changes[place] = value
-        if place not in self._batch:
+        before = self.changes.get(place)
+        if before is None and (before := self._batch.get(place)) is None:
             self.added.add(place)
+        elif before is not ABSENT:
+            raise RuntimeError(f"added twice: {kind.__name__} {place[1]}")
+        elif place not in self._batch:
+            self.added.add(place)
+        self.changes[place] = value
 
     def put(self, value: object) -> None:
         """Keep a value in place of the one with its key, or as a new one."""

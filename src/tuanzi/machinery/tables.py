@@ -47,25 +47,39 @@ def table(name: str, kind: type[V], *, key: str | tuple[str, ...]) -> Table[V]:
     keys = (key,) if isinstance(key, str) else key
     hints = typing.get_type_hints(kind)
     fields = msgspec.structs.fields(cast(type[msgspec.Struct], kind))
-    codecs = [_codec(field.name, hints[field.name]) for field in fields]
+    cells = [_cell(field.name, hints[field.name]) for field in fields]
     names = tuple(field.name for field in fields)
     return Table(
         name=name,
         kind=kind,
         key=keys,
-        columns=tuple(column for column, _, _ in codecs),
-        to_row=_to_row(names, [(i, out) for i, (_, out, _) in enumerate(codecs) if out is not None]),
-        from_row=_from_row(kind, names, [(i, into) for i, (_, _, into) in enumerate(codecs) if into is not None]),
+        columns=tuple(cell.column for cell in cells),
+        to_row=_to_row(names, cells),
+        from_row=_from_row(kind, names, [(i, cell.into) for i, cell in enumerate(cells) if cell.into is not None]),
         key_of=attrgetter(*keys),
     )
 
 
-def _to_row(names: tuple[str, ...], out: list[tuple[int, Converter]]) -> Callable[[Any], Row]:
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """How a field is kept: its column, the Python that makes the cell of `{}`, and what makes the value again (None
+    where the cell is the value). `out` is what that Python calls as `out`."""
+
+    column: str
+    code: str = "{}"
+    out: Converter | None = None
+    into: Converter | None = None
+    optional: bool = False
+
+
+def _to_row(names: tuple[str, ...], cells: list[_Cell]) -> Callable[[Any], Row]:
     """A function written for this table, as `dataclasses` writes its own: it costs half of a loop over converters."""
-    converters = dict(out)
-    cells = [f"c{i}(v.{name})" if i in converters else f"v.{name}" for i, name in enumerate(names)]
-    made: dict[str, Any] = {f"c{i}": convert for i, convert in out}
-    exec(f"def to_row(v): return ({', '.join(cells)},)", made)
+    made: dict[str, Any] = {f"out{i}": cell.out for i, cell in enumerate(cells)}
+    parts = []
+    for i, (name, cell) in enumerate(zip(names, cells, strict=True)):
+        part = cell.code.replace("out", f"out{i}").replace("{}", f"v.{name}")
+        parts.append(f"None if v.{name} is None else {part}" if cell.optional and cell.code != "{}" else part)
+    exec(f"def to_row(v): return ({', '.join(parts)},)", made)
     to_row: Callable[[Any], Row] = made["to_row"]
     return to_row
 
@@ -80,21 +94,20 @@ def _from_row(kind: type[V], names: tuple[str, ...], into: list[tuple[int, Conve
     return from_row
 
 
-def _codec(name: str, hint: Any) -> tuple[str, Converter | None, Converter | None]:
-    """The column of a field and what turns its value into a cell and back; None where the value is the cell."""
+def _cell(name: str, hint: Any) -> _Cell:
     bare, optional = _unwrap(hint)
     if bare is Money:
-        return f"{name}_fen", _maybe(attrgetter("fen"), optional), _maybe(Money, optional)
+        return _Cell(f"{name}_fen", "{}.fen", None, _maybe(Money, optional), optional)
     if bare is datetime:
-        return f"{name}_ms", _maybe(to_ms, optional), _maybe(from_ms, optional)
+        return _Cell(f"{name}_ms", "out({})", to_ms, _maybe(from_ms, optional), optional)
     if bare is bool:
-        return name, None, _maybe(bool, optional)
+        return _Cell(name, into=_maybe(bool, optional))
     if isinstance(bare, type) and issubclass(bare, Enum):
-        return name, _maybe(attrgetter("_value_"), optional), _maybe(bare, optional)
+        return _Cell(name, "{}._value_", None, _maybe(bare, optional), optional)
     if bare in (str, int, bytes):
-        return name, None, None
-    decoder = msgspec.json.Decoder(bare)
-    return name, _maybe(_remembering(msgspec.json.Encoder().encode), optional), _maybe(decoder.decode, optional)
+        return _Cell(name)
+    decode = _maybe(msgspec.json.Decoder(bare).decode, optional)
+    return _Cell(name, "out({})", _remembering(msgspec.json.Encoder().encode), decode, optional)
 
 
 # About 1 kB each. A value that is written again mostly has the same immutable parts as before.

@@ -155,6 +155,7 @@ class Writer:
         self._tables = {table.kind: table for table in tables}
         self._order = {table.kind: i for i, table in enumerate(tables)}
         self._key_of = {table.kind: table.key_of for table in tables}
+        self._to_row = {table.kind: table.to_row for table in tables}
         self.timer_changes: list[tuple[str, Timer | None]] = []
 
     def carry_out(self, requests: Sequence[Request], *, now: datetime, careful: bool = False) -> Steps:
@@ -258,29 +259,27 @@ class Writer:
         """
         misses: list[Place] = []
         trial: dict[Place, Any] | None = None
+        assume = self.schema.assumed_new
         for request in requests[start:]:
-            assumed = self._assumed(request)
-            overlay = Overlay(
-                batch=batch if trial is None else trial,
-                pending=self._pending,
-                memory=self.memory,
-                key_of=self._key_of,
-                assumed=assumed,
-            )
+            assumed = () if request.source or type(request.command) not in assume else self._assumed(request)
+            overlay = Overlay(batch if trial is None else trial, self._pending, self.memory, self._key_of, assumed)
             try:
                 outcome = _too_slow(request) if request.was_too_slow else self._decide(request, overlay, now=now)
-                overlay.check_assumed(kept=outcome.overlay is not None)
+                if assumed:
+                    overlay.check_assumed(kept=outcome.overlay is not None)
             except Miss as miss:
                 misses.append(miss.place)
                 if trial is None:
                     trial = dict(batch)
                 continue
-            request.was_too_slow = isinstance(outcome.problem, TooSlow)
-            changes = {} if outcome.overlay is None else outcome.overlay.changes
+            if outcome.problem is not None:
+                request.was_too_slow = isinstance(outcome.problem, TooSlow)
+            changes = None if outcome.overlay is None else outcome.overlay.changes
             if trial is None:
-                batch.update(changes)
+                if changes:
+                    batch.update(changes)
                 decided.append(outcome)
-            else:
+            elif changes:
                 trial.update(changes)
         return misses
 
@@ -442,27 +441,35 @@ class Writer:
         events: list[Row] = []
         added: set[Place] = set()
         for outcome in decided:
-            if outcome.overlay is None:
+            overlay = outcome.overlay
+            if overlay is None:
                 continue
-            added |= outcome.overlay.added
+            if overlay.added:
+                added |= overlay.added
+            if not overlay.events:
+                continue
             numbered = []
-            for event in outcome.overlay.events:
+            for event in overlay.events:
                 number += 1
+                kind = type(event)
                 numbered.append((number, event))
-                events.append((number, type(event).name, type(event).version, at_ms, encode(event).decode()))
+                events.append((number, kind.name, kind.version, at_ms, encode(event).decode()))
             outcome.numbered = tuple(numbered)
         inserts: dict[type[Any], list[Row]] = {}
         upserts: dict[type[Any], list[Row]] = {}
         removes: dict[type[Any], list[Any]] = {}
+        to_row = self._to_row
         for place, value in batch.items():
-            kind = place[0]
+            kind, key = place
             if value is ABSENT:
                 if place not in added:
-                    removes.setdefault(kind, []).append(place[1])
-            elif place in added:
-                inserts.setdefault(kind, []).append(self._tables[kind].to_row(value))
+                    removes.setdefault(kind, []).append(key)
+                continue
+            rows = inserts if place in added else upserts
+            if kind in rows:
+                rows[kind].append(to_row[kind](value))
             else:
-                upserts.setdefault(kind, []).append(self._tables[kind].to_row(value))
+                rows[kind] = [to_row[kind](value)]
         flush = Flush(
             before=self.position,
             after=self.position + commands,
