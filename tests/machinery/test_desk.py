@@ -28,7 +28,7 @@ from tests.machinery.toy import (
 from tuanzi.base.once import Once
 from tuanzi.base.problem import Busy
 from tuanzi.engines.database.sqlite import Sqlite
-from tuanzi.machinery.desk import WriterDesk
+from tuanzi.machinery.desk import Lanes, WriterDesk
 from tuanzi.machinery.follower import Follower
 from tuanzi.machinery.problems import Crashed
 from tuanzi.machinery.writer import Request
@@ -327,3 +327,63 @@ async def test_a_timer_set_anew_while_its_command_waits_keeps_its_new_time() -> 
 
     assert early == ([], [("x",)])
     assert late == ([("t",)], [])
+
+
+async def test_a_backlog_of_due_timers_does_not_slow_who_waits_and_does_not_stand_still() -> None:
+    database = open_database()
+    clock = Hands()
+    writer = open_writer(database)
+    carry_out(writer, database, [Build(id="h", seats=9_000)])
+    timers = [Later(timer_id=f"x{i}", take=Take(ticket_id=f"late{i}", hall_id="h"), minutes=0) for i in range(2_000)]
+    carry_out(writer, database, timers)
+    desk = desk_of(database, clock, batch_max=16)
+    async with working(desk):
+        for i in range(20):
+            before = desk.figures.batches
+            await desk.submit(Take(ticket_id=f"now{i}", hall_id="h"))
+            assert desk.figures.batches - before <= 3
+        assert desk.timers_held > 1_000
+        await until(lambda: desk.timers_held == 0)
+
+    assert database.rows("SELECT COUNT(*) FROM tickets") == [(2_020,)]
+
+
+def test_of_a_batch_work_gets_a_quarter_and_people_the_rest_in_their_order() -> None:
+    lanes = lanes_of(batch_max=8, people=20, work=20)
+
+    assert [name_of_batch(lanes.take()) for _ in range(5)] == [
+        "p0 p1 p2 p3 p4 p5 w0 w1",
+        "p6 p7 p8 p9 p10 p11 w2 w3",
+        "p12 p13 p14 p15 p16 p17 w4 w5",
+        "p18 p19 w6 w7",
+        "w8 w9",
+    ]
+
+
+def test_where_a_batch_is_one_command_every_fourth_is_work() -> None:
+    lanes = lanes_of(batch_max=1, people=6, work=3)
+
+    assert [name_of_batch(lanes.take()) for _ in range(9)] == ["p0", "p1", "p2", "w0", "p3", "p4", "p5", "w1", "w2"]
+
+
+def test_a_batch_that_was_not_decided_is_the_next_again() -> None:
+    lanes = lanes_of(batch_max=8, people=9, work=9)
+    first = lanes.take()
+
+    lanes.give_back(first)
+
+    assert name_of_batch(lanes.take()) == "p0 p1 p2 p3 p4 p5 w2 w3"
+    assert name_of_batch(lanes.take()) == "w0 w1 p6 p7 p8 w4 w5"
+
+
+def lanes_of(*, batch_max: int, people: int, work: int) -> Lanes:
+    lanes = Lanes(batch_max)
+    for i in range(people):
+        lanes.people.append((f"p{i}", None))
+    for i in range(work):
+        lanes.work.append((f"w{i}", None))
+    return lanes
+
+
+def name_of_batch(batch: list[Any]) -> str:
+    return " ".join(request for request, _ in batch)

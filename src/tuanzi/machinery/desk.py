@@ -34,6 +34,8 @@ Pending = tuple[Request, "asyncio.Future[Outcome]"]
 
 # Measured: fewer commands than this are cheaper in the batch after.
 AHEAD_MIN = 24
+# Our choice: a quarter of each batch for timers and what errands brought, the rest for whoever waits.
+WORK_SHARE = 4
 ERRANDS_AT_ONCE = 64
 # Clients retry within minutes; three days also cover one whose phone was off over a weekend.
 ANSWERS_KEPT_FOR = timedelta(days=3)
@@ -73,6 +75,45 @@ class Flight:
         return self.commit is not None and self.commit.done()
 
 
+class Lanes:
+    """What waits to be decided, in two lanes: whoever waits for an answer, and work that is only due (decision 0012).
+
+    Each lane keeps its order. Of a batch of `batch_max` the work gets a quarter, whether or not anybody waits: so a
+    backlog of it neither stands still nor makes anyone's batch long. Batches below 4 give it every fourth one.
+    """
+
+    def __init__(self, batch_max: int) -> None:
+        self.people: deque[Pending] = deque()
+        self.work: deque[Pending] = deque()
+        self._batch_max = batch_max
+        self._work_max = batch_max // WORK_SHARE
+        self._turn = 0
+
+    def __len__(self) -> int:
+        return len(self.people) + len(self.work)
+
+    @property
+    def room_for_work(self) -> int:
+        """How much more work may be brought here; the rest stays where it is kept."""
+        return max(0, 2 * max(self._work_max, 1) - len(self.work))
+
+    def take(self) -> list[Pending]:
+        """The next batch: people first in it."""
+        work_max = self._work_max
+        if not work_max:
+            self._turn = (self._turn + 1) % WORK_SHARE
+            work_max = self._batch_max if not self._turn or not self.people else 0
+        worked = min(len(self.work), work_max)
+        people, work = self.people, self.work
+        batch = [people.popleft() for _ in range(min(len(people), self._batch_max - worked))]
+        batch += [work.popleft() for _ in range(worked)]
+        return batch
+
+    def give_back(self, batch: Sequence[Pending]) -> None:
+        """A batch that was taken but not decided is the next again."""
+        self.people.extendleft(reversed(batch))
+
+
 class WriterDesk:
     """Runs one writer: queues commands, fires timers, runs errands, tells subscribers what was committed.
 
@@ -103,7 +144,7 @@ class WriterDesk:
         self._batch_max = batch_max
         self._queue_max = queue_max
         self._wait_s_max = wait_s_max
-        self._queue: deque[Pending] = deque()
+        self._queue = Lanes(batch_max)
         self._wake = asyncio.Event()
         self._subscribers: list[Subscriber] = []
         self._feeds: dict[str, Feed] = {}
@@ -124,7 +165,7 @@ class WriterDesk:
         self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False
     ) -> Outcome:
         """Have the writer carry out `command`; returns after the commit (see `Desk.submit`)."""
-        waiting = len(self._queue)
+        waiting = len(self._queue.people)
         wait_s = waiting * self._batch_s / self._batch_max
         if not is_accepted and (waiting >= self._queue_max or wait_s > self._wait_s_max):
             self.figures.turned_away += 1
@@ -232,9 +273,9 @@ class WriterDesk:
 
     # the work
 
-    def _enqueue(self, request: Request) -> asyncio.Future[Outcome]:
+    def _enqueue(self, request: Request, *, is_work: bool = False) -> asyncio.Future[Outcome]:
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._queue.append((request, future))
+        (self._queue.work if is_work else self._queue.people).append((request, future))
         self._wake.set()
         return future
 
@@ -262,7 +303,7 @@ class WriterDesk:
                 commit = await self._decide(flying, is_ahead=before is not None)
                 if before is not None and (not await self._land(before) or commit is None):
                     flying.steps.close()
-                    self._queue.extendleft(reversed(batch))
+                    self._queue.give_back(batch)
                     flying = None
                     continue
                 assert commit is not None
@@ -278,8 +319,7 @@ class WriterDesk:
             await self._wake.wait()
 
     def _next_batch(self) -> list[Pending]:
-        batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._batch_max))]
-        return [pending for pending in batch if self._still_stands(*pending)]
+        return [pending for pending in self._queue.take() if self._still_stands(*pending)]
 
     def _steps_of(self, batch: list[Pending]) -> Steps:
         return self._writer.carry_out([request for request, _ in batch], now=self._now())
@@ -385,10 +425,11 @@ class WriterDesk:
                 figures.crashed += isinstance(outcome.problem, (Crashed, TooSlow))
 
     def _turn_all_away(self) -> None:
-        while self._queue:
-            _, future = self._queue.popleft()
-            if not future.done():
-                future.set_exception(Unavailable(retry_after_s=2))
+        for lane in (self._queue.people, self._queue.work):
+            while lane:
+                _, future = lane.popleft()
+                if not future.done():
+                    future.set_exception(Unavailable(retry_after_s=2))
 
     async def _sweep(self) -> None:
         """Forget kept answers when they are old, a few at a time, so that the table stays bounded."""
@@ -399,7 +440,7 @@ class WriterDesk:
             except (DatabaseUnavailable, Unavailable):
                 old = []
             if old:
-                await self._enqueue(Request(ForgetAnswers(answers=tuple((who, key) for who, key in old))))
+                await self._enqueue(Request(ForgetAnswers(answers=tuple((who, key) for who, key in old))), is_work=True)
             if len(old) < SWEPT_AT_ONCE:
                 await asyncio.sleep(SWEEP_EVERY_S)
 
@@ -412,12 +453,12 @@ class WriterDesk:
             with contextlib.suppress(DatabaseUnavailable):  # the next batch, or the next alarm, tries again
                 self._timers.read(self.database)
         now = self._now()
-        for timer in self._timers.take_due(now, limit=self._batch_max):
+        for timer in self._timers.take_due(now, limit=self._queue.room_for_work):
             command = self._writer.schema.codec.command(timer.command, timer.body)
             if type(command) in self._errands:
                 self._errands_waiting.append(timer)
             else:
-                future = self._enqueue(Request(command, timer=timer))
+                future = self._enqueue(Request(command, timer=timer), is_work=True)
                 future.add_done_callback(lambda done, timer=timer: self._fired(timer, done))  # type: ignore[misc]
         while self._errands_waiting and len(self._errands_running) < ERRANDS_AT_ONCE:
             self._start(self._run_errand(self._errands_waiting.popleft()))
@@ -454,7 +495,7 @@ class WriterDesk:
             body=timer.body,
             attempts=timer.attempts + 1,
         )
-        future = self._enqueue(Request(None, timer=later, parked="failed"))
+        future = self._enqueue(Request(None, timer=later, parked="failed"), is_work=True)
         future.add_done_callback(lambda done: self._postponed(timer, done))
 
     def _postponed(self, timer: Timer, done: asyncio.Future[Outcome]) -> None:
@@ -481,7 +522,7 @@ class WriterDesk:
         try:
             async with asyncio.timeout(ERRAND_S_MAX):
                 command = await self._errands[type(errand)](errand, now=self._now())
-            outcome = await self._enqueue(Request(command, timer=timer))
+            outcome = await self._enqueue(Request(command, timer=timer), is_work=True)
             failed = isinstance(outcome.problem, (Crashed, TooSlow, Unavailable))
         except Exception as error:
             log.warning(
