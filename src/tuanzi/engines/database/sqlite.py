@@ -6,6 +6,7 @@ import os
 import re
 import sqlite3
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -21,7 +22,10 @@ V = TypeVar("V")
 # SQLite allows 32,766 slots in one.
 _ROWS_AT_ONCE = 128
 _SLOTS_MAX = 16_000
-_KEYS_AT_ONCE = 400
+# To make a statement ready takes some 10 us a row, more than to write it, and some kB a row while it is kept: so there
+# are a few sizes. What a batch has less is filled up; rows are left out by LIMIT, keys by being NULL.
+_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
+_KEYS_AT_ONCE = _SIZES[-1]
 
 
 class Sqlite:
@@ -85,7 +89,7 @@ class Sqlite:
         try:
             for i in range(0, len(keys), _KEYS_AT_ONCE):
                 some = keys[i : i + _KEYS_AT_ONCE]
-                where, slots = _one_of(table, len(some)), _slots_of(table, some)
+                where, slots = _one_of(table, some)
                 rows += self._writer.execute(f"SELECT {columns} FROM {table.name} WHERE {where}", slots).fetchall()
         except sqlite3.Error as error:
             raise self._translated(error) from error
@@ -156,21 +160,28 @@ class Sqlite:
 
     def _remove(self, table: Table[Any], keys: Sequence[Key]) -> None:
         for i in range(0, len(keys), _KEYS_AT_ONCE):
-            some = keys[i : i + _KEYS_AT_ONCE]
-            self._writer.execute(f"DELETE FROM {table.name} WHERE {_one_of(table, len(some))}", _slots_of(table, some))
+            where, slots = _one_of(table, keys[i : i + _KEYS_AT_ONCE])
+            self._writer.execute(f"DELETE FROM {table.name} WHERE {where}", slots)
 
     def _write(self, how: str, name: str, columns: Sequence[str], key: Sequence[str], rows: Sequence[Row]) -> None:
         most = min(_ROWS_AT_ONCE, _SLOTS_MAX // len(columns))
         for i in range(0, len(rows), most):
             some = rows[i : i + most]
-            slots = some[0] if len(some) == 1 else tuple(chain.from_iterable(some))
-            self._writer.execute(self._statement(how, name, columns, key, len(some)), slots)
+            size = min(_SIZES[bisect_left(_SIZES, len(some))], most)
+            slots = list(chain.from_iterable(some))
+            if size > 1:
+                slots += [None] * (len(columns) * (size - len(some)))
+                slots.append(len(some))
+            self._writer.execute(self._statement(how, name, columns, key, size), slots)
 
     def _statement(self, how: str, name: str, columns: Sequence[str], key: Sequence[str], size: int) -> str:
         sql = self._statements.get((how, name, size))
         if sql is None:
             one = f"({', '.join('?' * len(columns))})"
-            sql = f"INSERT INTO {name} ({', '.join(columns)}) VALUES {', '.join([one] * size)}"
+            values = f"VALUES {', '.join([one] * size)}"
+            if size > 1:
+                values = f"SELECT * FROM ({values}) WHERE TRUE LIMIT ?"
+            sql = f"INSERT INTO {name} ({', '.join(columns)}) {values}"
             if how == "upsert":
                 others = [column for column in columns if column not in key]
                 changes = ", ".join(f"{column} = excluded.{column}" for column in others)
@@ -192,17 +203,16 @@ class Sqlite:
         return str(error) if self._path is None else f"{self._path}: {error}"
 
 
-def _one_of(table: Table[Any], count: int) -> str:
-    """The condition that a row has one of `count` keys."""
-    if len(table.key) == 1:
-        return f"{table.key[0]} IN ({', '.join('?' * count)})"
-    one = f"({', '.join('?' * len(table.key))})"
-    return f"({', '.join(table.key)}) IN (VALUES {', '.join([one] * count)})"
-
-
-def _slots_of(table: Table[Any], keys: Sequence[Key]) -> list[Any]:
-    """The keys' values, in the order of `_one_of`."""
-    return list(keys) if len(table.key) == 1 else [part for key in keys for part in key]
+def _one_of(table: Table[Any], keys: Sequence[Key]) -> tuple[str, list[Any]]:
+    """The condition that a row has one of at most `_KEYS_AT_ONCE` keys, and the values of its slots."""
+    size = _SIZES[bisect_left(_SIZES, len(keys))]
+    width = len(table.key)
+    slots: list[Any] = list(keys) if width == 1 else [part for key in keys for part in key]
+    slots += [None] * (width * (size - len(keys)))
+    if width == 1:
+        return f"{table.key[0]} IN ({', '.join('?' * size)})", slots
+    one = f"({', '.join('?' * width)})"
+    return f"({', '.join(table.key)}) IN (VALUES {', '.join([one] * size)})", slots
 
 
 def _spoken(script: str) -> str:
