@@ -206,7 +206,7 @@ class Campus:
             groups.room(provider),
             splitting.room(),
             money.room(provider),
-            sharing.room(),
+            sharing.room(provider),
             delivery.room(),
         ]
         self.rooms += self.rooms_beside(provider)

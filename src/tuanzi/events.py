@@ -249,6 +249,14 @@ class OrderAdvanced(Event, frozen=True, kw_only=True, gc=False):
     state: str
 
 
+class OrderCompleted(Event, frozen=True, kw_only=True, gc=False):
+    """A delivered order is over: its member confirmed it, two hours passed, or an after-sale was closed."""
+
+    name = "orders.completed"
+    order_id: str
+    member_id: str
+
+
 class SubOrderAdvanced(Event, frozen=True, kw_only=True, gc=False):
     """A merchant or rider moved a sub-order on."""
 
@@ -276,6 +284,7 @@ class RefundDue(Event, frozen=True, kw_only=True, gc=False):
     """Money must go back to a member; the money room pays it once per `refund_id`, a function of the order and reason.
 
     payment_id: the payment it comes from; None is the order's first one, the one that `money.payment_of` names.
+    sub_order_id: what it is for, when that is one sub-order; whoever had shares of it loses them first.
     """
 
     name = "orders.refund_due"
@@ -285,6 +294,7 @@ class RefundDue(Event, frozen=True, kw_only=True, gc=False):
     amount_fen: int
     reason: str
     payment_id: str | None = None
+    sub_order_id: str | None = None
 
 
 class OrderRefunded(Event, frozen=True, kw_only=True, gc=False):
@@ -312,12 +322,13 @@ class PaymentCaptured(Event, frozen=True, kw_only=True, gc=False):
 
 
 class RefundSettled(Event, frozen=True, kw_only=True, gc=False):
-    """The provider gave the money back."""
+    """The money went back; `was_refused` before, so that a person may have been asked."""
 
     name = "money.refund_settled"
     refund_id: str
     order_id: str
     amount_fen: int
+    was_refused: bool = False
 
 
 class RefundRefused(Event, frozen=True, kw_only=True, gc=False):

@@ -16,7 +16,6 @@ from tests.money.till import MEMBER, NOON, Till, bench
 from tuanzi.base.problem import Problem, Unknown
 from tuanzi.events import PaymentCaptured, RefundDue, RefundRefused, RefundSettled
 from tuanzi.money import Cashier, Fault, SandboxProvider, trial_balance
-from tuanzi.money.handlers import on_refund_due
 from tuanzi.money.model import (
     Balance,
     ClosePayment,
@@ -31,7 +30,9 @@ from tuanzi.money.model import (
     RefundState,
     RetryRefund,
 )
-from tuanzi.money.service import close_payment, open_payment, record_capture, record_refund, retry_refund
+from tuanzi.money.service import close_payment, open_payment, record_capture, record_refund
+from tuanzi.sharing import on_refund_due
+from tuanzi.sharing.service import retry_refund
 
 ORDERS = ("o_a", "o_b")
 PAYMENTS = {"p_a": "o_a", "p_b": "o_b", "p_second": "o_a"}

@@ -6,13 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.bench_unit import BenchUnit
 from tests.money.test_payments import balance, capture, opening
 from tests.money.till import MEMBER, NOON, ORDER, PAYMENT, bench
 from tuanzi.base.money import ZERO, Money
 from tuanzi.events import PaymentCaptured, RefundDue, RefundRefused, RefundSettled
-from tuanzi.money.handlers import on_refund_due
 from tuanzi.money.model import (
     AskRefund,
     Payment,
@@ -23,7 +23,9 @@ from tuanzi.money.model import (
     RetryRefund,
     SendRefund,
 )
-from tuanzi.money.service import open_payment, record_capture, record_refund, retry_refund
+from tuanzi.money.service import open_payment, record_capture, record_refund
+from tuanzi.sharing import on_refund_due
+from tuanzi.sharing.service import retry_refund
 
 LATER = NOON + timedelta(minutes=5)
 
@@ -273,7 +275,7 @@ def test_a_refund_that_settles_after_a_refusal_is_booked_for_the_money_has_left(
 
     assert balance(unit, "user_refund_payable") == ZERO
     assert balance(unit, "provider_clearing") == ZERO
-    assert unit.events == [refused("closed"), SETTLED]
+    assert unit.events == [refused("closed"), replace(SETTLED, was_refused=True)]
 
 
 def test_a_late_refusal_or_progress_does_not_undo_what_is_settled(unit: BenchUnit) -> None:

@@ -1,4 +1,4 @@
-"""The money room on the real writer and SQLite in memory, with a clock that a test moves."""
+"""The money database - money and sharing - on the real writer and SQLite in memory, with a clock that a test moves."""
 
 from __future__ import annotations
 
@@ -7,17 +7,25 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.bench_unit import BenchUnit
+from tuanzi import money, sharing
 from tuanzi.base.ids import Ids
 from tuanzi.base.once import Once
 from tuanzi.base.who import Who
 from tuanzi.engines.database.sqlite import Sqlite
-from tuanzi.events import PaymentCaptured, RefundDue, RefundRefused, RefundSettled
+from tuanzi.events import (
+    OrderCompleted,
+    PaymentCaptured,
+    RefundDue,
+    RefundRefused,
+    RefundSettled,
+    SubOrderAdvanced,
+)
 from tuanzi.machinery.codec import Codec
 from tuanzi.machinery.http.routes import Call
 from tuanzi.machinery.internal import FIRST_TIMERS, TIMERS
 from tuanzi.machinery.migrate import migrate
 from tuanzi.machinery.writer import Outcome, Request, Schema, Writer, drive
-from tuanzi.money import ProviderUnreachable, on_refund_due, room, store
+from tuanzi.money import ProviderUnreachable, store
 from tuanzi.money.vendors import PaymentProvider
 
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
@@ -35,7 +43,9 @@ class Till:
     """A desk of the money database that works when it is told to; `events` and `commands` are all that were kept."""
 
     def __init__(self, provider: PaymentProvider) -> None:
-        self.room = room(provider)
+        rooms = [money.room(provider), sharing.room(provider)]
+        self.room = rooms[0]
+        self.errands = {kind: errand for room in rooms for kind, errand in room.errands.items()}
         self.now = NOON
         self.events: list[Any] = []
         self.commands: list[Any] = []
@@ -43,15 +53,20 @@ class Till:
         migrate(self.database, ("every", "money"), now=NOON)
         schema = Schema(
             database="money",
-            tables=self.room.tables,
-            decides=self.room.commands,
-            hears={},
-            follows={("core", RefundDue): (on_refund_due,)},
-            errands=frozenset(self.room.errands),
+            tables=[table for room in rooms for table in room.tables],
+            decides={kind: decide for room in rooms for kind, decide in room.commands.items()},
+            hears={RefundRefused: (sharing.on_refund_refused,), RefundSettled: (sharing.on_refund_settled,)},
+            follows={
+                ("core", RefundDue): (sharing.on_refund_due,),
+                ("core", OrderCompleted): (sharing.on_order_completed,),
+                ("core", SubOrderAdvanced): (sharing.on_sub_order_advanced,),
+            },
+            errands=frozenset(self.errands),
             codec=Codec(
-                commands=[*self.room.commands, *self.room.errands],
-                events=[RefundDue, PaymentCaptured, RefundSettled, RefundRefused],
+                commands=[kind for room in rooms for kind in (*room.commands, *room.errands)],
+                events=[RefundDue, OrderCompleted, SubOrderAdvanced, PaymentCaptured, RefundSettled, RefundRefused],
             ),
+            assumed_new={kind: places for room in rooms for kind, places in room.assumed_new.items()},
         )
         self._writer = Writer(schema, position=0, event_number=0)
         self._heard = 0
@@ -98,7 +113,7 @@ class Till:
             (timer,) = due
             self.now = max(self.now, timer.due_at)
             command = self._writer.schema.codec.command(timer.command, timer.body)
-            errand = self.room.errands.get(type(command))
+            errand = self.errands.get(type(command))
             if errand is not None:
                 try:
                     command = await errand(command, now=self.now)

@@ -1,6 +1,6 @@
 """Money: payments, refunds and the double-entry ledger of a campus (C1, C2, C4). Database: money.
 
-Owns payments, refunds, journals, entries, balances, payout_holds. Hears RefundDue (of core, through its log).
+Owns payments, refunds, journals, entries, balances, payout_holds.
 Emits PaymentCaptured, once for each payment; RefundSettled; RefundRefused, which asks for a person.
 Nobody else writes entries. The payment company is behind a port and called outside of every batch.
 Accounts: a capture goes provider_clearing <- order_escrow (of a wrong amount: <- suspense), a refund that is due
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from tuanzi.machinery.room import Room
 from tuanzi.money import model, service, store, web
-from tuanzi.money.handlers import on_refund_due
 from tuanzi.money.model import (
+    ASK_LATEST,
     Account,
     Balance,
     CancelSharing,
@@ -28,13 +28,16 @@ from tuanzi.money.model import (
     RecordRefund,
     Refund,
     RefundProgress,
+    RefundStanding,
     RefundState,
+    RetryRefund,
     SharedOrder,
     SharedPart,
     TrySharing,
     capture_journal,
     out_refund_no_of,
     out_trade_no_of,
+    pause,
     payment_named,
     payment_of,
     refund_due_journal,
@@ -71,20 +74,59 @@ from tuanzi.money.service import (
     book_new,
     free_payouts,
     hold_payouts,
+    hold_refund,
+    let_refund_wait,
+    note_refund,
+    pay_refund_otherwise,
+    payment_to_refund,
     payouts_held,
+    promise_refund,
     record_capture,
     record_refund,
+    refund_standing,
+    resend_refund,
     restore_balance,
     restore_journal,
     reverse_capture,
+    send_refund,
     set_aside,
+    write_off_refund,
 )
-from tuanzi.money.vendors import BillKind, BillLine, BillState, PaymentProvider, RefundAsked, TradeState
-from tuanzi.money.vendors.cashier import Awaiting, Cashier
-from tuanzi.money.vendors.sandbox import Fault, Faults, SandboxProvider
-from tuanzi.money.vendors.wechatpay import GATEWAY, Merchant, WeChatPay
+from tuanzi.money.vendors import (
+    BillKind,
+    BillLine,
+    BillState,
+    PaymentProvider,
+    Receiver,
+    ReceiverKind,
+    ReceiverResult,
+    ReceiverSeen,
+    RefundAsked,
+    ReturnAsked,
+    ReturnSeen,
+    ShareAsked,
+    ShareProgress,
+    ShareReceiver,
+    ShareSeen,
+    TradeState,
+)
+from tuanzi.money.vendors.cashier import (
+    Awaiting,
+    Cashier,
+)
+from tuanzi.money.vendors.sandbox import (
+    Fault,
+    Faults,
+    SandboxProvider,
+)
+from tuanzi.money.vendors.wechatpay import (
+    GATEWAY,
+    Merchant,
+    WeChatPay,
+)
 
 __all__ = [
+    "ASK_LATEST",
     "GATEWAY",
     "Account",
     "AccountBalance",
@@ -113,14 +155,26 @@ __all__ = [
     "PaymentStanding",
     "PaymentState",
     "ProviderUnreachable",
+    "Receiver",
+    "ReceiverKind",
     "ReceiverRefused",
+    "ReceiverResult",
+    "ReceiverSeen",
     "RecordCapture",
     "RecordRefund",
     "Refund",
     "RefundAsked",
     "RefundProgress",
+    "RefundStanding",
     "RefundState",
+    "RetryRefund",
+    "ReturnAsked",
+    "ReturnSeen",
     "SandboxProvider",
+    "ShareAsked",
+    "ShareProgress",
+    "ShareReceiver",
+    "ShareSeen",
     "SharedOrder",
     "SharedPart",
     "TradeState",
@@ -133,33 +187,44 @@ __all__ = [
     "entries_of_journals",
     "free_payouts",
     "hold_payouts",
+    "hold_refund",
     "journal_heads",
     "journals_of_orders",
     "ledger_sums",
+    "let_refund_wait",
+    "note_refund",
     "on_refund_due",
     "order_ids_between",
     "order_ledger",
     "out_refund_no_of",
     "out_trade_no_of",
+    "pause",
+    "pay_refund_otherwise",
     "payment_named",
     "payment_of",
+    "payment_to_refund",
     "payments_by_id",
     "payments_of_orders",
     "payouts_held",
+    "promise_refund",
     "record_capture",
     "record_refund",
     "refund_due_journal",
     "refund_named",
     "refund_settled_journal",
+    "refund_standing",
     "refunds_by_id",
     "refunds_of_orders",
+    "resend_refund",
     "restore_balance",
     "restore_journal",
     "reverse_capture",
     "room",
+    "send_refund",
     "set_aside",
     "settled_between",
     "trial_balance",
+    "write_off_refund",
 ]
 
 
@@ -176,13 +241,13 @@ def room(provider: PaymentProvider) -> Room:
             model.RecordRefusal: service.record_refusal,
             model.ClosePayment: service.close_payment,
             model.KeepAsking: service.keep_asking,
-            model.RetryRefund: service.retry_refund,
             model.RecordRefund: service.record_refund,
         },
         errands={
             model.AskPayment: cashier.ask_payment,
             model.SendRefund: cashier.send_refund,
             model.AskRefund: cashier.ask_refund,
+            model.ResendRefund: cashier.resend_refund,
         },
         assumed_new={model.RecordCapture: service.new_to_capture},
         routes=web.routes(cashier),

@@ -23,6 +23,9 @@ PAY_WINDOW = timedelta(hours=2)
 CAPTURE_WAIT = timedelta(hours=24)  # WeChat repeats a lost callback for 24 h 4 min (reliability.md 5.3)
 ASK_SOONEST = timedelta(seconds=30)
 ASK_LATEST = timedelta(minutes=10)
+# The refusal of a refund that an operator settled: given up, so that it is owed no more, or paid from the bank.
+WRITTEN_OFF = "written_off"
+PAID_OTHERWISE = "paid_otherwise"
 
 _TRADE_NO = re.compile(r"[0-9A-Za-z_-]{6,32}")  # WeChat Pay v3, out_trade_no: 6 to 32 of digits, letters, _ - *
 _REFUND_NO = re.compile(r"[0-9A-Za-z_|-]{1,64}")  # WeChat Pay v3, out_refund_no: at most 64, also | and @
@@ -78,6 +81,7 @@ class JournalKind(StrEnum):
     SHARE_GIVEN = "share_given"
     CLAW_BACK = "claw_back"  # what parties lose to a refund
     SHARE_RETURNED = "share_returned"
+    WITHHELD = "withheld"  # what a receiver owes for refunds, kept from what he is to get next
     PAID_OTHERWISE = "paid_otherwise"  # settled outside of the payment company
     WRITTEN_OFF = "written_off"
     DIFFERENCE = "difference"  # what the provider has more or less than the ledger, set aside (C3)
@@ -261,7 +265,10 @@ class Misgiving(StrEnum):
 
 
 class Refund(Struct, frozen=True, kw_only=True, gc=False):
-    """Money going back to who paid it, once for each id. `refusal` says why it does not."""
+    """Money going back to who paid it, once for each id. `refusal` says why it does not.
+
+    sub_order_id: what it is for, when that is one sub-order; its parties pay for it first.
+    """
 
     id: RefundId
     order_id: OrderId
@@ -273,6 +280,7 @@ class Refund(Struct, frozen=True, kw_only=True, gc=False):
     due_at: datetime
     settled_at: datetime | None = None
     refusal: str | None = None
+    sub_order_id: str | None = None
 
 
 class RefundProgress(StrEnum):
@@ -334,12 +342,16 @@ class RetryRefund(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class RecordRefund(Struct, frozen=True, kw_only=True, gc=False):
-    """What the provider said of a refund; `reason` when it refused."""
+    """What the provider said of a refund; `reason` when it refused.
+
+    out_refund_no: the number it has there now, when that is not the one it was sent with.
+    """
 
     refund_id: str
     progress: RefundProgress
     amount_fen: int
     reason: str = ""
+    out_refund_no: str = ""
 
 
 class AskPayment(Struct, frozen=True, kw_only=True, gc=False):
@@ -365,6 +377,13 @@ class AskRefund(Struct, frozen=True, kw_only=True, gc=False):
     """Errand: what became of a refund the provider was working on."""
 
     sent: SendRefund
+
+
+class ResendRefund(Struct, frozen=True, kw_only=True, gc=False):
+    """Errand: have the provider give money back that it refused to; under `next_no` where the number is used up."""
+
+    sent: SendRefund
+    next_no: str
 
 
 class SharedPart(Struct, frozen=True, kw_only=True, gc=False):
@@ -460,13 +479,14 @@ def refund_due_journal(refund: Refund, *, at: datetime) -> Journal:
 
 
 def refund_settled_journal(refund: Refund, *, at: datetime) -> Journal:
-    """What books that it is with him again."""
+    """What books that it is with him again; the provider paid it, or the platform's own bank."""
+    is_otherwise = refund.refusal == PAID_OTHERWISE
     return transfer(
         JournalKind.REFUND_SETTLED,
         refund.id,
         order_id=refund.order_id,
         debit=Account.USER_REFUND_PAYABLE.value,
-        credit=Account.PROVIDER_CLEARING.value,
+        credit=Account.PLATFORM_FUNDS.value if is_otherwise else Account.PROVIDER_CLEARING.value,
         amount=refund.amount,
         at=at,
     )
@@ -494,7 +514,10 @@ def out_trade_no_of(payment_id: str) -> str:
 
 
 def out_refund_no_of(refund_id: str) -> str:
-    """The refund's number at the provider: the id, with `*` for `.` and `@` for `:`, else a digest like a payment's."""
+    """The number of a refund, share or return at the provider: the id, with `*` for `.` and `@` for `:`.
+
+    Where that does not fit it is a digest, like a payment's.
+    """
     if _REFUND_NO.fullmatch(refund_id.replace(".", "-").replace(":", "-")):
         return refund_id.replace(".", "*").replace(":", "@")
     return "x" + sha256(refund_id.encode()).hexdigest()[:63]

@@ -10,14 +10,16 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from tuanzi.base.ids import OrderId, PaymentId, PersonId
+from tuanzi.base.ids import OrderId, PaymentId, PersonId, RefundId
 from tuanzi.base.money import Money
 from tuanzi.base.problem import Invalid
 from tuanzi.base.unit import Unit
-from tuanzi.events import PaymentCaptured, RefundRefused, RefundSettled
+from tuanzi.events import PaymentCaptured, RefundDue, RefundRefused, RefundSettled
 from tuanzi.money.model import (
     CAPTURE_WAIT,
+    PAID_OTHERWISE,
     PAY_WINDOW,
+    WRITTEN_OFF,
     Account,
     AskPayment,
     AskRefund,
@@ -41,12 +43,15 @@ from tuanzi.money.model import (
     RefundProgress,
     RefundStanding,
     RefundState,
+    ResendRefund,
     RetryRefund,
     SendRefund,
     capture_journal,
     empty_account,
+    out_refund_no_of,
     out_trade_no_of,
     pause,
+    payment_of,
     refund_due_journal,
     refund_settled_journal,
     transfer,
@@ -167,37 +172,117 @@ def keep_asking(unit: Unit, command: KeepAsking, *, now: datetime) -> PaymentSta
     return _standing(payment)
 
 
+def note_refund(unit: Unit, due: RefundDue, *, now: datetime) -> Refund | None:
+    """The refund that is due, not yet kept; None when it is kept already, or cannot be, which RefundRefused tells.
+
+    A repeat changes nothing; one with other terms, or an amount that is not positive, is told.
+    """
+    payment_id = due.payment_id or payment_of(due.order_id)
+    known = unit.find(Refund, due.refund_id)
+    if known is not None:
+        if (known.payment_id, known.amount.fen) != (payment_id, due.amount_fen):
+            _refuse_due(unit, due, misgiving=Misgiving.REPEAT_DIFFERS)
+        return None
+    if due.amount_fen <= 0:
+        _refuse_due(unit, due, misgiving=Misgiving.NOT_POSITIVE)
+        return None
+    return Refund(
+        id=RefundId(due.refund_id),
+        order_id=OrderId(due.order_id),
+        payment_id=PaymentId(payment_id),
+        amount=Money(due.amount_fen),
+        state=RefundState.WAITING,
+        out_refund_no=out_refund_no_of(due.refund_id),
+        reason=due.reason[:80],
+        due_at=now,
+        sub_order_id=due.sub_order_id,
+    )
+
+
+def payment_to_refund(unit: Unit, refund: Refund) -> Payment | None:
+    """The payment of a refund, when all of the refund can come out of it."""
+    payment = unit.find(Payment, refund.payment_id)
+    if payment is None or payment.state is not PaymentState.CAPTURED or payment.order_id != refund.order_id:
+        return None
+    return payment if refund.amount.fen <= payment.left().fen else None
+
+
+def let_refund_wait(unit: Unit, refund: Refund, *, now: datetime) -> RefundStanding:
+    """Look at a refund again later; nothing of it is booked."""
+    unit.put(refund)
+    unit.schedule(_refund_timer(refund), RetryRefund(refund_id=refund.id), at=now + pause(refund.due_at, now=now))
+    return refund_standing(refund)
+
+
 def promise_refund(unit: Unit, refund: Refund, *, now: datetime) -> RefundStanding:
     """Book a waiting refund as owed and send it, never above what its payment has left (B5).
 
     Waits up to 24 h for a payment that is not captured here yet. Parked as a whole, before anything is booked, when it
-    is above what is left, or of another order; then RefundRefused asks for a person.
+    is above what is left, or of another order; then RefundRefused asks for a person. The caller has seen to it that the
+    order's escrow holds so much.
     """
     payment = unit.find(Payment, refund.payment_id)
     if payment is None or payment.state is not PaymentState.CAPTURED:
         if now - refund.due_at >= CAPTURE_WAIT:
             return _park(unit, refund, misgiving=Misgiving.NOT_CAPTURED)
-        unit.put(refund)
-        unit.schedule(_refund_timer(refund), RetryRefund(refund_id=refund.id), at=now + pause(refund.due_at, now=now))
-        return _refund_standing(refund)
+        return let_refund_wait(unit, refund, now=now)
     if payment.order_id != refund.order_id:
         return _park(unit, refund, misgiving=Misgiving.WRONG_ORDER)
     if refund.amount.fen > payment.left().fen:
         return _park(unit, refund, misgiving=Misgiving.OVER_REFUND)
-    promised = replace(refund, state=RefundState.DUE)
+    promised = replace(refund, state=RefundState.DUE, refusal=None)
     unit.put(promised)
     unit.put(payment.promise_back(refund.amount))
     book(unit, refund_due_journal(refund, at=now))
     unit.schedule(_refund_timer(refund), _sending(promised, payment), at=now)
-    return _refund_standing(promised)
+    return refund_standing(promised)
 
 
-def retry_refund(unit: Unit, command: RetryRefund, *, now: datetime) -> RefundStanding:
-    """Try a waiting refund again; one that is not waiting stays as it is. Raises Unknown."""
-    refund = unit.load(Refund, command.refund_id)
-    if refund.state is not RefundState.WAITING:
-        return _refund_standing(refund)
-    return promise_refund(unit, refund, now=now)
+def hold_refund(unit: Unit, refund_id: str) -> None:
+    """Do not send a refund that is owed until `send_refund`: shared money comes back first (P12)."""
+    unit.unschedule(_refund_timer(unit.load(Refund, refund_id)))
+
+
+def send_refund(unit: Unit, refund_id: str, *, now: datetime) -> None:
+    """Send a refund that is owed and was held; one that went on meanwhile stays as it is."""
+    refund = unit.load(Refund, refund_id)
+    if refund.state is RefundState.DUE:
+        unit.schedule(_refund_timer(refund), _sending(refund, unit.load(Payment, refund.payment_id)), at=now)
+
+
+def resend_refund(unit: Unit, refund_id: str, *, attempt: int, now: datetime) -> None:
+    """Send a refused refund again: under its number, or under one of this attempt's where that is used up."""
+    refund = unit.load(Refund, refund_id)
+    assert refund.state is RefundState.REFUSED, f"{refund_id} is {refund.state}"
+    again = replace(refund, state=RefundState.DUE, refusal=None)
+    unit.put(again)
+    sending = _sending(again, unit.load(Payment, refund.payment_id))
+    resend = ResendRefund(sent=sending, next_no=out_refund_no_of(f"{refund.id}.a{attempt}"))
+    unit.schedule(_refund_timer(refund), resend, at=now)
+
+
+def pay_refund_otherwise(unit: Unit, refund_id: str, *, now: datetime) -> None:
+    """A refused refund was paid from the platform's own bank account: it is settled, and told so."""
+    refund = unit.load(Refund, refund_id)
+    assert refund.state is RefundState.REFUSED, f"{refund_id} is {refund.state}"
+    _settle(unit, refund, now=now, otherwise=True)
+
+
+def write_off_refund(unit: Unit, refund_id: str, *, now: datetime) -> None:
+    """A refused refund is not owed any more; the member got nothing, so it is not told as settled."""
+    refund = unit.load(Refund, refund_id)
+    assert refund.state is RefundState.REFUSED, f"{refund_id} is {refund.state}"
+    unit.put(replace(refund, refusal=WRITTEN_OFF))
+    given_up = transfer(
+        JournalKind.WRITTEN_OFF,
+        refund.id,
+        order_id=refund.order_id,
+        debit=Account.USER_REFUND_PAYABLE.value,
+        credit=Account.WRITTEN_OFF.value,
+        amount=refund.amount,
+        at=now,
+    )
+    book_new(unit, given_up)
 
 
 def record_refund(unit: Unit, command: RecordRefund, *, now: datetime) -> RefundStanding:
@@ -208,11 +293,15 @@ def record_refund(unit: Unit, command: RecordRefund, *, now: datetime) -> Refund
     """
     refund = unit.load(Refund, command.refund_id)
     if refund.state in (RefundState.SETTLED, RefundState.WAITING, RefundState.PARKED):
-        return _refund_standing(refund)
+        return refund_standing(refund)
+    if refund.refusal == WRITTEN_OFF:
+        return refund_standing(refund)
+    if command.out_refund_no:
+        refund = replace(refund, out_refund_no=command.out_refund_no)
     if command.progress is RefundProgress.SETTLED and command.amount_fen == refund.amount.fen:
         return _settle(unit, refund, now=now)
     if refund.state is RefundState.REFUSED:
-        return _refund_standing(refund)
+        return refund_standing(refund)
     match command.progress:
         case RefundProgress.SETTLED:
             return _refuse(unit, refund, refusal=Misgiving.AMOUNT_DIFFERS.value)
@@ -223,7 +312,7 @@ def record_refund(unit: Unit, command: RecordRefund, *, now: datetime) -> Refund
             unit.put(sent)
             ask = AskRefund(sent=_sending(sent, unit.load(Payment, refund.payment_id)))
             unit.schedule(_refund_timer(refund), ask, at=now + pause(refund.due_at, now=now))
-            return _refund_standing(sent)
+            return refund_standing(sent)
         case _:
             assert_never(command.progress)
 
@@ -299,6 +388,11 @@ def payouts_held(unit: Unit, merchant_id: str) -> bool:
     return unit.find(PayoutHold, merchant_id) is not None
 
 
+def refund_standing(refund: Refund) -> RefundStanding:
+    """How a refund stands, for an answer."""
+    return RefundStanding(refund_id=refund.id, state=refund.state, amount_fen=refund.amount.fen, refusal=refund.refusal)
+
+
 def book(unit: Unit, journal: Journal) -> bool:
     """Book a journal once: True when it is booked now, False when the very same was booked before.
 
@@ -334,13 +428,20 @@ def _book_capture(unit: Unit, payment: Payment, *, now: datetime) -> None:
         unit.emit(captured)
 
 
-def _settle(unit: Unit, refund: Refund, *, now: datetime) -> RefundStanding:
-    settled = replace(refund, state=RefundState.SETTLED, settled_at=now, refusal=None)
+def _settle(unit: Unit, refund: Refund, *, now: datetime, otherwise: bool = False) -> RefundStanding:
+    refusal = PAID_OTHERWISE if otherwise else None
+    settled = replace(refund, state=RefundState.SETTLED, settled_at=now, refusal=refusal)
     unit.put(settled)
-    book(unit, refund_settled_journal(refund, at=now))
+    book(unit, refund_settled_journal(settled, at=now))
     unit.unschedule(_refund_timer(refund))
-    unit.emit(RefundSettled(refund_id=refund.id, order_id=refund.order_id, amount_fen=refund.amount.fen))
-    return _refund_standing(settled)
+    told = RefundSettled(
+        refund_id=refund.id,
+        order_id=refund.order_id,
+        amount_fen=refund.amount.fen,
+        was_refused=refund.state is RefundState.REFUSED,
+    )
+    unit.emit(told)
+    return refund_standing(settled)
 
 
 def _park(unit: Unit, refund: Refund, *, misgiving: Misgiving) -> RefundStanding:
@@ -363,7 +464,14 @@ def _end(unit: Unit, refused: Refund) -> RefundStanding:
         reason=refused.refusal or "refused",
     )
     unit.emit(told)
-    return _refund_standing(refused)
+    return refund_standing(refused)
+
+
+def _refuse_due(unit: Unit, due: RefundDue, *, misgiving: Misgiving) -> None:
+    refused = RefundRefused(
+        refund_id=due.refund_id, order_id=due.order_id, amount_fen=due.amount_fen, reason=misgiving.value
+    )
+    unit.emit(refused)
 
 
 def _payment(command: OpenPayment | RecordRefusal, state: PaymentState, *, now: datetime) -> Payment:
@@ -413,7 +521,3 @@ def _standing(payment: Payment) -> PaymentStanding:
         captured_fen=payment.captured.fen,
         captured_at=payment.captured_at,
     )
-
-
-def _refund_standing(refund: Refund) -> RefundStanding:
-    return RefundStanding(refund_id=refund.id, state=refund.state, amount_fen=refund.amount.fen, refusal=refund.refusal)

@@ -50,7 +50,8 @@ FROM payments WHERE id > :after ORDER BY id LIMIT :limit
 """
 
 REFUNDS_OF_ORDER = """
-SELECT id, order_id, payment_id, amount_fen, state, out_refund_no, reason, due_at_ms, settled_at_ms, refusal
+SELECT id, order_id, payment_id, amount_fen, state, out_refund_no, reason, due_at_ms, settled_at_ms, refusal,
+    sub_order_id
 FROM refunds WHERE order_id = :order_id ORDER BY order_id, id LIMIT 100
 """
 

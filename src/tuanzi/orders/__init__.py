@@ -2,7 +2,7 @@
 
 Owns orders, sub_orders, order_holds. Hears RefundSettled (of money), BundlePickedUp and ParcelDelivered (of delivery),
 through their logs.
-Emits OrderPlaced, OrderPaid, OrderAdvanced, OrderCancelled, RefundDue, OrderRefunded, SubOrderAdvanced.
+Emits OrderPlaced, OrderPaid, OrderAdvanced, OrderCompleted, OrderCancelled, RefundDue, OrderRefunded, SubOrderAdvanced.
 The seat belongs to groups, which calls down; what a step must mean above is told by events.
 """
 

@@ -20,6 +20,7 @@ from tuanzi.base.unit import RowDamaged, Unit
 from tuanzi.events import (
     OrderAdvanced,
     OrderCancelled,
+    OrderCompleted,
     OrderPaid,
     OrderPlaced,
     OrderRefunded,
@@ -371,7 +372,7 @@ def _reject(unit: Unit, order: Order, sub: SubOrder) -> Order:
         return refund_all(unit, order, reason="rejected")
     order, refund = order.promise(amount, reason="rejected", parts=parts)
     unit.put(order)
-    unit.emit(_due(order, refund_id=refund.id, amount=amount, reason="rejected"))
+    unit.emit(_due(order, refund_id=refund.id, amount=amount, reason="rejected", sub_order_id=sub.id))
     return order
 
 
@@ -404,6 +405,8 @@ def _step(unit: Unit, order: Order, step: Step) -> Order:
     after = order.after(step)
     unit.put(after)
     unit.emit(_advanced(after, before=order.state))
+    if after.state is OrderState.COMPLETED:
+        unit.emit(OrderCompleted(order_id=after.id, member_id=after.member_id))
     return after
 
 
@@ -414,9 +417,16 @@ def _promise(unit: Unit, order: Order, amount: Money, *, reason: str) -> Order:
     return order
 
 
-def _due(order: Order, *, refund_id: str, amount: Money, reason: str) -> RefundDue:
+def _due(
+    order: Order, *, refund_id: str, amount: Money, reason: str, sub_order_id: SubOrderId | None = None
+) -> RefundDue:
     return RefundDue(
-        refund_id=refund_id, order_id=order.id, member_id=order.member_id, amount_fen=amount.fen, reason=reason
+        refund_id=refund_id,
+        order_id=order.id,
+        member_id=order.member_id,
+        amount_fen=amount.fen,
+        reason=reason,
+        sub_order_id=sub_order_id,
     )
 
 

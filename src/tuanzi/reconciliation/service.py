@@ -26,7 +26,6 @@ from tuanzi.money import (
     capture_journal,
     free_payouts,
     hold_payouts,
-    on_refund_due,
     record_capture,
     record_refund,
     refund_due_journal,
@@ -70,6 +69,7 @@ from tuanzi.reconciliation.model import (
     report_hash,
 )
 from tuanzi.reconciliation.problems import DayNotOver, DifferenceEnded
+from tuanzi.sharing import on_refund_due
 
 EVERY = timedelta(minutes=1)  # internal differences are told within 60 s (reliability.md 7)
 # The provider's bills are there at 10:00 (WeChat Pay v3); five minutes later everybody else has asked.

@@ -1,18 +1,31 @@
-"""Sharing: who gets what of an order (支付分账): set aside, made theirs, refunded (B2, B3, B8). Database: money.
+"""Sharing: who gets what of an order (支付分账): set aside, made theirs, given back (B2, B3, B8). Database: money.
 
-Owns sharing_terms, terms_in_force, subsidy_budgets, sharing_branches, sharings, transfers.
-A branch of a split: Try sets aside pending transfers, Confirm books them, Cancel voids them. Journals are written by
-money, through its door: order_escrow -> merchant_payable, rider_payable, campus_agent_payable, platform_income,
-provider_fee; a subsidy subsidy_expense -> merchant_payable.
+Owns sharing_terms, terms_in_force, subsidy_budgets, sharing_branches, sharings, transfers, payees, shares, share_parts,
+claw_backs, share_returns, cases. Hears RefundDue, OrderCompleted and SubOrderCompleted (of core, through its log),
+RefundRefused and RefundSettled (of money, in the same commit). Emits nothing: what it does is read.
+
+A branch of a split: Try sets aside pending transfers, Confirm books them, Cancel voids them. A completed order is paid
+out in shares at the payment company, a refund takes back in proportion. Journals are written by money, through its
+door: Confirm order_escrow -> merchant_payable, rider_payable, campus_agent_payable, platform_income, provider_fee, and
+for a subsidy subsidy_expense -> merchant_payable; a share payable -> provider_clearing; a claw-back payable or, of what
+was given, receiver_advance -> order_escrow; a return provider_clearing <- receiver_advance.
 """
 
 from __future__ import annotations
 
 from tuanzi.machinery.room import Room
-from tuanzi.money import CancelSharing, ConfirmSharing, TrySharing
-from tuanzi.sharing import service, store
+from tuanzi.money import CancelSharing, ConfirmSharing, PaymentProvider, RetryRefund, TrySharing
+from tuanzi.sharing import model, service, store
+from tuanzi.sharing.handlers import (
+    on_order_completed,
+    on_refund_due,
+    on_refund_refused,
+    on_refund_settled,
+    on_sub_order_advanced,
+)
 from tuanzi.sharing.model import Sharing, SharingState, Transfer
 from tuanzi.sharing.problems import AlreadyShared, BudgetUsedUp, MoneyMissing, MoneyShort, PartsMisfit
+from tuanzi.sharing.vendors import Payer
 
 __all__ = [
     "AlreadyShared",
@@ -23,12 +36,18 @@ __all__ = [
     "Sharing",
     "SharingState",
     "Transfer",
+    "on_order_completed",
+    "on_refund_due",
+    "on_refund_refused",
+    "on_refund_settled",
+    "on_sub_order_advanced",
     "room",
 ]
 
 
-def room() -> Room:
-    """Sharing as wiring puts it into the house."""
+def room(provider: PaymentProvider) -> Room:
+    """Sharing as wiring puts it into the house, bound to one payment company."""
+    payer = Payer(provider)
     return Room(
         name="sharing",
         database="money",
@@ -37,6 +56,24 @@ def room() -> Room:
             TrySharing: service.try_sharing,
             ConfirmSharing: service.confirm_sharing,
             CancelSharing: service.cancel_sharing,
+            RetryRefund: service.retry_refund,
+            model.ChangeTerms: service.change_terms,
+            model.RegisterPayee: service.register_payee,
+            model.StartPayout: service.start_payout,
+            model.RecordReceivers: service.record_receivers,
+            model.RecordShare: service.record_share,
+            model.RecordUnfreeze: service.record_unfreeze,
+            model.RecordReturn: service.record_return,
+            model.SettleCase: service.settle_case,
+        },
+        errands={
+            model.AddReceivers: payer.add_receivers,
+            model.SendShare: payer.send_share,
+            model.AskShare: payer.ask_share,
+            model.SendUnfreeze: payer.send_unfreeze,
+            model.AskUnfreeze: payer.ask_unfreeze,
+            model.SendReturn: payer.send_return,
+            model.AskReturn: payer.ask_return,
         },
         assumed_new={TrySharing: service.new_to_try},
     )

@@ -10,9 +10,9 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tuanzi.base.ids import GroupId, OrderId, PaymentId, SubOrderId
+from tuanzi.base.ids import GroupId, OrderId, PaymentId, RefundId, SubOrderId
 from tuanzi.base.money import ZERO, Money, total
-from tuanzi.money import Account, SharedOrder
+from tuanzi.money import Account, ReceiverKind, ReceiverResult, RefundProgress, SharedOrder, ShareProgress
 from tuanzi.pricing import allocate_matrix, allocate_refund
 from tuanzi.sharing.problems import PartsMisfit, TermsInvalid
 
@@ -22,6 +22,9 @@ BUDGET_ID: Final = "subsidy"
 IN_FORCE_ID: Final = "terms"
 # A payment can be shared a minute after it was made (WeChat Q&A; its guide says 30 s: reliability.md 5.2).
 PROVIDER_WAIT: Final = timedelta(minutes=1)
+# Our choice: a part that was closed is tried once more, its receiver added anew; shares of a payment: WeChat allows 50.
+CLOSED_MAX: Final = 2
+ROUNDS_MAX: Final = 6
 
 
 class Party(StrEnum):
@@ -229,6 +232,11 @@ def account_of(party: Party, owner: str) -> str:
             return Account.PROVIDER_FEE.value
 
 
+def advance_of(account: str) -> str:
+    """The account in which whoever is owed `account` owes what the platform has advanced for him."""
+    return Account.RECEIVER_ADVANCE.of(account.partition(":")[2])
+
+
 def plan_transfers(
     order: SharedOrder, *, terms: SharingTerms, gid: str, leader_id: str, ambassador_id: str | None
 ) -> list[Transfer]:
@@ -363,3 +371,352 @@ def losses(transfers: Sequence[Transfer], amount: Money, *, sub_order_id: str | 
 def _loss(transfer: Transfer, fen: int) -> Loss:
     cut = min(fen, transfer.held.fen)
     return Loss(transfer=transfer, cut=Money(cut), back=Money(fen - cut))
+
+
+class PayeeState(StrEnum):
+    """Whether the payment company lets somebody receive shares."""
+
+    NEW = "new"  # to be added before the next share
+    ADDED = "added"
+    REFUSED = "refused"  # until an operator registers him anew
+
+
+class Payee(Struct, frozen=True, kw_only=True, gc=False):
+    """Somebody who is given shares. account: what the payment company calls him; full_name: a merchant's needs one."""
+
+    id: str
+    kind: ReceiverKind
+    account: str
+    full_name: str
+    state: PayeeState = PayeeState.NEW
+    refusal: str = ""
+
+
+def payee_id_of(account: str) -> str | None:
+    """Whose shares pay what is owed in an account; None when nobody's do, as for the pool."""
+    kind, _, owner = account.partition(":")
+    if not owner or owner == POOL:
+        return None
+    return f"{ReceiverKind.MERCHANT if kind == Account.MERCHANT_PAYABLE.value else ReceiverKind.PERSON}:{owner}"
+
+
+def unregistered_payee(payee_id: str) -> Payee:
+    """Who is nowhere registered: called at the payment company as he is here, as members are when they pay."""
+    kind, _, owner = payee_id.partition(":")
+    return Payee(id=payee_id, kind=ReceiverKind(kind), account=owner, full_name=owner)
+
+
+class ShareState(StrEnum):
+    """What has become of a share."""
+
+    SENT = "sent"
+    FINISHED = "finished"
+    REFUSED = "refused"  # as a whole: nothing was done
+
+
+class Share(Struct, frozen=True, kw_only=True, gc=False):
+    """Frozen money of one order's payment given to its receivers, under one number; `parts` of them."""
+
+    id: str
+    order_id: OrderId
+    payment_id: PaymentId
+    out_order_no: str
+    state: ShareState
+    parts: int
+    sent_at: datetime
+    ended_at: datetime | None = None
+    reason: str = ""
+
+
+def share_id(order_id: str, number: int) -> str:
+    """The id of an order's share in a round, from 1."""
+    return f"{order_id}.s{number}"
+
+
+class SharePart(Struct, frozen=True, kw_only=True, gc=False):
+    """What a share gives for one transfer; `back`: asked back since. A receiver's parts of a share are given as one."""
+
+    share_id: str
+    number: int
+    order_id: OrderId
+    line: int
+    payee_id: str
+    kind: ReceiverKind
+    account: str
+    amount: Money
+    result: ReceiverResult = ReceiverResult.PENDING
+    reason: str = ""
+    back: Money = ZERO
+
+    @property
+    def kept(self) -> Money:
+        """What the receiver was given and not asked back."""
+        return self.amount - self.back if self.result is ReceiverResult.SUCCESS else ZERO
+
+
+class ClawBack(Struct, frozen=True, kw_only=True, gc=False):
+    """What a refund took from those who had shares: (line, cut, back) each. open_returns: still on their way back."""
+
+    refund_id: RefundId
+    order_id: OrderId
+    amount: Money
+    losses: tuple[tuple[int, Money, Money], ...]
+    returns: int
+    open_returns: int
+    at: datetime
+
+
+class ReturnState(StrEnum):
+    """What has become of a return."""
+
+    DUE = "due"
+    SENT = "sent"
+    SETTLED = "settled"
+    REFUSED = "refused"  # he does not give it back: the platform has advanced it, and he owes it
+    WRITTEN_OFF = "written_off"
+
+
+class ShareReturn(Struct, frozen=True, kw_only=True, gc=False):
+    """Shared money to come back from a receiver for a refund. owed_in: the account he owes it in until then."""
+
+    id: str
+    order_id: OrderId
+    refund_id: RefundId
+    share_id: str
+    part: int
+    kind: ReceiverKind
+    account: str
+    owed_in: str
+    amount: Money
+    out_return_no: str
+    attempts: int
+    state: ReturnState
+    due_at: datetime
+    ended_at: datetime | None = None
+    reason: str = ""
+
+
+class CaseKind(StrEnum):
+    """What a person must look at."""
+
+    REFUND = "refund"  # the member does not get his money
+    SHARE = "share"  # a party is not given his part by the payment company, and is owed it
+    RETURN = "return"  # a receiver does not give back what the platform has advanced
+
+
+class CaseState(StrEnum):
+    """Whether anybody must still look."""
+
+    OPEN = "open"
+    SETTLED = "settled"
+
+
+class Settlement(StrEnum):
+    """How an operator settles a case."""
+
+    RETRY = "retry"
+    PAID_OTHERWISE = "paid_otherwise"  # by bank transfer or in cash; the note says how
+    WRITE_OFF = "write_off"
+
+
+class Case(Struct, frozen=True, kw_only=True, gc=False):
+    """Something of money that will not go on by itself; `times` it came up. Who settled it, how and why is kept."""
+
+    id: str
+    kind: CaseKind
+    reference: str
+    order_id: OrderId
+    amount: Money
+    reason: str
+    state: CaseState
+    opened_at: datetime
+    times: int = 1
+    settled_at: datetime | None = None
+    settled_by: str | None = None
+    settled_how: Settlement | None = None
+    note: str | None = None
+
+
+def case_id(kind: CaseKind, reference: str) -> str:
+    """The one case there is of a thing."""
+    return f"{kind.value}.{reference}"
+
+
+class StartPayout(Struct, frozen=True, kw_only=True, gc=False):
+    """Give the next share of a completed order, or unfreeze the rest when there is none."""
+
+    order_id: str
+
+
+class Receivable(Struct, frozen=True, kw_only=True, gc=False):
+    """A receiver as an errand carries him."""
+
+    payee_id: str
+    kind: ReceiverKind
+    account: str
+    full_name: str
+
+
+class AddReceivers(Struct, frozen=True, kw_only=True, gc=False):
+    """Errand: let the payment company know who will be given shares."""
+
+    order_id: str
+    receivers: tuple[Receivable, ...]
+
+
+class RecordReceivers(Struct, frozen=True, kw_only=True, gc=False):
+    """Whom the payment company lets receive shares, and whom not, (payee, why)."""
+
+    order_id: str
+    added: tuple[Receivable, ...]
+    refused: tuple[tuple[str, str], ...]
+
+
+class SentPart(Struct, frozen=True, kw_only=True, gc=False):
+    """What one receiver is to be given."""
+
+    kind: ReceiverKind
+    account: str
+    amount_fen: int
+
+
+class SendShare(Struct, frozen=True, kw_only=True, gc=False):
+    """Errand: have the payment company give shares; the same content under the same number for ever."""
+
+    share_id: str
+    out_order_no: str
+    out_trade_no: str
+    transaction_id: str
+    receivers: tuple[SentPart, ...]
+
+
+class AskShare(Struct, frozen=True, kw_only=True, gc=False):
+    """Errand: what became of a share."""
+
+    sent: SendShare
+
+
+class SeenPart(Struct, frozen=True, kw_only=True, gc=False):
+    """What the payment company says of one receiver."""
+
+    account: str
+    amount_fen: int
+    result: ReceiverResult
+    reason: str
+
+
+class RecordShare(Struct, frozen=True, kw_only=True, gc=False):
+    """What the payment company said of a share. frozen_fen: what is frozen still, asked when it was refused."""
+
+    share_id: str
+    progress: ShareProgress
+    receivers: tuple[SeenPart, ...] = ()
+    reason: str = ""
+    frozen_fen: int = 0
+
+
+class SendUnfreeze(Struct, frozen=True, kw_only=True, gc=False):
+    """Errand: make what is left of a payment the platform's own."""
+
+    order_id: str
+    out_order_no: str
+    transaction_id: str
+
+
+class AskUnfreeze(Struct, frozen=True, kw_only=True, gc=False):
+    """Errand: what became of an unfreezing."""
+
+    sent: SendUnfreeze
+
+
+class RecordUnfreeze(Struct, frozen=True, kw_only=True, gc=False):
+    """What the payment company said of an unfreezing. frozen_fen: what is frozen still, asked when it was refused."""
+
+    order_id: str
+    progress: ShareProgress
+    frozen_fen: int = 0
+
+
+class SendReturn(Struct, frozen=True, kw_only=True, gc=False):
+    """Errand: take shared money back."""
+
+    return_id: str
+    out_return_no: str
+    out_order_no: str
+    kind: ReceiverKind
+    account: str
+    amount_fen: int
+
+
+class AskReturn(Struct, frozen=True, kw_only=True, gc=False):
+    """Errand: what became of a return."""
+
+    sent: SendReturn
+
+
+class RecordReturn(Struct, frozen=True, kw_only=True, gc=False):
+    """What the payment company said of a return."""
+
+    return_id: str
+    out_return_no: str
+    progress: RefundProgress
+    amount_fen: int
+    reason: str = ""
+
+
+class SettleCase(Struct, frozen=True, kw_only=True, gc=False):
+    """An operator settles what would not go on by itself."""
+
+    case_id: str
+    how: Settlement
+    note: str
+    operator_id: str
+
+
+class ChangeTerms(Struct, frozen=True, kw_only=True, gc=False):
+    """An operator puts new terms in force. after_version: the one he has seen in force."""
+
+    terms: SharingTerms
+    after_version: int
+    operator_id: str
+
+
+class RegisterPayee(Struct, frozen=True, kw_only=True, gc=False):
+    """An operator says what the payment company calls a merchant or person."""
+
+    kind: ReceiverKind
+    owner_id: str
+    account: str
+    full_name: str
+    operator_id: str
+
+
+class TermsChanged(Struct, frozen=True, kw_only=True, gc=False):
+    """The version of the terms that is in force now."""
+
+    version: int
+
+
+class PayoutStanding(Struct, frozen=True, kw_only=True, gc=False):
+    """The answer of every payout command: how far the order's payout is."""
+
+    order_id: str
+    payout: PayoutState
+    rounds: int
+
+
+class ReturnStanding(Struct, frozen=True, kw_only=True, gc=False):
+    """How a return stands now."""
+
+    return_id: str
+    state: ReturnState
+    amount_fen: int
+    reason: str
+
+
+class CaseStanding(Struct, frozen=True, kw_only=True, gc=False):
+    """How a case stands now."""
+
+    case_id: str
+    state: CaseState
+    how: Settlement

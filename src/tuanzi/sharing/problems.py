@@ -60,3 +60,19 @@ class TermsMoved(Problem):
     code = "sharing/terms-moved"
     status = 409
     title_zh = "分账条款已被他人修改，请刷新后重试"
+
+
+class CaseSettled(Problem):
+    """Somebody has settled this already."""
+
+    code = "sharing/case-settled"
+    status = 409
+    title_zh = "该事项已处理"
+
+
+class CannotSettle(Problem):
+    """This cannot be settled so."""
+
+    code = "sharing/cannot-settle"
+    status = 409
+    title_zh = "该事项不能这样处理"

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import assert_never
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tuanzi.machinery.http.routes import Committed, Desk
 from tuanzi.money.model import (
@@ -19,6 +20,7 @@ from tuanzi.money.model import (
     RecordRefund,
     RecordRefusal,
     RefundProgress,
+    ResendRefund,
     SendRefund,
     out_trade_no_of,
     payment_of,
@@ -137,6 +139,16 @@ class Cashier:
             reason=errand.reason,
         )
         return _recorded(errand, await self.provider.refund(asked, now=now))
+
+    async def resend_refund(self, errand: ResendRefund, *, now: datetime) -> RecordRefund:
+        """Have money given back that was refused: asked about first, for another number may only follow a refusal."""
+        seen = await self.provider.query_refund(errand.sent.out_refund_no, now=now)
+        if seen.progress is RefundProgress.UNKNOWN:
+            return await self.send_refund(errand.sent, now=now)
+        if seen.progress is not RefundProgress.REFUSED:
+            return _recorded(errand.sent, seen)
+        again = replace(errand.sent, out_refund_no=errand.next_no)
+        return replace(await self.send_refund(again, now=now), out_refund_no=errand.next_no)
 
     async def ask_refund(self, errand: AskRefund, *, now: datetime) -> RecordRefund:
         """What became of a refund; one the provider never heard of is sent again under its number."""

@@ -190,7 +190,7 @@ class SandboxProvider(SharingSandbox):
         pool = None
         if trade is not None and not refusal:
             kept = self._pools.get(trade.seen.transaction_id) or _believed_pool(trade)
-            pool = kept.give_back(asked.amount_fen)
+            pool = kept.give_back(asked.amount_fen) or self._advanced(kept, asked.amount_fen)
             refusal = "" if pool is not None else "not_enough"  # it is with others: they give it back first
         seen = RefundSeen(
             out_refund_no=asked.out_refund_no,

@@ -304,6 +304,21 @@ class SharingSandbox:
         self._forget_oldest()
         return _return_seen(kept, now=now)
 
+    def _advanced(self, pool: Pool, fen: int) -> Pool | None:
+        """With so much refunded, the rest out of the merchant's own money of other payments: it is one account.
+
+        None when that is not enough either.
+        """
+        missing = fen - pool.frozen_fen - pool.own_fen
+        others = [each for each in self._pools.values() if each.own_fen and each.transaction_id != pool.transaction_id]
+        if missing > sum(each.own_fen for each in others):
+            return None
+        for each in others:
+            taken = min(missing, each.own_fen)
+            missing -= taken
+            self._pools[each.transaction_id] = replace(each, own_fen=each.own_fen - taken)
+        return replace(pool, frozen_fen=0, own_fen=0)
+
     def _returned_by(self, receiver: Receiver, out_order_no: str) -> int:
         """Fen that this receiver of a share gave back, settled or on their way."""
         return sum(

@@ -1,0 +1,328 @@
+"""C1, C2, P10, P11: a completed order is paid out in shares, once, whatever the payment company does meanwhile."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from tests.money.till import NOON
+from tests.sharing.split import ANN, CONFIRM, LEADER, SPLIT
+from tests.sharing.story import HOUR, Story
+from tuanzi.base.money import Money
+from tuanzi.money import Fault, ReceiverKind
+from tuanzi.money.vendors import RefundAsked
+from tuanzi.sharing.model import (
+    ChangeTerms,
+    PayoutState,
+    RegisterPayee,
+    SettleCase,
+    Settlement,
+    SharingTerms,
+    StartPayout,
+)
+from tuanzi.sharing.problems import CannotSettle, CaseSettled
+
+GIVEN = {  # what others get of both orders
+    "noodles": 1520 + 1967,
+    "tea": 805,
+    "p_rider": 90 + 60 + 31,
+    LEADER: 34 + 44 + 18,
+}
+KEPT = {"order_escrow": -200, "platform_income": -402, "provider_fee": -31, "provider_clearing": 633}
+
+
+@pytest.fixture
+def story() -> Story:
+    """Nothing has happened yet."""
+    return Story()
+
+
+def given(story: Story) -> dict[str, int]:
+    """What every receiver was given, as this database says."""
+    sql = "SELECT account, SUM(amount_fen) FROM share_parts WHERE result = 'success' GROUP BY account"
+    return dict(story.rows(sql))
+
+
+async def test_money_is_held_until_the_order_is_completed(story: Story) -> None:
+    await story.split()
+    story.deliver("o_ann.1")
+
+    await story.wait(timedelta(days=1))
+
+    assert [operation for operation, _ in story.calls] == ["open", "open"]
+    assert story.sharing("o_ann").payout is PayoutState.HELD
+    assert story.till.balances()["rider_payable:p_rider"] == -90
+    assert story.till.balances()["rider_payable:pool"] == -91
+
+
+async def test_a_completed_order_waits_until_the_provider_can_share_it(story: Story) -> None:
+    await story.split()
+    story.complete("o_ann")
+
+    await story.wait(timedelta(seconds=59))
+    early = [operation for operation, _ in story.calls]
+    await story.wait(timedelta(seconds=1))
+
+    assert early == ["open", "open"]
+    assert ("share", "o_ann*s1") in story.calls
+
+
+async def test_everybody_is_given_his_part_and_the_rest_is_unfrozen(story: Story) -> None:
+    await story.paid_out()
+
+    assert given(story) == GIVEN
+    assert story.till.balances() == KEPT
+    assert story.sandbox.shared_fen == sum(GIVEN.values())
+    assert [story.sharing(order_id).payout for order_id in ("o_ann", "o_ben")] == [PayoutState.DONE] * 2
+    for transaction_id in story.till.column("SELECT transaction_id FROM payments"):
+        assert await story.sandbox.unsplit(transaction_id, now=NOON) == 0
+    assert story.rows("SELECT id FROM timers") == []
+    assert story.rows("SELECT id FROM cases") == []
+
+
+async def test_completing_and_starting_again_give_nothing_twice(story: Story) -> None:
+    await story.paid_out()
+    calls, balances = list(story.calls), story.till.balances()
+
+    story.complete("o_ann", "o_ben")
+    await story.do(StartPayout(order_id="o_ann"))
+    await story.wait()
+
+    assert story.calls == calls
+    assert story.till.balances() == balances
+
+
+async def test_an_order_completed_before_its_split_was_heard_of_is_paid_out_after_it(story: Story) -> None:
+    await story.pay()
+    await story.do(SPLIT)
+    story.complete("o_ann")
+
+    await story.do(CONFIRM)
+    await story.wait()
+
+    assert story.sharing("o_ann").payout is PayoutState.DONE
+    assert story.sharing("o_ben").payout is PayoutState.HELD
+
+
+async def test_a_cancelled_split_pays_nothing_out(story: Story) -> None:
+    await story.pay()
+    await story.do(SPLIT)
+    await story.cancel()
+    story.complete("o_ann")
+    story.deliver("o_ann.1")
+
+    await story.wait()
+
+    assert [operation for operation, _ in story.calls] == ["open", "open"]
+
+
+@pytest.mark.parametrize("operation", ["add_receiver", "share", "query_share", "unfreeze"])
+@pytest.mark.parametrize("fault", [Fault.UNREACHABLE, Fault.ANSWER_LOST, Fault.LATE])
+async def test_lost_requests_lost_answers_and_slow_shares_end_as_if_nothing_had_been(
+    story: Story, operation: str, fault: Fault
+) -> None:
+    story.broken = {"share": [Fault.LATE]} if operation == "query_share" else {}
+    story.broken.setdefault(operation, []).extend([fault, fault])
+
+    await story.paid_out()
+    await story.wait(timedelta(hours=3))
+
+    assert given(story) == GIVEN
+    assert story.till.balances() == KEPT
+    assert story.sandbox.shared_fen == sum(GIVEN.values())
+    assert {number for name, number in story.calls if name == "share"} == {"o_ann*s1", "o_ben*s1"}
+    assert story.rows("SELECT id FROM timers") == []
+
+
+async def test_a_restart_between_any_two_steps_changes_nothing(story: Story) -> None:
+    await story.split()
+    story.deliver("o_ann.1", "o_ben.1", "o_ben.2")
+    story.complete("o_ann", "o_ben")
+
+    for _ in range(30):
+        await story.wait(timedelta(minutes=2))
+        story.till.forget()
+
+    assert given(story) == GIVEN
+    assert story.till.balances() == KEPT
+
+
+async def test_p10_a_closed_part_is_given_once_more_under_a_new_number_and_its_receiver_added_anew(
+    story: Story,
+) -> None:
+    story.broken["share"] = [Fault.CLOSED]  # noodles, the first of Ann's
+
+    await story.paid_out("o_ann")
+
+    assert story.rows("SELECT share_id, line, result, reason FROM share_parts ORDER BY share_id, line") == [
+        ("o_ann.s1", 0, "closed", "account_abnormal"),
+        ("o_ann.s1", 2, "success", ""),
+        ("o_ann.s1", 3, "success", ""),
+        ("o_ann.s2", 0, "success", ""),
+    ]
+    assert [number for name, number in story.calls if name == "add_receiver"].count("noodles") == 2
+    assert story.transfers("o_ann")["1", "merchant"].given == Money(1520)
+    assert story.rows("SELECT id FROM cases") == []
+
+
+async def test_p10_a_part_that_stays_closed_is_owed_all_the_same_and_a_person_is_asked(story: Story) -> None:
+    story.broken["share"] = [Fault.CLOSED, Fault.CLOSED]
+
+    await story.paid_out("o_ann")
+
+    assert story.sharing("o_ann").payout is PayoutState.DONE
+    assert story.till.balances()["merchant_payable:noodles"] == -(1520 + 1967)
+    assert story.rows("SELECT id, amount_fen, reason, state FROM cases") == [
+        ("share.o_ann.0", 1520, "account_abnormal", "open")
+    ]
+    assert story.rows("SELECT COUNT(*) FROM shares WHERE order_id = 'o_ann'") == [(2,)]
+
+
+async def test_what_the_provider_would_not_give_can_be_paid_from_the_bank(story: Story) -> None:
+    story.broken["share"] = [Fault.CLOSED, Fault.CLOSED]
+    await story.paid_out("o_ann")
+    settle = SettleCase(case_id="share.o_ann.0", how=Settlement.PAID_OTHERWISE, note="ICBC 8841", operator_id="p_op")
+
+    await story.do(settle)
+
+    assert story.till.balances()["platform_funds"] == -1520
+    assert story.till.balances()["merchant_payable:noodles"] == -1967
+    assert story.rows("SELECT state, settled_by, settled_how, note FROM cases") == [
+        ("settled", "p_op", "paid_otherwise", "ICBC 8841")
+    ]
+    with pytest.raises(CaseSettled):
+        await story.do(settle)
+
+
+async def test_what_nobody_is_to_get_is_written_off_but_not_tried_again_once_it_is_unfrozen(story: Story) -> None:
+    story.broken["share"] = [Fault.CLOSED, Fault.CLOSED]
+    await story.paid_out("o_ann")
+    settle = SettleCase(case_id="share.o_ann.0", how=Settlement.RETRY, note="again", operator_id="p_op")
+
+    with pytest.raises(CannotSettle):
+        await story.do(settle)
+    await story.do(SettleCase(case_id="share.o_ann.0", how=Settlement.WRITE_OFF, note="gone", operator_id="p_op"))
+
+    assert story.till.balances()["written_off"] == -1520
+
+
+async def test_p11_what_is_above_the_providers_ratio_is_owed_and_a_person_is_asked() -> None:
+    story = Story(share_max=3_000)
+
+    await story.paid_out("o_ann")
+
+    assert story.sharing("o_ann").payout is PayoutState.DONE
+    assert story.till.balances()["merchant_payable:noodles"] == -(1520 + 1967)
+    assert {row[0] for row in story.rows("SELECT reason FROM cases")} == {"above_ratio"}
+    assert sum(row[0] for row in story.rows("SELECT amount_fen FROM cases")) == 1520 + 90 + 34
+
+
+async def test_p11_terms_within_the_providers_ratio_share_what_they_may_and_owe_the_rest() -> None:
+    story = Story(share_max=3_000)
+    terms = SharingTerms(id="", version=0, outward_max=3_000)
+    await story.do(ChangeTerms(terms=terms, after_version=0, operator_id="p_op"))
+
+    await story.paid_out("o_ann")
+
+    assert sum(given(story).values()) == 540
+    assert story.till.balances()["merchant_payable:noodles"] == -(1520 + 1967 - given(story)["noodles"])
+    assert story.rows("SELECT id FROM cases") == []  # as agreed, and so nothing to look at
+
+
+async def test_p11_when_less_is_frozen_than_is_owed_that_is_shared_out_and_the_rest_is_owed(story: Story) -> None:
+    await story.split()
+    number = story.till.column("SELECT out_trade_no FROM payments WHERE order_id = 'o_ann'")[0]
+    by_hand = RefundAsked(out_refund_no="hand", out_trade_no=number, amount_fen=1000, captured_fen=2000, reason="x")
+    await story.sandbox.refund(by_hand, now=NOON)
+
+    story.deliver("o_ann.1")
+    story.complete("o_ann")
+    await story.wait()
+
+    assert sum(given(story).values()) == 1000
+    assert given(story) == {"noodles": 924, "p_rider": 55, LEADER: 21}
+    assert story.sharing("o_ann").payout is PayoutState.DONE
+    assert story.sharing("o_ann").rounds == 2
+    assert sum(row[0] for row in story.rows("SELECT amount_fen FROM cases")) == 1520 + 90 + 34 - 1000
+
+
+async def test_a_receiver_the_provider_does_not_want_is_owed_and_the_others_are_given_theirs(story: Story) -> None:
+    await story.do(
+        RegisterPayee(
+            kind=ReceiverKind.MERCHANT, owner_id="noodles", account="1900000109", full_name="", operator_id="p_op"
+        )
+    )
+
+    await story.paid_out("o_ann")
+
+    assert given(story) == {"p_rider": 90, LEADER: 34}
+    assert story.rows("SELECT id, amount_fen, reason FROM cases") == [("share.o_ann.0", 1520, "param_error")]
+
+
+async def test_a_registered_payee_is_given_his_part_under_his_own_account(story: Story) -> None:
+    await story.do(
+        RegisterPayee(
+            kind=ReceiverKind.MERCHANT,
+            owner_id="noodles",
+            account="1900000109",
+            full_name="青团面馆",
+            operator_id="p_op",
+        )
+    )
+
+    await story.paid_out("o_ann")
+
+    assert given(story) == {"1900000109": 1520, "p_rider": 90, LEADER: 34}
+
+
+async def test_a_rider_who_leads_the_group_is_one_receiver(story: Story) -> None:
+    await story.split()
+    story.deliver("o_ann.1", rider_id=LEADER)
+    story.complete("o_ann")
+
+    await story.wait()
+
+    assert given(story) == {"noodles": 1520, LEADER: 124}
+    assert story.till.balances().get(f"rider_payable:{LEADER}", 0) == 0
+
+
+async def test_money_of_a_drop_off_nobody_has_brought_stays_in_the_pool(story: Story) -> None:
+    await story.split()
+    story.complete("o_ann")
+    await story.wait()
+    in_pool = story.till.balances()["rider_payable:pool"]
+
+    story.deliver("o_ann.1")
+    story.deliver("o_ann.1", rider_id="p_other")
+
+    assert in_pool == -181
+    assert story.till.balances()["rider_payable:p_rider"] == -90
+    assert story.till.balances()["rider_payable:pool"] == -91
+
+
+async def test_an_order_that_cost_nothing_is_done_at_once(story: Story) -> None:
+    free = replace(ANN, order_id="o_free", payment_id="p_free", paid_fen=0, payable_fen=0, parts=())
+    await story.do(replace(SPLIT, orders=(free,)), CONFIRM)
+
+    story.complete("o_free")
+    await story.wait(HOUR)
+
+    assert story.sharing("o_free").payout is PayoutState.DONE
+    assert story.calls == []
+
+
+async def test_nothing_goes_out_while_the_books_of_one_of_its_merchants_are_looked_into(story: Story) -> None:
+    await story.split()
+    story.complete("o_ben")
+    story.till.database.execute_script("INSERT INTO payout_holds (merchant_id, because) VALUES ('tea', '[\"d_1\"]');")
+
+    await story.wait()
+    held = [operation for operation, _ in story.calls]
+    story.till.database.execute_script("DELETE FROM payout_holds;")
+    story.till.forget()
+    await story.wait()
+
+    assert held == ["open", "open"]
+    assert given(story) == {"noodles": 1967, "tea": 805, LEADER: 62}
