@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import NewType
 
 from tuanzi.base.time import to_ms
@@ -30,14 +31,20 @@ JournalId = NewType("JournalId", str)
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 CHANCE_BITS = 70
+_CHANCE_SHIFTS = range(CHANCE_BITS - 10, -1, -10)
 
 
 def make_id(prefix: str, *, now: datetime, chance: int) -> str:
     """An id that sorts by `now` and is told apart by `chance`, a number below 2**CHANCE_BITS."""
-    number = to_ms(now) << CHANCE_BITS | chance
     pairs = _PAIRS
-    text = "".join([pairs[number >> shift & 1023] for shift in range(110, -1, -10)])
-    return f"{prefix}_{text}"
+    chosen = "".join([pairs[chance >> shift & 1023] for shift in _CHANCE_SHIFTS])
+    return f"{prefix}_{_time_of(to_ms(now))}{chosen}"
+
+
+@lru_cache(maxsize=1024)
+def _time_of(at_ms: int) -> str:
+    """The part of an id that sorts; many ids are made in one millisecond."""
+    return "".join([_PAIRS[at_ms >> shift & 1023] for shift in range(40, -1, -10)])
 
 
 class Ids:
