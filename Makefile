@@ -63,10 +63,12 @@ tests/live/sdk/node_modules/.complete: .venv/complete tests/live/sdk/package-loc
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Debian ships Python without ensurepip, which venv needs; root may install it, others are told.
+# The distribution's Python first: it is built with its optimisations, one built from source on the machine mostly is not
+# (measured: deciding an order costs 1.13 times more, plain Python 1.5 times). Debian ships it without ensurepip, which venv
+# needs; root may install it, others are told.
 define FIND_PYTHON
 find_python() {
-	for python in python3.11 python3 python3.12 python3.13; do
+	for python in /usr/bin/python3.11 /usr/bin/python3 python3.11 python3 python3.12 python3.13; do
 		if "$$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then
 			echo "$$python"
 			return
