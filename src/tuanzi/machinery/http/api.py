@@ -203,6 +203,7 @@ class Api:
             self._ids,
             desks,
             client[0] if client else "",
+            headers,
         )
         result = await self._answering.keep(endpoint.handler(call), late=AnswerLate)
         return _answer(endpoint, result, who, headers)

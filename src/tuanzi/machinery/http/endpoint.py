@@ -88,13 +88,19 @@ def endpoint_of(route: Route) -> Endpoint:
         writes=writes,
         keyed=writes and route.keyed,
         takes_body=route.body is not None,
-        decode_body=empty_body if route.body is None else body_decoder(route.body),
+        decode_body=_body_reader(route),
         decode_query=query_decoder(route.query),
         query_is_optional=route.query is None or empty is not None,
         empty_query=empty,
         status=204 if route.answer is None and route.status == 200 else route.status,
         heads=[JSON, NOSNIFF, PRIVATE] if needs_who or writes else [JSON, NOSNIFF, REVALIDATED, BY_PERSON],
     )
+
+
+def _body_reader(route: Route) -> Callable[[bytes], Any]:
+    if route.is_raw:
+        return bytes
+    return empty_body if route.body is None else body_decoder(route.body)
 
 
 def _empty_query(kind: Any) -> Any:

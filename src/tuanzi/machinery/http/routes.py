@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -101,6 +101,7 @@ class Call(Generic[BodyT, QueryT]):
     ids: Ids
     desks: Desks
     client: str  # the address asked from, for rate limits; never logged
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)  # by lower-case names; for callers who sign requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ class Route:
     problems: the room's refusals that may be answered, for the OpenAPI; those of the house are added to all.
     keyed: whether a write needs an Idempotency-Key (all but those a repeat of which is harmless by nature).
     body_bytes_max: the longest body that is read; up to 2 MiB where a file is imported.
+    is_raw: the handler gets the body's bytes as they came, for they are signed; `body` only describes them.
     """
 
     method: str
@@ -145,3 +147,4 @@ class Route:
     problems: tuple[type[Problem], ...] = ()
     keyed: bool = True
     body_bytes_max: int = 65536
+    is_raw: bool = False
