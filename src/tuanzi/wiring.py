@@ -249,14 +249,10 @@ class House:
         self.address = live.Address(url=settings.live_url)
         self.campuses: dict[str, CampusDesks] = {}
         self._databases: list[Sqlite] = []
+        self.payments = vendors.payments
         self._watch = shared(settings.decide_ms_max / 1000)
-        self.rooms = rooms_of(
-            keys=self.keys,
-            sender=vendors.codes,
-            provider=vendors.payments,
-            is_campus=lambda name: name in settings.campuses,
-            address=self.address,
-        )
+        self._codes = vendors.codes
+        self.rooms = self._rooms(vendors.payments)
         self.platform = self._desk("platform", settings.data / "platform.db", "platform")
         for campus in settings.campuses:
             folder = settings.data / campus
@@ -270,6 +266,23 @@ class House:
         self.live = LiveSide(self)
         self.platform.subscribe(self._tell_doorkeeper)
 
+    def _rooms(self, provider: money.PaymentProvider) -> list[Room]:
+        campuses = self.settings.campuses
+        return rooms_of(
+            keys=self.keys,
+            sender=self._codes,
+            provider=provider,
+            is_campus=lambda name: name in campuses,
+            address=self.address,
+        )
+
+    def _errands(self, kind: str, name: str) -> dict[type, Any]:
+        """The errands of a desk; those of a campus's desk go to a payment company that reports to it."""
+        campus, _, is_of_campus = name.partition(".")
+        bound = self._rooms(self.payments.at(campus)) if is_of_campus else []
+        rooms = [room for room in (*self.rooms, *bound) if room.database == kind]
+        return {errand: handler for room in rooms for errand, handler in room.errands.items()}
+
     def _desk(self, kind: str, path: Path, name: str) -> WriterDesk:
         settings = self.settings
         database = open_database(path, kind, now=self.clock())
@@ -282,15 +295,12 @@ class House:
             places_max=settings.places_max,
             stopwatch=self._watch,
         )
-        errands: Mapping[type, Any] = {
-            errand: handler for room in self.rooms if room.database == kind for errand, handler in room.errands.items()
-        }
         return WriterDesk(
             name,
             writer,
             database,
             clock=self.clock,
-            errands=errands,
+            errands=self._errands(kind, name),
             batch_max=settings.batch_max,
             queue_max=settings.queue_max,
             wait_s_max=settings.wait_ms_max / 1000,

@@ -123,12 +123,15 @@ class CompanyProcess:
         """The member pays on the pay page."""
         return self.http.post(f"/pay/{self.trade(number)['prepay_id']}/pay")
 
-    def wait_for(self, number: str, event: str, *, state: str = "done", seconds: float = 15) -> dict[str, Any]:
-        """The callback of an order once it is in this state."""
+    def wait_for(
+        self, number: str, event: str, *, state: str = "done", attempts: int = 0, seconds: float = 15
+    ) -> dict[str, Any]:
+        """The callback of an order once it is in this state and was tried so often."""
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             for callback in self.trade(number)["callbacks"]:
-                if callback["event_type"] == event and callback["state"] == state:
+                is_there = callback["event_type"] == event and callback["state"] == state
+                if is_there and callback["attempts"] >= attempts:
                     return dict(callback)
             time.sleep(0.02)
         raise AssertionError(self.trade(number)["callbacks"])

@@ -43,6 +43,7 @@ class Till:
     """A desk of the money database that works when it is told to; `events` and `commands` are all that were kept."""
 
     def __init__(self, provider: PaymentProvider) -> None:
+        self.provider = provider
         rooms = [money.room(provider), sharing.room(provider)]
         self.room = rooms[0]
         self.errands = {kind: errand for room in rooms for kind, errand in room.errands.items()}
@@ -137,7 +138,7 @@ class Till:
             outcome = self._carry_out(Request(command, timer=timer))
             assert outcome.problem is None, outcome.problem
 
-    def call(self, *, who: Who, path: Mapping[str, str], query: Any = None) -> Call[Any, Any]:
+    def call(self, *, who: Who | None, path: Mapping[str, str], query: Any = None) -> Call[Any, Any]:
         """A request to one of the room's routes."""
         return Call(
             who=who,

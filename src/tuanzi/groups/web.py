@@ -276,7 +276,7 @@ def routes(cashier: Cashier) -> tuple[Route, ...]:
 
     async def pay(call: Call[NoBody, None]) -> PaidOutcome:
         """POST /v1/campuses/{campus}/orders/{order_id}/pay: pay, and hear at once what it did."""
-        return await _pay(call, cashier)
+        return await _pay(call, cashier.at(call.path["campus"]))
 
     return (
         Route(

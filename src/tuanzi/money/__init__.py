@@ -121,6 +121,7 @@ from tuanzi.money.vendors.sandbox import (
 )
 from tuanzi.money.vendors.wechatpay import (
     GATEWAY,
+    NOTIFY_PATH,
     Merchant,
     WeChatPay,
 )
@@ -128,6 +129,7 @@ from tuanzi.money.vendors.wechatpay import (
 __all__ = [
     "ASK_LATEST",
     "GATEWAY",
+    "NOTIFY_PATH",
     "Account",
     "AccountBalance",
     "Awaiting",

@@ -7,14 +7,17 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from tuanzi.base.problem import Forbidden
+from tuanzi.base.once import once
+from tuanzi.base.problem import Forbidden, Unknown
 from tuanzi.base.who import Role
-from tuanzi.machinery.http.routes import Call, Route
+from tuanzi.machinery.http.routes import Call, Reply, Route
 from tuanzi.money import queries
-from tuanzi.money.problems import CaptureDiffers, PaymentEnded
+from tuanzi.money.model import RecordRefund
+from tuanzi.money.problems import CaptureDiffers, NoticeRefused, PaymentEnded
 from tuanzi.money.queries import OrderLedger, PaymentsPage, PaymentView, TrialBalance
 from tuanzi.money.vendors.cashier import Cashier, payment_asked
 from tuanzi.money.vendors.sandbox import SandboxProvider
+from tuanzi.money.vendors.wechatpay import NOTIFY_PATH, WeChatPay
 
 
 class PaymentsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,6 +25,25 @@ class PaymentsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     after: Annotated[str, Meta(max_length=64)] = ""
     limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+class SealedResource(Struct, frozen=True, kw_only=True):
+    """The sealed part of a notice."""
+
+    algorithm: str
+    ciphertext: str
+    nonce: str
+    associated_data: str = ""
+    original_type: str = ""
+
+
+class NoticeBody(Struct, frozen=True, kw_only=True):
+    """A notice of WeChat Pay v3."""
+
+    id: str
+    event_type: str
+    resource_type: str
+    resource: SealedResource
 
 
 async def show_trial_balance(call: Call[None, None]) -> TrialBalance:
@@ -40,7 +62,7 @@ async def list_payments(call: Call[None, PaymentsQuery]) -> PaymentsPage:
 
 
 def routes(cashier: Cashier) -> tuple[Route, ...]:
-    """The routes of money; with the sandbox behind it also the one that makes a member pay."""
+    """The routes of money; also for the notices of WeChat Pay, or with the sandbox one that makes a member pay."""
     campus = "/v1/campuses/{campus}"
     operator = frozenset({Role.OPERATOR})
     common = (
@@ -69,6 +91,20 @@ def routes(cashier: Cashier) -> tuple[Route, ...]:
             roles=operator,
         ),
     )
+    if isinstance(cashier.provider, WeChatPay):
+        notify = Route(
+            "POST",
+            NOTIFY_PATH,
+            notice_taker(cashier, cashier.provider),
+            None,
+            "What WeChat Pay tells of payments and refunds, by its signature",
+            body=NoticeBody,
+            signed_in=False,
+            problems=(NoticeRefused, CaptureDiffers),
+            keyed=False,
+            is_raw=True,
+        )
+        return (*common, notify)
     if not isinstance(cashier.provider, SandboxProvider):
         return common
     pay = Route(
@@ -99,6 +135,35 @@ def sandbox_payer(cashier: Cashier, sandbox: SandboxProvider) -> Callable[[Call[
         return queries.payment_view(paid)
 
     return pay_in_sandbox
+
+
+def notice_taker(cashier: Cashier, wechat: WeChatPay) -> Callable[[Call[Any, Any]], Awaitable[Reply]]:
+    """The handler of WeChat's callbacks: verified, recorded once for each id, answered 204 as WeChat wants it."""
+
+    async def take_notice(call: Call[bytes, None]) -> Reply:
+        """POST /v1/campuses/{campus}/payments/wechat/notify"""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in call.headers.items()}
+        there = wechat.at(call.path["campus"])
+        try:
+            notice = await there.read_notice(headers, call.body, now=call.now)
+        except NoticeRefused as refused:
+            wechat.notices[str(refused.facts["reason"])] += 1
+            raise
+        try:
+            command = cashier.command_of(notice)
+        except ValueError:
+            wechat.notices["strange"] += 1
+            raise Unknown(kind="payment") from None
+        if command is not None:
+            said = once(notice.id, repr(notice.seen).encode())
+            committed = await call.desks.money.submit(command, who=wechat.name, key=said, is_accepted=True)
+            about = "refund" if isinstance(command, RecordRefund) else "payment"
+            wechat.notices[f"{about}_{'repeated' if committed.replayed else 'taken'}"] += 1
+        else:
+            wechat.notices["ignored"] += 1
+        return Reply(None, 204)
+
+    return take_notice
 
 
 def _sees_only(call: Call[Any, Any]) -> str | None:

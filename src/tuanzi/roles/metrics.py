@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from tuanzi.money import PaymentProvider, WeChatPay
 from tuanzi.wiring import House
 
 _COUNTERS = {
@@ -53,6 +54,24 @@ class HouseCollector(Collector):
             for source, behind in desk.lags.items():
                 lag.add_metric([desk.name, source], behind)
         yield from (busy, longest, queue, timers, number, is_open, lag)
+        yield from _of_payments(self._house.payments)
+
+
+def _of_payments(provider: PaymentProvider) -> Iterator[Metric]:
+    """What the payment company told, and how often nobody knows what it did; only for one outside of the process."""
+    if not isinstance(provider, WeChatPay):
+        return
+    notices = CounterMetricFamily(
+        "tuanzi_payment_notices_total", "Callbacks by what became of them.", labels=["result"]
+    )
+    for result, times in sorted(provider.notices.items()):
+        notices.add_metric([result], times)
+    unknown = CounterMetricFamily(
+        "tuanzi_payment_results_unknown_total", "Calls whose result is unknown, by why.", labels=["why"]
+    )
+    for why, times in sorted(provider.unknown.items()):
+        unknown.add_metric([why], times)
+    yield from (notices, unknown)
 
 
 class Metrics:

@@ -24,9 +24,11 @@ from tuanzi.money.model import (
     SendRefund,
     out_trade_no_of,
     payment_of,
+    refund_named,
 )
 from tuanzi.money.problems import PaymentEnded, PaymentRefused, ProviderUnreachable
 from tuanzi.money.vendors import (
+    Notice,
     PaymentAsked,
     PaymentProvider,
     PaymentSeen,
@@ -53,6 +55,10 @@ class Cashier:
 
     def __init__(self, provider: PaymentProvider) -> None:
         self.provider = provider
+
+    def at(self, campus: str) -> Cashier:
+        """The same cashier, whose provider reports to this campus."""
+        return Cashier(self.provider.at(campus))
 
     async def pay(
         self, desk: Desk, *, order_id: str, member_id: str, amount_fen: int, now: datetime
@@ -113,6 +119,27 @@ class Cashier:
             transaction_id=seen.transaction_id,
             provider=self.provider.name,
         )
+
+    def command_of(self, notice: Notice) -> RecordCapture | RecordRefund | None:
+        """What a verified callback has recorded; None when there is nothing to record.
+
+        Raises ValueError when it is about something that is not this room's.
+        """
+        match notice.seen:
+            case PaymentSeen(state=TradeState.PAID):
+                return self.capture_of(notice.seen)
+            case RefundSeen():
+                refund_id = refund_named(notice.seen.out_refund_no)
+                if refund_id is None:
+                    return None  # it is asked about all the same
+                return RecordRefund(
+                    refund_id=refund_id,
+                    progress=notice.seen.progress,
+                    amount_fen=notice.seen.amount_fen,
+                    reason=notice.seen.reason,
+                )
+            case _:
+                return None
 
     async def ask_payment(self, errand: AskPayment, *, now: datetime) -> RecordCapture | ClosePayment | KeepAsking:
         """What became of a payment whose callback did not come; closes it when its time is over."""

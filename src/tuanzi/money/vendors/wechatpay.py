@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from datetime import date, datetime, timedelta
@@ -53,6 +54,7 @@ from tuanzi.money.vendors.bills import bill_lines, is_ready
 
 log = logging.getLogger("tuanzi.money.wechatpay")
 
+NOTIFY_PATH = "/v1/campuses/{campus}/payments/wechat/notify"
 GATEWAY = "https://api.mch.weixin.qq.com"
 CONNECT_S_MAX = 2
 READ_S_MAX = 5
@@ -134,6 +136,7 @@ _ANSWERS: ContextVar[list[httpx.Response] | None] = ContextVar("answers", defaul
 class WeChatPay:
     """The payment port over WeChat Pay v3; one for the process, `at` a campus for its callbacks.
 
+    notices, unknown: how many callbacks came, by what became of them, and how many results were unknown, by why.
     Opens its connections with the first call; `close_connections` ends them.
     """
 
@@ -142,6 +145,8 @@ class WeChatPay:
     def __init__(self, merchant: Merchant, *, campus: str = "") -> None:
         self.merchant = merchant
         self.campus = campus
+        self.notices: Counter[str] = Counter()
+        self.unknown: Counter[str] = Counter()
         self._client = AsyncWeChatPay(
             WeChatPayType.MINIPROG,
             mchid=merchant.mchid,
@@ -505,7 +510,7 @@ class WeChatPay:
                 if 400 <= status < 500 and not await client._core._verify_signature_async(
                     seen[-1].headers, seen[-1].text
                 ):
-                    raise ProviderUnreachable(number=number)
+                    raise self._unreachable(number, why="refusal_unsigned")
         except ProviderUnreachable:
             raise
         except Exception as error:  # it lets httpx's errors through and raises bare ones for a wrong signature
@@ -526,6 +531,7 @@ class WeChatPay:
             raise self._unreachable(number, why="busy")
 
     def _unreachable(self, number: str, *, why: str) -> ProviderUnreachable:
+        self.unknown[why] += 1
         log.warning("wechatpay.unknown", extra={"number": number, "why": why})
         return ProviderUnreachable(number=number)
 
