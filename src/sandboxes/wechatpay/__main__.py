@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--at", help="what time it is there at first, RFC 3339")
     parser.add_argument("--seed", type=int, default=0, help="of the chance that faults go by")
     parser.add_argument("--control", action="store_true", help="allow /control to whoever has FOLDER/control_token")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="end with the process that started it")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
     try:
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     listening.listen(1024)
     print(json.dumps({"address": address, "data": str(options.data)}), flush=True)
-    asyncio.run(serve(company, listening=listening, control_token=token))
+    asyncio.run(serve(company, listening=listening, control_token=token, with_stdin=options.until_stdin_closes))
     return 0
 
 

@@ -92,6 +92,7 @@ def story(company: Company, out_trade_no: str) -> dict[str, Any]:
         return [dict(row) for row in book.rows(sql, number=out_trade_no)]
 
     told = {key: trade[key] for key in trade.keys() if key not in ("asked", "serial", "openid")}  # noqa: SIM118
+    told["mchid"] = company.keys.mchid
     told["is_payable"] = trade["state"] == "NOTPAY" and trade["prepay_until_ms"] > company.now_ms()
     told["callbacks"] = of(
         "SELECT id, event_type, original_type, state, attempts, due_at_ms, made_at_ms FROM callbacks"
@@ -194,7 +195,8 @@ def _rendered(told: dict[str, Any], request: Request) -> str:
         mark = "✓ " if state == "SUCCESS" else ""
         action = f'<p class="state" role="status">{mark}{escape(words[state])}</p>'
     body = (
-        f'<section class="card"><p class="to">{escape(words["to"])}</p><h1>{escape(told["description"])}</h1>'
+        f'<section class="card"><p class="to">{escape(words["to"])} {escape(told["mchid"])}</p>'
+        f"<h1>{escape(told['description'])}</h1>"
         f'<p class="amount">¥{yuan(told["total_fen"])}</p>{action}</section>'
     )
     page = _PAGE.replace("{lang}", _language(request)).replace("{title}", escape(words["title"]))

@@ -7,7 +7,9 @@ import contextlib
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Iterator
+from threading import Thread
 from typing import Any
 
 import uvicorn
@@ -58,8 +60,8 @@ def application(company: Company, sender: Sender, *, control_token: str) -> ASGI
     return app
 
 
-async def serve(company: Company, *, listening: socket.socket, control_token: str) -> None:
-    """Serve until SIGINT or SIGTERM."""
+async def serve(company: Company, *, listening: socket.socket, control_token: str, with_stdin: bool) -> None:
+    """Serve until SIGINT or SIGTERM; with_stdin: or until whoever started this closes its standard input."""
     sender = Sender(company)
     config = uvicorn.Config(
         application(company, sender, control_token=control_token),
@@ -75,6 +77,8 @@ async def serve(company: Company, *, listening: socket.socket, control_token: st
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _stop, server)
+    if with_stdin:
+        Thread(target=_wait_for_end, args=(loop, server), daemon=True).start()
     sending = asyncio.create_task(sender.run())
     sending.add_done_callback(lambda _: _stop(server))
     try:
@@ -84,6 +88,11 @@ async def serve(company: Company, *, listening: socket.socket, control_token: st
         with contextlib.suppress(asyncio.CancelledError):
             await sending
         company.book.close()
+
+
+def _wait_for_end(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> None:
+    sys.stdin.buffer.read()
+    loop.call_soon_threadsafe(_stop, server)
 
 
 def _stop(server: uvicorn.Server) -> None:
