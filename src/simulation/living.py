@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from random import Random
 from typing import Any
 
+import httpx
 import msgspec
 
 from simulation import catalogs
@@ -32,6 +33,7 @@ ORDERS_PER_S = 2.0
 SCRIPTS_MAX = 8_000
 TRIES_MAX = 5
 KEY_BITS = 96
+PAY_S_MAX = 10
 # Who signs in with this phone is an operator of the demo; the code is printed where `make run` runs.
 OPERATOR_PHONE = "13800000000"
 CALM = Habits(opens=0.15, forgets=0.04, pays_late=0.0, leaves=0.02, regrets=0.01, again=0.0)
@@ -109,13 +111,15 @@ class LiveStage:
         """Call `hearer` with the events that boards show."""
         self._hearers.append(hearer)
 
-    def pay_in_app(self, number: str, *, after: float) -> None:
-        """Nobody does: the demo's sandbox is paid at once."""
+    def pay_in_app(self, prepay: Mapping[str, str], *, after: float) -> None:
+        """Pay as a phone would: hand what the house signed to the company's pay page."""
+        self._tasks.create_task(self._pay(prepay, after=after))
 
     async def run(self) -> None:
         """Carry all scripts on until this is cancelled."""
         loop = asyncio.get_running_loop()
-        async with asyncio.TaskGroup() as tasks:
+        async with httpx.AsyncClient(timeout=PAY_S_MAX, trust_env=False) as self._phone, asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
             while True:
                 self._wake.clear()
                 while self._due and self._due[0][0] <= loop.time():
@@ -163,6 +167,17 @@ class LiveStage:
             await asyncio.sleep(2.0**tries)
         self.refusals += not answer.is_good
         self._later(0.0, script, answer)
+
+    async def _pay(self, prepay: Mapping[str, str], *, after: float) -> None:
+        """Pay, and again when the company does not answer."""
+        for tries in range(TRIES_MAX):
+            await asyncio.sleep(after if not tries else 2.0**tries)
+            try:
+                paid = await self._phone.post(f"{prepay['pay_page']}/pay", json=dict(prepay))
+            except httpx.HTTPError:
+                continue
+            if paid.status_code < 500:
+                return
 
     def _tell(self, numbered: Sequence[tuple[int, Any]]) -> None:
         for _, event in numbered:

@@ -163,7 +163,7 @@ class Student:
         prepay = paid.json.get("prepay") if paid.is_good and isinstance(paid.json, dict) else None
         if prepay is None:
             return
-        self._stage.pay_in_app(prepay["sandbox"], after=self._chance.uniform(2, 240))
+        self._stage.pay_in_app(prepay, after=self._chance.uniform(2, 240))
 
 
 def confirm(who: Who, order_id: str) -> Script:

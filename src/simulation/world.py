@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from random import Random
@@ -44,8 +44,8 @@ class Stage(Protocol):
     def hear(self, hearer: Hearer) -> None:
         """Call `hearer` with the name and body of every event of the campus."""
 
-    def pay_in_app(self, number: str, *, after: float) -> None:
-        """Pay at the payment company itself, in so many seconds."""
+    def pay_in_app(self, prepay: Mapping[str, str], *, after: float) -> None:
+        """Pay at the payment company itself, in so many seconds, with what the house gave for that."""
 
 
 class World:
@@ -103,12 +103,12 @@ class World:
         """Call `hearer` with the name and body of every event, soon after it is committed."""
         self.auditor.hear(hearer)
 
-    def pay_in_app(self, number: str, *, after: float) -> None:
+    def pay_in_app(self, prepay: Mapping[str, str], *, after: float) -> None:
         """Pay at the payment company itself; too late is too late."""
 
         def pay() -> None:
             try:
-                self.house.provider.pay(number, now=self.now)
+                self.house.provider.pay(prepay["sandbox"], now=self.now)
             except PaymentEnded:
                 self.auditor.counts["app: payment ended"] += 1
 

@@ -8,6 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuanzi.money import GATEWAY, NOTIFY_PATH, Merchant
+
+INPROCESS, WECHAT = "inprocess", "wechat"
+API_KEY_BYTES = 32
+
 
 class SettingWrong(Exception):
     """A setting cannot be used; says which and why."""
@@ -27,6 +32,10 @@ class Settings:
     about 1 kB each). decide_ms_max: how long one command may take to decide (TUANZI_WRITER_DECIDE_MS_MAX).
     live_port: where the gateway takes WebSockets, 0 for any free port (TUANZI_LIVE_PORT, else TUANZI_PORT + 1).
     live_url: what clients are told instead, where a proxy stands in front (TUANZI_LIVE_URL, wss://live.example.edu).
+    payments: who is paid (TUANZI_PAYMENTS): "inprocess" plays with money in memory, "wechat" is WeChat Pay v3; a demo
+    without it runs a WeChat Pay sandbox of its own. merchant: who we are there (TUANZI_WECHAT_MCHID, _APPID,
+    _MERCHANT_SERIAL, _MERCHANT_KEY_FILE, _API_KEY_FILE; _PUBLIC_KEY_FILE and _PUBLIC_KEY_ID of WeChat Pay, or neither
+    for its certificates; _NOTIFY_URL, where WeChat reaches this house from outside; _GATEWAY). None in the other cases.
     proxies: addresses of proxies whose X-Forwarded-For is believed, comma separated (TUANZI_PROXIES; none).
     demo: demo campuses with simulated students; codes are printed (TUANZI_DEMO=1).
     """
@@ -45,6 +54,8 @@ class Settings:
     live_url: str
     proxies: str
     demo: bool
+    payments: str = INPROCESS
+    merchant: Merchant | None = None
 
 
 def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = False) -> Settings:
@@ -59,6 +70,9 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         if not name.isalnum() or not name.islower() or len(name) > 20:
             raise SettingWrong(f"TUANZI_CAMPUSES: a campus id is 1 to 20 lower-case letters and digits, not {name!r}")
     port = _whole(environment, "TUANZI_PORT", 8000, 0, 65535)
+    is_demo = demo or environment.get("TUANZI_DEMO") == "1"
+    payments = _payments(environment, demo=is_demo)
+    has_merchant = not is_demo or "TUANZI_WECHAT_MCHID" in environment
     return Settings(
         host=environment.get("TUANZI_HOST", "127.0.0.1"),
         port=port,
@@ -73,7 +87,51 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         live_port=_whole(environment, "TUANZI_LIVE_PORT", port + 1 if 0 < port < 65535 else 0, 0, 65535),
         live_url=environment.get("TUANZI_LIVE_URL", ""),
         proxies=environment.get("TUANZI_PROXIES", ""),
-        demo=demo or environment.get("TUANZI_DEMO") == "1",
+        demo=is_demo,
+        payments=payments,
+        merchant=_merchant(environment) if payments == WECHAT and has_merchant else None,
+    )
+
+
+def _payments(environment: Mapping[str, str], *, demo: bool) -> str:
+    named = environment.get("TUANZI_PAYMENTS", WECHAT if demo else INPROCESS)
+    if named not in (INPROCESS, WECHAT):
+        raise SettingWrong(f"TUANZI_PAYMENTS={named}: {INPROCESS} or {WECHAT} is expected")
+    return named
+
+
+def _merchant(environment: Mapping[str, str]) -> Merchant:
+    """Who we are at WeChat Pay. Raises SettingWrong, which never says what is in a file."""
+
+    def need(name: str) -> str:
+        if not environment.get(f"TUANZI_WECHAT_{name}"):
+            raise SettingWrong(f"TUANZI_WECHAT_{name} is missing; TUANZI_PAYMENTS={WECHAT} needs it")
+        return environment[f"TUANZI_WECHAT_{name}"]
+
+    def file(name: str) -> str:
+        path = need(f"{name}_FILE")
+        try:
+            return Path(path).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingWrong(f"TUANZI_WECHAT_{name}_FILE={path}: cannot be read") from error
+
+    base = need("NOTIFY_URL").rstrip("/")
+    if not base.startswith(("https://", "http://")) or "?" in base:
+        raise SettingWrong("TUANZI_WECHAT_NOTIFY_URL: an http address without a query is expected")
+    by_key = bool(environment.get("TUANZI_WECHAT_PUBLIC_KEY_ID") or environment.get("TUANZI_WECHAT_PUBLIC_KEY_FILE"))
+    api_key = file("API_KEY")
+    if len(api_key) != API_KEY_BYTES:
+        raise SettingWrong(f"TUANZI_WECHAT_API_KEY_FILE: an API v3 key has {API_KEY_BYTES} characters")
+    return Merchant(
+        gateway=environment.get("TUANZI_WECHAT_GATEWAY", GATEWAY).rstrip("/"),
+        mchid=need("MCHID"),
+        appid=need("APPID"),
+        merchant_serial=need("MERCHANT_SERIAL"),
+        merchant_key=file("MERCHANT_KEY"),
+        api_key=api_key,
+        public_key=file("PUBLIC_KEY") if by_key else "",
+        public_key_id=need("PUBLIC_KEY_ID") if by_key else "",
+        notify_url=base + NOTIFY_PATH,
     )
 
 

@@ -37,6 +37,7 @@ class House:
         told, at = company.merchant_file, company.folder
         settings = {
             "TUANZI_PORT": str(port),
+            "TUANZI_LIVE_PORT": "0",
             "TUANZI_DATA": str(folder / "data"),
             "TUANZI_PAYMENTS": "wechat",
             "TUANZI_WECHAT_GATEWAY": company.address,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import fcntl
 import importlib
 import os
@@ -16,11 +17,12 @@ import uvloop
 from tuanzi.machinery.collector import calm_collector
 from tuanzi.machinery.database import DatabaseError
 from tuanzi.machinery.migrate import MigrationChanged
-from tuanzi.money import SandboxProvider
-from tuanzi.people import AbsentSender, ConsoleSender
+from tuanzi.money import Merchant, SandboxProvider, WeChatPay
+from tuanzi.people import AbsentSender, CodeSender, ConsoleSender
 from tuanzi.roles.api import serve
+from tuanzi.roles.company import Company, CompanyFailed
 from tuanzi.roles.logs import log_json
-from tuanzi.settings import Settings, SettingWrong, read_settings
+from tuanzi.settings import INPROCESS, Settings, SettingWrong, read_settings
 from tuanzi.wiring import House, Vendors
 
 # Commands of the simulation's package; it stands above the product, so it is only loaded when asked for.
@@ -35,6 +37,7 @@ SECRET_BYTES_MIN = 32
 # Measured: with Python's 5 ms a thread that writes waits so long for its turn after each of some 20 statements of a
 # commit, while the loop decides; with this a commit is kept earlier and an order costs a tenth less processor.
 TURN_S = 0.0005
+EVERYWHERE = frozenset({"", "0.0.0.0", "::"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(settings)
     except MigrationChanged as changed:
         return _say(f"tuanzi: the databases were made with another {changed}.sql; run the release that made them")
-    except (SettingWrong, DatabaseError, OSError) as error:
+    except (SettingWrong, DatabaseError, CompanyFailed, OSError) as error:
         return _say(f"tuanzi: {error}")
     except ExceptionGroup as group:
         return _say(f"tuanzi: {_first(group)}")
@@ -81,18 +84,48 @@ def _run(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings) -> None:
-    vendors = Vendors(
-        codes=ConsoleSender() if settings.demo else AbsentSender(),
-        payments=SandboxProvider(remembered_max=DEMO_PAYMENTS_REMEMBERED),
-    )
+    codes = ConsoleSender() if settings.demo else AbsentSender()
+    if settings.payments == INPROCESS:
+        payments = SandboxProvider(remembered_max=DEMO_PAYMENTS_REMEMBERED)
+        await _serve_house(settings, Vendors(codes=codes, payments=payments))
+        return
+    if settings.merchant is not None:
+        await _serve_wechat(settings, codes, settings.merchant)
+        return
+    company = Company(settings.data / "wechatpay")
+    try:
+        await company.start()
+        host = "127.0.0.1" if settings.host in EVERYWHERE else settings.host
+        merchant = company.merchant(house_address=f"http://{host}:{settings.port}")
+        await _serve_wechat(settings, codes, merchant, company=company)
+    finally:
+        await company.stop()
+
+
+async def _serve_wechat(
+    settings: Settings, codes: CodeSender, merchant: Merchant, *, company: Company | None = None
+) -> None:
+    wechat = WeChatPay(merchant)
+    try:
+        await _serve_house(settings, Vendors(codes=codes, payments=wechat), company=company)
+    finally:
+        await wechat.close_connections()
+
+
+async def _serve_house(settings: Settings, vendors: Vendors, *, company: Company | None = None) -> None:
     house = House(settings, vendors)
     calm_collector()
     sys.setswitchinterval(TURN_S)
-    if not settings.demo:
-        await serve(house)
-        return
-    living = importlib.import_module("simulation.living")
-    await serve(house, beside=lambda: living.live(house, seed=os.getpid(), students=400))
+
+    async def beside() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            if company is not None:
+                tasks.create_task(company.watch())
+            if settings.demo:
+                living = importlib.import_module("simulation.living")
+                tasks.create_task(living.live(house, seed=os.getpid(), students=400))
+
+    await serve(house, beside=beside)
 
 
 class _lock:
