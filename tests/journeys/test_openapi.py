@@ -48,8 +48,21 @@ CHECKS = [
     response_schema_conformance,
 ]
 NEGATIVE_CHECKS = [*CHECKS, negative_data_rejection, missing_required_header]
-ROOMS = ("roles", "people", "catalog", "pricing", "stock", "orders", "groups", "money")
+ROOMS = ("roles", "people", "catalog", "pricing", "stock", "orders", "groups", "money", "sharing")
 FITTING, UNFITTING = 50, 20  # requests of each kind for each operation: about a minute for all
+TERMS = {
+    "after_version": 0,
+    "platform_rate": 800,
+    "leader_rate": 200,
+    "ambassador_rate": 100,
+    "provider_rate": 60,
+    "rider_rate": 9000,
+}
+CASES = """
+INSERT INTO cases (id, kind, reference, order_id, amount_fen, reason, state, opened_at_ms, times) VALUES
+    ('refund.o_lost.r1', 'refund', 'o_lost.r1', 'o_lost', 100, 'not_captured', 'open', 0, 1),
+    ('refund.o_lost.r2', 'refund', 'o_lost.r2', 'o_lost', 100, 'not_captured', 'open', 0, 1);
+"""
 ENDING = ("people_close_session", "people_erase")
 
 
@@ -123,6 +136,8 @@ async def things(town: Town, cast: Cast) -> dict[str, list[str]]:
     )
     await town.house.campuses["beijing"].core.submit(grant)
     await done(cast.warden.post("pricing/versions", {"rules": []}), 201)
+    # What needs a person comes from a payment company that refuses; the house's own never does.
+    town.house.campuses["beijing"].money.database.execute_script(CASES)
     await town.settled()
     payments = town.rows("SELECT id FROM payments ORDER BY id", database="money")
     return {
@@ -133,6 +148,7 @@ async def things(town: Town, cast: Cast) -> dict[str, list[str]]:
         "sub_order_id": [f"{orders[0]}.1", f"{orders[1]}.1", f"{delivered[0]}.1"],
         "step": ["accept", "cook", "ready", "pick-up", "deliver", "reject"],
         "payment_id": [payment_id for (payment_id,) in payments],
+        "case_id": ["refund.o_lost.r1", "refund.o_lost.r2"],
         "person_id": [cast.stranger.id],
         "merchant_id": ["bj-m01", "bj-m02"],
         "dish_id": ["bj-m01-d01", "bj-m01-d02", "bj-m02-d03", "bj-m09-d07"],
@@ -175,6 +191,9 @@ async def good_requests(cast: Cast, real: dict[str, list[str]]) -> dict[str, tup
         "groups_join_group": ({"group_id": real["group_id"][0]}, {"lines": BEEF_RICE}),
         "orders_decide_after_sale": ({"order_id": in_after_sale}, {"amount_fen": 100}),
         "orders_refund": ({"order_id": delivered}, {"reason": "cold", "amount_fen": 1}),
+        "sharing_change_terms": ({}, TERMS),
+        "sharing_register_payee": ({"kind": "merchant", "owner_id": "bj-m01"}, {"account": "1900000109"}),
+        "sharing_settle_case": ({"case_id": "refund.o_lost.r1"}, {"how": "write_off", "note": "he was here"}),
         "people_set_roles": ({"person_id": real["person_id"][0]}, {"roles": ["student", "ambassador"]}),
     }
 

@@ -79,6 +79,16 @@ RIGHTS = {
     "GET /v1/campuses/{campus}/ledger/trial-balance": OPERATORS,
     "GET /v1/campuses/{campus}/orders/{order_id}/ledger": HERE,
     "GET /v1/campuses/{campus}/payments": OPERATORS,
+    "GET /v1/campuses/{campus}/merchants/{merchant_id}/statement": SHOPS,
+    "GET /v1/campuses/{campus}/merchants/{merchant_id}/statement.csv": SHOPS,
+    "GET /v1/campuses/{campus}/ledger/accounts": OPERATORS,
+    "GET /v1/campuses/{campus}/ledger/cases": OPERATORS,
+    "GET /v1/campuses/{campus}/ledger/cases/{case_id}": OPERATORS,
+    "POST /v1/campuses/{campus}/ledger/cases/{case_id}/settlement": OPERATORS,
+    "GET /v1/campuses/{campus}/sharing/terms": OPERATORS,
+    "POST /v1/campuses/{campus}/sharing/terms": OPERATORS,
+    "GET /v1/campuses/{campus}/sharing/payees": OPERATORS,
+    "PUT /v1/campuses/{campus}/sharing/payees/{kind}/{owner_id}": OPERATORS,
     "POST /v1/campuses/{campus}/sandbox/payments/{payment_id}/pay": HERE,
 }
 # These end the caller's session, so that they are tried last.
@@ -118,6 +128,9 @@ async def test_every_route_is_open_to_exactly_those_whom_its_row_names(cast: Cas
         "{building_id}": "bj-dorm-01",
         "{period_id}": "lunch",
         "{payment_id}": "a_payment",
+        "{case_id}": "a_case",
+        "{kind}": "merchant",
+        "{owner_id}": "bj-m01",
         "{bundle_id}": "a_bundle",
         "{parcel_id}": "a_parcel",
     }

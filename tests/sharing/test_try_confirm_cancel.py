@@ -231,6 +231,17 @@ def test_money_in_suspense_is_a_no() -> None:
     no(unit, MoneyMissing, lambda: try_sharing(unit, SPLIT, now=NOON))
 
 
+def test_money_in_suspense_is_a_no_even_for_the_amount_that_came() -> None:
+    unit = paid(ANN)
+    asked = OpenPayment(
+        payment_id="p_ben", order_id="o_ben", member_id="m_ben", amount_fen=BEN.paid_fen + 1, provider="sandbox"
+    )
+    open_payment(unit, asked, now=NOON)
+    record_capture(unit, capture(BEN), now=NOON)
+
+    no(unit, MoneyMissing, lambda: try_sharing(unit, SPLIT, now=NOON))
+
+
 def test_a_final_price_above_what_was_paid_is_a_no(unit: BenchUnit) -> None:
     dear = order("o_ann", part(1, of="o_ann", merchant="noodles", items=2001), paid=2000)
     unpaid = order("o_new", part(1, of="o_new", merchant="noodles", items=1), paid=0)

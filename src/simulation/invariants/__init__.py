@@ -176,17 +176,22 @@ def books_agree(books: Books) -> Iterator[str]:
     for order_id, account, fen in books.house.rows("money", store.ORDER_ACCOUNTS):
         escrow[order_id] -= fen if account in ("order_escrow", "suspense") else 0
         owed[order_id] -= fen if account == "user_refund_payable" else 0
+    claimed = dict(books.house.rows("money", store.CLAIMS))
     for order_id, fen in captured.items():
-        if fen != escrow[order_id] + owed[order_id] + settled[order_id]:
+        if fen != escrow[order_id] + owed[order_id] + settled[order_id] + claimed.get(order_id, 0):
             yield (
                 f"order {order_id}: {fen} fen captured, {escrow[order_id]} in escrow, {owed[order_id]} owed, "
-                f"{settled[order_id]} given back"
+                f"{settled[order_id]} given back, {claimed.get(order_id, 0)} the parties'"
             )
     provider = books.provider
     if provider.paid_fen != sum(captured.values()):
         yield f"the provider holds {provider.paid_fen} fen, the ledger {sum(captured.values())}"
     if provider.refunded_fen != sum(settled.values()):
         yield f"the provider gave {provider.refunded_fen} fen back, the ledger says {sum(settled.values())}"
+    accounts = {account: running for account, running, _ in books.house.rows("money", store.ACCOUNTS)}
+    held = provider.paid_fen - provider.refunded_fen - provider.shared_fen
+    if accounts.get("provider_clearing", 0) != held:
+        yield f"the provider holds {held} fen, the ledger says {accounts.get('provider_clearing', 0)}"
 
 
 def _order_agrees(books: Books, order: OrderRow, captured_fen: int) -> Iterator[str]:

@@ -50,6 +50,8 @@ ORDER_ACCOUNTS = """
 SELECT order_id, account, SUM(amount_fen) FROM entries GROUP BY order_id, account ORDER BY order_id, account
 """
 
+CLAIMS = "SELECT order_id, claimed_fen FROM sharings WHERE state = 'posted' ORDER BY order_id"
+
 PAYMENTS = "SELECT id, order_id, member_id, state, amount_fen, captured_fen, refunded_fen FROM payments ORDER BY id"
 REFUNDS = "SELECT id, order_id, payment_id, amount_fen, state FROM refunds ORDER BY id"
 

@@ -13,6 +13,8 @@ from tuanzi.machinery.room import Room
 from tuanzi.money import model, service, store, web
 from tuanzi.money.model import (
     ASK_LATEST,
+    PAID_OTHERWISE,
+    WRITTEN_OFF,
     Account,
     Balance,
     CancelSharing,
@@ -130,6 +132,8 @@ __all__ = [
     "ASK_LATEST",
     "GATEWAY",
     "NOTIFY_PATH",
+    "PAID_OTHERWISE",
+    "WRITTEN_OFF",
     "Account",
     "AccountBalance",
     "Awaiting",

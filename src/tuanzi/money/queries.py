@@ -64,6 +64,7 @@ class RefundView(Struct, frozen=True, kw_only=True, gc=False):
 
     id: str
     payment_id: str
+    out_refund_no: str
     amount_fen: int
     state: str
     reason: str
@@ -185,6 +186,7 @@ def _refund_view(refund: Refund) -> RefundView:
     return RefundView(
         id=refund.id,
         payment_id=refund.payment_id,
+        out_refund_no=refund.out_refund_no,
         amount_fen=refund.amount.fen,
         state=refund.state.value,
         reason=refund.reason,

@@ -14,7 +14,7 @@ from tuanzi.machinery.http.routes import Call, Reply, Route
 from tuanzi.money import queries
 from tuanzi.money.model import RecordRefund
 from tuanzi.money.problems import CaptureDiffers, NoticeRefused, PaymentEnded
-from tuanzi.money.queries import OrderLedger, PaymentsPage, PaymentView, TrialBalance
+from tuanzi.money.queries import PaymentsPage, PaymentView, TrialBalance
 from tuanzi.money.vendors.cashier import Cashier, payment_asked
 from tuanzi.money.vendors.sandbox import SandboxProvider
 from tuanzi.money.vendors.wechatpay import NOTIFY_PATH, WeChatPay
@@ -51,11 +51,6 @@ async def show_trial_balance(call: Call[None, None]) -> TrialBalance:
     return await queries.trial_balance(call.desks.money)
 
 
-async def show_order_ledger(call: Call[None, None]) -> OrderLedger:
-    """GET /v1/campuses/{campus}/orders/{order_id}/ledger"""
-    return await queries.order_ledger(call.desks.money, call.path["order_id"], member_id=_sees_only(call))
-
-
 async def list_payments(call: Call[None, PaymentsQuery]) -> PaymentsPage:
     """GET /v1/campuses/{campus}/payments"""
     return await queries.payments_page(call.desks.money, after=call.query.after, limit=call.query.limit)
@@ -73,13 +68,6 @@ def routes(cashier: Cashier) -> tuple[Route, ...]:
             TrialBalance,
             "All accounts of the campus, which add up to zero",
             roles=operator,
-        ),
-        Route(
-            "GET",
-            f"{campus}/orders/{{order_id}}/ledger",
-            show_order_ledger,
-            OrderLedger,
-            "Who got what of an order's money",
         ),
         Route(
             "GET",

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from tuanzi.machinery.room import Room
 from tuanzi.money import CancelSharing, ConfirmSharing, PaymentProvider, RetryRefund, TrySharing
-from tuanzi.sharing import model, service, store
+from tuanzi.sharing import model, service, store, web
 from tuanzi.sharing.handlers import (
     on_order_completed,
     on_refund_due,
@@ -76,4 +76,5 @@ def room(provider: PaymentProvider) -> Room:
             model.AskReturn: payer.ask_return,
         },
         assumed_new={TrySharing: service.new_to_try},
+        routes=web.ROUTES,
     )

@@ -76,3 +76,11 @@ class CannotSettle(Problem):
     code = "sharing/cannot-settle"
     status = 409
     title_zh = "该事项不能这样处理"
+
+
+class StatementTooLong(Problem):
+    """Ask for fewer days."""
+
+    code = "sharing/statement-too-long"
+    status = 422
+    title_zh = "对账单日期范围过大，请缩短"

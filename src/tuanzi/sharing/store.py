@@ -44,3 +44,78 @@ TABLES = (
     RETURNS,
     CASES,
 )
+
+SHARING = """
+SELECT order_id, gid, group_id, payment_id, terms_version, state, payable_fen, claimed_fen, transfers, tried_at_ms,
+    decided_at_ms, completed_at_ms, payout, rounds
+FROM sharings WHERE order_id = :order_id ORDER BY order_id LIMIT 1
+"""
+
+TRANSFERS_OF_ORDER = """
+SELECT gid, order_id, line, sub_order_id, party, account, amount_fen, outward_fen, cut_fen, sent_fen, given_fen,
+    back_fen, closed
+FROM transfers WHERE gid = :gid AND order_id = :order_id ORDER BY line LIMIT 1000
+"""
+
+SHARES_OF_ORDER = """
+SELECT id, order_id, payment_id, out_order_no, state, parts, sent_at_ms, ended_at_ms, reason
+FROM shares WHERE order_id = :order_id ORDER BY sent_at_ms, id LIMIT 100
+"""
+
+SHARE_PARTS_OF_ORDER = """
+SELECT share_id, number, order_id, line, payee_id, kind, account, amount_fen, result, reason, back_fen
+FROM share_parts WHERE order_id = :order_id ORDER BY share_id, number LIMIT 10000
+"""
+
+RETURNS_OF_ORDER = """
+SELECT id, order_id, refund_id, share_id, part, kind, account, owed_in, amount_fen, out_return_no, attempts, state,
+    due_at_ms, ended_at_ms, reason
+FROM share_returns WHERE order_id = :order_id ORDER BY due_at_ms, id LIMIT 10000
+"""
+
+# A merchant's orders are few beside all entries, so they are found first. Entries on both of his accounts: what he is
+# owed, and what he owes of refunds that were advanced.
+STATEMENT_OPENING = """
+SELECT COALESCE(SUM(e.amount_fen), 0)
+FROM (SELECT DISTINCT order_id FROM transfers WHERE account = :owed) AS own
+JOIN entries e ON e.order_id = own.order_id JOIN journals j ON j.id = e.journal_id
+WHERE e.account IN (:owed, :advance) AND j.at_ms < :from_ms
+"""
+
+STATEMENT_LINES = """
+SELECT j.at_ms, j.kind, e.journal_id, e.line, e.order_id, e.amount_fen
+FROM (SELECT DISTINCT order_id FROM transfers WHERE account = :owed) AS own
+JOIN entries e ON e.order_id = own.order_id JOIN journals j ON j.id = e.journal_id
+WHERE e.account IN (:owed, :advance) AND j.at_ms >= :from_ms AND j.at_ms < :until_ms
+ORDER BY j.at_ms, e.journal_id, e.line LIMIT :limit
+"""
+
+BALANCES_AFTER = """
+SELECT account, amount_fen FROM balances WHERE account > :after ORDER BY account LIMIT :limit
+"""
+
+TERMS_BEFORE = """
+SELECT id, version, platform_rate, leader_rate, ambassador_rate, provider_rate, rider_rate, subsidy_rate,
+    subsidy_budget_fen, outward_max, persons_max, note, made_by, made_at_ms
+FROM sharing_terms WHERE version < :before ORDER BY version DESC LIMIT :limit
+"""
+
+BUDGET = """
+SELECT id, most_fen, used_fen FROM subsidy_budgets ORDER BY id LIMIT 1
+"""
+
+CASE = """
+SELECT id, kind, reference, order_id, amount_fen, reason, state, opened_at_ms, times, settled_at_ms, settled_by,
+    settled_how, note
+FROM cases WHERE id = :id ORDER BY id LIMIT 1
+"""
+
+CASES_AFTER = """
+SELECT id, kind, reference, order_id, amount_fen, reason, state, opened_at_ms, times, settled_at_ms, settled_by,
+    settled_how, note
+FROM cases WHERE state = :state AND id > :after ORDER BY id LIMIT :limit
+"""
+
+PAYEES_AFTER = """
+SELECT id, kind, account, full_name, state, refusal FROM payees WHERE id > :after ORDER BY id LIMIT :limit
+"""

@@ -78,6 +78,7 @@ def endpoint_of(route: Route) -> Endpoint:
     places = parameters(route.path)
     needs_who = route.signed_in or bool(route.roles)
     empty = _empty_query(route.query)
+    media = JSON if route.media == "application/json" else (JSON[0], route.media.encode("ascii"))
     return Endpoint(
         route=route,
         handler=route.handler,
@@ -93,7 +94,7 @@ def endpoint_of(route: Route) -> Endpoint:
         query_is_optional=route.query is None or empty is not None,
         empty_query=empty,
         status=204 if route.answer is None and route.status == 200 else route.status,
-        heads=[JSON, NOSNIFF, PRIVATE] if needs_who or writes else [JSON, NOSNIFF, REVALIDATED, BY_PERSON],
+        heads=[media, NOSNIFF, PRIVATE] if needs_who or writes else [media, NOSNIFF, REVALIDATED, BY_PERSON],
     )
 
 

@@ -216,7 +216,7 @@ def _responses(endpoint: Endpoint, answer: Document | None, refusals: _Refusals)
         headers["Idempotent-Replayed"] = {"$ref": "#/components/headers/IdempotentReplayed"}
     success: Document = {"description": HTTPStatus(endpoint.status).phrase, "headers": headers}
     if answer is not None and endpoint.status != 204:
-        success["content"] = {"application/json": {"schema": answer}}
+        success["content"] = {endpoint.route.media: {"schema": answer}}
     responses: Document = {str(endpoint.status): success}
     if not endpoint.writes:
         responses["304"] = {"description": HTTPStatus(304).phrase, "headers": headers}

@@ -132,6 +132,7 @@ class Route:
     keyed: whether a write needs an Idempotency-Key (all but those a repeat of which is harmless by nature).
     body_bytes_max: the longest body that is read; up to 2 MiB where a file is imported.
     is_raw: the handler gets the body's bytes as they came, for they are signed; `body` only describes them.
+    media: what an answer is; where it is not JSON, the handler gives a Reply with bytes.
     """
 
     method: str
@@ -148,3 +149,4 @@ class Route:
     keyed: bool = True
     body_bytes_max: int = 65536
     is_raw: bool = False
+    media: str = "application/json"
