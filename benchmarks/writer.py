@@ -27,6 +27,7 @@ from simulation import bench
 from tuanzi import wiring
 from tuanzi.base.ids import BuildingId, CampaignId, DishId, GroupId, Ids, OrderId, PersonId
 from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.engines.post.desks import DeskPost
 from tuanzi.groups import JoinGroup, OpenGroup, Wanted
 from tuanzi.machinery.follower import Follower
 from tuanzi.machinery.writer import Fetch, Outcome, Request, Schema, Steps, Writer, take
@@ -138,6 +139,7 @@ class Campus:
             sender=ConsoleSender(),
             provider=SandboxProvider(),
             is_campus=lambda name: True,
+            post=DeskPost(lambda address: None),
         )
         schemas = {kind: wiring.schema_of(kind, rooms) for kind in ("core", "money")}
         databases = {kind: wiring.open_database(folder / f"{kind}.db", kind, now=self.now) for kind in schemas}

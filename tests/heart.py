@@ -7,7 +7,7 @@ fires what is due, and can be killed and opened again at any point. Amounts are 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -31,8 +31,10 @@ from tuanzi.catalog import (
 )
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.groups import CancelOrder, Group, JoinGroup, LeaveGroup, Left, OpenGroup, Seated, Wanted
-from tuanzi.machinery.internal import EVENTS_AFTER
+from tuanzi.machinery.codec import name_of
+from tuanzi.machinery.internal import EVENTS_AFTER, Timer
 from tuanzi.machinery.migrate import migrate
+from tuanzi.machinery.post import Letter
 from tuanzi.machinery.problems import Crashed
 from tuanzi.machinery.room import Room
 from tuanzi.machinery.timers import TimerBook
@@ -54,6 +56,8 @@ CUT_OFF = datetime(2026, 11, 23, 4, 30, tzinfo=UTC)  # 12:30 in Shanghai
 LUNCH = "2026-11-23.lunch"
 OPERATOR = PersonId("p_operator")
 BEIJING = CampusId("beijing")
+
+SPLIT_ERRANDS = frozenset(map(name_of, (splitting.SendTries, splitting.SendConfirms, splitting.SendCancels)))
 
 BUILDINGS = ("dorm-1", "dorm-2", "dorm-3")
 # dish: merchant, price, portions for a meal
@@ -178,40 +182,75 @@ class Books:
     def __init__(self, kind: str, rooms: Sequence[Room]) -> None:
         self.kind = kind
         self.schema: Schema = schema_of(kind, rooms)
+        self._openings = [opening for room in rooms if room.database == kind for opening in room.openings]
         self.database = Sqlite(None)
         migrate(self.database, ("every", kind), now=MORNING)
-        self.open()
+        self.open(now=MORNING)
 
-    def open(self) -> None:
+    def open(self, *, now: datetime) -> None:
         """Start a writer and its timers from the database."""
         position, number = self.database.cursor()
         self.writer = Writer(self.schema, position=position, event_number=number, places_max=10_000)
         self.timers = TimerBook()
         self.timers.read(self.database)
+        for opening in self._openings:
+            (outcome,) = drive(self.writer.carry_out([Request(opening.command)], now=now), self.database)
+            opening.told(outcome.answer)
+
+
+class HandPost:
+    """Brings letters by hand, one after another. `spoil` says what becomes of a letter: carried when it says None.
+
+    "lost": nobody gets it. "unanswered": it is carried, and its answer is lost. "twice": it is carried twice. Whatever
+    else it gives is the answer, and nobody gets the letter.
+    """
+
+    def __init__(self, campus: Campus) -> None:
+        self.sent: list[Letter] = []
+        self.spoil: Callable[[Letter], Any] = lambda letter: None
+        self._campus = campus
+
+    async def send(self, letters: Sequence[Letter]) -> list[Any]:
+        """As `tuanzi.machinery.post.Post` says."""
+        return [self._carry(letter) for letter in letters]
+
+    def _carry(self, letter: Letter) -> Any:
+        self.sent.append(letter)
+        fate = self.spoil(letter)
+        if fate == "lost":
+            return TimeoutError()
+        if fate not in (None, "unanswered", "twice"):
+            return fate
+        for _ in range(2 if fate == "twice" else 1):
+            answer = self._campus.carry(letter)
+        return TimeoutError() if fate == "unanswered" else answer
 
 
 class Campus:
     """A campus; `now` moves only by `pass_time`. Money that is asked for arrives at once by `pay`.
 
-    Refunds are sent and settle by `settle_refunds` (and so by `pass_time`), so that tests see them on their way.
+    Refunds are sent and settle by `settle_refunds` (and so by `pass_time`), so that tests see them on their way. Splits
+    are carried through at once, as far as `post` lets them; `splits_by_hand` leaves that to `carry_splits`.
     """
 
     def __init__(self) -> None:
         provider = self.provider = self.make_provider()
+        self.post = HandPost(self)
         self.rooms = [
             catalog.room(),
             pricing.room(),
             stock.room(),
             orders.room(),
-            groups.room(provider),
-            splitting.room(),
+            groups.room(provider, find_plan=splitting.find_plan),
+            splitting.room(self.post, campus=BEIJING),
             money.room(provider),
             sharing.room(provider),
             delivery.room(),
         ]
         self.rooms += self.rooms_beside(provider)
-        self._errands = {kind: handler for room in self.rooms for kind, handler in room.errands.items()}
+        self.errands = {kind: handler for room in self.rooms for kind, handler in room.errands.items()}
         self.now = START
+        self.splits_by_hand = False
         self.core, self.money, self.delivery = (Books(kind, self.rooms) for kind in HEART)
         self.books = {books.kind: books for books in (self.core, self.money, self.delivery)}
         self.events: list[Any] = []  # all that were kept since the campus was made, of all databases
@@ -315,7 +354,7 @@ class Campus:
             provider="sandbox",
         )
         self._one(self.money, Request(capture))
-        self.hear()
+        self._go_on()
 
     def leave(self, group_id: str, member: str) -> Left:
         """A member leaves his group."""
@@ -383,12 +422,36 @@ class Campus:
         """Fire what is due by now: deadlines in core, errands and questions in money."""
         for books in self.books.values():
             for timer in books.timers.take_due(self.now, limit=1000):
-                command = books.schema.codec.command(timer.command, timer.body)
-                errand = self._errands.get(type(command))
-                if errand is not None:
-                    command = run(errand(command, now=self.now))
-                self._one(books, Request(command, timer=timer))
+                self._fire(books, timer)
+        self._go_on()
+
+    def carry_splits(self, *, steps: int | None = None) -> int:
+        """Run the errands of splits that are due, all or so many; gives how many it were."""
+        done = 0
+        while steps is None or done < steps:
+            due = self.core.timers.take_due(self.now, limit=1000)
+            mine = [timer for timer in due if timer.command in SPLIT_ERRANDS]
+            for timer in due:
+                if timer not in mine[:1]:
+                    self.core.timers.give_back(timer)
+            if not mine:
+                break
+            self._fire(self.core, mine[0])
+            self.hear()
+            done += 1
+        return done
+
+    def _fire(self, books: Books, timer: Timer) -> None:
+        command = books.schema.codec.command(timer.command, timer.body)
+        errand = self.errands.get(type(command))
+        if errand is not None:
+            command = run(errand(command, now=self.now))
+        self._one(books, Request(command, timer=timer))
+
+    def _go_on(self) -> None:
         self.hear()
+        if not self.splits_by_hand:
+            self.carry_splits()
 
     def settle_refunds(self) -> None:
         """Every refund that is due reaches its member."""
@@ -403,7 +466,7 @@ class Campus:
     def kill(self) -> None:
         """The process dies and starts again from what is kept."""
         for books in self.books.values():
-            books.open()
+            books.open(now=self.now)
         self._follow()
         self.hear()
 
@@ -417,13 +480,20 @@ class Campus:
     def do(self, command: Any) -> Any:
         """Carry out a command, let everybody hear of it, and give its answer. Raises its problem."""
         answer = self._one(self.core, Request(command)).answer
-        self.hear()
+        self._go_on()
         return answer
+
+    def carry(self, letter: Letter) -> Any:
+        """Bring a letter to its database; its answer or its problem."""
+        try:
+            return self._one(self.books[letter.address], Request(letter.command)).answer
+        except Problem as problem:
+            return problem
 
     def batch(self, commands: Sequence[Any]) -> list[Any]:
         """Carry out commands as one batch; the answer or the problem of each."""
         outcomes = self._carry_out(self.core, [Request(command) for command in commands])
-        self.hear()
+        self._go_on()
         return [outcome.problem or outcome.answer for outcome in outcomes]
 
     def hear(self) -> None:
@@ -539,12 +609,12 @@ class Campus:
         return [row[0] for row in self.rows("SELECT id FROM timers ORDER BY id LIMIT 1000")]
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
-        """All that is kept, but for the writers' and followers' positions."""
+        """All that is kept, but for the writers' and followers' positions and the coordinator's epoch."""
         kept = {}
         for books in self.books.values():
             names = books.database.rows("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
             for (name,) in names:
-                if name not in ("writer_cursor", "follower_positions"):
+                if name not in ("writer_cursor", "follower_positions", "split_coordinators"):
                     kept[f"{books.kind}.{name}"] = sorted(books.database.rows(f"SELECT * FROM {name}"), key=repr)
         return kept
 

@@ -25,6 +25,7 @@ from tuanzi.base.unit import Unit
 from tuanzi.base.who import Role
 from tuanzi.catalog import ImportCatalog, ImportKind, PeriodId, meal_id
 from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.engines.post.desks import DeskPost
 from tuanzi.machinery.room import Room
 from tuanzi.machinery.writer import Request, Schema, Writer, drive
 from tuanzi.money import SandboxProvider
@@ -84,6 +85,7 @@ def seed(data: Path, *, students: int, out: Path) -> None:
         sender=ConsoleSender(),
         provider=SandboxProvider(),
         is_campus=lambda name: name in settings.campuses,
+        post=DeskPost(lambda address: None),
     )
     catalog = bench_catalog(now)
     core = wiring.open_database(data / CAMPUS / "core.db", "core", now=now)

@@ -15,6 +15,7 @@ from tuanzi import wiring
 from tuanzi.base.ids import Ids
 from tuanzi.base.problem import Problem
 from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.engines.post.desks import DeskPost
 from tuanzi.machinery.desk import WriterDesk
 from tuanzi.machinery.writer import Schema, Writer
 from tuanzi.money import Cashier
@@ -65,6 +66,8 @@ class VirtualHouse:
             sender=ConsoleSender(),
             provider=self.provider,
             is_campus=lambda name: name == campus,
+            post=DeskPost(self._find_desk),
+            campus=campus,
         )
         self._counter = Counter(rooms, campus=campus, ids=self.ids, clock=clock.machine)
         schemas = {kind: wiring.schema_of(kind, rooms) for kind in KINDS}
@@ -74,6 +77,9 @@ class VirtualHouse:
                 errand: handler for room in rooms if room.database == kind for errand, handler in room.errands.items()
             }
             for kind in KINDS
+        }
+        self._openings = {
+            kind: [opening for room in rooms if room.database == kind for opening in room.openings] for kind in KINDS
         }
         self._plug = plug
         self._places_max = places_max
@@ -109,7 +115,17 @@ class VirtualHouse:
         process.databases.append(database)
         position, number = database.cursor()
         writer = Writer(self._schemas[kind], position=position, event_number=number, places_max=self._places_max)
-        return WriterDesk(kind, writer, database, clock=self.clock.machine, errands=self._errands[kind])
+        return WriterDesk(
+            kind,
+            writer,
+            database,
+            clock=self.clock.machine,
+            errands=self._errands[kind],
+            openings=self._openings[kind],
+        )
+
+    def _find_desk(self, address: str) -> WriterDesk | None:
+        return None if self._process is None else self._process.desks.get(address)
 
     def kill(self) -> None:
         """The process is gone at this instant; who waited for an answer gets none."""

@@ -37,7 +37,7 @@ PAY_S_MAX = 10
 # Who signs in with this phone is an operator of the demo; the code is printed where `make run` runs.
 OPERATOR_PHONE = "13800000000"
 CALM = Habits(opens=0.15, forgets=0.04, pays_late=0.0, leaves=0.02, regrets=0.01, again=0.0)
-HEARD = frozenset({"splitting.planned", "orders.advanced"})
+HEARD = frozenset({"splitting.confirmed", "orders.advanced"})
 
 
 async def seed(house: House) -> None:

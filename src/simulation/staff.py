@@ -50,9 +50,10 @@ class Staff:
 
     def hear(self, name: str, body: dict[str, Any]) -> None:
         """Something happened."""
-        if name == "splitting.planned":
-            for sub in body["sub_orders"]:
-                self._stage.act(self._make(sub["sub_order_id"], sub["merchant_id"]))
+        if name == "splitting.confirmed":
+            for board in body["boards"]:
+                for sub_order_id in board["sub_order_ids"]:
+                    self._stage.act(self._make(sub_order_id, board["merchant_id"]))
         elif name == "orders.advanced" and body["state"] == "delivered":
             self._delivered(body["member_id"], body["order_id"])
         elif name == "orders.advanced" and body["state"] == "after_sale":

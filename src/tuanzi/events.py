@@ -170,7 +170,10 @@ class GroupClosed(Event, frozen=True, kw_only=True, gc=False):
 
 
 class GroupFailed(Event, frozen=True, kw_only=True, gc=False):
-    """The deadline came before the smallest tier, or the last member left; who paid is refunded (未成团自动退款)."""
+    """A group came to nothing; who paid is refunded (未成团自动退款).
+
+    reason: "deadline" came before the smallest tier, "nobody_left", or "split_cancelled".
+    """
 
     name = "groups.failed"
     group_id: str
@@ -206,13 +209,41 @@ class PlannedSubOrder(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class SplitPlanned(Event, frozen=True, kw_only=True, gc=False):
-    """A closed group's exact split: member x merchant x building, adding up to what was paid less what is returned."""
+    """A closed group's exact split: member x merchant x building, adding up to what was paid less what is returned.
+
+    It is accepted, not done: SplitConfirmed or SplitCancelled follows (B6).
+    """
 
     name = "splitting.planned"
     group_id: str
     sub_orders: tuple[PlannedSubOrder, ...]
     paid_fen: int
     returned_fen: int
+
+
+class MerchantBoard(Struct, frozen=True, kw_only=True, gc=False):
+    """What one merchant has to make for one group."""
+
+    merchant_id: str
+    sub_order_ids: tuple[str, ...]
+
+
+class SplitConfirmed(Event, frozen=True, kw_only=True, gc=False):
+    """A split is done in stock, money and delivery; its merchants may begin with what is on their `boards`."""
+
+    name = "splitting.confirmed"
+    group_id: str
+    gid: str
+    boards: tuple[MerchantBoard, ...]
+
+
+class SplitCancelled(Event, frozen=True, kw_only=True, gc=False):
+    """A split could not be done and nothing of it is left; its group failed, and every member is refunded."""
+
+    name = "splitting.cancelled"
+    group_id: str
+    gid: str
+    reason: str
 
 
 # orders (core)
@@ -258,7 +289,7 @@ class OrderCompleted(Event, frozen=True, kw_only=True, gc=False):
 
 
 class SubOrderAdvanced(Event, frozen=True, kw_only=True, gc=False):
-    """A merchant or rider moved a sub-order on."""
+    """A merchant or rider moved a sub-order on, or it was withdrawn because its order was refunded (`by` says why)."""
 
     name = "orders.sub_order_advanced"
     sub_order_id: str

@@ -28,12 +28,14 @@ from tuanzi import (
 from tuanzi.base.ids import Ids
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.engines.fanout.here import Here
+from tuanzi.engines.post.desks import DeskPost
 from tuanzi.events import Event
 from tuanzi.machinery.codec import Codec
 from tuanzi.machinery.desk import WriterDesk
 from tuanzi.machinery.follower import Follower
 from tuanzi.machinery.internal import POSITION_OF_SOURCE
 from tuanzi.machinery.migrate import migrate
+from tuanzi.machinery.post import Post
 from tuanzi.machinery.push.gateway import Gateway
 from tuanzi.machinery.push.hub import Hub
 from tuanzi.machinery.push.keeper import Keeper, Log
@@ -57,7 +59,7 @@ HEARD: dict[type[Event], tuple[tuple[str, Listener], ...]] = {
         ("delivery", delivery.on_sub_order_advanced),
         ("money", sharing.on_sub_order_advanced),
     ),
-    events.OrderCancelled: (("delivery", delivery.on_order_cancelled),),
+    events.OrderCancelled: (("core", groups.on_order_cancelled), ("delivery", delivery.on_order_cancelled)),
     events.BundlePickedUp: (("core", orders.on_bundle_picked_up),),
     events.ParcelDelivered: (("core", orders.on_parcel_delivered),),
 }
@@ -83,6 +85,8 @@ FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
         events.GroupFailed,
         events.LateMoneySettled,
         events.SplitPlanned,
+        events.SplitConfirmed,
+        events.SplitCancelled,
         events.OrderPlaced,
         events.OrderPaid,
         events.OrderAdvanced,
@@ -129,17 +133,22 @@ def rooms_of(
     sender: people.CodeSender,
     provider: money.PaymentProvider,
     is_campus: Callable[[str], bool],
+    post: Post,
+    campus: str = "",
     address: live.Address | None = None,
 ) -> list[Room]:
-    """Every room of the house, bound to its vendors; `provider` is one campus's. address: of the gateway."""
+    """Every room of the house, bound to its vendors; `provider` and `post` are those of the campus `campus`.
+
+    address: of the gateway.
+    """
     return [
         people.room(keys=keys, sender=sender, is_campus=is_campus, quotas=people.Quotas()),
         catalog.room(),
         pricing.room(),
         stock.room(),
         orders.room(),
-        groups.room(provider),
-        splitting.room(),
+        groups.room(provider, find_plan=splitting.find_plan),
+        splitting.room(post, campus=campus),
         money.room(provider),
         sharing.room(provider),
         delivery.room(),
@@ -252,13 +261,17 @@ class House:
         self.payments = vendors.payments
         self._watch = shared(settings.decide_ms_max / 1000)
         self._codes = vendors.codes
-        self.rooms = self._rooms(vendors.payments)
-        self.platform = self._desk("platform", settings.data / "platform.db", "platform")
+        # Their routes serve every campus; what a campus's own desks do is done by rooms of its own.
+        self.rooms = self._rooms("")
+        self.platform = self._desk("platform", settings.data / "platform.db", "platform", self.rooms)
         for campus in settings.campuses:
             folder = settings.data / campus
-            desks = {kind: self._desk(kind, folder / f"{kind}.db", f"{campus}.{kind}") for kind in CAMPUS_DATABASES}
+            rooms = self._rooms(campus)
+            desks = {
+                kind: self._desk(kind, folder / f"{kind}.db", f"{campus}.{kind}", rooms) for kind in CAMPUS_DATABASES
+            }
             for target, source in FOLLOWS:
-                schema = schema_of(target, self.rooms)
+                schema = schema_of(target, rooms)
                 position = position_of(desks[target].database, source)
                 desks[target].follow(desks[source], follower_of(target, source, schema=schema, position=position))
             self.campuses[campus] = CampusDesks(**desks, platform=self.platform)
@@ -266,41 +279,46 @@ class House:
         self.live = LiveSide(self)
         self.platform.subscribe(self._tell_doorkeeper)
 
-    def _rooms(self, provider: money.PaymentProvider) -> list[Room]:
-        campuses = self.settings.campuses
+    def _rooms(self, campus: str) -> list[Room]:
+        """The rooms of a campus: their errands go to a payment company that reports to it, and by its post."""
         return rooms_of(
             keys=self.keys,
             sender=self._codes,
-            provider=provider,
-            is_campus=lambda name: name in campuses,
+            provider=self.payments.at(campus) if campus else self.payments,
+            is_campus=lambda name: name in self.settings.campuses,
+            post=DeskPost(lambda address: self._find_desk(campus, address)),
+            campus=campus,
             address=self.address,
         )
 
-    def _errands(self, kind: str, name: str) -> dict[type, Any]:
-        """The errands of a desk; those of a campus's desk go to a payment company that reports to it."""
-        campus, _, is_of_campus = name.partition(".")
-        bound = self._rooms(self.payments.at(campus)) if is_of_campus else []
-        rooms = [room for room in (*self.rooms, *bound) if room.database == kind]
-        return {errand: handler for room in rooms for errand, handler in room.errands.items()}
+    def _find_desk(self, campus: str, address: str) -> WriterDesk | None:
+        """The desk at an address as this campus writes it (`Letter.address`)."""
+        elsewhere, _, kind = address.rpartition(".")
+        desks = self.campuses.get(elsewhere or campus)
+        return None if desks is None or kind not in CAMPUS_DATABASES else getattr(desks, kind)
 
-    def _desk(self, kind: str, path: Path, name: str) -> WriterDesk:
+    def _desk(self, kind: str, path: Path, name: str, rooms: Sequence[Room]) -> WriterDesk:
         settings = self.settings
         database = open_database(path, kind, now=self.clock())
         self._databases.append(database)
         position, number = database.cursor()
         writer = Writer(
-            schema_of(kind, self.rooms),
+            schema_of(kind, rooms),
             position=position,
             event_number=number,
             places_max=settings.places_max,
             stopwatch=self._watch,
         )
+        errands: dict[type, Any] = {
+            errand: handler for room in rooms if room.database == kind for errand, handler in room.errands.items()
+        }
         return WriterDesk(
             name,
             writer,
             database,
             clock=self.clock,
-            errands=self._errands(kind, name),
+            errands=errands,
+            openings=[opening for room in rooms if room.database == kind for opening in room.openings],
             batch_max=settings.batch_max,
             queue_max=settings.queue_max,
             wait_s_max=settings.wait_ms_max / 1000,

@@ -80,7 +80,7 @@ NEVER = (
         """
         SELECT p.dish_id, p.sold, h.sold FROM portions p LEFT JOIN (
             SELECT l.value ->> 'dish_id' AS dish_id, o.meal_id AS meal_id, SUM(l.value ->> 'quantity') AS sold
-            FROM sub_orders o, json_each(o.order_lines) l WHERE o.state <> 'rejected' GROUP BY 1, 2
+            FROM sub_orders o, json_each(o.order_lines) l WHERE o.state NOT IN ('rejected', 'withdrawn') GROUP BY 1, 2
         ) h ON h.dish_id = p.dish_id AND h.meal_id = p.meal_id WHERE p.sold <> COALESCE(h.sold, 0)
         """,
     ),
@@ -94,12 +94,24 @@ NEVER = (
         """,
     ),
     (
+        "splits that are not as they were decided",
+        "core",
+        """
+        SELECT s.gid, s.state, COUNT(b.value), COUNT(k.id)
+        FROM splits s, json_each(s.plan) o, json_each(o.value -> 'subs') b
+        LEFT JOIN sub_orders k ON k.id = b.value ->> 'id' AND k.payable_fen = b.value ->> '$.payable.fen' GROUP BY 1, 2
+        HAVING COUNT(k.id) <> CASE WHEN s.state IN ('confirming', 'confirmed') THEN COUNT(b.value) ELSE 0 END
+        """,
+    ),
+    ("splits that were cancelled, though nobody refused", "core", "SELECT gid FROM splits WHERE state LIKE 'cancel%'"),
+    (
         "full groups that are not split",
         "core",
         f"""
         SELECT g.id, g.state, COUNT(*) FROM campus_groups g JOIN orders o ON o.group_id = g.id
         WHERE o.state IN ('paid', 'grouped', 'split') GROUP BY g.id, g.state
-        HAVING (COUNT(*) = {SIZE}) <> (g.state = 'closed') OR (COUNT(*) = {SIZE}) <> (MIN(o.state) = 'split')
+        HAVING (COUNT(*) = {SIZE}) <> (g.state = 'closed')
+            OR (COUNT(*) = {SIZE}) <> (MIN(o.state) IN ('grouped', 'split'))
         """,
     ),
     (
@@ -127,8 +139,11 @@ NEVER = (
 PAYMENTS = "SELECT order_id, captured_fen FROM payments WHERE state = 'captured'"
 ORDERS = "SELECT id, group_id, payable_fen, paid_fen, state FROM orders"
 PLANNED = """
-SELECT group_id, id, order_id, items_fen, discount_fen, delivery_fen, payable_fen FROM sub_orders ORDER BY group_id, id
+SELECT s.group_id, b.value ->> 'id' AS id, b.value ->> 'order_id', b.value ->> '$.items.fen',
+    b.value ->> '$.discount.fen', b.value ->> '$.delivery.fen', b.value ->> '$.payable.fen'
+FROM splits s, json_each(s.plan) o, json_each(o.value -> 'subs') b ORDER BY s.group_id, id
 """
+UNDER_WAY = "SELECT COUNT(*) FROM splits WHERE state IN ('trying', 'confirming', 'cancelling')"
 EACH = "sub_order_id", "order_id", "items_fen", "discount_fen", "delivery_fen", "payable_fen"
 LAST_CAPTURE = "SELECT COALESCE(MAX(number), 0) FROM events WHERE name = 'money.payment_captured'"
 HEARD = "SELECT COALESCE(MAX(number), 0) FROM follower_positions WHERE source = 'money'"
@@ -150,9 +165,9 @@ def wrong_in(files: Files, *, crowd: Crowd | None = None) -> list[str]:
 
 
 def is_at_rest(files: Files) -> bool:
-    """Whether core has heard of every capture."""
+    """Whether core has heard of every capture, and every split has come to its end."""
     heard, last = files.rows("core", HEARD)[0][0], files.rows("money", LAST_CAPTURE)[0][0]
-    return bool(heard >= last)
+    return bool(heard >= last) and files.rows("core", UNDER_WAY) == [(0,)]
 
 
 def _lost(files: Files, crowd: Crowd, kept: dict[str, tuple[object, ...]], captured: dict[str, int]) -> list[str]:

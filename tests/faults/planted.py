@@ -6,7 +6,6 @@ Run as a program by `test_slow.py`; settings come from the environment as always
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import uvloop
 from msgspec import Struct
@@ -75,10 +74,8 @@ PLANTED = Room(
 class PlantedHouse(House):
     """A house with one more room."""
 
-    def _desk(self, kind, path: Path, name: str):  # type: ignore[no-untyped-def]
-        if PLANTED not in self.rooms:
-            self.rooms.append(PLANTED)
-        return super()._desk(kind, path, name)
+    def _rooms(self, campus: str) -> list[Room]:
+        return [*super()._rooms(campus), PLANTED]
 
 
 async def run() -> None:

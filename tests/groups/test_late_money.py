@@ -91,7 +91,9 @@ def test_p1_money_without_any_seat_goes_back_at_once(campus: Campus) -> None:
     assert campus.told(LateMoneySettled)[-1].group_id is None
     campus.settle_refunds()
     assert campus.state(late.order_id) == "refunded"
-    assert campus.balances() == {"order_escrow": -6601, "provider_clearing": 6601}
+    balances = campus.balances()
+    assert balances["provider_clearing"] == 6601
+    assert {"order_escrow", "user_refund_payable"}.isdisjoint(balances)  # all of it is shared
 
 
 def test_p2_money_after_the_group_failed_is_not_swallowed(campus: Campus) -> None:

@@ -10,13 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.heart import LUNCH, OPERATOR, Campus
+from tuanzi.base.branch import BranchRefused, TransactionState
 from tuanzi.base.ids import OrderId, PersonId, SubOrderId
 from tuanzi.base.problem import Problem
+from tuanzi.delivery import TryDelivery
 from tuanzi.events import RefundDue, RefundRefused
 from tuanzi.groups import Group, GroupState, SeatState
 from tuanzi.groups.store import CAMPAIGN_USES, GROUPS, OPEN_GROUPS
+from tuanzi.machinery.post import Letter
 from tuanzi.machinery.tables import Table
-from tuanzi.money import payment_of
+from tuanzi.money import TrySharing, payment_of
 from tuanzi.orders import (
     ORDERS,
     SUB_ORDERS,
@@ -32,12 +35,14 @@ from tuanzi.orders import (
 )
 from tuanzi.pricing import CouponState
 from tuanzi.pricing.store import COUPONS
+from tuanzi.splitting.store import SPLITS
 from tuanzi.stock import PORTIONS
 
 WALKS = 300
 STEPS = 40
 
 HOLDING = (OrderState.CREATED, OrderState.PAID, OrderState.GROUPED)
+REFUNDED = (OrderState.REFUNDING, OrderState.REFUNDED)
 SEAT_OF = {GroupState.OPEN: OrderState.PAID, GroupState.FORMED: OrderState.GROUPED}
 CARTS = (("beef",), ("soup", ("soup", 2)), ("beef", "milk-tea"), (("cake", 2), "soup"), ("soup", "milk-tea", "soup"))
 CAMPAIGNS = ("steps", "steps", "trio", "gift")
@@ -138,8 +143,7 @@ class Walk:
         self.move(self.sub_order(n).id, tuple(SubStep)[n // 11 % 6], n)
 
     def advance_rightly(self, n: int) -> None:
-        ended = (SubOrderState.DELIVERED, SubOrderState.REJECTED)
-        sub = self.sub_order(n, *[state for state in SubOrderState if state not in ended])
+        sub = self.sub_order(n, *RIGHT)
         self.move(sub.id, RIGHT[sub.state], 0)
 
     def reject(self, n: int) -> None:
@@ -172,6 +176,20 @@ class Walk:
     def portions(self, n: int) -> None:
         dish = ("beef", "soup", "milk-tea", "cake")[n % 4]
         self.campus.set_portions(dish, 3 + n // 4 % 20, is_closed=n % 5 == 0)
+
+    def break_the_post(self, n: int) -> None:
+        """From now on every third letter or so has a fate of its own."""
+
+        def spoil(letter: Letter) -> Any:
+            fate = (n + len(self.campus.post.sent)) % 7
+            if fate == 3 and type(letter.command) in (TrySharing, TryDelivery):
+                return BranchRefused()
+            return {0: "lost", 1: "unanswered", 2: "twice"}.get(fate)
+
+        self.campus.post.spoil = spoil
+
+    def mend_the_post(self, n: int) -> None:
+        self.campus.post.spoil = lambda letter: None
 
     def kill(self, n: int) -> None:
         self.campus.kill()
@@ -211,6 +229,8 @@ DEEDS: dict[str, Callable[[Walk, int], Any]] = {
     "ask after-sale": Walk.ask_after_sale,
     "decide after-sale": Walk.decide_after_sale,
     "portions": Walk.portions,
+    "break the post": Walk.break_the_post,
+    "mend the post": Walk.mend_the_post,
     "kill": Walk.kill,
     "evict": Walk.evict,
 }
@@ -243,8 +263,9 @@ def check(campus: Campus) -> None:
     """All invariants, read from what is kept."""
     orders = {order.id: order for order in values(campus, ORDERS)}
     groups = {group.id: group for group in groups_of(campus)}
+    splits = {split.group_id: split.state for split in values(campus, SPLITS)}
     for group in groups.values():
-        check_group(group, orders)
+        check_group(group, orders, splits.get(group.id))
     seated = {
         seat.order_id for group in groups.values() if group.state is not GroupState.FAILED for seat in group.seats
     }
@@ -260,7 +281,7 @@ def check(campus: Campus) -> None:
     check_ledger(campus, orders)
 
 
-def check_group(group: Group, orders: dict[OrderId, Order]) -> None:
+def check_group(group: Group, orders: dict[OrderId, Order], split: TransactionState | None) -> None:
     """Seats, members, leader, and the state that the paid seats make."""
     members = [seat.member_id for seat in group.seats]
     assert len(members) == len(set(members)) <= group.seats_max, group
@@ -274,7 +295,7 @@ def check_group(group: Group, orders: dict[OrderId, Order]) -> None:
         case GroupState.CLOSED:
             assert smallest <= paid == len(members), group
         case GroupState.FAILED:
-            assert paid < smallest, group
+            assert paid < smallest or split is TransactionState.CANCELLED, group
             return
     for seat in group.seats:
         order = orders[seat.order_id]
@@ -283,6 +304,8 @@ def check_group(group: Group, orders: dict[OrderId, Order]) -> None:
             assert order.state is OrderState.CREATED, (group, order)
         elif group.state in SEAT_OF:
             assert order.state is SEAT_OF[group.state], (group, order)
+        elif split in (TransactionState.TRYING, TransactionState.CANCELLING):
+            assert order.state is OrderState.GROUPED, (group, order)
         else:
             assert order.sub_orders, (group, order)
             assert order.cart is None, (group, order)
@@ -298,7 +321,7 @@ def check_stock(campus: Campus, orders: dict[OrderId, Order]) -> None:
     planned: Counter[OrderId] = Counter()
     for sub in values(campus, SUB_ORDERS):
         planned[sub.order_id] += sub.payable.fen
-        if sub.state is not SubOrderState.REJECTED:
+        if sub.state not in (SubOrderState.REJECTED, SubOrderState.WITHDRAWN):
             for line in sub.order_lines:
                 sold[line.dish_id] += line.quantity
     kept = {portions.dish_id: portions for portions in values(campus, PORTIONS)}
@@ -330,7 +353,10 @@ def check_lists(campus: Campus, orders: dict[OrderId, Order], groups: dict[Any, 
     live = [group for group in groups.values() if group.state in SEAT_OF]
     timers = [f"close:{group.id}" for group in live]
     timers += [f"seat:{order.id}" for order in orders.values() if order.state is OrderState.CREATED]
+    splits = values(campus, SPLITS)
     found = campus.timers()
+    timers += [f"split-deadline:{split.gid}" for split in splits if split.state is TransactionState.TRYING]
+    timers += [f"split:{split.gid}" for split in splits if not split.is_final]
     assert sorted(timers) == [id for id in found if not id.startswith("complete:")]
     waiting = {f"complete:{order.id}" for order in orders.values() if order.state is OrderState.DELIVERED}
     assert waiting <= set(found)
@@ -339,7 +365,7 @@ def check_lists(campus: Campus, orders: dict[OrderId, Order], groups: dict[Any, 
     uses = Counter(
         (order.campaign_id, order.member_id)
         for order in orders.values()
-        if order.id in seated and groups[order.group_id].per_user_limit
+        if order.id in seated and groups[order.group_id].per_user_limit and order.state not in REFUNDED
     )
     kept = {(use.campaign_id, use.member_id): use.orders for use in values(campus, CAMPAIGN_USES)}
     assert {key: count for key, count in kept.items() if count} == dict(uses)
@@ -360,17 +386,22 @@ def check_refunds(campus: Campus, orders: dict[OrderId, Order]) -> None:
 
 
 def check_ledger(campus: Campus, orders: dict[OrderId, Order]) -> None:
-    """Every journal balances, and what is in escrow is what orders still may give back."""
+    """Every journal balances; an order's escrow is what it may still give back, and none once it is shared."""
     unbalanced = campus.rows(
         "SELECT journal_id FROM entries GROUP BY journal_id HAVING SUM(amount_fen) <> 0", database="money"
     )
     assert not unbalanced
-    balances = campus.balances()
     ((captured,),) = campus.rows("SELECT COALESCE(SUM(captured_fen), 0) FROM payments", database="money")
     ((refunds,),) = campus.rows("SELECT COALESCE(SUM(amount_fen), 0) FROM refunds", database="money")
     states = {row[0] for row in campus.rows("SELECT DISTINCT state FROM refunds", database="money")}
-    escrow = sum(order.paid.fen - order.promised.fen for order in orders.values())
-    assert -balances.get("order_escrow", 0) == escrow == captured - refunds
+    assert sum(order.paid.fen - order.promised.fen for order in orders.values()) == captured - refunds
+    escrow = "SELECT order_id, -SUM(amount_fen) FROM entries WHERE account = 'order_escrow' GROUP BY 1"
+    held = dict(campus.rows(escrow, database="money"))
+    confirmed = {split.group_id for split in values(campus, SPLITS) if split.state is TransactionState.CONFIRMED}
+    for id, order in orders.items():
+        is_shared = order.group_id in confirmed and order.sub_orders > 0
+        if is_shared or not order.sub_orders:
+            assert held.get(id, 0) == (0 if is_shared else (order.paid - order.promised).fen), order
     assert states <= {"due", "settled"}
     payments = {row[0] for row in campus.rows("SELECT id FROM payments", database="money")}
     assert {payment_of(id) for id, order in orders.items() if order.paid} <= payments
@@ -395,3 +426,7 @@ def test_whatever_happens_no_seat_portion_coupon_or_fen_is_lost_or_made(steps: l
 
     for deed, n in steps:
         walk.step(deed, n)
+    walk.mend_the_post(0)
+    walk.campus.pass_time(minutes=1)
+    check(walk.campus)
+    assert all(split.is_final for split in values(walk.campus, SPLITS))

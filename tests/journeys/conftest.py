@@ -160,14 +160,16 @@ class Town:
                 await asyncio.sleep(0.001)
 
     async def settled(self, campus: str = "beijing") -> None:
-        """Wait until all databases have heard everything of each other and no refund is under way."""
+        """Wait until all databases have heard everything of each other and no split or refund is under way."""
         desks = self.house.campuses[campus]
+        splits = "SELECT 1 FROM splits WHERE state IN ('trying', 'confirming', 'cancelling')"
 
         def is_calm() -> bool:
             busy = any(
                 desk.queue_length or any(desk.lags.values()) for desk in (desks.core, desks.money, desks.delivery)
             )
-            return not busy and not desks.money._errands_running and not desks.money._errands_waiting
+            busy = busy or bool(desks.money._errands_running or desks.money._errands_waiting)
+            return not busy and not desks.core.database.rows(splits)
 
         for _ in range(5):
             await self.until(is_calm)
@@ -176,12 +178,13 @@ class Town:
     def digest(self) -> str:
         """Of every row of every database; equal when nothing was changed.
 
-        The writer's own position counts refused commands too, and is left out.
+        The writer's own position counts refused commands too, and the coordinator's epoch starts: they are left out.
         """
         said = blake2b()
         for desk in self.house.desks:
             tables = desk.database.rows(
-                "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'writer_cursor' ORDER BY name"
+                "SELECT name FROM sqlite_master WHERE type = 'table'"
+                " AND name NOT IN ('writer_cursor', 'split_coordinators') ORDER BY name"
             )
             said.update(f"{desk.event_number}".encode())
             for (name,) in tables:

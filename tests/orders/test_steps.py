@@ -80,6 +80,8 @@ WAY = {
     SubOrderState.PICKED_UP: (SubStep.ACCEPT, SubStep.COOK, SubStep.READY, SubStep.PICK_UP),
     SubOrderState.DELIVERED: (SubStep.ACCEPT, SubStep.COOK, SubStep.READY, SubStep.PICK_UP, SubStep.DELIVER),
     SubOrderState.REJECTED: (SubStep.REJECT,),
+    SubOrderState.WAITING: (),
+    SubOrderState.WITHDRAWN: (),
 }
 
 
@@ -156,13 +158,19 @@ def test_every_step_of_a_sub_order_is_legal_or_refused_with_nothing_changed(
     campus: Campus, state: SubOrderState, step: SubStep
 ) -> None:
     """Two merchants, so that a rejected one does not end the order."""
+    campus.splits_by_hand = state is SubOrderState.WAITING
     seated = [campus.open("m1", "beef", "milk-tea")]
     seated += [campus.join(seated[0].group_id, member) for member in ("m2", "m3")]
     for one in seated:
         campus.pay(one.order_id)
     sub_id = f"{seated[0].order_id}.1"
+    if state is SubOrderState.WAITING:
+        campus.carry_splits(steps=1)
+    if state is SubOrderState.WITHDRAWN:
+        campus.do(RefundOrder(order_id=seated[0].order_id, amount_fen=None, reason="kind", by=OPERATOR))  # type: ignore[arg-type]
     if WAY[state]:
         campus.advance(sub_id, *WAY[state])
+    assert campus.sub_orders(seated[0].order_id)[0].state is state
 
     if (state, step) in SUB_LEGAL:
         assert campus.advance(sub_id, step).state is SUB_LEGAL[state, step]

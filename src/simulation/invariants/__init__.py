@@ -221,7 +221,7 @@ def stock_adds_up(books: Books) -> Iterator[str]:
             for wanted in order.quote.lines:
                 held[wanted.dish_id, order.meal_id] += wanted.quantity
     for sub in books.sub_orders:
-        if sub.state != "rejected":
+        if sub.state not in ("rejected", "withdrawn"):
             for line in sub.order_lines:
                 sold[line.dish_id, sub.meal_id] += line.quantity
     for dish_id, meal_id, made, kept_held, kept_sold in books.portions:
@@ -270,6 +270,8 @@ ONCE = (
     ("groups.closed", "group_id"),
     ("groups.failed", "group_id"),
     ("splitting.planned", "group_id"),
+    ("splitting.confirmed", "group_id"),
+    ("splitting.cancelled", "group_id"),
 )
 
 
@@ -384,11 +386,12 @@ def groups_form_rightly(books: Books) -> Iterator[str]:
     """SEATS at rest: a group was formed exactly if its paid seats reached the smallest tier when it closed."""
     formed = {body["group_id"] for body in books.told("groups.formed")}
     split = {body["group_id"] for body in books.told("splitting.planned")}
+    cancelled = {body["group_id"] for body in books.told("splitting.cancelled")}
     for group in books.groups:
         paid = sum(seat.state == "paid" for seat in group.seats)
         if group.state == "closed" and (paid < group.tiers[0].size or group.id not in formed or group.id not in split):
             yield f"group {group.id} closed with {paid} paid seats"
-        if group.state == "failed" and (group.id in formed or group.id in split):
+        if group.state == "failed" and group.id not in cancelled and (group.id in formed or group.id in split):
             yield f"group {group.id} failed after it had formed"
     largest = {group.id: group.tiers[0].size for group in books.groups}
     paid_in: dict[str, set[str]] = defaultdict(set)
@@ -397,6 +400,9 @@ def groups_form_rightly(books: Books) -> Iterator[str]:
             paid_in[body["group_id"]].add(body["order_id"])
         elif name == "groups.seat_released":
             paid_in[body["group_id"]].discard(body["order_id"])
+        elif name == "groups.failed" and body["reason"] == "split_cancelled":
+            if body["group_id"] not in cancelled:
+                yield f"group {body['group_id']} failed by a split that was not cancelled"
         elif name == "groups.failed" and len(paid_in[body["group_id"]]) >= largest[body["group_id"]]:
             yield f"group {body['group_id']} failed with {len(paid_in[body['group_id']])} paid seats"
 

@@ -9,6 +9,16 @@ from msgspec import Struct
 from tuanzi.base.problem import Problem
 
 
+class TransactionState(StrEnum):
+    """Where a transaction is; the one step out of `trying` is its decision, and nothing ever goes back."""
+
+    TRYING = "trying"
+    CONFIRMING = "confirming"
+    CONFIRMED = "confirmed"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+
+
 class FenceState(StrEnum):
     """What a branch has come to."""
 

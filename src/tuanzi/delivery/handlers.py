@@ -20,7 +20,7 @@ def on_sub_order_advanced(unit: Unit, event: SubOrderAdvanced, *, now: datetime,
             note_cooking(unit, event.sub_order_id, now=now, terms=terms)
         case "ready":
             note_ready(unit, event.sub_order_id, now=now, terms=terms)
-        case "rejected" | "picked_up" | "delivered":
+        case "rejected" | "withdrawn" | "picked_up" | "delivered":
             drop(unit, event.sub_order_id, now=now, terms=terms)
 
 

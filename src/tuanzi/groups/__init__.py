@@ -1,6 +1,6 @@
 """Groups: opening, joining, forming, closing, failing, and money that comes late (B1). Database: core.
 
-Owns campus_groups, campaign_uses, open_groups. Hears PaymentCaptured (of money, through its log).
+Owns campus_groups, campaign_uses, open_groups. Hears PaymentCaptured (of money, through its log), OrderCancelled.
 Emits GroupOpened, SeatHeld, SeatPaid, SeatReleased, LeaderChanged, TierReached, GroupFormed, GroupClosed,
 GroupFailed, LateMoneySettled, and RefundDue for money of an order nobody knows.
 """
@@ -8,7 +8,7 @@ GroupFailed, LateMoneySettled, and RefundDue for money of an order nobody knows.
 from __future__ import annotations
 
 from tuanzi.groups import service
-from tuanzi.groups.handlers import hear_capture, on_payment_captured
+from tuanzi.groups.handlers import hear_capture, on_order_cancelled, on_payment_captured
 from tuanzi.groups.model import CampaignUse, Group, GroupState, OpenGroups, Seat, SeatState
 from tuanzi.groups.problems import (
     AlreadyMember,
@@ -21,7 +21,7 @@ from tuanzi.groups.problems import (
     SeatCommitted,
     UserLimitReached,
 )
-from tuanzi.groups.queries import GroupView, PaidOutcome, load_group, outcome_of
+from tuanzi.groups.queries import FindPlan, GroupView, PaidOutcome, PlannedSplit, is_member, load_group, outcome_of
 from tuanzi.groups.service import (
     CancelOrder,
     CloseGroup,
@@ -35,6 +35,7 @@ from tuanzi.groups.service import (
     Quoted,
     Seated,
     Wanted,
+    give_up,
 )
 from tuanzi.groups.store import TABLES
 from tuanzi.groups.web import routes
@@ -49,6 +50,7 @@ __all__ = [
     "CancelOrder",
     "CloseGroup",
     "ExpireSeat",
+    "FindPlan",
     "Group",
     "GroupFull",
     "GroupNotOpen",
@@ -64,6 +66,7 @@ __all__ = [
     "OpenGroups",
     "OrderLimitExceeded",
     "PaidOutcome",
+    "PlannedSplit",
     "QuoteCart",
     "Quoted",
     "Seat",
@@ -72,14 +75,17 @@ __all__ = [
     "Seated",
     "UserLimitReached",
     "Wanted",
+    "give_up",
+    "is_member",
     "load_group",
+    "on_order_cancelled",
     "on_payment_captured",
     "outcome_of",
     "room",
 ]
 
 
-def room(provider: PaymentProvider) -> Room:
+def room(provider: PaymentProvider, *, find_plan: FindPlan) -> Room:
     """Groups as wiring puts them into the house; orders are paid through `provider`."""
     return Room(
         name="groups",
@@ -95,5 +101,5 @@ def room(provider: PaymentProvider) -> Room:
             CloseGroup: service.close_group,
             HearCapture: hear_capture,
         },
-        routes=routes(Cashier(provider)),
+        routes=routes(Cashier(provider), find_plan),
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from tuanzi import orders
+from tuanzi.base.ids import GroupId, OrderId
 from tuanzi.base.money import Money
 from tuanzi.base.unit import Unit
-from tuanzi.events import PaymentCaptured, RefundDue
-from tuanzi.groups.service import HearCapture, settle_capture
+from tuanzi.events import OrderCancelled, PaymentCaptured, RefundDue
+from tuanzi.groups.service import HearCapture, forget_use, settle_capture
 from tuanzi.money import payment_of
 from tuanzi.orders import Order, OrderState
 
@@ -50,3 +51,8 @@ def hear_capture(unit: Unit, command: HearCapture, *, now: datetime) -> None:
         order_id=command.order_id, payment_id=command.payment_id, amount_fen=command.amount_fen, captured_at=now
     )
     on_payment_captured(unit, captured, now=now)
+
+
+def on_order_cancelled(unit: Unit, event: OrderCancelled, *, now: datetime) -> None:
+    """An order came to nothing. What groups end themselves they count themselves; this is for refunds after a split."""
+    forget_use(unit, GroupId(event.group_id), order_id=OrderId(event.order_id))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 
+from tuanzi.base.branch import TransactionState
 from tuanzi.base.ids import GroupId, OrderId, PersonId
 from tuanzi.base.problem import Unknown
 from tuanzi.base.time import to_ms
@@ -26,7 +27,7 @@ from tuanzi.events import (
 from tuanzi.groups.model import Group, GroupState
 from tuanzi.groups.store import GROUP, GROUPS, GROUPS_IN_STATE
 from tuanzi.machinery.http.routes import Desk
-from tuanzi.orders import Order, OrderState, SubOrderView, sub_orders_of_group
+from tuanzi.orders import Order, OrderState
 
 
 class TierView(Struct, frozen=True, kw_only=True, gc=False):
@@ -64,7 +65,8 @@ class GroupPage(Struct, frozen=True, kw_only=True, gc=False):
 class PaidOutcome(Struct, frozen=True, kw_only=True, gc=False):
     """What a payment did: to the order, and to its group.
 
-    plan: the group's split, when this payment completed it, or when its order is asked about again after that.
+    plan: the group's split, when this payment completed it, or when its order is asked about again after that; it is
+    accepted, and done when `split_state` is confirmed.
     is_late: the seat was gone; the money found another (`group_id`) or goes back (`refund_due_fen`). prepay: what the
     provider's client needs while the member still has to pay; the order is paid when its status says so.
     """
@@ -75,10 +77,25 @@ class PaidOutcome(Struct, frozen=True, kw_only=True, gc=False):
     group_state: GroupState
     paid_count: int
     plan: tuple[PlannedSubOrder, ...] | None = None
+    split_state: TransactionState | None = None
     is_late: bool = False
     refund_due_fen: int = 0
     payment_id: str | None = None
     prepay: dict[str, str] | None = None
+
+
+class PlannedSplit(Struct, frozen=True, kw_only=True, gc=False):
+    """A closed group's plan, in the order of its seats, and where its transaction is."""
+
+    state: TransactionState
+    sub_orders: tuple[PlannedSubOrder, ...]
+
+
+class FindPlan(Protocol):
+    """What finds a group's plan: the room above, which makes it."""
+
+    async def __call__(self, desk: Desk, group_id: GroupId) -> PlannedSplit | None:
+        """The plan of a group; None when it has none."""
 
 
 async def load_group(desk: Desk, group_id: GroupId) -> Group:
@@ -136,6 +153,7 @@ def is_member(group: Group, person_id: PersonId) -> bool:
 def outcome_of(order_id: OrderId, events: Iterable[Any], *, group_id: str) -> PaidOutcome:
     """What a payment did, told by the events of its commit."""
     state, group_state, paid_count, plan, late, refund_fen = OrderState.CANCELLED, GroupState.OPEN, 0, None, False, 0
+    split_state = None
     for event in events:
         match event:
             case OrderPaid() if event.order_id == order_id:
@@ -151,7 +169,7 @@ def outcome_of(order_id: OrderId, events: Iterable[Any], *, group_id: str) -> Pa
             case GroupClosed():
                 group_state = GroupState.CLOSED
             case SplitPlanned():
-                plan = event.sub_orders
+                plan, split_state = event.sub_orders, TransactionState.TRYING
             case LateMoneySettled():
                 late = True
             case RefundDue() if event.order_id == order_id:
@@ -167,42 +185,24 @@ def outcome_of(order_id: OrderId, events: Iterable[Any], *, group_id: str) -> Pa
         group_state=group_state,
         paid_count=paid_count,
         plan=plan,
+        split_state=split_state,
         is_late=late,
         refund_due_fen=refund_fen,
     )
 
 
-async def standing_of(desk: Desk, order: Order) -> PaidOutcome:
+async def standing_of(desk: Desk, order: Order, *, find_plan: FindPlan) -> PaidOutcome:
     """What a payment had done, for one who asks again, perhaps because the first answer was lost: the plan too."""
     group = await load_group(desk, order.group_id)
     plan = None
     if group.state is GroupState.CLOSED and group.seat_of(order.id) is not None:
-        plan = _plan_of(group, await sub_orders_of_group(desk, group.id))
+        plan = await find_plan(desk, group.id)
     return PaidOutcome(
         order_id=order.id,
         order_state=order.state,
         group_id=group.id,
         group_state=group.state,
         paid_count=group.paid_count,
-        plan=plan,
-    )
-
-
-def _plan_of(group: Group, subs: Iterable[SubOrderView]) -> tuple[PlannedSubOrder, ...]:
-    """The plan as it was told when the group closed: in the order of the seats, then of each cart."""
-    places: dict[str, tuple[int, PersonId]] = {seat.order_id: (i, seat.member_id) for i, seat in enumerate(group.seats)}
-    rows = sorted(subs, key=lambda sub: (places[sub.order_id][0], int(sub.sub_order_id.rpartition(".")[2])))
-    return tuple(
-        PlannedSubOrder(
-            sub_order_id=sub.sub_order_id,
-            order_id=sub.order_id,
-            member_id=places[sub.order_id][1],
-            merchant_id=sub.merchant_id,
-            building_id=sub.building_id,
-            items_fen=sub.items_fen,
-            discount_fen=sub.discount_fen,
-            delivery_fen=sub.delivery_fen,
-            payable_fen=sub.payable_fen,
-        )
-        for sub in rows
+        plan=None if plan is None else plan.sub_orders,
+        split_state=None if plan is None else plan.state,
     )

@@ -328,6 +328,19 @@ def close_group(unit: Unit, command: CloseGroup, *, now: datetime) -> None:
         _fail(unit, group, reason="deadline")
 
 
+def give_up(unit: Unit, group: Group, *, reason: str) -> Group:
+    """A closed group's split was cancelled: nobody gets a meal, everybody his money, portions and coupon back."""
+    return _fail(unit, group, reason=reason, refund_reason=reason)
+
+
+def forget_use(unit: Unit, group_id: GroupId, *, order_id: OrderId) -> None:
+    """An order that ended after its group had closed no longer counts against its member's limit in the campaign."""
+    group = unit.load(Group, group_id)
+    seat = group.seat_of(order_id)
+    if group.state is GroupState.CLOSED and seat is not None:
+        _count_use(unit, group, seat.member_id, by=-1)
+
+
 def settle_capture(unit: Unit, order: Order, *, now: datetime) -> None:
     """An order's own money came, for the first time: its seat is paid, or it finds another, or all of it goes back."""
     if order.state is OrderState.CREATED:
@@ -555,12 +568,12 @@ def _close(unit: Unit, group: Group) -> Group:
     return group
 
 
-def _fail(unit: Unit, group: Group, *, reason: str) -> Group:
+def _fail(unit: Unit, group: Group, *, reason: str, refund_reason: str = "group_failed") -> Group:
     """The group comes to nothing: who paid is refunded, each on his own (P7, P8); unpaid orders end."""
     for seat in group.seats:
         order = unit.load(Order, seat.order_id)
         if seat.state is SeatState.PAID:
-            orders.refund_all(unit, order, reason="group_failed")
+            orders.refund_all(unit, order, reason=refund_reason)
         else:
             orders.cancel_unpaid(unit, order, reason="group_failed")
             unit.unschedule(f"seat:{order.id}")

@@ -30,11 +30,11 @@ from tuanzi.groups.problems import (
     UserLimitReached,
 )
 from tuanzi.groups.queries import (
+    FindPlan,
     GroupPage,
     GroupView,
     PaidOutcome,
     group_page,
-    is_member,
     load_group,
     outcome_of,
     standing_of,
@@ -60,7 +60,7 @@ from tuanzi.money import (
     PaymentRefused,
     ProviderUnreachable,
 )
-from tuanzi.orders import NotPayable, OrderState, SubOrderView, find_order, sub_orders_of_group
+from tuanzi.orders import NotPayable, OrderState, find_order
 from tuanzi.pricing import CouponExpired, CouponTaken
 from tuanzi.stock import StockShort
 
@@ -118,13 +118,6 @@ class GroupsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     building_id: Annotated[str, Meta(max_length=64)] = ""
     after: Annotated[str, Meta(max_length=64)] = ""
     limit: Annotated[int, Meta(ge=1, le=100)] = 50
-
-
-class SplitView(Struct, frozen=True, kw_only=True, gc=False):
-    """A closed group's split: member x merchant x building, to the fen."""
-
-    group_id: str
-    sub_orders: tuple[SubOrderView, ...]
 
 
 def _who(call: Call[Any, Any]) -> Who:
@@ -207,15 +200,6 @@ async def show_group(call: Call[None, None]) -> Reply:
     return Reply(body=view_of(group), etag=str(group.version))
 
 
-async def show_split(call: Call[None, None]) -> SplitView:
-    """GET /v1/campuses/{campus}/groups/{group_id}/split: who gets what from whom, for members and operators."""
-    who = _who(call)
-    group = await load_group(call.desks.core, GroupId(call.path["group_id"]))
-    if Role.OPERATOR not in who.roles and not is_member(group, who.person_id):
-        raise Unknown(kind="group", id=group.id)
-    return SplitView(group_id=group.id, sub_orders=tuple(await sub_orders_of_group(call.desks.core, group.id)))
-
-
 async def leave_group(call: Call[None, None]) -> Committed:
     """DELETE /v1/campuses/{campus}/groups/{group_id}/seat: give up my seat."""
     command = LeaveGroup(group_id=GroupId(call.path["group_id"]), member_id=_who(call).person_id)
@@ -228,7 +212,7 @@ async def cancel_order(call: Call[NoBody, None]) -> Committed:
     return await call.desks.core.submit(command, who=command.member_id, key=call.key)
 
 
-async def _pay(call: Call[NoBody, None], cashier: Cashier) -> PaidOutcome:
+async def _pay(call: Call[NoBody, None], cashier: Cashier, find_plan: FindPlan) -> PaidOutcome:
     """Pay, wait until the campus has taken note, and say what it did: the group may have formed and split (B6)."""
     who = _who(call)
     desks = call.desks
@@ -239,7 +223,7 @@ async def _pay(call: Call[NoBody, None], cashier: Cashier) -> PaidOutcome:
     if order.state in (OrderState.CANCELLED, OrderState.REFUNDING, OrderState.REFUNDED):
         raise NotPayable(order_id=order_id, state=order.state.value)
     if order.paid or not order.payable:
-        return await standing_of(desks.core, order)
+        return await standing_of(desks.core, order, find_plan=find_plan)
     paid = await cashier.pay(
         desks.money,
         order_id=order_id,
@@ -248,14 +232,14 @@ async def _pay(call: Call[NoBody, None], cashier: Cashier) -> PaidOutcome:
         now=call.now,
     )
     if isinstance(paid, Awaiting):
-        standing = await standing_of(desks.core, order)
+        standing = await standing_of(desks.core, order, find_plan=find_plan)
         return replace(standing, payment_id=paid.payment_id, prepay=dict(paid.prepay))
     if paid.events:
         events = await desks.core.followed("money", paid.events[-1][0])
         if events:
             return outcome_of(order_id, events, group_id=order.group_id)
     order = await find_order(desks.core, order_id)
-    return await standing_of(desks.core, order)
+    return await standing_of(desks.core, order, find_plan=find_plan)
 
 
 _JOINING = (
@@ -271,12 +255,12 @@ _JOINING = (
 )
 
 
-def routes(cashier: Cashier) -> tuple[Route, ...]:
-    """The routes of groups; payments are made at `cashier`."""
+def routes(cashier: Cashier, find_plan: FindPlan) -> tuple[Route, ...]:
+    """The routes of groups; payments are made at `cashier`, plans of closed groups found by `find_plan`."""
 
     async def pay(call: Call[NoBody, None]) -> PaidOutcome:
         """POST /v1/campuses/{campus}/orders/{order_id}/pay: pay, and hear at once what it did."""
-        return await _pay(call, cashier.at(call.path["campus"]))
+        return await _pay(call, cashier.at(call.path["campus"]), find_plan)
 
     return (
         Route(
@@ -326,7 +310,6 @@ _ROUTES = (
         summary="Groups that take members",
     ),
     Route("GET", _GROUPS + "/{group_id}", show_group, answer=GroupView, signed_in=False, summary="How far a group is"),
-    Route("GET", _GROUPS + "/{group_id}/split", show_split, answer=SplitView, summary="A closed group's exact split"),
     Route(
         "DELETE",
         _GROUPS + "/{group_id}/seat",

@@ -193,10 +193,8 @@ def _late(event: events.LateMoneySettled, telling: Telling) -> None:
 
 def _split(event: events.SplitPlanned, telling: Telling) -> None:
     of_order: dict[str, list[events.PlannedSubOrder]] = {}
-    of_merchant: dict[str, list[str]] = {}
     for sub in event.sub_orders:
         of_order.setdefault(sub.order_id, []).append(sub)
-        of_merchant.setdefault(sub.merchant_id, []).append(sub.sub_order_id)
     for order_id, subs in of_order.items():
         parts = tuple(
             SplitPart(
@@ -212,9 +210,12 @@ def _split(event: events.SplitPlanned, telling: Telling) -> None:
         )
         message = SplitPlanned(at=telling.at, group_id=event.group_id, order_id=order_id, parts=parts)
         telling.person(subs[0].member_id, message)
-    for merchant_id, sub_order_ids in of_merchant.items():
-        planned = SubOrdersPlanned(at=telling.at, group_id=event.group_id, sub_order_ids=tuple(sub_order_ids))
-        telling.stream(stream_of_merchant(merchant_id), planned)
+
+
+def _confirmed(event: events.SplitConfirmed, telling: Telling) -> None:
+    for board in event.boards:
+        planned = SubOrdersPlanned(at=telling.at, group_id=event.group_id, sub_order_ids=board.sub_order_ids)
+        telling.stream(stream_of_merchant(board.merchant_id), planned)
 
 
 def _sub_order(event: events.SubOrderAdvanced, telling: Telling) -> None:
@@ -288,6 +289,7 @@ TELLS: dict[type[events.Event], Callable[[Any, Telling], None]] = {
     events.GroupFailed: _failed,
     events.LateMoneySettled: _late,
     events.SplitPlanned: _split,
+    events.SplitConfirmed: _confirmed,
     events.SubOrderAdvanced: _sub_order,
     events.RefundDue: _refund_due,
     events.OrderRefunded: _refunded,

@@ -22,9 +22,9 @@ from tuanzi.machinery.follower import Follower, Numbered
 from tuanzi.machinery.internal import ANSWERS_BEFORE, EVENTS_AFTER, ForgetAnswers, Rows, Timer
 from tuanzi.machinery.memory import ABSENT, UNKNOWN, Damaged
 from tuanzi.machinery.problems import Crashed, TooSlow, Unavailable
-from tuanzi.machinery.room import ErrandHandler
+from tuanzi.machinery.room import ErrandHandler, Opening
 from tuanzi.machinery.timers import TimerBook
-from tuanzi.machinery.writer import Fetch, Outcome, Request, Step, Steps, Writer, take
+from tuanzi.machinery.writer import Fetch, Outcome, Request, Step, Steps, Writer, drive, take
 
 log = logging.getLogger("tuanzi.desk")
 
@@ -129,6 +129,7 @@ class WriterDesk:
         *,
         clock: Callable[[], datetime],
         errands: Mapping[type, ErrandHandler],
+        openings: Sequence[Opening] = (),
         batch_max: int = 256,
         queue_max: int = 20_000,
         wait_s_max: float = 2.0,
@@ -141,6 +142,7 @@ class WriterDesk:
         self.database = database
         self._clock = clock
         self._errands = errands
+        self._openings = openings
         self._batch_max = batch_max
         self._queue_max = queue_max
         self._wait_s_max = wait_s_max
@@ -170,9 +172,7 @@ class WriterDesk:
         if not is_accepted and (waiting >= self._queue_max or wait_s > self._wait_s_max):
             self.figures.turned_away += 1
             raise Busy(retry_after_s=max(1, round_up(wait_s)))
-        if not self.is_open or self._closing:
-            raise Unavailable(retry_after_s=2)
-        outcome = await self._enqueue(Request(command, who=who, key=key))
+        outcome = await self._hand_in(Request(command, who=who, key=key))
         if outcome.problem is not None:
             raise outcome.problem
         return outcome
@@ -185,6 +185,12 @@ class WriterDesk:
         outcome = await self._enqueue(Request(rows))
         if outcome.problem is not None:
             raise outcome.problem
+
+    def hand_in(self, command: Any) -> asyncio.Future[Outcome]:
+        """Queue what another database's work asks for, such as a branch of a transaction; its outcome, a problem too,
+        comes after the commit. Raises Unavailable when the desk is closed.
+        """
+        return self._hand_in(Request(command), is_work=True)
 
     async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """The rows of a committed, recent state. Raises Unavailable when the desk is closed."""
@@ -226,10 +232,11 @@ class WriterDesk:
     async def run(self) -> None:
         """Work until `close`; raises Fenced when another writer has taken over."""
         self._timers.read(self.database)
-        self.is_open = True
-        self.opened.set()
         try:
             async with asyncio.TaskGroup() as tasks:
+                await self._open()
+                self.is_open = True
+                self.opened.set()
                 beside = [tasks.create_task(feed.run()) for feed in self._feeds.values()]
                 beside.append(tasks.create_task(self._sweep()))
                 await self._work()
@@ -272,6 +279,25 @@ class WriterDesk:
         return self._writer.kept_number
 
     # the work
+
+    async def _open(self) -> None:
+        """Carry out what the rooms want first; as long as nothing can be kept, again and again."""
+        loop = asyncio.get_running_loop()
+        for opening in self._openings:
+            while not self._closing:
+                steps = self._writer.carry_out([Request(opening.command)], now=self._now())
+                (outcome,) = await loop.run_in_executor(self._writing, drive, steps, self.database)
+                if outcome.problem is None:
+                    opening.told(outcome.answer)
+                    break
+                if not isinstance(outcome.problem, Unavailable):
+                    raise outcome.problem
+                await asyncio.sleep(1.0)
+
+    def _hand_in(self, request: Request, *, is_work: bool = False) -> asyncio.Future[Outcome]:
+        if not self.is_open or self._closing:
+            raise Unavailable(retry_after_s=2)
+        return self._enqueue(request, is_work=is_work)
 
     def _enqueue(self, request: Request, *, is_work: bool = False) -> asyncio.Future[Outcome]:
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()

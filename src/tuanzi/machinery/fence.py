@@ -80,6 +80,19 @@ def fence_place(branch: Branch) -> Place:
     return (Fence, (branch.gid, branch.branch))
 
 
+def open_branch(unit: Unit, branch: Branch, *, content: Any, now: datetime) -> None:
+    """Try a branch in the coordinator's own database, in the unit that registers it: it cannot be there yet."""
+    tried = Fence(
+        gid=branch.gid,
+        branch=branch.branch,
+        state=FenceState.TRIED,
+        fingerprint=fingerprint_of(content),
+        epoch=branch.epoch,
+        at=now,
+    )
+    unit.add(tried)
+
+
 def try_branch(unit: Unit, branch: Branch, *, content: Any, now: datetime) -> bool:
     """True when the caller must freeze now; False when this very Try did so before.
 
@@ -87,22 +100,13 @@ def try_branch(unit: Unit, branch: Branch, *, content: Any, now: datetime) -> bo
     Raises Suspended, BranchDiffers, StaleCoordinator.
     """
     _hear(unit, branch)
-    fingerprint = fingerprint_of(content)
     fence = unit.find(Fence, (branch.gid, branch.branch))
     if fence is None:
-        tried = Fence(
-            gid=branch.gid,
-            branch=branch.branch,
-            state=FenceState.TRIED,
-            fingerprint=fingerprint,
-            epoch=branch.epoch,
-            at=now,
-        )
-        unit.add(tried)
+        open_branch(unit, branch, content=content, now=now)
         return True
     if fence.state in (FenceState.CANCELLED, FenceState.SUSPENDED):
         raise Suspended(gid=branch.gid, branch=branch.branch)
-    if fence.fingerprint != fingerprint:
+    if fence.fingerprint != fingerprint_of(content):
         raise BranchDiffers(gid=branch.gid, branch=branch.branch)
     return False
 

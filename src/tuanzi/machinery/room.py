@@ -20,6 +20,14 @@ ErrandHandler = Callable[..., Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """A command that the writer carries out each time it starts, before all others; `told` gets the kept answer."""
+
+    command: Any
+    told: Callable[[Any], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Room:
     """One room, as its door describes it.
 
@@ -29,6 +37,7 @@ class Room:
         tried again with growing pauses until it succeeds, so it must be harmless twice.
     assumed_new: for a command that looks whether something is there and mostly makes it, such as a payment: what it
         looks at. Where memory does not know, it is taken for new without asking; the table's key finds out.
+    openings: what its database's writer does first, each time it starts; the commands are among `commands` too.
     """
 
     name: str
@@ -38,3 +47,4 @@ class Room:
     errands: Mapping[type, ErrandHandler] = field(default_factory=dict)
     assumed_new: Mapping[type, Callable[[Any], Sequence[Place]]] = field(default_factory=dict)
     routes: Sequence[Route] = ()
+    openings: Sequence[Opening] = ()

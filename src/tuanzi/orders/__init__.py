@@ -12,6 +12,7 @@ from tuanzi.machinery.room import Room
 from tuanzi.orders import service
 from tuanzi.orders.handlers import on_bundle_picked_up, on_parcel_delivered, on_refund_settled
 from tuanzi.orders.model import (
+    DEAD,
     HOLDING,
     Order,
     OrderRecord,
@@ -60,6 +61,7 @@ from tuanzi.orders.service import (
     mark_grouped,
     mark_paid,
     mark_split,
+    open_sub_orders,
     place,
     refund_all,
     refund_late,
@@ -70,6 +72,7 @@ from tuanzi.orders.store import ORDER_HOLDS, ORDERS, SUB_ORDERS
 from tuanzi.orders.web import ROUTES
 
 __all__ = [
+    "DEAD",
     "HOLDING",
     "ORDERS",
     "SUB_ORDERS",
@@ -115,6 +118,7 @@ __all__ = [
     "on_bundle_picked_up",
     "on_parcel_delivered",
     "on_refund_settled",
+    "open_sub_orders",
     "order_book",
     "order_ids_after",
     "orders_of_meal",

@@ -242,8 +242,13 @@ HOLDING: Final = frozenset({OrderState.CREATED, OrderState.PAID, OrderState.GROU
 
 
 class SubOrderState(StrEnum):
-    """Where a sub-order is, in the hands of its merchant and rider."""
+    """Where a sub-order is, in the hands of its merchant and rider.
 
+    waiting: its split is decided, but not confirmed everywhere yet; its merchant does not see it. withdrawn: its order
+    was refunded as a whole before a rider had it.
+    """
+
+    WAITING = "waiting"
     PLANNED = "planned"
     ACCEPTED = "accepted"
     COOKING = "cooking"
@@ -251,6 +256,7 @@ class SubOrderState(StrEnum):
     PICKED_UP = "picked_up"
     DELIVERED = "delivered"
     REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
 
 
 class SubStep(StrEnum):
@@ -328,8 +334,22 @@ class SubOrder(Struct, frozen=True, kw_only=True, gc=False):
         return replace(self, state=state, rider_id=rider_id if step is SubStep.PICK_UP else self.rider_id)
 
 
+# Nobody makes these any more; their portions are free again.
+DEAD: Final = frozenset({SubOrderState.REJECTED, SubOrderState.WITHDRAWN})
+# A whole refund withdraws these; what a rider has by then is still brought.
+ON_THE_COUNTER: Final = frozenset(
+    {
+        SubOrderState.WAITING,
+        SubOrderState.PLANNED,
+        SubOrderState.ACCEPTED,
+        SubOrderState.COOKING,
+        SubOrderState.READY,
+    }
+)
+
 # How far an order is when its least advanced live sub-order is so far; ready food is still the kitchen's.
 _REACHED: Final = {
+    SubOrderState.WAITING: OrderState.SPLIT,
     SubOrderState.PLANNED: OrderState.SPLIT,
     SubOrderState.ACCEPTED: OrderState.ACCEPTED,
     SubOrderState.COOKING: OrderState.COOKING,
@@ -347,7 +367,7 @@ _PATH: Final = (
 
 def steps_to_follow(state: OrderState, subs: Sequence[SubOrderState]) -> list[Step]:
     """The steps that bring an order to where its least advanced live sub-order is."""
-    live = [_REACHED[sub] for sub in subs if sub is not SubOrderState.REJECTED]
+    live = [_REACHED[sub] for sub in subs if sub not in DEAD]
     path = [OrderState.SPLIT, OrderState.ACCEPTED, OrderState.COOKING, OrderState.PICKED_UP, OrderState.DELIVERED]
     if not live or state not in path:
         return []

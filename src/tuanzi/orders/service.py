@@ -5,7 +5,7 @@ The first part is for the rooms above, which own the seat and the group; the sec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -30,7 +30,9 @@ from tuanzi.events import (
 from tuanzi.orders.model import (
     AFTER_SALE_WITHIN,
     COMPLETES_AFTER,
+    DEAD,
     MERCHANT_STEPS,
+    ON_THE_COUNTER,
     Order,
     OrderHold,
     OrderRecord,
@@ -93,12 +95,18 @@ def cancel_unpaid(unit: Unit, order: Order, *, reason: str) -> Order:
 
 
 def refund_all(unit: Unit, order: Order, *, reason: str) -> Order:
-    """A paid order ends and everything still there goes back; what it held of stock and its coupon are free again."""
+    """A paid order ends and everything still there goes back; what it held of stock and its coupon are free again.
+
+    After the split its sub-orders that no rider has yet are withdrawn and their portions free again.
+    """
     was = order.state
     order = order.after(Step.REFUND)
     if was in (OrderState.PAID, OrderState.GROUPED):
         stock.release(unit, order.portions, meal_id=order.meal_id)
         _free_coupon(unit, order)
+    for sub in [unit.load(SubOrder, f"{order.id}.{i}") for i in range(1, order.sub_orders + 1)]:
+        if sub.state in ON_THE_COUNTER:
+            _withdraw(unit, sub, reason=reason)
     unit.emit(_cancelled(order, reason=reason))
     left = Money(order.paid.fen - order.promised.fen)
     if not left:
@@ -132,8 +140,11 @@ def return_payment(unit: Unit, order: Order, *, payment_id: str, amount: Money, 
     unit.emit(due)
 
 
-def mark_split(unit: Unit, order: Order, *, final: Quote, subs: Sequence[SubOrder], now: datetime) -> Order:
-    """The group's split is planned: the price is final, the difference goes back, the portions are sold."""
+def mark_split(unit: Unit, order: Order, *, final: Quote, subs: Sequence[SubOrder]) -> Order:
+    """The group's split is decided: the price is final, the difference goes back, the portions are sold.
+
+    subs: as planned, waiting for `open_sub_orders`.
+    """
     coupon_id = order.quote.coupon_id
     order, refund = order.after(Step.SPLIT).repriced(final, sub_orders=len(subs))
     if refund is not None:
@@ -148,6 +159,13 @@ def mark_split(unit: Unit, order: Order, *, final: Quote, subs: Sequence[SubOrde
         give_back_coupon(unit, coupon_id=coupon_id, order_id=order.id)
     unit.emit(_advanced(order, before=OrderState.GROUPED))
     return order
+
+
+def open_sub_orders(unit: Unit, ids: Iterable[SubOrderId]) -> None:
+    """The group's split is confirmed everywhere: merchants may begin. What was withdrawn meanwhile stays so."""
+    for sub in [unit.load(SubOrder, id) for id in ids]:
+        if sub.state is SubOrderState.WAITING:
+            unit.put(replace(sub, state=SubOrderState.PLANNED))
 
 
 # Commands
@@ -225,7 +243,7 @@ def advance_sub_order(unit: Unit, command: AdvanceSubOrder, *, now: datetime) ->
     if command.step is SubStep.DELIVER and before.rider_id not in (None, command.by):
         raise Unknown(kind="suborder", id=command.sub_order_id)
     order = unit.load(Order, before.order_id)
-    if order.state in (OrderState.REFUNDING, OrderState.REFUNDED):
+    if order.state in (OrderState.REFUNDING, OrderState.REFUNDED) and command.step in MERCHANT_STEPS:
         raise IllegalStep(order_id=order.id, state=order.state.value, step=command.step.value)
     if command.step in _STARTS and unit.find(OrderHold, order.id) is not None:
         raise OrderHeld(order_id=order.id)
@@ -237,9 +255,7 @@ def follow_rider(unit: Unit, sub_order_id: str, *, step: SubStep, rider_id: str,
     sub = unit.find(SubOrder, sub_order_id)
     if sub is None or sub_state_after(sub.state, step) is None:
         return
-    order = unit.load(Order, sub.order_id)
-    if order.state not in (OrderState.REFUNDING, OrderState.REFUNDED):
-        _advance(unit, sub, order, step=step, by=PersonId(rider_id), now=now)
+    _advance(unit, sub, unit.load(Order, sub.order_id), step=step, by=PersonId(rider_id), now=now)
 
 
 def _advance(
@@ -247,15 +263,7 @@ def _advance(
 ) -> SubOrderAnswer:
     sub = before.after(step, rider_id=None if step in MERCHANT_STEPS else by)
     unit.put(sub)
-    advanced = SubOrderAdvanced(
-        sub_order_id=sub.id,
-        order_id=sub.order_id,
-        merchant_id=sub.merchant_id,
-        before=before.state.value,
-        state=sub.state.value,
-        by=by,
-    )
-    unit.emit(advanced)
+    unit.emit(_sub_advanced(sub, before=before.state, by=by))
     if sub.state is SubOrderState.REJECTED:
         order = _reject(unit, order, sub)
     order = _follow(unit, order, now=now)
@@ -285,10 +293,11 @@ def complete_order(unit: Unit, command: CompleteOrder, *, now: datetime) -> Orde
 def refund_order(unit: Unit, command: RefundOrder, *, now: datetime) -> OrderAnswer:
     """Give money back by hand. Raises Unknown, IllegalStep, RefundTooLarge.
 
-    Before the split an order is given back as a whole by cancelling it, for its seat is not this room's.
+    Before the split an order is given back as a whole by cancelling it, for its seat is not this room's; and until the
+    split is confirmed everywhere its money is being shared just now.
     """
     order = unit.load(Order, command.order_id)
-    if order.state in _BEFORE_SPLIT:
+    if order.state in _BEFORE_SPLIT or SubOrderState.WAITING in _sub_states(unit, order):
         raise IllegalStep(order_id=order.id, state=order.state.value, step=Step.REFUND.value)
     left = order.paid - order.promised
     if command.amount_fen is None or command.amount_fen == left.fen:
@@ -358,10 +367,7 @@ def _is_settled(order: Order) -> bool:
 
 def _reject(unit: Unit, order: Order, sub: SubOrder) -> Order:
     """The merchant cannot make it: its price goes back by line, its portions are free again."""
-    counts: dict[DishId, int] = {}
-    for line in sub.order_lines:
-        counts[line.dish_id] = counts.get(line.dish_id, 0) + line.quantity
-    stock.give_back(unit, counts, meal_id=sub.meal_id)
+    _give_back(unit, sub)
     parts = [Money(0)] * len(order.refundable)
     for line in sub.order_lines:
         parts[line.number] = order.refundable[line.number]
@@ -376,6 +382,21 @@ def _reject(unit: Unit, order: Order, sub: SubOrder) -> Order:
     unit.put(order)
     unit.emit(_due(order, refund_id=refund.id, amount=amount, reason="rejected", sub_order_id=sub.id))
     return order
+
+
+def _withdraw(unit: Unit, sub: SubOrder, *, reason: str) -> None:
+    """Nobody wants it any more, and no rider has it: it leaves the boards, its portions are free again."""
+    withdrawn = replace(sub, state=SubOrderState.WITHDRAWN)
+    unit.put(withdrawn)
+    _give_back(unit, sub)
+    unit.emit(_sub_advanced(withdrawn, before=sub.state, by=reason))
+
+
+def _give_back(unit: Unit, sub: SubOrder) -> None:
+    counts: dict[DishId, int] = {}
+    for line in sub.order_lines:
+        counts[line.dish_id] = counts.get(line.dish_id, 0) + line.quantity
+    stock.give_back(unit, counts, meal_id=sub.meal_id)
 
 
 def _follow(unit: Unit, order: Order, *, now: datetime) -> Order:
@@ -400,7 +421,7 @@ def _sub_states(unit: Unit, order: Order) -> list[SubOrderState]:
 
 
 def _is_live(state: SubOrderState) -> bool:
-    return state is not SubOrderState.REJECTED
+    return state not in DEAD
 
 
 def _step(unit: Unit, order: Order, step: Step) -> Order:
@@ -434,6 +455,17 @@ def _due(
 
 def _advanced(order: Order, *, before: OrderState) -> OrderAdvanced:
     return OrderAdvanced(order_id=order.id, member_id=order.member_id, before=before.value, state=order.state.value)
+
+
+def _sub_advanced(sub: SubOrder, *, before: SubOrderState, by: str) -> SubOrderAdvanced:
+    return SubOrderAdvanced(
+        sub_order_id=sub.id,
+        order_id=sub.order_id,
+        merchant_id=sub.merchant_id,
+        before=before.value,
+        state=sub.state.value,
+        by=by,
+    )
 
 
 def _cancelled(order: Order, *, reason: str) -> OrderCancelled:

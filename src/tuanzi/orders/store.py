@@ -28,7 +28,7 @@ SUB_ORDERS_OF_GROUP = (
 )
 SUB_ORDERS_OF_MERCHANT = (
     "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE merchant_id = :merchant_id AND state = :state"
-    " AND id > :after ORDER BY id LIMIT :limit"
+    " AND state <> 'waiting' AND id > :after ORDER BY id LIMIT :limit"
 )
 SUB_ORDERS_IN_STATE = (
     "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE state = :state AND rider_id IS NULL"

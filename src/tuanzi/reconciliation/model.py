@@ -35,7 +35,7 @@ from tuanzi.money import (
     refund_due_journal,
     refund_settled_journal,
 )
-from tuanzi.orders import HOLDING, Order, OrderRecord, OrderState, SubOrder, SubOrderState, state_by_sub_orders
+from tuanzi.orders import DEAD, HOLDING, Order, OrderRecord, OrderState, SubOrder, SubOrderState, state_by_sub_orders
 from tuanzi.orders import Refund as Promise
 from tuanzi.pricing import allocate_refund
 from tuanzi.splitting import plan
@@ -628,7 +628,7 @@ def state_expected(order: Order, subs: Sequence[SubOrder]) -> OrderState | None:
 
 def _is_live(subs: Sequence[SubOrder]) -> bool:
     """Whether food of an order is still made or on its way."""
-    return any(sub.state is not SubOrderState.REJECTED for sub in subs)
+    return any(sub.state not in DEAD for sub in subs)
 
 
 _BEFORE_MONEY = frozenset({OrderState.CREATED, OrderState.CANCELLED})
@@ -774,6 +774,8 @@ def _sub_state(state: OrderState) -> SubOrderState:
             return SubOrderState.PICKED_UP
         case OrderState.DELIVERED | OrderState.COMPLETED | OrderState.AFTER_SALE:
             return SubOrderState.DELIVERED
+        case OrderState.REFUNDING | OrderState.REFUNDED:
+            return SubOrderState.WITHDRAWN
         case _:
             return SubOrderState.PLANNED
 
@@ -844,7 +846,7 @@ def wanted_of(orders: Sequence[tuple[OrderRecord, Sequence[SubOrder]]]) -> dict[
             for dish_id, count in order.portions.items():
                 held[dish_id, order.meal_id] += count
         for sub in subs:
-            if sub.state is not SubOrderState.REJECTED:
+            if sub.state not in DEAD:
                 for line in sub.order_lines:
                     sold[line.dish_id, sub.meal_id] += line.quantity
     return {place: PortionsWanted(held=held[place], sold=sold[place]) for place in {**held, **sold}}

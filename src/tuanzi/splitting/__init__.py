@@ -1,18 +1,81 @@
-"""Splitting: a closed group's exact split into member x merchant x building (B2, B5, B6). Database: core.
+"""Splitting: a closed group's exact split into member x merchant x building, as one transaction (B2, B3, B5, B6).
 
-Owns no table yet: the plan's sub-orders are rows of orders. Hears GroupClosed, in the commit that closed the group.
-Emits SplitPlanned.
+Database: core. Owns splits, split_branches, split_coordinators. Hears GroupClosed, in the commit that closed the group.
+Emits SplitPlanned, then SplitConfirmed or SplitCancelled. The coordinator of a TCC transaction over core (stock), money
+(sharing) and delivery: docs/decisions/0007.
 """
 
 from __future__ import annotations
 
-from tuanzi.machinery.room import Room
-from tuanzi.splitting.handlers import on_group_closed
-from tuanzi.splitting.model import plan, planned
+from tuanzi.machinery.post import Post
+from tuanzi.machinery.room import Opening, Room
+from tuanzi.splitting import service
+from tuanzi.splitting.handlers import Messenger, on_group_closed
+from tuanzi.splitting.model import (
+    TRY_MS_MAX,
+    BranchState,
+    Split,
+    SplitBranch,
+    SplitCoordinator,
+    gid_of,
+    plan,
+    planned,
+)
+from tuanzi.splitting.queries import SplitView, find_plan, find_split
+from tuanzi.splitting.service import (
+    ReachDeadline,
+    RecordAnswers,
+    SendCancels,
+    SendConfirms,
+    SendTries,
+    SplitStanding,
+    TakeOver,
+)
+from tuanzi.splitting.store import TABLES
+from tuanzi.splitting.web import ROUTES
 
-__all__ = ["on_group_closed", "plan", "planned", "room"]
+__all__ = [
+    "TABLES",
+    "BranchState",
+    "Messenger",
+    "ReachDeadline",
+    "RecordAnswers",
+    "SendCancels",
+    "SendConfirms",
+    "SendTries",
+    "Split",
+    "SplitBranch",
+    "SplitCoordinator",
+    "SplitStanding",
+    "SplitView",
+    "TakeOver",
+    "find_plan",
+    "find_split",
+    "gid_of",
+    "on_group_closed",
+    "plan",
+    "planned",
+    "room",
+]
 
 
-def room() -> Room:
-    """Splitting as wiring puts it into the house."""
-    return Room(name="splitting", database="core")
+def room(post: Post, *, campus: str, try_ms_max: int = TRY_MS_MAX) -> Room:
+    """Splitting as wiring puts it into the house of one campus. try_ms_max: how long a split waits for its Trys."""
+    messenger = Messenger(post)
+    return Room(
+        name="splitting",
+        database="core",
+        tables=TABLES,
+        commands={
+            TakeOver: service.take_over,
+            RecordAnswers: service.record_answers,
+            ReachDeadline: service.reach_deadline,
+        },
+        errands={
+            SendTries: messenger.send_tries,
+            SendConfirms: messenger.send_confirms,
+            SendCancels: messenger.send_cancels,
+        },
+        routes=ROUTES,
+        openings=(Opening(TakeOver(coordinator=campus, try_ms_max=try_ms_max), messenger.take_over),),
+    )

@@ -1,0 +1,51 @@
+"""The post within one process: letters go straight to the desks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tuanzi.machinery.desk import WriterDesk
+from tuanzi.machinery.post import Letter
+from tuanzi.machinery.problems import Unavailable
+from tuanzi.machinery.writer import Outcome
+
+# Our choice: longer than a writer's longest expected wait (2 s), much shorter than an errand's limit (30 s).
+ANSWER_S_MAX = 5.0
+
+
+class DeskPost:
+    """Hands letters in at desks of this process. find: the desk at an address, None where there is none."""
+
+    def __init__(self, find: Callable[[str], WriterDesk | None]) -> None:
+        self._find = find
+
+    async def send(self, letters: Sequence[Letter]) -> list[Any]:
+        """As the port says; what is not answered within `ANSWER_S_MAX` is given up, though it may still be done."""
+        handed = [self._hand_in(letter) for letter in letters]
+        waiting = [one for one in handed if isinstance(one, asyncio.Future)]
+        if waiting:
+            await asyncio.wait(waiting, timeout=ANSWER_S_MAX)
+        return [_answer(one) for one in handed]
+
+    def _hand_in(self, letter: Letter) -> asyncio.Future[Outcome] | Unavailable:
+        desk = self._find(letter.address)
+        if desk is None:
+            return Unavailable(address=letter.address)
+        try:
+            return desk.hand_in(letter.command)
+        except Unavailable as closed:
+            return closed
+
+
+def _answer(handed: asyncio.Future[Outcome] | Unavailable) -> Any:
+    if isinstance(handed, Unavailable):
+        return handed
+    if not handed.done():
+        return TimeoutError()
+    error = handed.exception()
+    if error is not None:
+        return error
+    outcome = handed.result()
+    return outcome.answer if outcome.problem is None else outcome.problem

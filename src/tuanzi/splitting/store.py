@@ -1,0 +1,16 @@
+"""Rows of splits, their branches and their coordinator, and how pages ask for them."""
+
+from __future__ import annotations
+
+from tuanzi.machinery.tables import table
+from tuanzi.splitting.model import Split, SplitBranch, SplitCoordinator
+
+SPLITS = table("splits", Split, key="gid")
+SPLIT_BRANCHES = table("split_branches", SplitBranch, key=("gid", "branch"))
+SPLIT_COORDINATORS = table("split_coordinators", SplitCoordinator, key="id")
+TABLES = (SPLITS, SPLIT_BRANCHES, SPLIT_COORDINATORS)
+
+SPLIT_OF_GROUP = "SELECT " + ", ".join(SPLITS.columns) + " FROM splits WHERE group_id = :group_id ORDER BY gid LIMIT 1"
+BRANCHES_OF_SPLIT = (
+    "SELECT " + ", ".join(SPLIT_BRANCHES.columns) + " FROM split_branches WHERE gid = :gid ORDER BY branch LIMIT 10"
+)

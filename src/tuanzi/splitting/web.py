@@ -1,0 +1,32 @@
+"""Splits over HTTP: the plan and its outcome (B2, B6)."""
+
+from __future__ import annotations
+
+from tuanzi.base.ids import GroupId
+from tuanzi.base.problem import Unknown
+from tuanzi.base.who import Role
+from tuanzi.groups import is_member, load_group
+from tuanzi.machinery.http.routes import Call, Route
+from tuanzi.splitting.queries import SplitView, split_view
+
+
+async def show_split(call: Call[None, None]) -> SplitView:
+    """GET /v1/campuses/{campus}/groups/{group_id}/split: who gets what from whom, for members and operators."""
+    who = call.who
+    assert who is not None
+    group = await load_group(call.desks.core, GroupId(call.path["group_id"]))
+    is_operator = Role.OPERATOR in who.roles
+    if not is_operator and not is_member(group, who.person_id):
+        raise Unknown(kind="group", id=group.id)
+    return await split_view(call.desks.core, group.id, for_operator=is_operator)
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/v1/campuses/{campus}/groups/{group_id}/split",
+        show_split,
+        answer=SplitView,
+        summary="A closed group's exact split, and how far it is",
+    ),
+)
