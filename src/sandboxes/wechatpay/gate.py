@@ -215,7 +215,8 @@ class Gate:
             told = endpoint.handle(self._company, Ask(place, dict(request.query_params), body, serial))
             if fault is not None and fault.kind is Kind.BROKEN_AFTER:
                 raise broken()
-        except Refusal as refusal:
+        except Refusal as refused:
+            refusal = broken() if fault is not None and fault.kind is Kind.BROKEN_AFTER else refused
             told = {"code": refusal.code, "message": refusal.message}
             return self._signed(refusal.status, told, fault, serial=serial)
         return self._signed(endpoint.status, told, fault, serial=serial)

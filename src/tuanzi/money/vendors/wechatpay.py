@@ -170,15 +170,16 @@ class WeChatPay:
 
     async def open(self, asked: PaymentAsked, *, now: datetime) -> PaymentOpening:
         """Open an order whose money can be shared; what a client needs to pay it (paySign). See the port."""
+        attach, notify_url = self._attach(asked.attach), self._notify_url()
         answer = await self._ask(
             lambda client: client.pay(
                 description=asked.about,
                 out_trade_no=asked.out_trade_no,
                 amount={"total": asked.amount_fen, "currency": "CNY"},
                 payer={"openid": asked.payer},
-                attach=self._attach(asked.attach),
+                attach=attach,
                 settle_info={"profit_sharing": True},
-                notify_url=self._notify_url(),
+                notify_url=notify_url,
             ),
             number=asked.out_trade_no,
         )
@@ -489,7 +490,7 @@ class WeChatPay:
     async def _ask(self, call: Callable[[AsyncWeChatPay], Awaitable[Any]], *, number: str) -> _Answer:
         """One request. Raises ProviderUnreachable unless a signed answer came that says what was done."""
         status, text = await self._sent(call, number=number)
-        if status in (401, 429) or status == 429 or status >= 500:
+        if status in (401, 429) or status >= 500:
             raise self._unreachable(number, why=f"status_{status}")
         try:
             told: Any = msgspec.json.decode(text) if text else None
