@@ -7,7 +7,8 @@ fires what is due, and can be killed and opened again at any point. Amounts are 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -643,14 +644,12 @@ class Campus:
 TO_THE_DOOR = (SubStep.ACCEPT, SubStep.COOK, SubStep.READY, SubStep.PICK_UP, SubStep.DELIVER)
 
 
-def run(coroutine: Awaitable[Any]) -> Any:
-    """The result of a coroutine that waits for nothing."""
-    steps = coroutine.__await__()
-    try:
-        next(steps)
-    except StopIteration as done:
-        return done.value
-    raise AssertionError("it waits for something")
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """The result of an errand."""
+    return _RUNNER.run(coroutine)
+
+
+_RUNNER = asyncio.Runner()
 
 
 def students(count: int, *, first: int = 1) -> list[str]:

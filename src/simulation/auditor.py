@@ -21,6 +21,8 @@ EVENTS_AT_ONCE = 5_000
 # How far a sub-order is; what was acknowledged is never taken back.
 PROGRESS = {"planned": 0, "accepted": 1, "cooking": 2, "ready": 3, "picked_up": 4, "delivered": 5, "rejected": 9}
 
+ROUND = ("assigned", "picked_up", "delivered", "released")
+
 Hearer = Callable[[str, dict[str, Any]], None]
 
 
@@ -46,6 +48,7 @@ class Auditor:
         self._paid: dict[str, int] = {}
         self._cancelled: set[str] = set()
         self._steps: dict[str, str] = {}
+        self._bundles: dict[str, str] = {}
         self._read = dict.fromkeys(house.disks, 0)
         self._hearers: list[Hearer] = []
         self._commits = -1
@@ -66,7 +69,11 @@ class Auditor:
         if not answer.is_good or ask.method == "GET" or not isinstance(json, dict):
             return
         member_id = "" if ask.who is None else ask.who.person_id
-        if "sub_order_id" in json and "state" in json:
+        if "bundle_id" in json and "parcel_ids" in json:
+            self._bundles[json["bundle_id"]] = max(
+                self._bundles.get(json["bundle_id"], "assigned"), json["state"], key=ROUND.index
+            )
+        elif "sub_order_id" in json and "state" in json:
             self._progress(json["sub_order_id"], json["state"])
         elif "pay_before" in json:
             first = self._by_key.setdefault((member_id, ask.key), json["order_id"])
@@ -149,6 +156,10 @@ class Auditor:
             now = states.get(sub_order_id)
             if now is None or PROGRESS[now] < PROGRESS[state]:
                 yield f"sub-order {sub_order_id} was told as {state}, and is {now}"
+        for bundle_id, state in self._bundles.items():
+            bundle = books.bundles.get(bundle_id)
+            if bundle is None or (ROUND.index(bundle.state) < ROUND.index(state)):
+                yield f"bundle {bundle_id} was told as {state}, and is {bundle}"
 
     @property
     def orders_told(self) -> int:

@@ -175,6 +175,11 @@ def _campaign(id: str, tiers: list[tuple[int, int, int]], chance: Random, *, lim
     }
 
 
+def spots(catalog: Catalog) -> list[tuple[int, int]]:
+    """Where its merchants are, in millionths of a degree north and east."""
+    return [(merchant["latitude_e6"], merchant["longitude_e6"]) for merchant in catalog["merchants"]]
+
+
 def offers(catalog: Catalog) -> list[Offer]:
     """The live campaigns of a catalog; dishes that are only add-ons or parts are left out."""
     dishes: dict[str, list[tuple[str, int]]] = {}

@@ -7,6 +7,7 @@ import heapq
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from itertools import count
 from random import Random
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from simulation import catalogs
+from simulation import catalogs, riding
 from simulation.asking import LOST, Answer, Ask, Counter
 from simulation.auditor import Hearer
 from simulation.catalogs import Catalog
@@ -31,13 +32,15 @@ log = logging.getLogger("simulation.living")
 ORDERS_PER_S = 2.0
 # Each waits in about 3 kB; a meal takes 20 minutes, so that 2 orders a second keep about 3,000 people busy.
 SCRIPTS_MAX = 8_000
+# 2 orders a second make some 20 parcels a minute; a rider brings one every 5 minutes.
+RIDERS = 120
 TRIES_MAX = 5
 KEY_BITS = 96
 PAY_S_MAX = 10
 # Who signs in with this phone is an operator of the demo; the code is printed where `make run` runs.
 OPERATOR_PHONE = "13800000000"
 CALM = Habits(opens=0.15, forgets=0.04, pays_late=0.0, leaves=0.02, regrets=0.01, again=0.0)
-HEARD = frozenset({"splitting.confirmed", "orders.advanced"})
+HEARD = frozenset({"splitting.confirmed", "orders.advanced"}) | riding.HEARD
 
 
 async def seed(house: House) -> None:
@@ -97,7 +100,14 @@ class LiveStage:
         self._numbers = count()
         self._hearers: list[Hearer] = []
         self._wake = asyncio.Event()
+        self._clock = house.clock
         desks.core.subscribe(self._tell)
+        desks.delivery.subscribe(self._tell)
+
+    @property
+    def now(self) -> datetime:
+        """The time."""
+        return self._clock()
 
     def act(self, script: Script, *, after: float = 0.0) -> None:
         """Let somebody act by his script, in so many seconds."""
@@ -193,7 +203,7 @@ async def _live_on(house: House, campus: str, desks: CampusDesks, chance: Random
         catalog = _catalog(campus)
     except FileNotFoundError:
         return
-    staff = Staff(stage, campus=campus, habits=CALM)
+    staff = Staff(stage, campus=campus, habits=CALM, spots=catalogs.spots(catalog), riders=RIDERS)
     offers = catalogs.offers(catalog)
     dorms = [building["id"] for building in catalog["buildings"] if building["kind"] == "dorm"]
     people = [person(i, campus=campus) for i in range(students)]
@@ -213,7 +223,8 @@ async def _live_on(house: House, campus: str, desks: CampusDesks, chance: Random
 
 
 async def _take_over(house: House, campus: str, desks: CampusDesks, staff: Staff, catalog: Catalog) -> None:
-    """Let merchants go on with what was half done when the process before ended; at most a page of each."""
+    """Let merchants and riders go on with what was half done when the process before ended; at most a page of each."""
+    staff.riders.come()
     counter = _counter(house, campus)
     for merchant in catalog["merchants"]:
         for state in HALF_DONE:

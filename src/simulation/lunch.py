@@ -21,6 +21,8 @@ from tuanzi.base.who import Role
 MakeHouse = Callable[[Clock, Random, Trouble], VirtualHouse]
 
 HOUR_S = 3600.0
+RIDERS_LEAST = 8
+STUDENTS_PER_RIDER = 40
 WATCH_S = 3.0
 CALLBACKS_S = 10.0
 # After the faults end everything must have come to rest within this time: the last timer waits 24 h for a payment.
@@ -74,7 +76,8 @@ def small_lunch(
 
 def _run(world: World, catalog: Catalog, *, students: int, wave: Wave, habits: Habits, periods: set[str]) -> Report:
     begin(world, catalog)
-    staff = Staff(world, campus=world.house.campus, habits=habits)
+    riders = max(RIDERS_LEAST, students // STUDENTS_PER_RIDER)
+    staff = Staff(world, campus=world.house.campus, habits=habits, spots=catalogs.spots(catalog), riders=riders)
     offers = [offer for offer in catalogs.offers(catalog) if periods & set(offer.period_ids)]
     dorms = [building["id"] for building in catalog["buildings"] if building["kind"] == "dorm"]
     for i in range(students):

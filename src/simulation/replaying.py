@@ -70,7 +70,7 @@ def replay_day(path: Path, *, seed: int, swarm: Swarm | None = None) -> Report:
     catalog, campaign_of = _catalog(world.house.campus, orders, restaurants, world.chance)
     begin(world, catalog)
     habits = Habits(forgets=0.0, pays_late=0.0, leaves=0.0, regrets=0.0, again=0.0)
-    staff = Staff(world, campus=world.house.campus, habits=habits, riders=40)
+    staff = Staff(world, campus=world.house.campus, habits=habits, spots=catalogs.spots(catalog), riders=80)
     dishes = {merchant_id: list(own) for offer in catalogs.offers(catalog) for merchant_id, own in offer.dishes.items()}
     first = orders[0].placed_minute if orders else 0
     for i, order in enumerate(orders):

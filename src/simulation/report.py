@@ -80,7 +80,9 @@ def lines(report: Report) -> list[str]:
     if report.faults:
         told.append(f"faults: {_counts(report.faults)}")
     if not report.broken:
-        told.append("invariants: I1 money, I2 stock, I4 once, I5 ends, I6 durable, I10 price, seats, events: all hold")
+        told.append(
+            "invariants: I1 money, I2 stock, I4 once, I5 ends, I6 durable, I10 price, I11 delivery, seats, events hold"
+        )
     told += [f"BROKEN {each.name}: {each.what}" for each in report.broken[:20]]
     return told
 

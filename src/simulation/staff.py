@@ -1,11 +1,13 @@
-"""Merchants, riders and operators: what they do when something happens, each after the time that people take."""
+"""Merchants and operators: what they do when something happens, each after the time that people take; see `riding`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
 from simulation.asking import Ask
+from simulation.riding import Riders
 from simulation.students import CAMPUS, Habits, complain, confirm, person
 from simulation.world import Script, Stage, Wait
 from tuanzi.base.who import Role, Who
@@ -19,7 +21,8 @@ DECIDE = f"{CAMPUS}/orders/{{order_id}}/after-sale/decision"
 class Staff:
     """Everybody who works for a campus; hears the log as their boards would show it.
 
-    rejects: how often a merchant cannot make what was ordered. refunds: how often an operator gives a part back.
+    spots: where riders begin, in millionths of a degree. rejects: how often a merchant cannot make what was ordered.
+    refunds: how often an operator gives a part back. careless: how often a rider does not do as he is told.
     """
 
     def __init__(
@@ -28,9 +31,11 @@ class Staff:
         *,
         campus: str,
         habits: Habits,
+        spots: Sequence[tuple[int, int]],
         riders: int = 8,
         rejects: float = 0.01,
         refunds: float = 0.01,
+        careless: float = 0.03,
     ) -> None:
         self.operator = person(0, campus=campus, role=Role.OPERATOR)
         self._stage = stage
@@ -39,7 +44,7 @@ class Staff:
         self._habits = habits
         self._rejects = rejects
         self._refunds = refunds
-        self._riders = [person(i, campus=campus, role=Role.RIDER) for i in range(riders)]
+        self.riders = Riders(stage, campus=campus, spots=spots, count=riders, careless=careless)
         self._merchants: dict[str, Who] = {}
         self._students: dict[str, Who] = {}
         stage.hear(self.hear)
@@ -76,7 +81,7 @@ class Staff:
         return self._merchant(merchant_id)
 
     def _make(self, sub_order_id: str, merchant_id: str, state: str = "planned") -> Script:
-        """A merchant accepts, cooks and has it ready, or rejects; then a rider brings it."""
+        """A merchant accepts, cooks and has it ready, or rejects."""
         chance = self._chance
         merchant = self._merchant(merchant_id)
         yield Wait(chance.uniform(5, 120))
@@ -88,10 +93,6 @@ class Staff:
             if not answer.is_good and not _was_done(answer.code):
                 return
             yield Wait(chance.uniform(least, most))
-        rider = chance.choice(self._riders)
-        answer = yield _step(rider, sub_order_id, "pick-up")
-        yield Wait(chance.uniform(120, 900))
-        yield _step(rider, sub_order_id, "deliver")
 
     def _delivered(self, member_id: str, order_id: str) -> None:
         who = self._students.get(member_id)
@@ -122,7 +123,7 @@ class Staff:
                 return
 
 
-HALF_DONE = ("planned", "accepted", "cooking", "ready")
+HALF_DONE = ("planned", "accepted", "cooking")
 _KITCHEN = (("accept", 5, 60), ("cook", 240, 900), ("ready", 10, 240))
 
 

@@ -38,6 +38,10 @@ class Stage(Protocol):
 
     chance: Random
 
+    @property
+    def now(self) -> datetime:
+        """The time."""
+
     def act(self, script: Script, *, after: float = 0.0) -> None:
         """Let somebody act by his script, in so many seconds."""
 

@@ -443,6 +443,14 @@ class ParcelDelivered(Event, frozen=True, kw_only=True, gc=False):
     sub_order_ids: tuple[str, ...]
 
 
+class ParcelDropped(Event, frozen=True, kw_only=True, gc=False):
+    """A parcel is not brought any more: nothing is left in it."""
+
+    name = "delivery.parcel_dropped"
+    parcel_id: str
+    group_id: str
+
+
 class BundleDelivered(Event, frozen=True, kw_only=True, gc=False):
     """All of a bundle is handed over, and its rider is free."""
 

@@ -59,7 +59,7 @@ HEARD: dict[type[Event], tuple[tuple[str, Listener], ...]] = {
         ("delivery", delivery.on_sub_order_advanced),
         ("money", sharing.on_sub_order_advanced),
     ),
-    events.OrderCancelled: (("core", groups.on_order_cancelled), ("delivery", delivery.on_order_cancelled)),
+    events.OrderCancelled: (("core", groups.on_order_cancelled),),
     events.BundlePickedUp: (("core", orders.on_bundle_picked_up),),
     events.ParcelDelivered: (("core", orders.on_parcel_delivered),),
 }
@@ -99,6 +99,7 @@ FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
         events.PromiseMoved,
         events.BundleAssigned,
         events.BundleReleased,
+        events.ParcelDropped,
         events.BundleDelivered,
         events.RiderCameOn,
         events.RiderWentOff,

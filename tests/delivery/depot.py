@@ -23,7 +23,7 @@ from tuanzi.delivery import (
     store,
 )
 from tuanzi.delivery.model import Board, Bundle, Parcel, PlacedDropOff, Rider
-from tuanzi.events import BundleAssigned, OrderCancelled, SubOrderAdvanced
+from tuanzi.events import BundleAssigned, SubOrderAdvanced
 from tuanzi.machinery.codec import Codec
 from tuanzi.machinery.problems import Crashed
 from tuanzi.machinery.timers import TimerBook
@@ -85,10 +85,7 @@ class Depot:
             tables=room.tables,
             decides=room.commands,
             hears={},
-            follows={
-                ("core", SubOrderAdvanced): [delivery.on_sub_order_advanced],
-                ("core", OrderCancelled): [delivery.on_order_cancelled],
-            },
+            follows={("core", SubOrderAdvanced): [delivery.on_sub_order_advanced]},
             errands=frozenset(room.errands),
             codec=Codec(commands=[*room.commands, *room.errands], events=wiring.all_events()),
             assumed_new=room.assumed_new,
@@ -134,8 +131,8 @@ class Depot:
             self.hear(event)
 
     def cancelled(self, order_id: str) -> None:
-        """An order is given back as a whole."""
-        self.hear(OrderCancelled(order_id=order_id, group_id="g", member_id="m", reason="goodwill", paid_fen=1))
+        """An order of one sub-order is given back as a whole."""
+        self.advanced(f"{order_id}.1", "withdrawn")
 
     def tried(self, gid: str, *drop_offs: DropOff) -> TryDelivery:
         """A split's Try."""

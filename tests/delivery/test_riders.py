@@ -26,6 +26,7 @@ from tuanzi.events import (
     BundlePickedUp,
     BundleReleased,
     ParcelDelivered,
+    ParcelDropped,
     PromiseMoved,
     RiderCameOn,
     RiderWentOff,
@@ -128,7 +129,7 @@ def test_a_rider_is_sent_so_that_he_is_there_when_food_is_expected_to_be_ready(d
     depot.confirmed("t", drop_off("o1.1"))
     depot.advanced("o1.1", "accepted", "cooking")  # takes ten minutes
 
-    depot.pass_time(minutes=8, seconds=30)
+    depot.pass_time(minutes=8)
     assert depot.assigned() == []
     depot.pass_time(minutes=1)
 
@@ -159,6 +160,7 @@ def test_a_rejected_or_refunded_drop_off_leaves_its_parcel_and_an_empty_parcel_i
     assert depot.bundle("r1.b1").state is BundleState.RELEASED
     assert depot.rider("r1").bundle_id is None
     assert depot.told(BundleReleased)[0].reason == "nothing_left"
+    assert [event.parcel_id for event in depot.told(ParcelDropped)] == ["t.d1"]
     with depot.nothing_changes():
         depot.cancelled("o2")
         depot.cancelled("o3")
@@ -188,6 +190,20 @@ def test_what_an_operator_hands_over_himself_is_not_brought_by_a_rider(depot: De
     depot.pick_up("r1")
 
     assert [event.sub_order_ids for event in depot.told(BundlePickedUp)] == [("o2.1",)]
+
+
+def test_what_an_operator_says_is_brought_frees_its_rider(depot: Depot) -> None:
+    depot.on_shift("r1")
+    depot.made("t", drop_off("o1.1"), drop_off("o2.1"))
+    depot.pass_time(minutes=1)
+    depot.pick_up("r1")
+    depot.advanced("o1.1", "delivered")
+    assert depot.rider("r1").bundle_id == "r1.b1"
+
+    depot.advanced("o2.1", "delivered")
+
+    assert depot.parcel("t.d1").state is ParcelState.DELIVERED
+    assert depot.rider("r1").bundle_id is None
 
 
 def test_the_log_s_echo_of_a_hand_over_changes_nothing(depot: Depot) -> None:

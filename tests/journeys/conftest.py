@@ -261,11 +261,23 @@ class Cast:
         return group_id, orders
 
     async def deliver(self, sub_order_id: str, *, merchant: Person | None = None) -> None:
-        """Have a sub-order made and brought."""
+        """Have a sub-order made, and brought by hand."""
         for step in ("accept", "cook", "ready"):
             await done((merchant or self.merchant).post(f"sub-orders/{sub_order_id}/{step}"))
-        for step in ("pick-up", "deliver"):
-            await done(self.rider.post(f"sub-orders/{sub_order_id}/{step}"))
+        for step in ("pick-up", "deliver"):  # by hand: riders take parcels, and a parcel is of all members
+            await done(self.warden.post(f"sub-orders/{sub_order_id}/{step}"))
+
+    async def bundle(self) -> dict[str, Any]:
+        """What the rider is given, as soon as he is; he is on shift from now on."""
+        shift = {"latitude_e6": 39_990_000, "longitude_e6": 116_300_000, "until": "2026-11-23T14:00:00+08:00"}
+        await done(self.rider.post("rider/shift", shift))
+        async with asyncio.timeout(30):  # the first plan loads its solver
+            while True:
+                self.town.pass_time(seconds=5)
+                board = await done(self.rider.get("rider/board"))
+                if board["bundle"] is not None:
+                    return board["bundle"]
+                await asyncio.sleep(0.01)
 
 
 @pytest.fixture

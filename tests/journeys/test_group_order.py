@@ -168,17 +168,8 @@ async def test_an_order_is_made_brought_and_confirmed(cast: Cast) -> None:
     states = [(await order.look())["state"]]
     assert len((await to_make.look())["items"]) == 3
 
-    for person, step in (
-        (cast.merchant, "accept"),
-        (cast.merchant, "cook"),
-        (cast.merchant, "ready"),
-        (cast.rider, "pick-up"),
-        (cast.rider, "deliver"),
-    ):
-        if step == "pick-up":
-            ready = await done(cast.rider.get("rider/sub-orders?state=ready"))
-            assert [row["sub_order_id"] for row in ready["items"]] == [sub_order]
-        answer = await done(person.post(f"sub-orders/{sub_order}/{step}"))
+    for step in ("accept", "cook", "ready"):
+        answer = await done(cast.merchant.post(f"sub-orders/{sub_order}/{step}"))
         states.append(answer["order_state"])
         if step == "ready":
             await order.still()
@@ -186,11 +177,31 @@ async def test_an_order_is_made_brought_and_confirmed(cast: Cast) -> None:
             assert (await order.look())["state"] == answer["order_state"]
         if step == "accept":
             assert len((await to_make.look())["items"]) == 2
-    carried = await done(cast.rider.get("rider/sub-orders?state=delivered"))
+    for other in orders[1:]:
+        for step in ("accept", "cook", "ready"):
+            await done(cast.merchant.post(f"sub-orders/{other}.1/{step}"))
+    await cast.town.settled()
+    (on_the_counter,) = (await done(cast.merchant.get("merchant/parcels?state=waiting")))["items"]
+    promise = await done(cast.ming.get(f"orders/{order_id}/delivery"))
+    bundle = await cast.bundle()
+    (parcel,) = bundle["parcels"]
+    await done(cast.rider.post(f"rider/bundles/{bundle['bundle_id']}/pick-up"))
+    await cast.town.settled()
+    states.append((await order.look())["state"])
+    await done(cast.rider.post(f"rider/parcels/{parcel['parcel_id']}/deliver"))
+    await cast.town.settled()
+    states.append((await order.look())["state"])
+    brought = await done(cast.ming.get(f"orders/{order_id}/delivery"))
     confirmed = await done(cast.ming.post(f"orders/{order_id}/confirm"))
 
     assert states == ["split", "accepted", "cooking", "cooking", "picked_up", "delivered"]
-    assert [row["rider_id"] for row in carried["items"]] == [cast.rider.id]
+    assert on_the_counter["parcel_id"] == parcel["parcel_id"]
+    assert sorted(parcel["sub_order_ids"]) == sorted(f"{order}.1" for order in orders)
+    assert [row["state"] for row in promise["drop_offs"]] == ["ready"]
+    assert promise["drop_offs"][0]["arrives_at"] == "2026-11-23T04:20:00Z"  # 40 minutes after the group closed
+    assert [row["state"] for row in brought["drop_offs"]] == ["delivered"]
+    assert (await done(cast.rider.get("rider/board")))["bundle"] is None
+    await refused(cast.stranger.get(f"orders/{order_id}/delivery"), 404, "base/unknown")
     assert confirmed == {"order_id": order_id, "state": "completed", "paid_fen": 1820, "refund_due_fen": 0}
     assert (await order.look())["state"] == "completed"
     await refused(cast.merchant.post(f"sub-orders/{sub_order}/accept"), 409, "orders/illegal-step")

@@ -55,9 +55,8 @@ RIGHTS = {
     "POST /v1/campuses/{campus}/orders/{order_id}/refunds": OPERATORS,
     "POST /v1/campuses/{campus}/orders/{order_id}/pay": MEMBERS,
     "POST /v1/campuses/{campus}/orders/{order_id}/cancel": MEMBERS,
-    "POST /v1/campuses/{campus}/sub-orders/{sub_order_id}/{step}": "mrop",
+    "POST /v1/campuses/{campus}/sub-orders/{sub_order_id}/{step}": SHOPS,
     "GET /v1/campuses/{campus}/merchant/sub-orders": "m",
-    "GET /v1/campuses/{campus}/rider/sub-orders": "r",
     "POST /v1/campuses/{campus}/rider/shift": "r",
     "POST /v1/campuses/{campus}/rider/shift/end": "r",
     "GET /v1/campuses/{campus}/rider/board": "r",
@@ -270,18 +269,26 @@ async def test_a_merchant_keeps_to_his_own_shop(cast: Cast) -> None:
 async def test_merchants_and_riders_take_only_their_own_steps(cast: Cast) -> None:
     _, orders = await cast.closed_group()
     other_rider = await cast.town.staff(cast.operator, roles=["rider"])
-    sub_order = f"sub-orders/{orders[0]}.1"
 
-    for step in ("accept", "cook", "ready", "reject"):
-        await refused(cast.rider.post(f"{sub_order}/{step}"), 404, "base/unknown")
-    for step in ("accept", "cook", "ready"):
-        await done(cast.merchant.post(f"{sub_order}/{step}"))
-    await refused(cast.merchant.post(f"{sub_order}/pick-up"), 404, "base/unknown")
-    await done(cast.rider.post(f"{sub_order}/pick-up"))
-    await refused(other_rider.post(f"{sub_order}/deliver"), 404, "base/unknown")
+    for order in orders:
+        for step in ("accept", "cook", "ready", "reject", "pick-up", "deliver"):
+            await refused(cast.rider.post(f"sub-orders/{order}.1/{step}"), 403, "base/forbidden")
+        for step in ("accept", "cook", "ready"):
+            await done(cast.merchant.post(f"sub-orders/{order}.1/{step}"))
+        for step in ("pick-up", "deliver"):
+            await refused(cast.merchant.post(f"sub-orders/{order}.1/{step}"), 404, "base/unknown")
+    await cast.town.settled()
+    bundle = await cast.bundle()
+    pick_up = f"rider/bundles/{bundle['bundle_id']}/pick-up"
+    deliver = f"rider/parcels/{bundle['parcels'][0]['parcel_id']}/deliver"
+    await refused(other_rider.post(pick_up), 404, "base/unknown")
+    await refused(cast.rider.post(deliver), 409, "delivery/not-picked-up")
+    await done(cast.rider.post(pick_up))
+    await refused(other_rider.post(deliver), 404, "base/unknown")
 
-    assert (await done(other_rider.get("rider/sub-orders?state=picked_up")))["items"] == []
-    assert len((await done(cast.rider.get("rider/sub-orders?state=picked_up")))["items"]) == 1
+    assert (await done(other_rider.get("rider/board")))["bundle"] is None
+    assert (await done(cast.rider.get("rider/board")))["bundle"]["state"] == "picked_up"
+    assert (await done(cast.rival.get("merchant/parcels?state=picked_up")))["items"] == []
 
 
 async def test_a_campus_operator_keeps_to_his_campus(cast: Cast) -> None:

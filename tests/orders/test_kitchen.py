@@ -72,17 +72,15 @@ def test_a_merchant_moves_only_his_own_sub_orders(campus: Campus) -> None:
         campus.do(command)
 
 
-def test_only_the_rider_who_picked_it_up_delivers_it(campus: Campus) -> None:
+def test_an_operator_ends_by_hand_what_a_rider_began(campus: Campus) -> None:
     order_id = two_merchants(campus)
     campus.advance(f"{order_id}.1", *TO_THE_DOOR[:3])
     campus.advance(f"{order_id}.1", SubStep.PICK_UP, by="rider-1")
 
-    with campus.refused(Unknown):
-        campus.advance(f"{order_id}.1", SubStep.DELIVER, by="rider-2")
+    campus.advance(f"{order_id}.1", SubStep.DELIVER, by="operator")
 
-    campus.advance(f"{order_id}.1", SubStep.DELIVER, by="rider-1")
     assert campus.sub_orders(order_id)[0].rider_id == "rider-1"
-    assert campus.told(SubOrderAdvanced)[-1].by == "rider-1"
+    assert campus.told(SubOrderAdvanced)[-1].by == "operator"
 
 
 def test_what_one_merchant_rejects_goes_back_by_line_with_its_share_of_the_fee(campus: Campus) -> None:

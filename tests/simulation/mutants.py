@@ -13,8 +13,10 @@ from msgspec.structs import replace
 from simulation.faults import FaultyDatabase, Trouble
 from simulation.house import VirtualHouse
 from tuanzi.base.money import Money
+from tuanzi.delivery import DeliverParcel
+from tuanzi.delivery.model import Parcel, ReleaseBundle
 from tuanzi.engines.database.sqlite import Sqlite
-from tuanzi.events import GroupClosed, PaymentCaptured, RefundDue
+from tuanzi.events import GroupClosed, ParcelDelivered, PaymentCaptured, RefundDue, SubOrderAdvanced
 from tuanzi.groups import CloseGroup, Group, JoinGroup
 from tuanzi.groups.service import ExpireSeat
 from tuanzi.machinery.database import Flush
@@ -97,6 +99,17 @@ class TellsTwice(Twist):
     def told(self, event: Any) -> list[Any]:
         """Twice, that kind."""
         return [event] * (2 if isinstance(event, self._kind) else 1)
+
+
+class KeepsToItself(Twist):
+    """Does not tell an event."""
+
+    def __init__(self, kind: type) -> None:
+        self._kind = kind
+
+    def told(self, event: Any) -> list[Any]:
+        """None of that kind."""
+        return [] if isinstance(event, self._kind) else [event]
 
 
 class LosesAnEntry(Twist):
@@ -184,6 +197,16 @@ def only_in_time(listener: Handler) -> Handler:
             listener(unit, event, now=now)
 
     return hear
+
+
+def deaf_to_rejects(listener: Handler) -> Handler:
+    """Hears a kitchen, but not that it cannot."""
+
+    def listen(unit: Any, event: SubOrderAdvanced, *, now: datetime) -> None:
+        if event.state != "rejected":
+            listener(unit, event, now=now)
+
+    return listen
 
 
 def a_fen_more(listener: Handler) -> Handler:
@@ -306,6 +329,18 @@ MUTANTS: dict[str, tuple[str, MakeHouse]] = {
     "the split loses a fen": (
         "I10",
         partial(VirtualHouse, alter=lambda s: heard(s, "core", GroupClosed, LosesAFen())),
+    ),
+    "a rider's hand-over is not told": (
+        "I11",
+        partial(VirtualHouse, alter=lambda s: commanded(s, "delivery", DeliverParcel, KeepsToItself(ParcelDelivered))),
+    ),
+    "a parcel stays with a rider who did not come": (
+        "I11",
+        partial(VirtualHouse, alter=lambda s: commanded(s, "delivery", ReleaseBundle, Forgets(Parcel))),
+    ),
+    "what a merchant rejects is still to be brought": (
+        "I11",
+        partial(VirtualHouse, alter=lambda s: followed(s, "delivery", ("core", SubOrderAdvanced), deaf_to_rejects)),
     ),
     "answers come before the commit": ("I6", partial(VirtualHouse, plug=LyingDatabase)),
     "a follower forgets its position": ("I4", partial(VirtualHouse, plug=ForgetsPositions)),

@@ -1,6 +1,7 @@
 """What must hold in the books of a campus, whatever happened (reliability.md 2.3): read by SQL, told by name.
 
-I1 money, I2 stock, I4 once, I5 ends, I10 price, SEATS, EVENTS; I6 (durable) is the auditor's, who knows what was told.
+I1 money, I2 stock, I4 once, I5 ends, I10 price, I11 delivery, SEATS, EVENTS; I6 (durable) is the auditor's, who knows
+what was told.
 Those in `ALWAYS` hold after every commit; the others when nothing is under way any more.
 """
 
@@ -49,6 +50,9 @@ class Books:
         self.sub_orders = [_sub_order(*row) for row in house.rows("core", store.SUB_ORDERS)]
         self.groups = [_group(*row) for row in house.rows("core", store.GROUPS)]
         self.portions = house.rows("core", store.PORTIONS)
+        self.parcels = {row[0]: _parcel(*row) for row in house.rows("delivery", store.PARCELS)}
+        self.drop_offs = {row[0]: DropOffRow(*row) for row in house.rows("delivery", store.DROP_OFFS)}
+        self.bundles = {row[0]: _bundle(*row) for row in house.rows("delivery", store.BUNDLES)}
         self.payments = [PaymentRow(*row) for row in house.rows("money", store.PAYMENTS)]
         self.refunds = {row[0]: RefundRow(*row) for row in house.rows("money", store.REFUNDS)}
 
@@ -92,6 +96,8 @@ class SubOrderRow(NamedTuple):
     id: str
     order_id: str
     group_id: str
+    merchant_id: str
+    building_id: str
     meal_id: str
     state: str
     order_lines: tuple[SubLine, ...]
@@ -99,6 +105,38 @@ class SubOrderRow(NamedTuple):
     discount_fen: int
     delivery_fen: int
     payable_fen: int
+
+
+class ParcelRow(NamedTuple):
+    """A row of `parcels`."""
+
+    id: str
+    merchant_id: str
+    building_id: str
+    meal_id: str
+    state: str
+    sub_order_ids: tuple[str, ...]
+    portions: int
+    bundle_id: str | None
+
+
+class DropOffRow(NamedTuple):
+    """A row of `drop_offs`."""
+
+    sub_order_id: str
+    parcel_id: str
+    portions: int
+    state: str
+
+
+class BundleRow(NamedTuple):
+    """A row of `bundles`."""
+
+    id: str
+    rider_id: str
+    merchant_id: str
+    state: str
+    parcel_ids: tuple[str, ...]
 
 
 class GroupRow(NamedTuple):
@@ -416,12 +454,86 @@ def events_have_no_gap(books: Books) -> Iterator[str]:
             yield f"{kind} has {count} events from {first} to {last}, its cursor stands at {kept}"
 
 
+def items_are_in_one_delivery(books: Books) -> Iterator[str]:
+    """I11: a drop-off is in one live parcel until nobody wants it, a parcel in one bundle of one rider and merchant."""
+    live: Counter[str] = Counter()
+    for parcel in books.parcels.values():
+        own = [books.drop_offs.get(sub_order_id) for sub_order_id in parcel.sub_order_ids]
+        if parcel.state != "dropped":
+            live.update(parcel.sub_order_ids)
+            if parcel.portions != sum(one.portions for one in own if one is not None):
+                yield f"parcel {parcel.id} has not the {parcel.portions} portions it says"
+    for one in books.drop_offs.values():
+        home = books.parcels.get(one.parcel_id)
+        held = () if home is None or home.state == "dropped" else home.sub_order_ids
+        is_wanted = one.state != "dropped" and (home is None or home.state != "dropped")
+        if live.pop(one.sub_order_id, 0) != is_wanted or (one.sub_order_id in held) != is_wanted:
+            yield f"drop-off {one.sub_order_id} ({one.state}) is not in its parcel {one.parcel_id} alone"
+    if live:
+        yield f"parcels hold what is no drop-off: {sorted(live)[:3]}"
+    yield from _bundles_hold_parcels(books)
+
+
+def _bundles_hold_parcels(books: Books) -> Iterator[str]:
+    carried: dict[str, str] = {}
+    for bundle in books.bundles.values():
+        for parcel_id in bundle.parcel_ids if bundle.state != "released" else ():
+            parcel = books.parcels.get(parcel_id)
+            if carried.setdefault(parcel_id, bundle.id) != bundle.id:
+                yield f"parcel {parcel_id} is in {bundle.id} and in {carried[parcel_id]}"
+            if parcel is None or parcel.merchant_id != bundle.merchant_id:
+                yield f"bundle {bundle.id} of {bundle.merchant_id} holds {parcel_id}"
+    for parcel in books.parcels.values():
+        if parcel.bundle_id != carried.get(parcel.id):
+            yield f"parcel {parcel.id} ({parcel.state}) names bundle {parcel.bundle_id}, not {carried.get(parcel.id)}"
+        if (parcel.state in ("assigned", "picked_up", "delivered")) != (parcel.bundle_id is not None):
+            yield f"parcel {parcel.id} is {parcel.state} in bundle {parcel.bundle_id}"
+    busy = {
+        bundle.rider_id: bundle.id for bundle in books.bundles.values() if bundle.state in ("assigned", "picked_up")
+    }
+    for rider_id, bundle_id in books.house.rows("delivery", store.RIDERS_BUNDLES):
+        if busy.get(rider_id) != bundle_id:
+            yield f"rider {rider_id} has {bundle_id}, and bundle {busy.get(rider_id)} is his"
+
+
+# A sub-order's state, and that of its drop-off at rest; a rider may have had it when it was withdrawn.
+BROUGHT = {
+    "rejected": {"dropped"},
+    "withdrawn": {"dropped", "delivered", "picked_up"},
+    "picked_up": {"picked_up", "dropped"},
+    "delivered": {"delivered", "dropped"},
+    "ready": {"ready"},
+    "cooking": {"cooking"},
+}
+
+
+def deliveries_agree(books: Books) -> Iterator[str]:
+    """I11 at rest: each sub-order has one drop-off, to its building, as far as it is; a cancelled split has none."""
+    for sub in books.sub_orders:
+        one = books.drop_offs.get(sub.id)
+        if one is None:
+            yield f"sub-order {sub.id} ({sub.state}) is brought by nobody"
+            continue
+        home = books.parcels[one.parcel_id]
+        if (home.merchant_id, home.building_id, home.meal_id) != (sub.merchant_id, sub.building_id, sub.meal_id):
+            yield f"sub-order {sub.id} is in parcel {home.id}, which is for somebody else"
+        if one.portions != sum(line.quantity for line in sub.order_lines):
+            yield f"sub-order {sub.id} has other portions than its drop-off"
+        if one.state not in BROUGHT.get(sub.state, {"planned"}):
+            yield f"sub-order {sub.id} is {sub.state}, and its drop-off {one.state}"
+    known = {sub.id for sub in books.sub_orders}
+    for one in books.drop_offs.values():
+        if one.sub_order_id not in known and books.parcels[one.parcel_id].state != "dropped":
+            yield f"drop-off {one.sub_order_id} is of no sub-order, and still to be brought"
+
+
 Check = Callable[[Books], Iterator[str]]
 ALWAYS: tuple[tuple[str, Check], ...] = (
     ("I1", money_adds_up),
     ("I2", stock_adds_up),
     ("I4", effects_happen_once),
     ("I10", prices_are_exact),
+    ("I11", items_are_in_one_delivery),
     ("SEATS", seats_are_right),
     ("EVENTS", events_have_no_gap),
 )
@@ -429,6 +541,7 @@ AT_REST: tuple[tuple[str, Check], ...] = (
     ("I1", books_agree),
     ("I4", followers_are_there),
     ("I5", all_has_ended),
+    ("I11", deliveries_agree),
     ("SEATS", groups_form_rightly),
 )
 
@@ -467,9 +580,15 @@ def _order(*row: Any) -> OrderRow:
 
 
 def _sub_order(*row: Any) -> SubOrderRow:
-    id, order_id, group_id, meal_id, state, order_lines, items_fen, discount_fen, delivery_fen, payable_fen = row
-    amounts = items_fen, discount_fen, delivery_fen, payable_fen
-    return SubOrderRow(id, order_id, group_id, meal_id, state, _lines(order_lines), *amounts)
+    return SubOrderRow._make((*row[:7], _lines(row[7]), *row[8:]))
+
+
+def _parcel(*row: Any) -> ParcelRow:
+    return ParcelRow._make((*row[:5], tuple(_json(row[5])), *row[6:]))
+
+
+def _bundle(*row: Any) -> BundleRow:
+    return BundleRow._make((*row[:4], tuple(_json(row[4]))))
 
 
 def _group(*row: Any) -> GroupRow:

@@ -10,7 +10,8 @@ FROM orders ORDER BY id
 """
 
 SUB_ORDERS = """
-SELECT id, order_id, group_id, meal_id, state, order_lines, items_fen, discount_fen, delivery_fen, payable_fen
+SELECT id, order_id, group_id, merchant_id, building_id, meal_id, state, order_lines,
+    items_fen, discount_fen, delivery_fen, payable_fen
 FROM sub_orders ORDER BY id
 """
 
@@ -56,6 +57,15 @@ PAYMENTS = "SELECT id, order_id, member_id, state, amount_fen, captured_fen, ref
 REFUNDS = "SELECT id, order_id, payment_id, amount_fen, state FROM refunds ORDER BY id"
 
 JOURNALS_BY_KIND = "SELECT kind, reference, turnover_fen FROM journals ORDER BY id"
+
+# delivery
+
+PARCELS = """
+SELECT id, merchant_id, building_id, meal_id, state, sub_order_ids, portions, bundle_id FROM parcels ORDER BY id
+"""
+DROP_OFFS = "SELECT sub_order_id, parcel_id, portions, state FROM drop_offs ORDER BY sub_order_id"
+BUNDLES = "SELECT id, rider_id, merchant_id, state, parcel_ids FROM bundles ORDER BY id"
+RIDERS_BUNDLES = "SELECT id, bundle_id FROM riders ORDER BY id"
 
 # what a report counts
 

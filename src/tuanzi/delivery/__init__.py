@@ -1,9 +1,9 @@
 """Delivery: parcels by merchant, building and time, bundled and given to riders (B2, B3, B9, B10). Database: delivery.
 
 Owns consignments, parcels, drop_offs, meal_loads, riders, bundles, boards.
-Hears SubOrderAdvanced and OrderCancelled (of core, through its log).
-Emits PromiseMade, PromiseMoved, BundleAssigned, BundleReleased, BundlePickedUp, ParcelDelivered, BundleDelivered,
-RiderCameOn, RiderWentOff.
+Hears SubOrderAdvanced (of core, through its log).
+Emits PromiseMade, PromiseMoved, BundleAssigned, BundleReleased, BundlePickedUp, ParcelDelivered, ParcelDropped,
+BundleDelivered, RiderCameOn, RiderWentOff.
 A drop-off is in one parcel, a parcel in at most one bundle at a time. Plans are made outside of every batch; what a
 plan assumed is checked again when it is taken over.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import partial
 
 from tuanzi.delivery import model, service
-from tuanzi.delivery.handlers import on_order_cancelled, on_sub_order_advanced
+from tuanzi.delivery.handlers import on_sub_order_advanced
 from tuanzi.delivery.model import (
     CAMPUS_TERMS,
     EPOCH,
@@ -93,7 +93,6 @@ __all__ = [
     "TakePlan",
     "Terms",
     "TryDelivery",
-    "on_order_cancelled",
     "on_sub_order_advanced",
     "plan",
     "room",

@@ -6,24 +6,21 @@ from datetime import datetime
 
 from tuanzi.base.unit import Unit
 from tuanzi.delivery.model import CAMPUS_TERMS, Terms
-from tuanzi.delivery.service import drop, drop_order, note_cooking, note_ready
-from tuanzi.events import OrderCancelled, SubOrderAdvanced
+from tuanzi.delivery.service import drop, note_brought, note_cooking, note_ready
+from tuanzi.events import SubOrderAdvanced
 
 
 def on_sub_order_advanced(unit: Unit, event: SubOrderAdvanced, *, now: datetime, terms: Terms = CAMPUS_TERMS) -> None:
-    """Food that is made is planned with, food that is ready can be picked up, what was rejected is not brought.
+    """Food that is made is planned with, food that is ready can be picked up, what nobody wants is not brought.
 
-    Neither is what an operator marked as picked up or delivered by hand while it stood on the counter.
+    Neither is what an operator marked by hand while it stood on the counter; what he marks as delivered, is.
     """
     match event.state:
         case "cooking":
             note_cooking(unit, event.sub_order_id, now=now, terms=terms)
         case "ready":
             note_ready(unit, event.sub_order_id, now=now, terms=terms)
-        case "rejected" | "withdrawn" | "picked_up" | "delivered":
+        case "delivered":
+            note_brought(unit, event.sub_order_id, now=now, terms=terms)
+        case "rejected" | "withdrawn" | "picked_up":
             drop(unit, event.sub_order_id, now=now, terms=terms)
-
-
-def on_order_cancelled(unit: Unit, event: OrderCancelled, *, now: datetime, terms: Terms = CAMPUS_TERMS) -> None:
-    """What is still on a counter of a refunded order is not brought."""
-    drop_order(unit, event.order_id, now=now, terms=terms)

@@ -435,8 +435,8 @@ CAMPUS_TERMS: Final = Terms(
     late=2_400,
     horizon=1_800,
     patience=720,
-    every=10,
-    pause=1,
+    every=30,
+    pause=10,
     north_m=0.111_19,
     east_m=0.085_18,
 )
@@ -622,27 +622,35 @@ def _bundled(loads: Sequence[Load], ways: _Ways, *, price: float, now: int, term
         costs = (one.cost(hand, travel=travel, now=now, price=price, terms=terms) for _, travel, hand in ways.soonest)
         return next((cost for cost in costs if cost is not None), _NEVER)
 
+    # At most what the shorter one's rider would be busy for is saved, and each door waits for each of the other's.
+    fetching = price * (ways.soonest[0][1] + terms.pick_up)
     near = sorted(loads, key=lambda load: (load.ready_at // terms.patience, terms.point(load.to_spot), load.parcel_id))
     rounds: list[_Round] = []
     for start in range(0, len(near), _BUNDLED_AMONG):
-        own = {one: value(one) for one in (_Round.of((load,), terms) for load in near[start : start + _BUNDLED_AMONG])}
-        pairs: dict[tuple[_Round, _Round], tuple[float, _Round]] = {}
-        while len(own) > 1:
-            best: tuple[float, _Round, _Round, _Round] | None = None
-            for a, b in combinations(own, 2):
-                if (a, b) not in pairs:
-                    both = _Round.of(a.loads + b.loads, terms) if _may_join(a, b, now=now, terms=terms) else a
-                    saves = own[a] + own[b] - value(both) if both is not a else 0.0
-                    pairs[a, b] = saves, both
-                saves, both = pairs[a, b]
-                if saves > 0 and (best is None or saves > best[0]):
-                    best = saves, a, b, both
-            if best is None:
+        made = [_Round.of((load,), terms) for load in near[start : start + _BUNDLED_AMONG]]
+        values = [value(one) for one in made]
+        alive = list(range(len(made)))
+        saves: dict[tuple[int, int], tuple[float, _Round]] = {}
+        fresh = list(combinations(alive, 2))
+        while fresh or saves:
+            for i, j in fresh:
+                a, b = made[i], made[j]
+                most = fetching + price * min(a.length(terms), b.length(terms))
+                if most > len(a.loads) * len(b.loads) * terms.drop_off and _may_join(a, b, now=now, terms=terms):
+                    both = _Round.of(a.loads + b.loads, terms)
+                    saved = values[i] + values[j] - value(both)
+                    if saved > 0:
+                        saves[i, j] = saved, both
+            if not saves:
                 break
-            _, a, b, both = best
-            del own[a], own[b]
-            own[both] = value(both)
-        rounds += own
+            i, j = max(saves, key=lambda pair: (saves[pair][0], (-pair[0], -pair[1])))
+            made.append(saves[i, j][1])
+            values.append(values[i] + values[j] - saves[i, j][0])
+            alive = [one for one in alive if one not in (i, j)]
+            saves = {pair: saved for pair, saved in saves.items() if not {i, j} & set(pair)}
+            fresh = [(one, len(made) - 1) for one in alive]
+            alive.append(len(made) - 1)
+        rounds += [made[i] for i in alive]
     return rounds
 
 

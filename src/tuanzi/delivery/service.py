@@ -62,6 +62,7 @@ from tuanzi.events import (
     BundlePickedUp,
     BundleReleased,
     ParcelDelivered,
+    ParcelDropped,
     PromisedParcel,
     PromiseMade,
     PromiseMoved,
@@ -163,6 +164,22 @@ def note_ready(unit: Unit, sub_order_id: str, *, now: datetime, terms: Terms) ->
     _keep(unit, _without(parcel, drop_off, now=now), before=parcel, now=now, terms=terms)
 
 
+def note_brought(unit: Unit, sub_order_id: str, *, now: datetime, terms: Terms) -> None:
+    """An operator says that a drop-off is at its building; what a rider said himself changes nothing.
+
+    When all of a parcel is there, its rider has handed it over.
+    """
+    drop_off = unit.find(PlacedDropOff, sub_order_id)
+    if drop_off is None or drop_off.state is not DropOffState.PICKED_UP:
+        drop(unit, sub_order_id, now=now, terms=terms)
+        return
+    unit.put(replace(drop_off, state=DropOffState.DELIVERED))
+    parcel = unit.load(Parcel, drop_off.parcel_id)
+    own = [unit.load(PlacedDropOff, one) for one in parcel.sub_order_ids]
+    if parcel.bundle_id is not None and all(one.state is DropOffState.DELIVERED for one in own):
+        _deliver(unit, parcel, unit.load(Bundle, parcel.bundle_id), now=now, terms=terms)
+
+
 def drop(unit: Unit, sub_order_id: str, *, now: datetime, terms: Terms) -> None:
     """A drop-off is not wanted any more; a repeat changes nothing, and what was picked up is brought all the same."""
     drop_off = unit.find(PlacedDropOff, sub_order_id)
@@ -183,15 +200,8 @@ def drop(unit: Unit, sub_order_id: str, *, now: datetime, terms: Terms) -> None:
     if not parcel.sub_order_ids:
         _take_out_of_bundle(unit, parcel, now=now, terms=terms)
         parcel = replace(parcel, state=ParcelState.DROPPED, bundle_id=None)
+        unit.emit(ParcelDropped(parcel_id=parcel.id, group_id=parcel.group_id))
     _keep(unit, parcel, before=before, now=now, terms=terms)
-
-
-def drop_order(unit: Unit, order_id: str, *, now: datetime, terms: Terms) -> None:
-    """None of an order is wanted any more; its sub-orders are `<id>.1` and on, as orders numbers them."""
-    number = 1
-    while unit.find(PlacedDropOff, f"{order_id}.{number}") is not None:
-        drop(unit, f"{order_id}.{number}", now=now, terms=terms)
-        number += 1
 
 
 _ON_THE_COUNTER = (DropOffState.PLANNED, DropOffState.COOKING, DropOffState.READY)

@@ -27,12 +27,10 @@ from tuanzi.orders.store import (
     ORDERS_OF_MEAL,
     ORDERS_OF_MEMBER,
     SUB_ORDERS,
-    SUB_ORDERS_IN_STATE,
     SUB_ORDERS_NAMED,
     SUB_ORDERS_OF_GROUP,
     SUB_ORDERS_OF_MERCHANT,
     SUB_ORDERS_OF_ORDER,
-    SUB_ORDERS_OF_RIDER,
 )
 
 _encode = msgspec.json.Encoder().encode
@@ -208,14 +206,6 @@ async def merchant_board(desk: Desk, *, merchant_id: str, state: SubOrderState, 
     """A merchant's sub-orders in a state."""
     slots = {"merchant_id": merchant_id, "state": state.value, "after": after, "limit": limit + 1}
     return _page(await desk.rows(SUB_ORDERS_OF_MERCHANT, slots), limit=limit)
-
-
-async def rider_board(desk: Desk, *, rider_id: str, state: SubOrderState, after: str, limit: int) -> SubOrderPage:
-    """What is ready for any rider, or what this rider has picked up or delivered."""
-    slots: dict[str, Any] = {"state": state.value, "after": after, "limit": limit + 1}
-    if state is SubOrderState.READY:
-        return _page(await desk.rows(SUB_ORDERS_IN_STATE, slots), limit=limit)
-    return _page(await desk.rows(SUB_ORDERS_OF_RIDER, {**slots, "rider_id": rider_id}), limit=limit)
 
 
 def _page(rows: Sequence[tuple[Any, ...]], *, limit: int) -> SubOrderPage:

@@ -172,7 +172,7 @@ def open_sub_orders(unit: Unit, ids: Iterable[SubOrderId]) -> None:
 
 
 class AdvanceSubOrder(Struct, frozen=True, kw_only=True, gc=False):
-    """A merchant or rider moves a sub-order on. merchant_id: the shop of a merchant who does; None for others."""
+    """A merchant, or an operator by hand, moves a sub-order on. merchant_id: the merchant's shop; None for others."""
 
     sub_order_id: SubOrderId
     step: SubStep
@@ -240,8 +240,6 @@ def advance_sub_order(unit: Unit, command: AdvanceSubOrder, *, now: datetime) ->
     before = unit.load(SubOrder, command.sub_order_id)
     if command.merchant_id is not None and before.merchant_id != command.merchant_id:
         raise Unknown(kind="suborder", id=command.sub_order_id)
-    if command.step is SubStep.DELIVER and before.rider_id not in (None, command.by):
-        raise Unknown(kind="suborder", id=command.sub_order_id)
     order = unit.load(Order, before.order_id)
     if order.state in (OrderState.REFUNDING, OrderState.REFUNDED) and command.step in MERCHANT_STEPS:
         raise IllegalStep(order_id=order.id, state=order.state.value, step=command.step.value)
@@ -251,7 +249,7 @@ def advance_sub_order(unit: Unit, command: AdvanceSubOrder, *, now: datetime) ->
 
 
 def follow_rider(unit: Unit, sub_order_id: str, *, step: SubStep, rider_id: str, now: datetime) -> None:
-    """A rider has or brought it, as delivery says; what is further on already, or ended meanwhile, stays as it is."""
+    """A rider has or brought it, as delivery says; what is further on already, or rejected, stays as it is."""
     sub = unit.find(SubOrder, sub_order_id)
     if sub is None or sub_state_after(sub.state, step) is None:
         return

@@ -30,14 +30,6 @@ SUB_ORDERS_OF_MERCHANT = (
     "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE merchant_id = :merchant_id AND state = :state"
     " AND state <> 'waiting' AND id > :after ORDER BY id LIMIT :limit"
 )
-SUB_ORDERS_IN_STATE = (
-    "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE state = :state AND rider_id IS NULL"
-    " AND id > :after ORDER BY id LIMIT :limit"
-)
-SUB_ORDERS_OF_RIDER = (
-    "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE rider_id = :rider_id AND state = :state"
-    " AND id > :after ORDER BY id LIMIT :limit"
-)
 
 # The order book beside others (C3).
 ORDERS_NAMED = "SELECT " + _ORDER_COLUMNS + " FROM orders WHERE id IN (" + SEVERAL + ") ORDER BY id LIMIT 100"

@@ -1,4 +1,4 @@
-"""Orders over HTTP: their members, merchants, riders and operators (B8, B9)."""
+"""Orders over HTTP: their members, merchants and operators (B8, B9)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from tuanzi.orders.queries import (
     board_of,
     merchant_board,
     order_page,
-    rider_board,
 )
 from tuanzi.orders.service import (
     AdvanceSubOrder,
@@ -125,7 +124,10 @@ async def refund(call: Call[RefundBody, None]) -> Committed:
 
 
 async def advance(call: Call[NoBody, None]) -> Committed:
-    """POST /v1/campuses/{campus}/sub-orders/{sub_order_id}/{step}: the merchant's or rider's next step."""
+    """POST /v1/campuses/{campus}/sub-orders/{sub_order_id}/{step}: the merchant's next step, or an operator's by hand.
+
+    Riders pick up and deliver through delivery, which tells orders; an operator's hand is told to delivery.
+    """
     who = _who(call)
     sub_order_id = SubOrderId(call.path["sub_order_id"])
     try:
@@ -133,15 +135,13 @@ async def advance(call: Call[NoBody, None]) -> Committed:
     except ValueError:
         raise Unknown(kind="step", id=call.path["step"]) from None
     is_operator = Role.OPERATOR in who.roles
-    needed = Role.MERCHANT if step in MERCHANT_STEPS else Role.RIDER
-    if not is_operator and needed not in who.roles:
+    if not is_operator and step not in MERCHANT_STEPS:
         raise Unknown(kind="suborder", id=sub_order_id)
-    is_merchant = step in MERCHANT_STEPS and not is_operator
     command = AdvanceSubOrder(
         sub_order_id=sub_order_id,
         step=step,
         by=who.person_id,
-        merchant_id=(who.merchant_id or "") if is_merchant else None,
+        merchant_id=None if is_operator else who.merchant_id or "",
     )
     return await call.desks.core.submit(command, who=who.person_id, key=call.key)
 
@@ -155,14 +155,6 @@ async def show_merchant_board(call: Call[None, BoardQuery]) -> SubOrderPage:
         state=query.state,
         after=query.after,
         limit=query.limit,
-    )
-
-
-async def show_rider_board(call: Call[None, BoardQuery]) -> SubOrderPage:
-    """GET /v1/campuses/{campus}/rider/sub-orders: what is ready, or what I carry."""
-    query = call.query
-    return await rider_board(
-        call.desks.core, rider_id=_who(call).person_id, state=query.state, after=query.after, limit=query.limit
     )
 
 
@@ -222,7 +214,7 @@ ROUTES = (
         advance,
         answer=SubOrderAnswer,
         body=NoBody,
-        roles=frozenset({Role.MERCHANT, Role.RIDER, Role.OPERATOR}),
+        roles=frozenset({Role.MERCHANT, Role.OPERATOR}),
         problems=(IllegalStep,),
         summary="The next step of a sub-order: accept, cook, ready, reject, pick-up, deliver",
     ),
@@ -234,14 +226,5 @@ ROUTES = (
         query=BoardQuery,
         roles=frozenset({Role.MERCHANT}),
         summary="What my shop has to make",
-    ),
-    Route(
-        "GET",
-        "/v1/campuses/{campus}/rider/sub-orders",
-        show_rider_board,
-        answer=SubOrderPage,
-        query=BoardQuery,
-        roles=frozenset({Role.RIDER}),
-        summary="What is ready, or what I carry",
     ),
 )
