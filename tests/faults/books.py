@@ -99,11 +99,20 @@ NEVER = (
         """
         SELECT s.gid, s.state, COUNT(b.value), COUNT(k.id)
         FROM splits s, json_each(s.plan) o, json_each(o.value -> 'subs') b
-        LEFT JOIN sub_orders k ON k.id = b.value ->> 'id' AND k.payable_fen = b.value ->> '$.payable.fen' GROUP BY 1, 2
+        LEFT JOIN sub_orders k ON k.id = b.value ->> 'id' AND k.payable_fen = b.value ->> '$.payable[0]' GROUP BY 1, 2
         HAVING COUNT(k.id) <> CASE WHEN s.state IN ('confirming', 'confirmed') THEN COUNT(b.value) ELSE 0 END
         """,
     ),
-    ("splits that were cancelled, though nobody refused", "core", "SELECT gid FROM splits WHERE state LIKE 'cancel%'"),
+    (
+        "splits that were cancelled, though nobody refused and there was time",
+        "core",
+        "SELECT gid, reason FROM splits WHERE state LIKE 'cancel%' AND reason <> 'deadline'",
+    ),
+    (
+        "more splits than one in ten that came to nothing",
+        "core",
+        "SELECT SUM(state LIKE 'cancel%'), COUNT(*) FROM splits HAVING SUM(state LIKE 'cancel%') * 10 > COUNT(*)",
+    ),
     (
         "full groups that are not split",
         "core",
@@ -139,8 +148,8 @@ NEVER = (
 PAYMENTS = "SELECT order_id, captured_fen FROM payments WHERE state = 'captured'"
 ORDERS = "SELECT id, group_id, payable_fen, paid_fen, state FROM orders"
 PLANNED = """
-SELECT s.group_id, b.value ->> 'id' AS id, b.value ->> 'order_id', b.value ->> '$.items.fen',
-    b.value ->> '$.discount.fen', b.value ->> '$.delivery.fen', b.value ->> '$.payable.fen'
+SELECT s.group_id, b.value ->> 'id' AS id, b.value ->> 'order_id', b.value ->> '$.items[0]',
+    b.value ->> '$.discount[0]', b.value ->> '$.delivery[0]', b.value ->> '$.payable[0]'
 FROM splits s, json_each(s.plan) o, json_each(o.value -> 'subs') b ORDER BY s.group_id, id
 """
 UNDER_WAY = "SELECT COUNT(*) FROM splits WHERE state IN ('trying', 'confirming', 'cancelling')"
