@@ -27,6 +27,7 @@ from tests.machinery.toy import (
 )
 from tuanzi.base.once import Once
 from tuanzi.base.problem import Busy
+from tuanzi.base.time import to_ms
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.machinery.desk import Lanes, WriterDesk
 from tuanzi.machinery.follower import Follower
@@ -181,6 +182,32 @@ async def test_an_errand_is_run_again_until_it_succeeds_and_its_outcome_counts_o
 
     assert calls == ["t"] * 3
     assert rows == ([("t",)], [])
+
+
+async def test_an_errand_that_fails_after_its_timer_was_set_anew_leaves_the_new_one_alone() -> None:
+    """Found by a storm of splits: the coordinator's next message was replaced by the one that had failed."""
+    database, clock = open_database(), Hands()
+    is_called, may_fail = asyncio.Event(), asyncio.Event()
+
+    async def ask(errand: Errand, *, now: datetime) -> Take:
+        is_called.set()
+        await may_fail.wait()
+        raise ConnectionError
+
+    desk = desk_of(database, clock, errand=ask)
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=9))
+        await desk.submit(Send(errand=Errand(ticket_id="t", hall_id="h")))
+        await is_called.wait()
+        await desk.submit(Later(timer_id="errand:t", take=Take(ticket_id="new", hall_id="h"), minutes=5))
+
+        may_fail.set()
+        await until(lambda: not desk._errands_running)
+        await until(lambda: not desk.queue_length)
+        await desk.submit(Build(id="another", seats=1))
+        timers = await desk.rows("SELECT id, due_at_ms, attempts FROM timers ORDER BY id")
+
+    assert timers == [("errand:t", to_ms(NOON + timedelta(minutes=5)), 0)]
 
 
 def following(halls: WriterDesk, diary: WriterDesk) -> Follower:

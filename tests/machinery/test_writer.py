@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -194,6 +195,31 @@ def test_a_repeated_key_gets_the_first_answer_and_has_no_second_effect() -> None
     assert again[0].body == first[0].body == b'{"id":"t1","hall_id":"h"}'
     assert again[0].events == ()
     assert database.rows("SELECT taken FROM halls") == [(1,)]
+
+
+def test_many_repeats_in_a_batch_cost_it_one_more_try_and_not_one_each() -> None:
+    """Found by a storm of splits: halves cost commits for every repeat, and the queue grew faster than it was done."""
+    database = open_database()
+    first = open_writer(database)
+    carry_out(first, database, [Build(id="h", seats=99)])
+    takes = [
+        Request(Take(ticket_id=f"t{i}", hall_id="h"), who="p1", key=Once(f"key-{i:04d}", "said")) for i in range(40)
+    ]
+    carry_out(first, database, takes[::2])
+    writer = open_writer(database)
+    tries = []
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            if name == "commit":
+                tries.append(name)
+            return getattr(database, name)
+
+    outcomes = carry_out(writer, Counting(), takes)
+
+    assert [outcome.replayed for outcome in outcomes] == [True, False] * 20
+    assert len(tries) == 2
+    assert database.rows("SELECT taken FROM halls") == [(40,)]
 
 
 def test_a_key_is_remembered_across_a_restart_even_in_the_middle_of_a_batch() -> None:

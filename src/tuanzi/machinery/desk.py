@@ -389,11 +389,12 @@ class WriterDesk:
 
     def _still_stands(self, request: Request, future: asyncio.Future[Outcome]) -> bool:
         """Whether a timer's command is still wanted: the timer may have been set anew while its command waited. What
-        an errand brought home counts all the same, but no longer ends that timer."""
+        an errand brought home counts all the same, but no longer ends that timer. A postponement stands as long as the
+        timer it postpones: it must not take the place of one set meanwhile."""
         timer = request.timer
-        if timer is None or request.parked is not None or self._timers.is_current(timer):
+        if timer is None or self._timers.is_current(timer if request.postpones is None else request.postpones):
             return True
-        if name_of(type(request.command)) != timer.command:
+        if request.postpones is None and name_of(type(request.command)) != timer.command:
             request.timer = None
             return True
         future.set_result(Outcome())
@@ -521,7 +522,7 @@ class WriterDesk:
             body=timer.body,
             attempts=timer.attempts + 1,
         )
-        future = self._enqueue(Request(None, timer=later, parked="failed"), is_work=True)
+        future = self._enqueue(Request(None, timer=later, postpones=timer), is_work=True)
         future.add_done_callback(lambda done: self._postponed(timer, done))
 
     def _postponed(self, timer: Timer, done: asyncio.Future[Outcome]) -> None:

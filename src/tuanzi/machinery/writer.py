@@ -70,8 +70,9 @@ class Request(Struct):
     """One thing to be decided.
 
     A command of a person (`who`, `key`), of a timer (`timer`), or an event of another database (`source`, `number`,
-    following `after`). `parked` says why an event is laid aside instead of being heard; an event None only moves the
-    position. `was_too_slow`: it used up its time when its batch was decided before.
+    following `after`). `postpones`: the timer that failed, in whose place `timer` is kept. `parked` says why an event
+    is laid aside instead of being heard; an event None only moves the position. `was_too_slow`: it used up its time
+    when its batch was decided before.
     """
 
     command: Any
@@ -81,6 +82,7 @@ class Request(Struct):
     source: str = ""
     number: int = 0
     after: int = 0
+    postpones: Timer | None = None
     parked: str | None = None
     was_too_slow: bool = False
 
@@ -161,31 +163,32 @@ class Writer:
     def carry_out(self, requests: Sequence[Request], *, now: datetime, careful: bool = False) -> Steps:
         """Decide and keep `requests`; gives their outcomes in order. Raises Fenced when another writer took over.
 
-        A batch that the database refuses is tried again in halves, so that a bad command hurts itself alone; what
-        cannot be kept even alone gets Crashed or Unavailable, and nothing of it remains.
+        A batch whose rows the database refuses is decided again carefully, then tried in halves, so that a bad command
+        hurts itself alone; what cannot be kept even alone gets Crashed or Unavailable, and nothing of it remains.
 
         While the caller has a batch kept it may decide the next one, up to its Commit: on top of what is being kept.
         It must not send the outcome of the second before that of the first, and when the first fails it must close the
         second and carry its requests out again: nothing of them was kept or answered.
 
         careful: ask the database for what is otherwise taken for new - keys and the `assumed_new` of a command - and
-        found out by the tables' keys if it is not; so is a command tried that was refused alone.
+        found out by the tables' keys if it is not.
         """
         try:
             return (yield from self._carry_out_together(requests, now=now, careful=careful))
         except (RowRefused, DatabaseUnavailable) as error:
             self.forget()
-            if len(requests) == 1 and (careful or isinstance(error, DatabaseUnavailable)):
-                return [self._refused_alone(requests[0], error)]
-            if len(requests) == 1:
+            if isinstance(error, RowRefused) and not careful:
+                # Mostly repeats: one look at the tables tells all of them, halves would cost commits for each.
                 return (yield from self.carry_out(requests, now=now, careful=True))
+            if len(requests) == 1:
+                return [self._refused_alone(requests[0], error)]
             log.warning(
                 "writer.batch_refused",
                 extra={"database": self.schema.database, "size": len(requests), "reason": type(error).__name__},
             )
         half = len(requests) // 2
-        first = yield from self.carry_out(requests[:half], now=now)
-        second = yield from self.carry_out(requests[half:], now=now)
+        first = yield from self.carry_out(requests[:half], now=now, careful=careful)
+        second = yield from self.carry_out(requests[half:], now=now, careful=careful)
         return first + second
 
     def forget(self) -> None:
@@ -327,7 +330,7 @@ class Writer:
         if current is ABSENT or (isinstance(current, Timer) and current != timer):
             return _Decided()
         overlay.unschedule(timer.id)
-        if request.parked is not None:
+        if request.postpones is not None:
             overlay.put(timer)
             return _Decided(overlay=overlay)
         outcome = self._run(self.schema.decides.get(type(request.command)), request.command, overlay, now=now)
