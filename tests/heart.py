@@ -464,10 +464,11 @@ class Campus:
         self._one(self.money, Request(record))
         self.hear()
 
-    def kill(self) -> None:
-        """The process dies and starts again from what is kept."""
+    def kill(self, kind: str | None = None) -> None:
+        """The process dies and starts again from what is kept; or only that of one database, when each has its own."""
         for books in self.books.values():
-            books.open(now=self.now)
+            if kind in (None, books.kind):
+                books.open(now=self.now)
         self._follow()
         self.hear()
 
