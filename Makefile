@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint bench lock clean
+.PHONY: help setup run test soak lint bench lock clean
 MAKEFLAGS += --no-builtin-rules
 
 # Where `make run` listens and keeps its databases.
@@ -26,6 +26,9 @@ run: .venv/runtime ## serve the demo campuses on TUANZI_PORT (8000), databases i
 
 test: setup lint ## lint, then every test
 	@exec $(BIN)/python -m pytest
+
+soak: setup ## the long runs of what `make test` runs shortly: 300,000 splits under faults
+	@TUANZI_SPLITS=300000 exec $(BIN)/python -m pytest tests/simulation/test_split_storms.py -k whole
 
 lint: setup ## style, types, and the floors of the house
 	$(BIN)/ruff check

@@ -49,7 +49,7 @@ class Auditor:
         self._cancelled: set[str] = set()
         self._steps: dict[str, str] = {}
         self._bundles: dict[str, str] = {}
-        self._read = dict.fromkeys(house.disks, 0)
+        self.read = dict.fromkeys(house.disks, 0)
         self._hearers: list[Hearer] = []
         self._commits = -1
         self._by_key: dict[tuple[str, str], str] = {}
@@ -106,14 +106,14 @@ class Auditor:
         if self._house.trouble.commits == self._commits:
             return
         self._commits = self._house.trouble.commits
-        for kind in self._read:
+        for kind in self.read:
             while True:
-                slots = {"after": self._read[kind], "limit": EVENTS_AT_ONCE}
+                slots = {"after": self.read[kind], "limit": EVENTS_AT_ONCE}
                 rows = self._house.rows(kind, store.EVENTS_AFTER, slots)
                 for number, name, _, body in rows:
-                    if number != self._read[kind] + 1:
-                        self.broken.append(Broken("EVENTS", f"{kind}: {number} comes after {self._read[kind]}"))
-                    self._read[kind] = number
+                    if number != self.read[kind] + 1:
+                        self.broken.append(Broken("EVENTS", f"{kind}: {number} comes after {self.read[kind]}"))
+                    self.read[kind] = number
                     for hearer in self._hearers:
                         hearer(name, msgspec.json.decode(body))
                 if len(rows) < EVENTS_AT_ONCE:
@@ -129,7 +129,7 @@ class Auditor:
         books = Books(self._house)
         self.broken += invariants.broken(books, at_rest=at_rest)
         self.broken += [Broken("I6", what) for what in self._what_is_lost(books)]
-        for kind, read in self._read.items():
+        for kind, read in self.read.items():
             (kept,) = self._house.rows(kind, store.LAST_EVENT_NUMBER)[0]
             if kept < read:
                 self.broken.append(Broken("EVENTS", f"{kind}: event {read} was seen, now the last is {kept}"))

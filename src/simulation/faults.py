@@ -31,6 +31,8 @@ class Swarm:
     kill_between, clock_jump: for each minute. Of a request: answer_lost (a client gives up on it), twice (sent twice at
     once), new_key (repeated as if it were another), late (delayed, so that another overtakes it).
     refuse, unreachable, unknown, duplicate, tardy: what the payment company does with a call.
+    Of a letter to another database's writer: letter_lost, letter_unanswered (carried, and nobody is told),
+    letter_twice, letter_late (carried long after it was given up, perhaps to the next process), letter_refused (a no).
     slow_s: how long a commit may take.
     """
 
@@ -53,6 +55,11 @@ class Swarm:
     duplicate: float = 0.0
     tardy: float = 0.0
     slow_s: float = 0.1
+    letter_lost: float = 0.0
+    letter_unanswered: float = 0.0
+    letter_twice: float = 0.0
+    letter_late: float = 0.0
+    letter_refused: float = 0.0
 
 
 CALM = Swarm()
@@ -78,6 +85,11 @@ STRONGEST = Swarm(
     duplicate=0.3,
     tardy=0.15,
     slow_s=2.0,
+    letter_lost=0.3,
+    letter_unanswered=0.3,
+    letter_twice=0.3,
+    letter_late=0.3,
+    letter_refused=0.1,
 )
 
 

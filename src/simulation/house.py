@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
@@ -10,6 +11,7 @@ from typing import Any
 
 from simulation.asking import LOST, Answer, Ask, CampusDesks, Counter
 from simulation.faults import Company, FaultyDatabase, Trouble
+from simulation.letters import FaultyPost
 from simulation.virtual import Clock, VirtualLoop
 from tuanzi import wiring
 from tuanzi.base.ids import Ids
@@ -17,6 +19,7 @@ from tuanzi.base.problem import Problem
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.engines.post.desks import DeskPost
 from tuanzi.machinery.desk import WriterDesk
+from tuanzi.machinery.post import Letter
 from tuanzi.machinery.writer import Schema, Writer
 from tuanzi.money import Cashier
 from tuanzi.people import ConsoleSender, Keys
@@ -59,6 +62,7 @@ class VirtualHouse:
         self.clock = clock
         self.provider = Company(trouble)
         self._cashier = Cashier(self.provider)
+        self._post = FaultyPost(DeskPost(self._find_desk), trouble, clock)
         self.disks = {kind: wiring.open_database(None, kind, now=clock.true()) for kind in KINDS}
         self.ids = Ids(chance.getrandbits)
         rooms = wiring.rooms_of(
@@ -66,7 +70,7 @@ class VirtualHouse:
             sender=ConsoleSender(),
             provider=self.provider,
             is_campus=lambda name: name == campus,
-            post=DeskPost(self._find_desk),
+            post=self._post,
             campus=campus,
         )
         self._counter = Counter(rooms, campus=campus, ids=self.ids, clock=clock.machine)
@@ -158,11 +162,23 @@ class VirtualHouse:
         """Time has passed."""
         if self._process is not None:
             self._process.loop.wake()
+        self._post.deliver(self._hand_in)
+
+    def _hand_in(self, letter: Letter) -> None:
+        """Carry a letter that comes late, to whatever process is there now; its answer is nobody's."""
+        process = self._process
+        if process is not None:
+            process.loop.create_task(self._carry(letter, process))
+
+    async def _carry(self, letter: Letter, process: _Process) -> None:
+        with contextlib.suppress(Problem):
+            await process.desks[letter.address].submit(letter.command)
 
     @property
     def next_at(self) -> float | None:
         """When the process has something to do next."""
-        return None if self._process is None else self._process.loop.next_at
+        times = [self._post.next_at, None if self._process is None else self._process.loop.next_at]
+        return min((at for at in times if at is not None), default=None)
 
     @property
     def is_busy(self) -> bool:

@@ -119,13 +119,15 @@ def _import(world: World, catalog: Catalog) -> Script:
 def _carry_callbacks(world: World) -> None:
     """Bring what the payment company reports to the house, again and again until it is taken."""
     for seen in world.house.provider.take_callbacks(now=world.now):
-        deliver = world.house.callback(seen)
+        _carry(world, world.house.callback(seen))
 
-        def told(answer: Answer, *, again: Callable[[Callable[[Answer], None]], None] = deliver) -> None:
-            if answer.is_unsure:
-                world.later(15.0, lambda: again(told))
 
-        deliver(told)
+def _carry(world: World, deliver: Callable[[Callable[[Answer], None]], None]) -> None:
+    def told(answer: Answer) -> None:
+        if answer.is_unsure:
+            world.later(15.0, lambda: _carry(world, deliver))
+
+    deliver(told)
 
 
 def rest(world: World) -> None:

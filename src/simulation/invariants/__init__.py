@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from simulation.house import VirtualHouse
-from simulation.invariants import store
+from simulation.invariants import splits, store
 from tuanzi.base.money import Money, total
 from tuanzi.base.time import to_ms
 from tuanzi.catalog import CampaignTier
@@ -55,6 +55,11 @@ class Books:
         self.bundles = {row[0]: _bundle(*row) for row in house.rows("delivery", store.BUNDLES)}
         self.payments = [PaymentRow(*row) for row in house.rows("money", store.PAYMENTS)]
         self.refunds = {row[0]: RefundRow(*row) for row in house.rows("money", store.REFUNDS)}
+
+    @cached_property
+    def transactions(self) -> splits.Transactions:
+        """The splits as transactions."""
+        return splits.Transactions(self.house)
 
     @cached_property
     def events(self) -> dict[str, list[tuple[int, str, dict[str, Any]]]]:
@@ -308,6 +313,8 @@ ONCE = (
     ("groups.closed", "group_id"),
     ("groups.failed", "group_id"),
     ("splitting.planned", "group_id"),
+    ("splitting.confirmed", "gid"),
+    ("splitting.cancelled", "gid"),
     ("splitting.confirmed", "group_id"),
     ("splitting.cancelled", "group_id"),
 )
@@ -445,6 +452,22 @@ def groups_form_rightly(books: Books) -> Iterator[str]:
             yield f"group {body['group_id']} failed with {len(paid_in[body['group_id']])} paid seats"
 
 
+def splits_are_whole(books: Books) -> Iterator[str]:
+    """I3: all branches of a split are confirmed, or all undone, and its orders are where the decision says."""
+    yield from splits.never_mixed(books.transactions)
+    yield from splits.orders_follow(books.transactions)
+
+
+def fences_are_known(books: Books) -> Iterator[str]:
+    """I4: each branch has at most one fence, in its own database, and was registered before."""
+    yield from splits.fences_are_known(books.transactions)
+
+
+def splits_have_ended(books: Books) -> Iterator[str]:
+    """I5 at rest: every split is confirmed or cancelled, and none needs a person."""
+    yield from splits.all_have_ended(books.transactions)
+
+
 def events_have_no_gap(books: Books) -> Iterator[str]:
     """EVENTS: numbered from 1 without gap in both databases, and the cursor knows the last."""
     for kind in books.house.disks:
@@ -536,12 +559,15 @@ ALWAYS: tuple[tuple[str, Check], ...] = (
     ("I11", items_are_in_one_delivery),
     ("SEATS", seats_are_right),
     ("EVENTS", events_have_no_gap),
+    ("I3", splits_are_whole),
+    ("I4", fences_are_known),
 )
 AT_REST: tuple[tuple[str, Check], ...] = (
     ("I1", books_agree),
     ("I4", followers_are_there),
     ("I5", all_has_ended),
     ("I11", deliveries_agree),
+    ("I5", splits_have_ended),
     ("SEATS", groups_form_rightly),
 )
 

@@ -19,7 +19,17 @@ PORTIONS = "SELECT dish_id, meal_id, total, held, sold FROM portions ORDER BY di
 
 GROUPS = "SELECT id, campaign_id, state, tiers, seats, per_user_limit FROM campus_groups ORDER BY id"
 
+SPLITS = "SELECT gid, group_id, state, reason, needs_human FROM splits ORDER BY gid"
+SPLIT_BRANCHES = "SELECT gid, branch, address, state FROM split_branches ORDER BY gid, branch"
+ORDERS_OF_SPLITS = """
+SELECT s.gid, o.state FROM splits s, json_each(s.plan) p JOIN orders o ON o.id = json_extract(p.value, '$.order_id')
+ORDER BY s.gid, o.id
+"""
+SUB_ORDER_STATES = "SELECT group_id, state FROM sub_orders ORDER BY id"
+
 # every database
+
+FENCES = "SELECT gid, branch, state FROM fences ORDER BY gid, branch"
 
 EVENT_NUMBERS = "SELECT COUNT(*), COALESCE(MIN(number), 1), COALESCE(MAX(number), 0) FROM events"
 LAST_EVENT_NUMBER = "SELECT event_number FROM writer_cursor WHERE id = 1"
