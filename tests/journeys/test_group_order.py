@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.journeys.conftest import BEEF_RICE, LADDER, LUNCH_FOR_THREE, Cast, Person, Town, cart, done, refused
+from tests.journeys.conftest import BEEF_RICE, LADDER, LUNCH, LUNCH_FOR_THREE, Cast, Person, Town, cart, done, refused
 from tuanzi.pricing import GrantCoupon
 
 
@@ -93,6 +94,60 @@ async def test_a_quote_says_what_each_tier_costs(town: Town) -> None:
     # 1800 less 8 % and 300 of 900 delivery; less 12 % and 100 and 180; less 18 % and 300 and 90.
     assert [(tier["size"], tier["payable_fen"]) for tier in quoted["tiers"]] == [(3, 1956), (5, 1664), (10, 1266)]
     assert quoted["delivery_fen"] == 300
+    assert quoted["tiers"][0] == {
+        "size": 3,
+        "list_fen": 1800,
+        "delivery_fen": 300,
+        "offs": [{"rule_id": "tier", "amount_fen": 144}],
+        "payable_fen": 1956,
+        "saved_fen": 744,
+    }
+
+
+async def test_a_quote_with_a_coupon_says_what_it_takes_off_and_keeps_it_free(town: Town) -> None:
+    ming = await town.sign_in()
+    grant = GrantCoupon(
+        coupon_id="c-1", member_id=ming.id, off_fen=500, threshold_fen=1000, expires_at=LUNCH + timedelta(days=1)
+    )
+    await town.house.campuses["beijing"].core.submit(grant)
+
+    quoted = await done(ming.post("quotes", {**LADDER, "lines": BEEF_RICE, "coupon_id": "c-1"}))
+    coupons = await done(ming.get("coupons"))
+    stranger = await town.sign_in()
+    await refused(stranger.post("quotes", {**LADDER, "lines": BEEF_RICE, "coupon_id": "c-1"}), 404, "base/unknown")
+
+    assert quoted["tiers"][0]["offs"] == [
+        {"rule_id": "tier", "amount_fen": 144},
+        {"rule_id": "coupon", "amount_fen": 500},
+    ]
+    assert quoted["tiers"][0]["payable_fen"] == 1456
+    assert [(one["id"], one["state"]) for one in coupons["items"]] == [("c-1", "free")]
+
+
+async def test_a_group_shows_its_seats_and_which_is_mine_but_not_whose_the_others_are(town: Town) -> None:
+    ming, hua = await town.sign_in(), await town.sign_in()
+    opened = await done(ming.post("groups", {**LADDER, "lines": BEEF_RICE}), 201)
+    town.pass_time(minutes=1)
+    joined = await done(hua.post(f"groups/{opened['group_id']}/orders", {"lines": BEEF_RICE}), 201)
+    await done(hua.post(f"orders/{joined['order_id']}/pay"))
+
+    path = f"groups/{opened['group_id']}"
+    for_ming, for_hua = await done(ming.get(path)), await done(hua.get(path))
+    for_anybody = await done(town.client.get(f"/v1/campuses/beijing/{path}"))
+
+    first = {"state": "held", "since": "2026-11-23T03:40:00Z", "is_leader": True}
+    second = {"state": "paid", "since": "2026-11-23T03:41:00Z", "is_leader": False}
+    assert for_anybody["seats"] == [{**first, "is_mine": False}, {**second, "is_mine": False}]
+    assert for_ming["seats"] == [{**first, "is_mine": True}, {**second, "is_mine": False}]
+    assert for_hua["seats"] == [{**first, "is_mine": False}, {**second, "is_mine": True}]
+    assert (for_anybody["my_order_id"], for_ming["my_order_id"]) == (None, opened["order_id"])
+    assert for_hua["my_order_id"] == joined["order_id"]
+    assert for_anybody["opened_at"] == "2026-11-23T03:40:00Z"
+    assert ming.id not in str(for_hua)
+
+
+async def test_everybody_may_ask_what_time_it_is_here(town: Town) -> None:
+    assert await done(town.client.get("/v1/clock")) == {"now": "2026-11-23T03:40:00Z"}
 
 
 async def test_the_last_payment_answers_with_the_exact_split_plan(cast: Cast) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tuanzi.base.branch import TransactionState
 from tuanzi.base.ids import GroupId, OrderId, PersonId
@@ -24,7 +24,7 @@ from tuanzi.events import (
     SplitPlanned,
     TierReached,
 )
-from tuanzi.groups.model import Group, GroupState
+from tuanzi.groups.model import Group, GroupState, SeatState
 from tuanzi.groups.store import GROUP, GROUPS, GROUPS_IN_STATE
 from tuanzi.machinery.http.routes import Desk
 from tuanzi.orders import Order, OrderState
@@ -53,6 +53,24 @@ class GroupView(Struct, frozen=True, kw_only=True, gc=False):
     missing: int
     closes_at: datetime
     version: int
+
+
+class SeatView(Struct, frozen=True, kw_only=True, gc=False):
+    """A seat as anybody sees it: since when it is taken and whether it is paid, but not by whom."""
+
+    state: SeatState
+    since: datetime
+    is_leader: bool
+    is_mine: bool
+
+
+class GroupDetail(GroupView, frozen=True, kw_only=True, gc=False):
+    """A group for its own page: its seats in the order in which they were taken, and the caller's order in it."""
+
+    opened_at: datetime
+    pay_within_s: int
+    seats: tuple[SeatView, ...]
+    my_order_id: str | None
 
 
 class GroupPage(Struct, frozen=True, kw_only=True, gc=False):
@@ -142,6 +160,28 @@ def view_of(group: Group) -> GroupView:
         missing=max(0, group.tiers[0].size - paid),
         closes_at=group.closes_at,
         version=group.version,
+    )
+
+
+def detail_of(group: Group, person_id: PersonId | None) -> GroupDetail:
+    """A group for its own page, as this person sees it; None is somebody who is not signed in."""
+    mine = None if person_id is None else next((seat for seat in group.seats if seat.member_id == person_id), None)
+    return GroupDetail(
+        **structs.asdict(view_of(group)),
+        opened_at=group.opened_at,
+        pay_within_s=group.pay_within_s,
+        seats=tuple(
+            [
+                SeatView(
+                    state=seat.state,
+                    since=seat.since,
+                    is_leader=seat.member_id == group.leader_id,
+                    is_mine=seat is mine,
+                )
+                for seat in group.seats
+            ]
+        ),
+        my_order_id=None if mine is None else mine.order_id,
     )
 
 

@@ -56,7 +56,17 @@ from tuanzi.groups.problems import (
     UserLimitReached,
 )
 from tuanzi.orders import Order, OrderState
-from tuanzi.pricing import Cart, CartLine, Quote, Tier, active_rules, give_back_coupon, hold_coupon, quote
+from tuanzi.pricing import (
+    Cart,
+    CartLine,
+    Quote,
+    Tier,
+    active_rules,
+    give_back_coupon,
+    hold_coupon,
+    load_free_coupon,
+    quote,
+)
 
 # Our choice: late money looks at so many other groups for a seat.
 GROUPS_TRIED_MAX = 20
@@ -110,18 +120,32 @@ class Seated(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class QuoteCart(Struct, frozen=True, kw_only=True, gc=False):
-    """Price a cart for a campaign's smallest tier without taking a seat; nothing changes."""
+    """Price a cart at every tier of a campaign without taking a seat; nothing changes."""
 
     campaign_id: CampaignId
     building_id: BuildingId
     member_id: PersonId
     lines: tuple[Wanted, ...]
+    coupon_id: CouponId | None = None
+
+
+class Off(Struct, frozen=True, kw_only=True, gc=False):
+    """What one rule takes off a cart; `rule_id` may also be "tier" or "coupon"."""
+
+    rule_id: str
+    amount_fen: int
 
 
 class TierPrice(Struct, frozen=True, kw_only=True, gc=False):
-    """What a cart costs when the group reaches a size."""
+    """What a cart costs when the group reaches a size: `list_fen` and the share of the delivery less all `offs`.
+
+    saved_fen: against ordering alone, with the whole delivery fee.
+    """
 
     size: int
+    list_fen: int
+    delivery_fen: int
+    offs: tuple[Off, ...]
     payable_fen: int
     saved_fen: int
 
@@ -241,6 +265,9 @@ def quote_cart(unit: Unit, command: QuoteCart, *, now: datetime) -> Quoted:
     dishes = dishes_for_cart(
         unit, [line.dish_id for line in command.lines], merchant_ids=campaign.merchant_ids, now=now
     )
+    coupon = None
+    if command.coupon_id is not None:
+        coupon = load_free_coupon(unit, coupon_id=command.coupon_id, member_id=command.member_id, now=now)
     book = active_rules(unit)
     quotes = []
     for tier in campaign.tiers:
@@ -251,11 +278,19 @@ def quote_cart(unit: Unit, command: QuoteCart, *, now: datetime) -> Quoted:
             fee_shares=tier.size,
             priced_at=now,
             building_id=command.building_id,
+            coupon=coupon,
         )
         quotes.append(quote(book, cart))
     return Quoted(
         tiers=tuple(
-            TierPrice(size=tier.size, payable_fen=priced.payable.fen, saved_fen=priced.saved.fen)
+            TierPrice(
+                size=tier.size,
+                list_fen=sum(line.list_price.fen for line in priced.lines),
+                delivery_fen=priced.fee_share.fen,
+                offs=tuple(Off(rule_id=off.rule_id, amount_fen=off.amount.fen) for off in priced.amounts),
+                payable_fen=priced.payable.fen,
+                saved_fen=priced.saved.fen,
+            )
             for tier, priced in zip(campaign.tiers, quotes, strict=True)
         ),
         delivery_fen=quotes[0].delivery_fee.fen,

@@ -31,14 +31,14 @@ from tuanzi.groups.problems import (
 )
 from tuanzi.groups.queries import (
     FindPlan,
+    GroupDetail,
     GroupPage,
-    GroupView,
     PaidOutcome,
+    detail_of,
     group_page,
     load_group,
     outcome_of,
     standing_of,
-    view_of,
 )
 from tuanzi.groups.service import (
     CancelOrder,
@@ -105,6 +105,7 @@ class QuoteBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     campaign_id: Id
     building_id: Id
     lines: Lines
+    coupon_id: Id | None = None
 
 
 class NoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -175,6 +176,7 @@ async def quote(call: Call[QuoteBody, None]) -> Quoted:
         building_id=BuildingId(call.body.building_id),
         member_id=_who(call).person_id,
         lines=_wanted(call.body.lines),
+        coupon_id=None if call.body.coupon_id is None else CouponId(call.body.coupon_id),
     )
     committed = await call.desks.core.submit(command, who=command.member_id)
     quoted: Quoted = committed.answer
@@ -195,9 +197,9 @@ async def list_groups(call: Call[None, GroupsQuery]) -> GroupPage:
 
 
 async def show_group(call: Call[None, None]) -> Reply:
-    """GET /v1/campuses/{campus}/groups/{group_id}: how far a group is."""
+    """GET /v1/campuses/{campus}/groups/{group_id}: how far a group is, and which seat is the caller's."""
     group = await load_group(call.desks.core, GroupId(call.path["group_id"]))
-    return Reply(body=view_of(group), etag=str(group.version))
+    return Reply(body=detail_of(group, None if call.who is None else call.who.person_id), etag=str(group.version))
 
 
 async def leave_group(call: Call[None, None]) -> Committed:
@@ -309,7 +311,9 @@ _ROUTES = (
         signed_in=False,
         summary="Groups that take members",
     ),
-    Route("GET", _GROUPS + "/{group_id}", show_group, answer=GroupView, signed_in=False, summary="How far a group is"),
+    Route(
+        "GET", _GROUPS + "/{group_id}", show_group, answer=GroupDetail, signed_in=False, summary="How far a group is"
+    ),
     Route(
         "DELETE",
         _GROUPS + "/{group_id}/seat",

@@ -59,6 +59,7 @@ from tuanzi.pricing.service import (
     active_rules,
     give_back_coupon,
     hold_coupon,
+    load_free_coupon,
     load_rules,
     use_coupon,
 )
@@ -107,6 +108,7 @@ __all__ = [
     "allocate_refund",
     "give_back_coupon",
     "hold_coupon",
+    "load_free_coupon",
     "load_rules",
     "quote",
     "room",

@@ -224,16 +224,23 @@ def hold_coupon(unit: Unit, *, coupon_id: CouponId, member_id: PersonId, order_i
     Raises Unknown: there is none, or it is somebody else's; CouponTaken: by another order; CouponExpired.
     """
     coupon = unit.find(Coupon, coupon_id)
+    if coupon is not None and coupon.member_id == member_id and coupon.order_id == order_id:
+        return coupon
+    coupon = load_free_coupon(unit, coupon_id=coupon_id, member_id=member_id, now=now)
+    coupon = msgspec.structs.replace(coupon, state=CouponState.HELD, order_id=order_id)
+    unit.put(coupon)
+    return coupon
+
+
+def load_free_coupon(unit: Unit, *, coupon_id: CouponId, member_id: PersonId, now: datetime) -> Coupon:
+    """A member's own coupon that he could use now. Raises Unknown, CouponTaken, CouponExpired."""
+    coupon = unit.find(Coupon, coupon_id)
     if coupon is None or coupon.member_id != member_id:
         raise Unknown(kind="coupon", id=coupon_id)
-    if coupon.order_id == order_id:
-        return coupon
     if coupon.state is not CouponState.FREE:
         raise CouponTaken(coupon_id=coupon_id)
     if coupon.expires_at <= now:
         raise CouponExpired(coupon_id=coupon_id)
-    coupon = msgspec.structs.replace(coupon, state=CouponState.HELD, order_id=order_id)
-    unit.put(coupon)
     return coupon
 
 
