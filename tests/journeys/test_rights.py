@@ -13,6 +13,7 @@ NOT_ELSEWHERE = "nsamrop"  # open to look at, but who belongs to another campus 
 MEMBERS, OPERATORS, SHOPS = "sa", "op", "mop"
 RIGHTS = {
     "GET /v1/campuses": EVERYBODY,
+    "GET /v1/clock": EVERYBODY,
     "POST /v1/codes": EVERYBODY,
     "POST /v1/sessions": EVERYBODY,
     "DELETE /v1/sessions/current": SIGNED_IN,

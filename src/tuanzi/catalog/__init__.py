@@ -38,6 +38,7 @@ from tuanzi.catalog.problems import (
     MealUnknown,
     MerchantClosed,
 )
+from tuanzi.catalog.queries import campaign_view, campus_page
 from tuanzi.catalog.service import (
     ImportCatalog,
     Imported,
@@ -103,6 +104,8 @@ __all__ = [
     "SetDishOnSale",
     "SetMealItem",
     "TierEntry",
+    "campaign_view",
+    "campus_page",
     "closes_at",
     "dishes_for_cart",
     "list_periods",

@@ -6,21 +6,29 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from importlib import resources
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount
 from starlette.routing import Route as Page
 
+from tuanzi.base.ids import GroupId
+from tuanzi.base.problem import Unknown
 from tuanzi.machinery.http.api import Api
+from tuanzi.machinery.http.documents import CHINESE, ENGLISH, preferred_language
 from tuanzi.machinery.http.routes import Call, Route
 from tuanzi.machinery.http.server import Server
+from tuanzi.machinery.room import Room
 from tuanzi.roles.live import live_gateway
 from tuanzi.roles.metrics import Metrics
+from tuanzi.roles.pages import BuiltPages
+from tuanzi.roles.poster import LANGUAGES, Posters, facts_of
 from tuanzi.settings import SettingWrong
 from tuanzi.wiring import House
 
@@ -29,6 +37,16 @@ log = logging.getLogger("tuanzi.api")
 DRAIN_S_MAX = 10
 # The page carries its own style and script and speaks only to this server.
 _HOME_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+
+
+_NOT_KEPT = {"cache-control": "no-store"}
+
+
+class Inbox(Protocol):
+    """What the demo would have sent to phones."""
+
+    def last_code(self, phone: str) -> str | None:
+        """The newest code for a phone; None when there is none."""
 
 
 class CampusLine(Struct, frozen=True, kw_only=True, gc=False):
@@ -43,30 +61,52 @@ class CampusList(Struct, frozen=True, kw_only=True, gc=False):
     items: tuple[CampusLine, ...]
 
 
-def application(house: House) -> Api:
-    """The ASGI application over a house that runs."""
+class Clock(Struct, frozen=True, kw_only=True, gc=False):
+    """What time it is here: countdowns of pages go by it, not by the clock of a phone."""
+
+    now: datetime
+
+
+def routes_of(rooms: Sequence[Room], campuses: Sequence[str]) -> list[Route]:
+    """Every route of the API: those of the house itself, then those of its rooms."""
 
     async def list_campuses(call: Call[None, None]) -> CampusList:
         """GET /v1/campuses: the campuses served here."""
-        return CampusList(items=tuple(CampusLine(id=campus) for campus in sorted(house.campuses)))
+        return CampusList(items=tuple(CampusLine(id=campus) for campus in sorted(campuses)))
 
-    campuses = Route(
-        "GET", "/v1/campuses", list_campuses, answer=CampusList, summary="The campuses served here", signed_in=False
-    )
+    async def tell_time(call: Call[None, None]) -> Clock:
+        """GET /v1/clock: what time it is here."""
+        return Clock(now=call.now)
+
+    return [
+        Route(
+            "GET", "/v1/campuses", list_campuses, answer=CampusList, summary="The campuses served here", signed_in=False
+        ),
+        Route("GET", "/v1/clock", tell_time, answer=Clock, summary="The server's time", signed_in=False),
+        *(route for room in rooms for route in room.routes),
+    ]
+
+
+def application(house: House, *, inbox: Inbox | None = None) -> Api:
+    """The ASGI application over a house that runs.
+
+    inbox: where the demo keeps what it would have sent to phones; shown to callers on this machine only.
+    """
     return Api(
-        [campuses, *(route for room in house.rooms for route in room.routes)],
+        routes_of(house.rooms, tuple(house.campuses)),
         authenticate=house.doorkeeper.authenticate,
         recall=house.doorkeeper.recall,
         desks_of=house.desks_of,
         ids=house.ids,
         clock=house.clock,
-        fallback=_behind(house),
+        fallback=_behind(house, inbox),
     )
 
 
-def _behind(house: House) -> Starlette:
-    """Health and metrics: what machines ask."""
+def _behind(house: House, inbox: Inbox | None) -> Starlette:
+    """Health and metrics, which machines ask; pages and posters for people."""
     metrics = Metrics(house)
+    posters = Posters()
 
     async def healthz(request: Request) -> Response:
         return JSONResponse({"status": "alive"})
@@ -83,18 +123,61 @@ def _behind(house: House) -> Starlette:
     async def show_home(request: Request) -> Response:
         return HTMLResponse(home, headers={"cache-control": "no-cache", "content-security-policy": _HOME_POLICY})
 
+    async def show_poster(request: Request) -> Response:
+        campus, group_id = request.path_params["campus"], request.path_params["group_id"]
+        desks = house.desks_of(campus)
+        language = request.query_params.get("language") or preferred_language(
+            request.headers.get("accept-language", "").encode("latin-1"), (CHINESE, ENGLISH)
+        )
+        if desks is None or language not in LANGUAGES:
+            return PlainTextResponse("Not found\n", 404)
+        link = f"{request.base_url}m/#/pages/group/group?campus={campus}&id={group_id}"
+        try:
+            facts = await facts_of(desks.core, GroupId(group_id), campus=campus, language=language, link=link)
+        except Unknown:
+            return PlainTextResponse("Not found\n", 404)
+        return Response(
+            await posters.poster(facts),
+            headers={"cache-control": "public, max-age=10", "vary": "accept-language"},
+            media_type="image/png",
+        )
+
+    async def show_inbox(request: Request) -> Response:
+        """What the demo would have sent to a phone: only for somebody who sits at this machine."""
+        here = {"127.0.0.1", "::1", "localhost"}
+        is_here = request.client is not None and request.client.host in here and request.url.hostname in here
+        if inbox is None or not is_here:
+            return JSONResponse({"is_demo": inbox is not None, "code": None}, headers=_NOT_KEPT)
+        code = inbox.last_code(request.query_params.get("phone", ""))
+        return JSONResponse({"is_demo": True, "code": code}, headers=_NOT_KEPT)
+
+    def gateway_of(host: str) -> str:
+        return house.settings.live_url or f"ws://{host}:{house.address.port} wss://{host}:{house.address.port}"
+
+    pages = resources.files("tuanzi.roles") / "pages"
     return Starlette(
-        routes=[Page("/", show_home), Page("/healthz", healthz), Page("/readyz", readyz), Page("/metrics", figures)],
+        routes=[
+            Page("/", show_home),
+            Page("/healthz", healthz),
+            Page("/readyz", readyz),
+            Page("/metrics", figures),
+            Page("/demo/inbox", show_inbox),
+            Page("/share/campuses/{campus}/groups/{group_id}/poster.png", show_poster),
+            Mount("/m", app=BuiltPages(pages / "student", gateway_of=gateway_of)),
+        ],
     )
 
 
-async def serve(house: House, *, beside: Callable[[], Awaitable[Any]] | None = None) -> None:
+async def serve(
+    house: House, *, beside: Callable[[], Awaitable[Any]] | None = None, inbox: Inbox | None = None
+) -> None:
     """Serve until SIGINT or SIGTERM, then answer what was accepted and close. Raises Fenced, OSError (port taken).
 
     beside: work that lives as long as the server, e.g. the demo's students; it starts when the writers are open.
+    inbox: as for `application`.
     """
     try:
-        server = Server(application(house), proxies=house.settings.proxies, drain_s_max=DRAIN_S_MAX)
+        server = Server(application(house, inbox=inbox), proxies=house.settings.proxies, drain_s_max=DRAIN_S_MAX)
     except ValueError as error:
         raise SettingWrong(f"TUANZI_PROXIES: {error}") from None
     listening = _bound(house.settings.host, house.settings.port)

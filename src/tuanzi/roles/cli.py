@@ -9,17 +9,21 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TextIO
 
+import msgspec
 import uvloop
 
 from tuanzi.machinery.collector import calm_collector
 from tuanzi.machinery.database import DatabaseError
+from tuanzi.machinery.http.openapi import openapi_of
 from tuanzi.machinery.migrate import MigrationChanged
 from tuanzi.money import Merchant, SandboxProvider, WeChatPay
 from tuanzi.people import AbsentSender, CodeSender, ConsoleSender
-from tuanzi.roles.api import serve
+from tuanzi.roles.api import routes_of, serve
 from tuanzi.roles.company import Company, CompanyFailed
 from tuanzi.roles.logs import log_json
 from tuanzi.settings import INPROCESS, Settings, SettingWrong, read_settings
@@ -51,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="serve everything in this process")
     run.add_argument("--demo", action="store_true", help="with demo campuses and simulated students; codes are printed")
+    commands.add_parser("openapi", help="print the OpenAPI document of the API")
     for name, about in (
         ("simulate", "a seeded lunch wave in virtual time"),
         ("replay", "a real delivery day"),
@@ -59,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         commands.add_parser(name, help=about, add_help=False)
     options = parser.parse_args(given)
+    if options.command == "openapi":
+        print(_openapi())
+        return 0
     try:
         settings = read_settings(demo=options.demo)
         return _run(settings)
@@ -68,6 +76,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(f"tuanzi: {error}")
     except ExceptionGroup as group:
         return _say(f"tuanzi: {_first(group)}")
+
+
+def _openapi() -> str:
+    """The document as the demo serves it, told by a house without campuses."""
+    vendors = Vendors(codes=AbsentSender(), payments=SandboxProvider(remembered_max=1))
+    with TemporaryDirectory() as folder:
+        house = House(replace(read_settings({"TUANZI_DATA": folder}), campuses=()), vendors)
+    document = openapi_of(routes_of(house.rooms, ()))
+    return msgspec.json.format(msgspec.json.encode(document), indent=1).decode()
 
 
 def _run(settings: Settings) -> int:
@@ -125,7 +142,8 @@ async def _serve_house(settings: Settings, vendors: Vendors, *, company: Company
                 living = importlib.import_module("simulation.living")
                 tasks.create_task(living.live(house, seed=os.getpid(), students=400))
 
-    await serve(house, beside=beside)
+    inbox = vendors.codes if isinstance(vendors.codes, ConsoleSender) else None
+    await serve(house, beside=beside, inbox=inbox)
 
 
 class _lock:

@@ -1,0 +1,1 @@
+const a="/m/static/brand/mark.svg";export{a as _};
