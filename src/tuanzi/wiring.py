@@ -94,7 +94,6 @@ FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
         events.DifferenceFound,
         events.DifferenceRaised,
         events.DifferenceRepaired,
-        events.BillsUnusable,
         events.PromiseMade,
         events.PromiseMoved,
         events.BundleAssigned,

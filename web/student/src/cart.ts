@@ -1,0 +1,46 @@
+/** The cart: dishes of one campaign, to open a group with or to join one. */
+
+import type { components } from '@client/schema'
+import { computed, ref } from 'vue'
+
+export type CartLine = components['schemas']['CartLineBody']
+
+/** A cart on its way to a seat. */
+export interface Cart {
+  campaignId: string
+  groupId?: string
+  lines: CartLine[]
+}
+
+const cart = ref<Cart>({ campaignId: '', lines: [] })
+
+/** What is in the cart now. */
+export const current = computed(() => cart.value)
+
+/** How many portions are in the cart. */
+export const portions = computed(() => cart.value.lines.reduce((sum, line) => sum + line.quantity, 0))
+
+/** Begin a cart for a campaign, or for a group of it; what was chosen in the same campaign stays. */
+export function begin(campaignId: string, groupId?: string): void {
+  const lines = cart.value.campaignId === campaignId ? cart.value.lines : []
+  cart.value = { campaignId, lines, ...(groupId === undefined ? {} : { groupId }) }
+}
+
+/** So many portions of a dish; none takes it out. */
+export function put(dishId: string, quantity: number, addon = false): void {
+  const others = cart.value.lines.filter((line) => line.dish_id !== dishId)
+  const line: CartLine = { dish_id: dishId, quantity, set_meal_id: null, addon }
+  const at = cart.value.lines.findIndex((one) => one.dish_id === dishId)
+  if (quantity > 0) others.splice(at < 0 ? others.length : at, 0, line)
+  cart.value = { ...cart.value, lines: others }
+}
+
+/** How many portions of a dish are in the cart. */
+export function countOf(dishId: string): number {
+  return cart.value.lines.find((line) => line.dish_id === dishId)?.quantity ?? 0
+}
+
+/** Empty the cart. */
+export function clear(): void {
+  cart.value = { campaignId: '', lines: [] }
+}

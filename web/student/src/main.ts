@@ -1,0 +1,7 @@
+import { createSSRApp } from 'vue'
+import App from './App.vue'
+
+/** Called by uni-app, for every platform. */
+export function createApp() {
+  return { app: createSSRApp(App) }
+}
