@@ -33,8 +33,9 @@ run: .venv/runtime $(PAGES)/student/index.html ## serve the demo campuses on TUA
 test: setup lint webtest browser ## lint, then every test, in a real browser too
 	@exec $(BIN)/python -m pytest
 
-soak: setup ## the long runs of what `make test` runs shortly: 300,000 splits under faults
-	@TUANZI_SPLITS=300000 exec $(BIN)/python -m pytest tests/simulation/test_split_storms.py -k whole
+soak: setup ## the long runs of what `make test` runs shortly: 300,000 splits and 1,000,000 messages under faults
+	@TUANZI_SPLITS=300000 $(BIN)/python -m pytest tests/simulation/test_split_storms.py -k whole
+	@TUANZI_SOAK_EVENTS=1000000 TUANZI_SOAK_CLIENTS=1000 exec $(BIN)/python -m pytest tests/live/test_chaos.py
 
 lint: setup ## style, types, and the floors of the house
 	$(BIN)/ruff check

@@ -374,7 +374,7 @@ class LiveSide:
     """What tells people what happened: for each campus one who keeps its streams, and the gateway of this process."""
 
     def __init__(self, house: House) -> None:
-        fan_out = Here()
+        self.fan_out = Here()
         self._ids = house.ids
         self.limits = PushLimits()
         self.archives = {id: live.StreamArchive(desks.notices) for id, desks in house.campuses.items()}
@@ -392,7 +392,7 @@ class LiveSide:
                 [_log_of(desks, source) for source in TOLD_LIVE],
                 teller=self.tellers[id],
                 archive=self.archives[id],
-                fan_out=fan_out,
+                fan_out=self.fan_out,
                 seen=Seen(clock=time.monotonic),
                 now=house.clock,
             )
@@ -401,7 +401,7 @@ class LiveSide:
         name = house.ids.token()[:8]
         self.gateway = Gateway(self.hubs, gate, name=name, limits=self.limits, clock=time.monotonic, now=house.clock)
         for id, hub in self.hubs.items():
-            fan_out.join(id, hub)
+            self.fan_out.join(id, hub)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -438,8 +438,13 @@ class LiveSide:
 
 def _log_of(desks: CampusDesks, source: str) -> Log:
     """The log of one database, from where it was told last; where nothing was told yet, from now on."""
-    codec = Codec(commands=(), events=all_events())
     position = live.find_log_position(desks.notices.database, source)
     if position is None:
         position = getattr(desks, source).event_number
-    return Log(getattr(desks, source), Follower(source, heard=list(live.TELLS), codec=codec, position=position))
+    return Log(getattr(desks, source), follower_of_log(source, position=position))
+
+
+def follower_of_log(source: str, *, position: int) -> Follower:
+    """What carries the events that are told live from the log of `source`."""
+    codec = Codec(commands=(), events=all_events())
+    return Follower(source, heard=list(live.TELLS), codec=codec, position=position)

@@ -31,9 +31,8 @@ from tuanzi.live.model import (
     stream_of_merchant,
     stream_of_person,
 )
-from tuanzi.live.service import Owners
+from tuanzi.live.service import LookingDesk, Owners
 from tuanzi.live.store import ORDER_OWNERS
-from tuanzi.machinery.http.routes import Desk
 from tuanzi.machinery.push.ports import Draft, Drafts
 
 _encode = msgspec.json.Encoder().encode
@@ -305,7 +304,7 @@ class LiveTeller:
 
     heard = tuple(TELLS)
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: LookingDesk) -> None:
         """desk: of the database `notices`."""
         self.tally: dict[str, int] = {}
         self._owners = Owners(desk)

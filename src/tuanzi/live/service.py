@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 from tuanzi.live.model import OrderOwner
 from tuanzi.live.store import ORDER_OWNERS, OWNER_OF, OWNERS_OF_GROUP
-from tuanzi.machinery.http.routes import Desk
+from tuanzi.machinery.database import Ask
+from tuanzi.machinery.tables import Row
 
+V = TypeVar("V")
 OWNERS_MAX = 100_000
+
+
+class LookingDesk(Protocol):
+    """A desk that answers many questions at once."""
+
+    async def look(self, reading: Callable[[Ask], V]) -> V:
+        """What `reading` makes of the answers to its questions, all of one committed state; it runs in a thread."""
 
 
 class Owners:
@@ -17,7 +27,7 @@ class Owners:
     About 400 bytes for each order, in each of two generations.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: LookingDesk) -> None:
         self._desk = desk
         self._young: dict[str, OrderOwner] = {}
         self._old: dict[str, OrderOwner] = {}
@@ -49,19 +59,25 @@ class Owners:
         return [owner for owner in found if owner is not None]
 
     async def learn(self, order_ids: Sequence[str], *, group_ids: Sequence[str]) -> None:
-        """Read of these orders and groups what memory does not have."""
-        for order_id in order_ids:
-            if self.find(order_id) is None:
-                for row in await self._desk.rows(OWNER_OF, {"order_id": order_id}):
-                    self._remember(ORDER_OWNERS.from_row(row))
-        for group_id in group_ids:
-            if group_id not in self._groups:
-                owners = [
-                    ORDER_OWNERS.from_row(row) for row in await self._desk.rows(OWNERS_OF_GROUP, {"group_id": group_id})
-                ]
-                self.begin(group_id)
-                for owner in owners:
-                    self.keep(owner)
+        """Read of these orders and groups what memory does not have, in one look."""
+        orders = {order_id for order_id in order_ids if self.find(order_id) is None}
+        groups = {group_id for group_id in group_ids if group_id not in self._groups}
+        if not orders and not groups:
+            return
+
+        def read(ask: Ask) -> tuple[list[Row], dict[str, list[Row]]]:
+            return (
+                [row for order_id in sorted(orders) for row in ask(OWNER_OF, {"order_id": order_id})],
+                {group_id: ask(OWNERS_OF_GROUP, {"group_id": group_id}) for group_id in sorted(groups)},
+            )
+
+        rows, by_group = await self._desk.look(read)
+        for row in rows:
+            self._remember(ORDER_OWNERS.from_row(row))
+        for group_id, members in by_group.items():
+            self.begin(group_id)
+            for row in members:
+                self.keep(ORDER_OWNERS.from_row(row))
 
     def _remember(self, owner: OrderOwner) -> None:
         if len(self._young) >= OWNERS_MAX and owner.order_id not in self._young:

@@ -74,12 +74,63 @@ def _of_payments(provider: PaymentProvider) -> Iterator[Metric]:
     yield from (notices, unknown)
 
 
+_PUSH_COUNTERS = {
+    "delivered": "Messages that came for streams held here.",
+    "sent": "Messages handed to a client for the first time.",
+    "acked": "Messages that a client acknowledged.",
+    "resent": "Messages read again from the window or the database.",
+    "archive_reads": "Reads of the database for clients that fell behind.",
+    "pictures": "Pictures sent.",
+    "pictures_dropped": "Pictures left out because a client took nothing.",
+    "closed_slow": "Clients closed because they took nothing.",
+}
+_KEEPER_COUNTERS = {
+    "messages": "Messages kept.",
+    "events": "Events told.",
+    "batches": "Commits of messages.",
+    "repeats": "Messages dropped by the exact check.",
+    "parked": "Events laid aside because telling them failed.",
+    "swept": "Messages forgotten after 7 days.",
+}
+
+
+class LiveCollector(Collector):
+    """Reads the figures of the gateway and of those who keep streams; arrival is acked over messages."""
+
+    def __init__(self, house: House) -> None:
+        self._live = house.live
+
+    def collect(self) -> Iterator[Metric]:
+        """Every figure of every campus; the label `campus` is one of few."""
+        for figure, about in _PUSH_COUNTERS.items():
+            counter = CounterMetricFamily(f"tuanzi_push_{figure}_total", about, labels=["campus"])
+            for campus, hub in self._live.hubs.items():
+                counter.add_metric([campus], float(getattr(hub.figures, figure)))
+            yield counter
+        for figure, about in _KEEPER_COUNTERS.items():
+            counter = CounterMetricFamily(f"tuanzi_streams_{figure}_total", about, labels=["campus"])
+            for campus, keeper in self._live.keepers.items():
+                counter.add_metric([campus], float(getattr(keeper.figures, figure)))
+            yield counter
+        lag = GaugeMetricFamily("tuanzi_streams_lag_events", "Events not told yet.", labels=["campus", "source"])
+        for campus, keeper in self._live.keepers.items():
+            for source, behind in keeper.lags.items():
+                lag.add_metric([campus, source], behind)
+        closes = CounterMetricFamily("tuanzi_gateway_closes_total", "Connections that were ended.", labels=["reason"])
+        for reason, count in self._live.gateway.closes.items():
+            closes.add_metric([reason], count)
+        open_now = GaugeMetricFamily("tuanzi_gateway_connections", "Open connections.")
+        open_now.add_metric([], self._live.gateway.connections)
+        yield from (lag, closes, open_now)
+
+
 class Metrics:
     """The registry of one process."""
 
     def __init__(self, house: House) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(HouseCollector(house))
+        self._registry.register(LiveCollector(house))
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)

@@ -1,0 +1,165 @@
+"""Nothing is lost, shown twice or going backwards, whatever breaks (A3, A4). `make soak` does it with a million events.
+
+A process of its own tells what stands in a log on disk. It is killed -9 twenty times while clients are dropped at
+random, its filter is replaced by wrong ones, and its place in the log is set back so that events come again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from itertools import cycle
+from pathlib import Path
+from random import Random
+
+from simulation import bench
+from tests.faults.city import SECRET
+from tests.faults.server import free_port
+from tests.live.office import CAMPUS, FILTERS, ROOT, Heart, settings_of
+from tests.live.phones import Phone
+from tuanzi import live, wiring
+from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.people import Keys
+from tuanzi.settings import read_settings
+
+# 1,000,000 and 5,000 in `make soak`.
+EVENTS = int(os.environ.get("TUANZI_SOAK_EVENTS", "20000"))
+CLIENTS = int(os.environ.get("TUANZI_SOAK_CLIENTS", "60"))
+KILLS = 20
+REWOUND = 300
+SEED = 20261126
+STEP_S = 0.02
+
+
+class Office:
+    """One process after another that tells what stands in the log."""
+
+    def __init__(self, folder: Path, *, clients: int) -> None:
+        self.data = folder / "data"
+        self.log = folder / "core.db"
+        self.port = free_port()
+        self._stderr = folder / "office.log"
+        os.environ["TUANZI_SECRET"] = SECRET
+        try:
+            bench.seed(self.data, students=clients, out=folder / "known.json")
+        finally:
+            del os.environ["TUANZI_SECRET"]
+        platform = Sqlite(self.data / "platform.db")
+        rows = platform.rows(f"SELECT id, person_id FROM sessions ORDER BY id LIMIT {clients}")
+        platform.close()
+        keys = Keys(read_settings(settings_of(self.data)).secret)
+        self.phones = []
+        for session_id, person_id in rows:
+            text = live.text_of(live.claim_for(session_id, campus_id=CAMPUS, now=wiring.wall_clock()))
+            self.phones.append(Phone(person_id, f"{text}.{keys.sign(text)}"))
+        self.heart = Heart(self.log, [person_id for _, person_id in rows])
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self, *, filter_name: str = "bloom", rewind: int = 0) -> float:
+        """Start it and wait until it listens; the seconds that took."""
+        began = time.monotonic()
+        words = [sys.executable, "-m", "tests.live.office", str(self.data), str(self.log), str(self.port)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+        self._spawn([*words, filter_name, str(rewind)], environment)
+        while True:
+            assert self._process is not None
+            assert self._process.poll() is None, self._stderr.read_text()[-3000:]
+            assert time.monotonic() - began < 60, self._stderr.read_text()[-3000:]
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            except OSError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return time.monotonic() - began
+
+    def _spawn(self, words: list[str], environment: dict[str, str]) -> None:
+        with self._stderr.open("ab") as log:
+            self._process = subprocess.Popen(words, cwd=ROOT, env=environment, stderr=log, start_new_session=True)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def wrong(self) -> list[str]:
+        """What the phones did not see as it happened."""
+        found = [f"{phone.channel}: {line}" for phone in self.phones for line in phone.wrong]
+        for phone in self.phones:
+            told = self.heart.told[phone.channel.removeprefix("user:")]
+            if phone.shown != told:
+                found.append(f"{phone.channel}: shown {len(phone.shown)} of {len(told)}")
+        return found
+
+    @property
+    def shown(self) -> int:
+        """How many messages all phones have shown."""
+        return sum(len(phone.shown) for phone in self.phones)
+
+    async def all_shown(self, *, within_s: float) -> None:
+        """Wait until every phone has as much as happened to it, no longer than this."""
+        until = time.monotonic() + within_s
+        while self.shown < self.heart.number and time.monotonic() < until:  # noqa: ASYNC110 - another process tells
+            await asyncio.sleep(0.02)
+
+
+async def leave(staying: list[asyncio.Task[None]]) -> None:
+    """Everybody puts his phone away. Raises what made one stop before."""
+    for task in staying:
+        if not task.cancel():
+            task.result()
+    await asyncio.gather(*staying, return_exceptions=True)
+
+
+async def test_twenty_kills_lose_nothing_and_show_nothing_twice(tmp_path: Path) -> None:
+    chance = Random(SEED)
+    office = Office(tmp_path, clients=CLIENTS)
+    filters = cycle(sorted(FILTERS))
+    await office.start(filter_name=next(filters))
+    staying = [asyncio.create_task(phone.stay(office.port, chance)) for phone in office.phones]
+
+    for i in range(KILLS):
+        until = EVENTS * (i + 1) // (KILLS + 1)
+        while office.heart.number < until or office.shown < office.heart.number // 2:
+            if office.heart.number < until:
+                office.heart.commit(min(200, until - office.heart.number), chance)
+            for phone in chance.sample(office.phones, len(office.phones) // 20):
+                phone.drop()
+            await asyncio.sleep(STEP_S)
+        office.kill()
+        await office.start(filter_name=next(filters), rewind=chance.choice((0, REWOUND)))
+    office.heart.commit(EVENTS - office.heart.number, chance)
+    await office.all_shown(within_s=60)
+    await leave(staying)
+    office.kill()
+
+    assert office.wrong()[:5] == []
+    assert sum(phone.connects for phone in office.phones) > CLIENTS * KILLS // 2
+
+
+async def test_all_who_reconnect_at_once_are_resumed_within_ten_seconds(tmp_path: Path) -> None:
+    chance = Random(SEED)
+    clients = 5 * CLIENTS
+    office = Office(tmp_path, clients=clients)
+    await office.start()
+    for phone in office.phones:
+        await phone.connect(office.port)
+    office.heart.commit(2 * clients, chance)
+    await office.all_shown(within_s=30)
+
+    office.kill()
+    office.heart.commit(2 * clients, chance)
+    await office.start()
+    began = time.monotonic()
+    staying = [asyncio.create_task(phone.stay(office.port, chance)) for phone in office.phones]
+    await office.all_shown(within_s=60)
+    took_s = time.monotonic() - began
+    await leave(staying)
+    office.kill()
+
+    assert office.wrong()[:5] == []
+    assert took_s < 10
