@@ -1,0 +1,165 @@
+"""The clients of `benchmarks/push` in a process of their own: each checks every number it gets, and acknowledges.
+
+They acknowledge after ten messages or a second, whichever comes first, as docs/live.md asks of pages. At the end of
+standard input the last line on standard output says what they saw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import resource
+import sys
+import time
+from array import array
+from pathlib import Path
+
+import msgspec
+import uvloop
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+from benchmarks.wire import percentile
+
+ACK_AFTER = 10
+ACK_EVERY_S = 1.0
+CONNECTING_AT_ONCE = 100
+
+
+class Seen(msgspec.Struct):
+    """What all clients saw of one round: latencies from the due time to the arrival, and what was wrong."""
+
+    arrived: int
+    gaps: int
+    repeats: int
+    p50_ms: float
+    p99_ms: float
+    p999_ms: float
+    cpu_s: float
+
+
+class Crowd:
+    """All clients of this process."""
+
+    def __init__(self) -> None:
+        self.latencies_ns = array("q")
+        self.gaps = 0
+        self.repeats = 0
+        self.connected = 0
+        self.behind: dict[Listener, None] = {}  # who has something to acknowledge
+
+    def round(self, cpu_s: float) -> Seen:
+        """What was seen since the last round."""
+        latencies = sorted(ns / 1e6 for ns in self.latencies_ns)
+        seen = Seen(
+            arrived=len(latencies),
+            gaps=self.gaps,
+            repeats=self.repeats,
+            p50_ms=round(percentile(latencies, 0.5), 3),
+            p99_ms=round(percentile(latencies, 0.99), 3),
+            p999_ms=round(percentile(latencies, 0.999), 3),
+            cpu_s=cpu_s,
+        )
+        self.latencies_ns = array("q")
+        self.gaps = self.repeats = 0
+        return seen
+
+
+class Listener(WSListener):
+    """One client."""
+
+    def __init__(self, crowd: Crowd, token: str) -> None:
+        super().__init__()
+        self.last = 0
+        self.acked = 0
+        self.is_connected = asyncio.get_running_loop().create_future()
+        self._crowd = crowd
+        self._token = token
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+        command = {"id": 1, "connect": {"token": self._token}}
+        transport.send(WSMsgType.TEXT, msgspec.json.encode(command))
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type != WSMsgType.TEXT:
+            return
+        now = time.monotonic_ns()
+        for line in frame.get_payload_as_bytes().split(b"\n"):
+            at = line.rfind(b'"offset":')
+            if line == b"{}":
+                transport.send(WSMsgType.TEXT, b"{}")
+            elif line.startswith(b'{"id":1,'):
+                (own,) = msgspec.json.decode(line)["connect"]["subs"].values()
+                self.last = own["offset"]  # that his order was placed
+                self.acknowledge()
+                self.is_connected.set_result(None)
+            elif at > 0:
+                number = int(line[at + 9 : line.find(b"}", at)])
+                due = line.find(b'"at_')
+                self._crowd.latencies_ns.append(now - int(line[due + 4 : due + 24]))
+                self._crowd.gaps += number > self.last + 1
+                self._crowd.repeats += number <= self.last
+                self.last = number
+        if self.last - self.acked >= ACK_AFTER:
+            self.acknowledge()
+        elif self.last > self.acked:
+            self._crowd.behind[self] = None
+
+    def acknowledge(self) -> None:
+        """Say how far everything arrived."""
+        self._crowd.behind.pop(self, None)
+        if self.last > self.acked:
+            self.acked = self.last
+            self._transport.send(WSMsgType.TEXT, b'{"send":{"data":{"ack":%d}}}' % self.last)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._crowd.connected -= 1
+
+
+async def acknowledge_all(crowd: Crowd) -> None:
+    """Once a second, spread over it."""
+    while True:
+        listeners = list(crowd.behind)
+        parts = 20
+        for i in range(parts):
+            for listener in listeners[i::parts]:
+                listener.acknowledge()
+            await asyncio.sleep(ACK_EVERY_S / parts)
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    """Connect all, then listen until standard input ends; a line asks for the round's figures."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    tokens = msgspec.json.decode(arguments.tokens.read_bytes(), type=list[str])
+    crowd = Crowd()
+    url = f"ws://127.0.0.1:{arguments.port}/connection/websocket"
+    for i in range(0, len(tokens), CONNECTING_AT_ONCE):
+        opened = [
+            ws_connect(
+                lambda token=token: Listener(crowd, token),  # type: ignore[misc]
+                url,
+                read_buffer_init_size=1024,
+                websocket_handshake_timeout=30,
+            )
+            for token in tokens[i : i + CONNECTING_AT_ONCE]
+        ]
+        listeners = [listener for _, listener in await asyncio.gather(*opened)]
+        await asyncio.gather(*[listener.is_connected for listener in listeners if isinstance(listener, Listener)])
+        crowd.connected += len(listeners)
+    print(msgspec.json.encode({"connected": crowd.connected}).decode(), flush=True)
+    acknowledging = asyncio.create_task(acknowledge_all(crowd))
+    cpu = time.process_time()
+    loop = asyncio.get_running_loop()
+    while await loop.run_in_executor(None, sys.stdin.readline):
+        seen = crowd.round(time.process_time() - cpu)
+        cpu = time.process_time()
+        print(msgspec.json.encode(seen).decode(), flush=True)
+    acknowledging.cancel()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--tokens", type=Path, required=True)
+    uvloop.run(main(parser.parse_args()))

@@ -1,0 +1,273 @@
+"""What it costs the server to keep pages fresh: pushed, beside polling every 2, 5 and 15 seconds (A1).
+
+The same trace for both, on the same code and in the same process: so many students look at one order each, and of an
+order fourteen things are told within forty minutes, from placed to delivered. Polled, each page asks for its order
+every so often and is answered from memory. Pushed, each change is numbered, kept, sent and acknowledged, and every
+connection is asked every so often whether it is there. What the process costs without any client is measured first and
+taken off both. A push is fresh within milliseconds, a poll after half its interval on average: the nearest to the same
+freshness is the 2 seconds. With `--json` the last line is one object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvloop
+from picows import ws_connect
+
+from benchmarks.push_clients import Crowd, Listener, acknowledge_all
+from benchmarks.push_servers import BenchSource, live_keeper, tokens_of
+from benchmarks.servers import ROOT
+from benchmarks.status_reads import read
+from benchmarks.wire import GET
+from simulation import bench
+from tuanzi.events import OrderAdvanced
+from tuanzi.groups import OpenGroup, Wanted
+from tuanzi.machinery.collector import calm_collector
+from tuanzi.money import SandboxProvider
+from tuanzi.people import ConsoleSender
+from tuanzi.roles.api import serve
+from tuanzi.settings import read_settings
+from tuanzi.wiring import House, Vendors
+
+CHANGES_EVERY_S = 40 * 60 / 14
+POLLS_EVERY_S = (2.0, 5.0, 15.0)
+POLLING_CONNECTIONS = 64
+
+
+class Looker(msgspec.Struct):
+    """A student with an order: how he asks and how he connects."""
+
+    session_token: str
+    order_id: str
+    live_token: str
+
+
+class Ready(msgspec.Struct):
+    """Where the server listens."""
+
+    port: int
+    live_port: int
+
+
+class Report(msgspec.Struct):
+    """The last line. Costs are server CPU in us for each change that was delivered to one page."""
+
+    cpu_saved_vs_poll_2s: float
+    cpu_saved_vs_poll_5s: float
+    cpu_saved_vs_poll_15s: float
+    push_us_per_update: float
+    poll_us_per_update: dict[str, float]
+    us_per_poll: float
+    push_p99_ms: float
+    idle_us_per_s: float
+    lookers: int
+    updates: int
+    wrong: list[str]
+
+
+async def be_served(data: Path, lookers: int) -> None:
+    """The server: a real house; order changes are told by lines on standard input, `[changes a second, seconds]`."""
+    bench.seed(data, students=lookers, out=data / "known.json")
+    known = msgspec.json.decode((data / "known.json").read_bytes(), type=bench.Known)
+    environment = {**os.environ, "TUANZI_DATA": str(data), "TUANZI_CAMPUSES": bench.CAMPUS, "TUANZI_LIVE_PORT": "0"}
+    house = House(read_settings(environment), Vendors(codes=ConsoleSender(), payments=SandboxProvider()))
+    calm_collector()
+    source = BenchSource()
+    live_keeper(house, source)
+
+    async def tell() -> None:
+        order_ids = await _open_orders(house, known)
+        live_tokens = tokens_of(house, lookers)
+        people = [student.person_id for student in known.students]
+        tokens = dict(zip([person for _, person in house_sessions(house, lookers)], live_tokens, strict=True))
+        made = [
+            Looker(session_token=student.token, order_id=order_id, live_token=tokens[student.person_id])
+            for student, order_id in zip(known.students, order_ids, strict=True)
+        ]
+        (data / "lookers.json").write_bytes(msgspec.json.encode(made))
+        assert house.address.port is not None
+        ready = Ready(port=house.settings.port, live_port=house.address.port)
+        print(msgspec.json.encode(ready).decode(), flush=True)
+        loop = asyncio.get_running_loop()
+        while line := await loop.run_in_executor(None, sys.stdin.readline):
+            rate, seconds = msgspec.json.decode(line, type=tuple[float, float])
+            cpu, told = time.process_time(), 0
+            began = time.monotonic()
+            while (at := time.monotonic() - began) < seconds:
+                while told < int(at * rate):
+                    i = told % lookers
+                    state = f"at_{time.monotonic_ns():020d}"
+                    event = OrderAdvanced(order_id=order_ids[i], member_id=people[i], before="paid", state=state)
+                    source.tell([event])
+                    told += 1
+                await asyncio.sleep(0.02)
+            print(msgspec.json.encode((told, time.process_time() - cpu)).decode(), flush=True)
+        os.kill(os.getpid(), 15)
+
+    await serve(house, beside=tell)
+
+
+def house_sessions(house: House, lookers: int) -> list[tuple[Any, ...]]:
+    """(session, person) of everybody."""
+    return house.platform.database.rows(f"SELECT id, person_id FROM sessions ORDER BY id LIMIT {lookers}")
+
+
+async def _open_orders(house: House, known: bench.Known) -> list[str]:
+    """An order of each student, made by real commands."""
+    order_ids = []
+    for student in known.students:
+        now = house.clock()
+        order_id = house.ids.make("o", now=now)
+        command = OpenGroup(
+            group_id=house.ids.make("g", now=now),  # type: ignore[arg-type]
+            order_id=order_id,  # type: ignore[arg-type]
+            member_id=student.person_id,  # type: ignore[arg-type]
+            campaign_id=known.campaign_id,  # type: ignore[arg-type]
+            building_id=known.building_id,  # type: ignore[arg-type]
+            lines=(Wanted(dish_id=known.dishes[0].dish_id, quantity=1),),  # type: ignore[arg-type]
+        )
+        await house.campuses[bench.CAMPUS].core.submit(command)
+        order_ids.append(order_id)
+    return order_ids
+
+
+class ServerUnderTest:
+    """The process that is measured."""
+
+    def __init__(self, folder: Path, lookers: int) -> None:
+        words = [sys.executable, "-m", "benchmarks.push_vs_poll", "--serve", str(folder), "--lookers", str(lookers)]
+        environment = {**os.environ, "TUANZI_PORT": str(_free_port())}
+        self._process = subprocess.Popen(
+            words, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the server ended; see what it said above")
+        self.ready = msgspec.json.decode(line, type=Ready)
+        self.lookers = msgspec.json.decode((folder / "lookers.json").read_bytes(), type=list[Looker])
+
+    async def spend(self, *, changes_per_s: float, seconds: float) -> tuple[int, float]:
+        """Let so many orders change; how many did, and the process's CPU seconds meanwhile."""
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(msgspec.json.encode((changes_per_s, seconds)) + b"\n")
+        process.stdin.flush()
+        line = await asyncio.get_running_loop().run_in_executor(None, process.stdout.readline)
+        return msgspec.json.decode(line, type=tuple[int, float])
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.communicate(timeout=30)
+
+
+async def measure(arguments: argparse.Namespace, folder: Path) -> Report:
+    """Idle, then each way of polling, then pushes."""
+    server = await asyncio.get_running_loop().run_in_executor(None, ServerUnderTest, folder, arguments.lookers)
+    seconds = arguments.seconds
+    lookers = len(server.lookers)
+    wrong: list[str] = []
+    _, idle = await server.spend(changes_per_s=0.0, seconds=seconds)
+    reading = [(_question(each), 200) for each in server.lookers]
+    polling: dict[str, float] = {}
+    polls_cpu, polls = 0.0, 0
+    for every in POLLS_EVERY_S:
+        rate = lookers / every
+        measured, reads = await asyncio.gather(
+            server.spend(changes_per_s=0.0, seconds=seconds),
+            read(server.ready.port, reading, rate=rate, seconds=seconds - 1.0, connections=POLLING_CONNECTIONS),
+        )
+        wrong += [f"polling every {every:.0f} s: {count} times {why}" for why, count in reads.wrong.items()]
+        asked = rate * seconds
+        cost = max(measured[1] - idle, 0.0)
+        polls_cpu, polls = polls_cpu + cost, polls + int(asked)
+        polling[f"{every:.0f}s"] = cost / asked * (CHANGES_EVERY_S / every) * 1e6
+    updates, push_cpu, crowd = await _push(server, seconds=seconds)
+    seen = crowd.round(0.0)
+    if (seen.arrived, seen.gaps, seen.repeats) != (updates, 0, 0):
+        wrong.append(f"of {updates} changes {seen}")
+    server.stop()
+    push = max(push_cpu - idle, 0.0) / updates * 1e6
+    return Report(
+        **{f"cpu_saved_vs_poll_{every}": round(1 - push / cost, 4) for every, cost in polling.items()},  # type: ignore[arg-type]
+        push_us_per_update=round(push, 1),
+        poll_us_per_update={every: round(cost, 1) for every, cost in polling.items()},
+        us_per_poll=round(polls_cpu / polls * 1e6, 1),
+        push_p99_ms=seen.p99_ms,
+        idle_us_per_s=round(idle / seconds * 1e6, 1),
+        lookers=lookers,
+        updates=updates,
+        wrong=wrong,
+    )
+
+
+async def _push(server: ServerUnderTest, *, seconds: float) -> tuple[int, float, Crowd]:
+    """Everybody is connected while orders change at the trace's rate."""
+    crowd = Crowd()
+    url = f"ws://127.0.0.1:{server.ready.live_port}/connection/websocket"
+    transports = []
+    for each in server.lookers:
+        listener = Listener(crowd, each.live_token)
+        transport, _ = await ws_connect(lambda listener=listener: listener, url, read_buffer_init_size=1024)  # type: ignore[misc]
+        await listener.is_connected
+        transports.append(transport)
+    acknowledging = asyncio.create_task(acknowledge_all(crowd))
+    changes_per_s = len(server.lookers) / CHANGES_EVERY_S
+    updates, cpu = await server.spend(changes_per_s=changes_per_s, seconds=seconds)
+    await asyncio.sleep(1.5)
+    acknowledging.cancel()
+    for transport in transports:
+        transport.disconnect()
+    return updates, cpu, crowd
+
+
+def _question(looker: Looker) -> bytes:
+    """What a page asks again and again."""
+    path = f"/v1/campuses/{bench.CAMPUS}/orders/{looker.order_id}"
+    return GET % (path.encode(), looker.session_token.encode())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def main() -> int:
+    """Measure and tell, or be the server."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--lookers", type=int, default=3000)
+    parser.add_argument("--seconds", type=float, default=50.0, help="of each window; two pings of each connection")
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.serve is not None:
+        uvloop.run(be_served(arguments.serve, arguments.lookers))
+        return 0
+    with tempfile.TemporaryDirectory(prefix="tuanzi-push-") as folder:
+        report = uvloop.run(measure(arguments, Path(folder)))
+    print(f"a push costs {report.push_us_per_update} us of CPU a change, p99 {report.push_p99_ms} ms")
+    for every, cost in report.poll_us_per_update.items():
+        print(f"polling every {every}: {cost} us a change, {report.us_per_poll} us a poll")
+    for line in report.wrong:
+        print(f"WRONG {line}")
+    if arguments.json:
+        print(msgspec.json.encode(report).decode())
+    return 1 if report.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
