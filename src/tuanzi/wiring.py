@@ -108,7 +108,7 @@ FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
 # Of a campus, each with a writer of its own; "platform" is shared by all campuses.
 CAMPUS_DATABASES = ("core", "money", "delivery", "notices")
 # Whose events are told live; see `live.TELLS` for which becomes what for whom.
-TOLD_LIVE = ("core", "money")
+TOLD_LIVE = ("core", "money", "delivery")
 # (the target, its source)
 FOLLOWS = (
     ("core", "money"),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.live.office import FILTERS, Direct
 from tuanzi import live, wiring
 from tuanzi.engines.fanout.here import Here
+from tuanzi.engines.post.desks import DeskPost
 from tuanzi.machinery.push.keeper import Keeper
 from tuanzi.machinery.push.ports import Draft, Kept
 from tuanzi.machinery.push.seen import ITEMS_MAX, WINDOW_S, Seen
@@ -19,7 +20,11 @@ from tuanzi.money import SandboxProvider
 from tuanzi.people import ConsoleSender, Keys
 
 ROOMS = wiring.rooms_of(
-    keys=Keys(b"s" * 32), sender=ConsoleSender(), provider=SandboxProvider(), is_campus=lambda name: True
+    keys=Keys(b"s" * 32),
+    sender=ConsoleSender(),
+    provider=SandboxProvider(),
+    is_campus=lambda name: True,
+    post=DeskPost(lambda address: None),
 )
 SCHEMA = wiring.schema_of("notices", ROOMS)
 posts = st.lists(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 2)), max_size=8), max_size=12)

@@ -14,6 +14,7 @@ from tuanzi import events
 from tuanzi.live.model import (
     OPS,
     RIDERS,
+    BundleChanged,
     GroupOutcome,
     LateMoneySettled,
     LeadershipPassed,
@@ -270,8 +271,31 @@ def _refund(
     telling.person(member_id, message)
 
 
+def _assigned(event: events.BundleAssigned, telling: Telling) -> None:
+    message = BundleChanged(
+        at=telling.at,
+        bundle_id=event.bundle_id,
+        state="assigned",
+        merchant_id=event.merchant_id,
+        parcel_ids=event.parcel_ids,
+    )
+    telling.person(event.rider_id, message)
+
+
+def _released(event: events.BundleReleased, telling: Telling) -> None:
+    message = BundleChanged(
+        at=telling.at,
+        bundle_id=event.bundle_id,
+        state="released",
+        merchant_id=None,
+        parcel_ids=event.parcel_ids,
+        reason=event.reason,
+    )
+    telling.person(event.rider_id, message)
+
+
 # Which event is told, and by whom: the member of an order, the members of a group, its new leader, a merchant's board,
-# the riders; groups and the operator's overview are pictures.
+# the riders, the rider of a bundle; groups and the operator's overview are pictures.
 TELLS: dict[type[events.Event], Callable[[Any, Telling], None]] = {
     events.GroupOpened: _opened,
     events.OrderPlaced: _placed,
@@ -293,6 +317,8 @@ TELLS: dict[type[events.Event], Callable[[Any, Telling], None]] = {
     events.RefundDue: _refund_due,
     events.OrderRefunded: _refunded,
     events.RefundRefused: _refused,
+    events.BundleAssigned: _assigned,
+    events.BundleReleased: _released,
 }
 
 _NEED_OWNER = (events.OrderAdvanced, events.SubOrderAdvanced, events.RefundRefused)

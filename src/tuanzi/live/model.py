@@ -139,6 +139,16 @@ class SubOrdersPlanned(Message, frozen=True, kw_only=True, gc=False, tag="board.
     sub_order_ids: tuple[str, ...]
 
 
+class BundleChanged(Message, frozen=True, kw_only=True, gc=False, tag="bundle.changed"):
+    """I am to bring a bundle (`assigned`), or not after all (`released`, and why)."""
+
+    bundle_id: str
+    state: str
+    merchant_id: str | None
+    parcel_ids: tuple[str, ...]
+    reason: str | None = None
+
+
 AnyMessage = (
     OrderChanged
     | SubOrderChanged
@@ -148,6 +158,7 @@ AnyMessage = (
     | RefundChanged
     | LateMoneySettled
     | SubOrdersPlanned
+    | BundleChanged
 )
 
 
