@@ -7,6 +7,7 @@ from contextlib import suppress
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from tests.delivery.depot import Depot, cancel, confirm, drop_off
 from tuanzi.base.problem import Problem
@@ -65,6 +66,19 @@ def test_a_plan_for_food_that_was_given_back_meanwhile_is_not_taken_over(depot: 
 
     assert depot.assigned() == []
     assert depot.rider("r1").bundle_id is None
+
+
+def test_a_plan_for_a_rider_who_was_given_something_meanwhile_is_not_taken_over(depot: Depot) -> None:
+    depot.on_shift("r1")
+    depot.made("t", drop_off("o1.1"))
+    plan = planned(depot)
+    depot.made("u", drop_off("o2.1", merchant="noodles"))
+    depot.do(plan)
+
+    depot.do(TakePlan(assignments=(replace(plan.assignments[0], parcel_ids=("u.d1",)),)))
+
+    assert depot.assigned() == [("r1", ("t.d1",))]
+    assert depot.parcel("u.d1").state is ParcelState.WAITING
 
 
 def test_a_plan_taken_over_twice_gives_one_bundle(depot: Depot) -> None:
