@@ -56,7 +56,7 @@ class ForgetAnswers(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Rows(Struct, kw_only=True):
-    """Rows ready to be kept as they are, for those who write too many to decide them one by one (decision 0012).
+    """Rows ready to be kept as they are, for those who write too many to decide them one by one (decision 0014).
 
     The tables must be ones whose values no command loads: the writer's memory does not hear of these rows.
     """

@@ -1,4 +1,4 @@
-"""WebSockets by picows on uvloop: at the floor of what a send costs in Python (7 us a push, decision 0012)."""
+"""WebSockets by picows on uvloop: at the floor of what a send costs in Python (7 us a push, decision 0014)."""
 
 from __future__ import annotations
 

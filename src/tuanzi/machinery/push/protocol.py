@@ -1,4 +1,4 @@
-"""The Centrifugo client protocol, JSON: what clients say and what they are answered (decision 0012).
+"""The Centrifugo client protocol, JSON: what clients say and what they are answered (decision 0014).
 
 Frames hold one JSON object a line. A command has an id and one member named after what is wanted; a reply has the
 same id; a push has none; the empty object is a ping, answered by an empty object.
