@@ -257,6 +257,7 @@ class House:
         self.keys = people.Keys(settings.secret)
         self.address = live.Address(url=settings.live_url)
         self.campuses: dict[str, CampusDesks] = {}
+        self.campus_rooms: dict[str, list[Room]] = {}
         self._databases: list[Sqlite] = []
         self.payments = vendors.payments
         self._watch = shared(settings.decide_ms_max / 1000)
@@ -266,7 +267,7 @@ class House:
         self.platform = self._desk("platform", settings.data / "platform.db", "platform", self.rooms)
         for campus in settings.campuses:
             folder = settings.data / campus
-            rooms = self._rooms(campus)
+            rooms = self.campus_rooms[campus] = self._rooms(campus)
             desks = {
                 kind: self._desk(kind, folder / f"{kind}.db", f"{campus}.{kind}", rooms) for kind in CAMPUS_DATABASES
             }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.journeys.conftest import BEEF_RICE, LADDER, Town, done
+from tests.journeys.conftest import BEEF_RICE, LADDER, Cast, Town, done
 from tuanzi.machinery.http.documents import problem_kinds
 
 
@@ -100,3 +100,15 @@ async def test_every_code_that_is_answered_is_explained(town: Town) -> None:
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "groups/group-full" in page.text
     assert (unknown.status_code, unknown.json()["code"]) == (404, "http/not-found")
+
+
+async def test_what_split_branches_answer_is_counted_by_campus(town: Town) -> None:
+    await (await Cast(town).gather()).closed_group()
+
+    said = (await town.client.get("/metrics")).text
+
+    sample = 'tuanzi_split_answers_total{campus="%s",message="%s",word="done"} %s'
+    assert sample % ("beijing", "try", "2.0") in said
+    assert sample % ("beijing", "confirm", "2.0") in said
+    assert sample % ("shanghai", "confirm", "0.0") in said
+    assert 'tuanzi_split_stale_total{campus="beijing"} 0.0' in said

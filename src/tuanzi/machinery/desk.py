@@ -24,7 +24,7 @@ from tuanzi.machinery.memory import ABSENT, UNKNOWN, Damaged
 from tuanzi.machinery.problems import Crashed, TooSlow, Unavailable
 from tuanzi.machinery.room import ErrandHandler, Opening
 from tuanzi.machinery.timers import TimerBook
-from tuanzi.machinery.writer import Fetch, Outcome, Request, Step, Steps, Writer, drive, take
+from tuanzi.machinery.writer import Fetch, Outcome, Request, Step, Steps, Writer, take
 
 log = logging.getLogger("tuanzi.desk")
 
@@ -281,16 +281,15 @@ class WriterDesk:
     # the work
 
     async def _open(self) -> None:
-        """Carry out what the rooms want first; as long as nothing can be kept, again and again."""
-        loop = asyncio.get_running_loop()
+        """Carry out what the rooms want first; as long as nothing can be kept, again and again. Raises its problem."""
         for opening in self._openings:
             while not self._closing:
                 steps = self._writer.carry_out([Request(opening.command)], now=self._now())
-                (outcome,) = await loop.run_in_executor(self._writing, drive, steps, self.database)
+                (outcome,) = await self._drive(steps, None, None)
                 if outcome.problem is None:
                     opening.told(outcome.answer)
                     break
-                if not isinstance(outcome.problem, Unavailable):
+                if not isinstance(outcome.problem, (Unavailable, TooSlow)):
                     raise outcome.problem
                 await asyncio.sleep(1.0)
 

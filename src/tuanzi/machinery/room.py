@@ -28,6 +28,21 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """Something a room counts in this process, for `/metrics`: only ever more. labels: each of a bounded set."""
+
+    name: str
+    about: str
+    labels: Mapping[str, str]
+    value: int
+
+
+def no_figures() -> Sequence[Figure]:
+    """What most rooms count beside what their desks do."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
 class Room:
     """One room, as its door describes it.
 
@@ -38,6 +53,7 @@ class Room:
     assumed_new: for a command that looks whether something is there and mostly makes it, such as a payment: what it
         looks at. Where memory does not know, it is taken for new without asking; the table's key finds out.
     openings: what its database's writer does first, each time it starts; the commands are among `commands` too.
+    figures: what it counts, for `/metrics`; one name has the same labels each time.
     """
 
     name: str
@@ -48,3 +64,4 @@ class Room:
     assumed_new: Mapping[type, Callable[[Any], Sequence[Place]]] = field(default_factory=dict)
     routes: Sequence[Route] = ()
     openings: Sequence[Opening] = ()
+    figures: Callable[[], Sequence[Figure]] = no_figures

@@ -54,6 +54,19 @@ class HouseCollector(Collector):
             for source, behind in desk.lags.items():
                 lag.add_metric([desk.name, source], behind)
         yield from (busy, longest, queue, timers, number, is_open, lag)
+        yield from self._of_rooms()
+
+    def _of_rooms(self) -> Iterator[Metric]:
+        """What the rooms of each campus count themselves."""
+        families: dict[str, CounterMetricFamily] = {}
+        for campus, rooms in self._house.campus_rooms.items():
+            for figure in [figure for room in rooms for figure in room.figures()]:
+                if figure.name not in families:
+                    families[figure.name] = CounterMetricFamily(
+                        figure.name, figure.about, labels=["campus", *figure.labels]
+                    )
+                families[figure.name].add_metric([campus, *figure.labels.values()], figure.value)
+        yield from families.values()
         yield from _of_payments(self._house.payments)
 
 

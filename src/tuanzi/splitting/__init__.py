@@ -77,5 +77,6 @@ def room(post: Post, *, campus: str, try_ms_max: int = TRY_MS_MAX) -> Room:
             SendCancels: messenger.send_cancels,
         },
         routes=ROUTES,
+        figures=messenger.figures,
         openings=(Opening(TakeOver(coordinator=campus, try_ms_max=try_ms_max), messenger.take_over),),
     )

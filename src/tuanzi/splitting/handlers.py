@@ -19,6 +19,7 @@ from tuanzi.events import GroupClosed, SplitPlanned
 from tuanzi.groups import Group
 from tuanzi.machinery.fence import CancelRefused, EmptyConfirm, StaleCoordinator
 from tuanzi.machinery.post import Letter, Post
+from tuanzi.machinery.room import Figure
 from tuanzi.money import CancelSharing, ConfirmSharing, SharedOrder, SharedPart, TrySharing, payment_of
 from tuanzi.orders import Order
 from tuanzi.pricing import Tier, load_rules, settle
@@ -158,6 +159,20 @@ class Messenger:
     def take_over(self, coordinator: SplitCoordinator) -> None:
         """From now on speak as this coordinator, in his epoch."""
         self._coordinator = coordinator
+
+    def figures(self) -> list[Figure]:
+        """What was heard, and how often this process was not."""
+        heard = [
+            Figure(
+                "tuanzi_split_answers",
+                "Answers of a split's branches; breached: against the decision, a person must look.",
+                {"message": message.value, "word": word.value},
+                self.heard[message, word],
+            )
+            for message in Message
+            for word in Word
+        ]
+        return [*heard, Figure("tuanzi_split_stale", "Messages of a coordinator that was taken over.", {}, self.stale)]
 
     async def send_tries(self, errand: SendTries, *, now: datetime) -> RecordAnswers:
         """Errand: the Trys."""

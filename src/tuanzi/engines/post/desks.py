@@ -16,17 +16,22 @@ ANSWER_S_MAX = 5.0
 
 
 class DeskPost:
-    """Hands letters in at desks of this process. find: the desk at an address, None where there is none."""
+    """Hands letters in at desks of this process.
 
-    def __init__(self, find: Callable[[str], WriterDesk | None]) -> None:
+    find: the desk at an address, None where there is none. answer_s_max: what is not answered by then is given up,
+    though it may still be done.
+    """
+
+    def __init__(self, find: Callable[[str], WriterDesk | None], *, answer_s_max: float = ANSWER_S_MAX) -> None:
         self._find = find
+        self._answer_s_max = answer_s_max
 
     async def send(self, letters: Sequence[Letter]) -> list[Any]:
-        """As the port says; what is not answered within `ANSWER_S_MAX` is given up, though it may still be done."""
+        """As the port says."""
         handed = [self._hand_in(letter) for letter in letters]
         waiting = [one for one in handed if isinstance(one, asyncio.Future)]
         if waiting:
-            await asyncio.wait(waiting, timeout=ANSWER_S_MAX)
+            await asyncio.wait(waiting, timeout=self._answer_s_max)
         return [_answer(one) for one in handed]
 
     def _hand_in(self, letter: Letter) -> asyncio.Future[Outcome] | Unavailable:
