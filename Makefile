@@ -30,8 +30,12 @@ setup: .venv/complete tests/live/sdk/node_modules/.complete $(PAGES)/student/ind
 run: .venv/runtime $(PAGES)/student/index.html ## serve the demo campuses on TUANZI_PORT (8000), databases in TUANZI_DATA (./data)
 	@exec $(BIN)/tuanzi run --demo
 
+# Two files of tests at a time; those that use both cores themselves, or measure time, go alone.
+ALONE := tests/simulation tests/faults tests/live
+
 test: setup lint webtest browser ## lint, then every test, in a real browser too
-	@exec $(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ALONE:%=--ignore=%)
+	@exec $(BIN)/python -m pytest $(ALONE)
 
 soak: setup ## the long runs of what `make test` runs shortly: 300,000 splits and 1,000,000 messages under faults
 	@TUANZI_SPLITS=300000 $(BIN)/python -m pytest tests/simulation/test_split_storms.py -k whole
