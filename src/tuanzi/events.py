@@ -505,3 +505,11 @@ class DifferenceRepaired(Event, frozen=True, kw_only=True, gc=False):
     difference_id: str
     by: str
     reason: str
+
+
+class BillsUnusable(Event, frozen=True, kw_only=True, gc=False):
+    """The provider's bills of a day contradict each other: nothing is compared with them until a person has asked."""
+
+    name = "reconciliation.bills_unusable"
+    on_day: str
+    reason: str

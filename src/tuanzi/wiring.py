@@ -94,6 +94,7 @@ FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
         events.DifferenceFound,
         events.DifferenceRaised,
         events.DifferenceRepaired,
+        events.BillsUnusable,
         events.PromiseMade,
         events.PromiseMoved,
         events.BundleAssigned,

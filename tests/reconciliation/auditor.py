@@ -13,10 +13,9 @@ from tuanzi.base.time import SHANGHAI
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.room import Room
 from tuanzi.machinery.writer import Request
-from tuanzi.money import Cashier, SandboxProvider, payment_of
-from tuanzi.money.vendors import PaymentAsked
+from tuanzi.money import BillKind, BillLine, Cashier, RecordCapture, SandboxProvider, payment_of
 from tuanzi.money.vendors.cashier import payment_asked
-from tuanzi.reconciliation.model import Begin, KeptDifference, Report
+from tuanzi.reconciliation.model import AskRun, Begin, KeptDifference, Report
 from tuanzi.reconciliation.store import DIFFERENCES, REPORTS
 
 V = TypeVar("V")
@@ -38,6 +37,16 @@ COUNTED = (
     "money.entries",
     "money.balances",
 )
+
+
+class Billing(SandboxProvider):
+    """The payment company, whose bills a test may alter before they are given out."""
+
+    alter: Callable[[BillKind, date, list[BillLine]], list[BillLine]] = staticmethod(lambda kind, on, lines: lines)
+
+    async def bill(self, kind: BillKind, on: date, *, now: datetime) -> tuple[BillLine, ...]:
+        """The lines of a day, altered."""
+        return tuple(self.alter(kind, on, list(await super().bill(kind, on, now=now))))
 
 
 class Hand:
@@ -73,9 +82,12 @@ class Hands:
 class Audited(Campus):
     """A campus with a reconciliation; `begin` starts it. Members really pay at the payment company."""
 
+    provider: Billing
+    _begun = False
+
     def make_provider(self) -> SandboxProvider:
         """It remembers everything, and believes nothing."""
-        return SandboxProvider(pays_at_once=False)
+        return Billing(pays_at_once=False)
 
     def rooms_beside(self, provider: SandboxProvider) -> list[Room]:
         """The reconciliation of this campus."""
@@ -88,13 +100,15 @@ class Audited(Campus):
 
     def pay(self, order_id: str, *, amount_fen: int | None = None, payment_id: str | None = None) -> None:
         """The member pays at the payment company, and its callback comes."""
-        self.pay_unheard(order_id)
-        for seen in self.provider.take_callbacks(now=self.now):
-            self._one(self.money, Request(Cashier(self.provider).capture_of(seen)))
-        self.hear()
+        self.callback(self.pay_unheard(order_id))
 
-    def pay_unheard(self, order_id: str, *, payment_id: str | None = None) -> PaymentAsked:
-        """The member pays at the payment company, and nobody is told."""
+    def pay_unheard(
+        self, order_id: str, *, payment_id: str | None = None, later: timedelta = timedelta()
+    ) -> RecordCapture:
+        """The member pays at the payment company, and nobody is told; gives what the callback would have said.
+
+        later: how far the payment company's clock is ahead.
+        """
         order = self.order(order_id)
         asked = payment_asked(
             payment_id or payment_of(order_id),
@@ -102,15 +116,21 @@ class Audited(Campus):
             member_id=order.member_id,
             amount_fen=order.payable.fen,
         )
-        run(self.provider.open(asked, now=self.now))
-        self.provider.pay(asked.out_trade_no, now=self.now)
-        return asked
+        run(self.provider.open(asked, now=self.now + later))
+        seen = self.provider.pay(asked.out_trade_no, now=self.now + later)
+        return Cashier(self.provider).capture_of(seen)
+
+    def callback(self, capture: RecordCapture) -> None:
+        """A callback comes."""
+        self._one(self.money, Request(capture))
+        self.hear()
 
     # the reconciliation
 
     def begin(self) -> None:
         """From now on books are compared every minute."""
         self._one(self.money, Request(Begin()))
+        self._begun = True
         self.pass_time(seconds=1)
 
     def minute(self) -> list[KeptDifference]:
@@ -119,8 +139,11 @@ class Audited(Campus):
         return self.differences()
 
     def next_bill(self, on: date) -> list[KeptDifference]:
-        """It is 10:06 of the day after `on`, and its bills are compared."""
+        """It is 10:06 of the day after `on`, and its bills are compared; an operator asks for it when nobody began."""
         self.pass_time(until=datetime.combine(on + timedelta(days=1), time(10, 6), tzinfo=SHANGHAI).astimezone(UTC))
+        if not self._begun:
+            self._one(self.money, Request(AskRun(by="p_operator", on=on)))
+            self.pass_time(seconds=1)
         return self.differences()
 
     def differences(self) -> list[KeptDifference]:

@@ -44,7 +44,7 @@ from tuanzi.orders.model import (
     steps_to_follow,
     sub_state_after,
 )
-from tuanzi.orders.problems import AfterSaleTooLate, IllegalStep
+from tuanzi.orders.problems import AfterSaleTooLate, IllegalStep, OrderHeld
 from tuanzi.pricing import Quote, give_back_coupon, use_coupon
 
 
@@ -243,6 +243,8 @@ def advance_sub_order(unit: Unit, command: AdvanceSubOrder, *, now: datetime) ->
     order = unit.load(Order, before.order_id)
     if order.state in (OrderState.REFUNDING, OrderState.REFUNDED) and command.step in MERCHANT_STEPS:
         raise IllegalStep(order_id=order.id, state=order.state.value, step=command.step.value)
+    if command.step in _STARTS and unit.find(OrderHold, order.id) is not None:
+        raise OrderHeld(order_id=order.id)
     return _advance(unit, before, order, step=command.step, by=command.by, now=now)
 
 

@@ -1,7 +1,7 @@
 """Reconciliation: ledger, order book, stock and the provider's bills say the same, or it is told (C3). Database: money.
 
 Owns reconciliation_cursors, reconciliation_runs, differences, reconciliation_reports. Hears nothing: it looks.
-Emits DifferenceFound, DifferenceRaised (a person must act), DifferenceRepaired.
+Emits DifferenceFound, DifferenceRaised and BillsUnusable (a person must act), DifferenceRepaired.
 Every minute the books of the campus are compared, every day the bills of the day before. What differs is one of seven
 classes (reliability.md 3.3); what is safe is mended by the commands that a callback or event would have given, or by
 writing a row again as the others prove it was; all else waits for a person, with its evidence.

@@ -239,12 +239,12 @@ class Reconciler:
         trades = await self._provider.bill(BillKind.TRADES, on, now=now)
         shares = await self._provider.bill(BillKind.SHARES, on, now=now)
         funds = await self._provider.bill(BillKind.FUNDS, on, now=now)
-        fault = bill_fault(trades, shares, funds)
+        fault = bill_fault(on, trades=trades, shares=shares, funds=funds)
         findings: list[Finding] = []
         matched: tuple[str, ...] = ()
         if not fault:
             findings, matched = await self._compare_day(on, trades, now=now)
-        if errand.kind is RunKind.DAILY:
+        if errand.kind is RunKind.DAILY and not fault:
             cursor = replace(cursor, billed=on.isoformat())
         return RecordRun(
             kind=errand.kind,

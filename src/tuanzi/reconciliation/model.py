@@ -855,25 +855,25 @@ def wanted_of(orders: Sequence[tuple[OrderRecord, Sequence[SubOrder]]]) -> dict[
 # the provider's bills
 
 
-def bill_fault(trades: Sequence[BillLine], shares: Sequence[BillLine], funds: Sequence[BillLine]) -> str:
-    """Why the bills of a day cannot be used: what moved in one is not in the other; empty when they can.
+def bill_fault(on: date, *, trades: Sequence[BillLine], shares: Sequence[BillLine], funds: Sequence[BillLine]) -> str:
+    """Why the bills of a day cannot be used: what moved in one did not in another; empty when they can.
 
-    Funds have more, such as fees; every payment, refund, share and return must be there, as often and as much.
+    Fees stand in the bill of funds alone; near midnight one bill may have today what the other has tomorrow.
     """
-    moved, in_funds = _moves((*trades, *shares)), _moves(funds)
-    wrong = {move for move, fen in moved.items() if in_funds[move] != fen}
-    return (
-        f"{len(wrong)} of {len(moved)} numbers, such as {min(wrong)[1]}, are not so in the bill of funds"
-        if wrong
-        else ""
-    )
+    moved, in_funds = _moves(on, (*trades, *shares)), _moves(on, funds)
+    wrong = {move for move in {**moved, **in_funds} if moved[move] != in_funds[move]}
+    if not wrong:
+        return ""
+    return f"{len(wrong)} of {len(moved)} numbers, such as {min(wrong)[1]}, are not alike in the bill of funds"
 
 
-def _moves(lines: Sequence[BillLine]) -> Counter[tuple[str, str]]:
+def _moves(on: date, lines: Sequence[BillLine]) -> Counter[tuple[str, str]]:
     """Fen by what was done and its number; the parts of a share are one movement of funds."""
+    begins, ends = day_of(on)
     fens: Counter[tuple[str, str]] = Counter()
     for line in lines:
-        fens[line.state.value, line.key.partition("/")[0]] += line.amount_fen
+        if line.state is not BillState.FEE and begins + CUT_OFF <= line.at < ends - CUT_OFF:
+            fens[line.state.value, line.key.partition("/")[0]] += line.amount_fen
     return fens
 
 

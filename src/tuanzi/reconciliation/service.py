@@ -15,7 +15,7 @@ from tuanzi.base.money import Money
 from tuanzi.base.problem import Problem
 from tuanzi.base.time import SHANGHAI
 from tuanzi.base.unit import Unit
-from tuanzi.events import DifferenceFound, DifferenceRaised, DifferenceRepaired, RefundDue
+from tuanzi.events import BillsUnusable, DifferenceFound, DifferenceRaised, DifferenceRepaired, RefundDue
 from tuanzi.money import (
     Balance,
     Payment,
@@ -49,6 +49,7 @@ from tuanzi.reconciliation.model import (
     EndDifference,
     Finding,
     KeptDifference,
+    Kind,
     Mend,
     MendDifference,
     OweRefund,
@@ -74,6 +75,7 @@ from tuanzi.sharing import on_refund_due
 EVERY = timedelta(minutes=1)  # internal differences are told within 60 s (reliability.md 7)
 # The provider's bills are there at 10:00 (WeChat Pay v3); five minutes later everybody else has asked.
 BILLS_AT = time(10, 5, tzinfo=SHANGHAI)
+ASK_AGAIN = timedelta(hours=1)  # our choice, for bills that cannot be used; a person asks the provider meanwhile
 ATTEMPTS_MAX = 20  # about 15 minutes; then a person is told, and it is tried no more
 
 _encode = msgspec.json.encode
@@ -81,10 +83,9 @@ _encode = msgspec.json.encode
 
 def begin(unit: Unit, command: Begin, *, now: datetime) -> None:
     """Compare from now on: books every minute, the provider's bills every day. A repeat starts both anew."""
-    cursor = unit.find(Cursor, "books")
-    if cursor is None:
-        yesterday = now.astimezone(SHANGHAI).date() - DAY
-        cursor = Cursor(billed=(yesterday - DAY).isoformat())
+    cursor = unit.find(Cursor, "books") or Cursor()
+    if not cursor.billed:
+        cursor = replace(cursor, billed=(now.astimezone(SHANGHAI).date() - 2 * DAY).isoformat())
         unit.put(cursor)
     unit.schedule("reconciliation:books", CheckBooks(), at=now)
     _bill_next(unit, cursor, now=now)
@@ -127,8 +128,12 @@ def record_run(unit: Unit, command: RecordRun, *, now: datetime) -> None:
     if found or command.kind is not RunKind.MINUTE or command.matched or command.fault:
         cursor = _report(unit, command, cursor=cursor, found=found, run_id=run_id, now=now)
     unit.put(cursor)
+    if command.on is not None and command.fault:
+        unit.emit(BillsUnusable(on_day=command.on.isoformat(), reason=command.fault))
     if command.on is None and command.kind is RunKind.MINUTE:
         unit.schedule("reconciliation:books", CheckBooks(), at=max(now, command.began_at + EVERY))
+    elif command.on is not None and command.kind is RunKind.DAILY and command.fault:
+        unit.schedule("reconciliation:bills", CheckBills(on=command.on), at=now + ASK_AGAIN)
     elif command.kind is RunKind.DAILY:
         _bill_next(unit, cursor, now=now)
 
@@ -151,10 +156,12 @@ def _run_id(command: RecordRun) -> str:
 
 
 def _keep(unit: Unit, finding: Finding, *, run_id: str, now: datetime) -> KeptDifference | None:
-    """Keep a difference that is not open yet; None when it is."""
+    """Keep a difference that is new; None when it is open already, or a bill says again what was dealt with."""
     found = finding.difference
     known = unit.find(KeptDifference, found.id)
     if known is not None and not known.is_ended:
+        return None
+    if known is not None and found.kind is not Kind.ORDER_BOOK and known.evidence == found.evidence:
         return None
     is_raised = found.mend not in SAFE
     kept = KeptDifference(

@@ -1,0 +1,322 @@
+"""Ledger and payment company, by the bills of each day: seven classes, each mended or raised (C3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from tests.heart import students
+from tests.reconciliation.auditor import Audited
+from tuanzi.base.time import SHANGHAI
+from tuanzi.events import BillsUnusable, DifferenceRaised, PaymentCaptured
+from tuanzi.money import BillKind, BillLine, BillState, RecordCapture, payment_of
+from tuanzi.orders import OrderHeld, SubStep
+from tuanzi.reconciliation.model import KeptDifference, Kind, Mend, State
+
+TODAY = date(2026, 11, 23)
+Alter = Callable[[BillLine], list[BillLine]]
+
+
+def agree(campus: Audited) -> None:
+    """The books of the campus agree, and the ledger holds what the payment company holds."""
+    clearing = campus.balances().get("provider_clearing", 0)
+    assert clearing == campus.provider.paid_fen - campus.provider.refunded_fen
+    before = campus.differences()
+    campus.begin()
+    assert campus.minute() == before
+
+
+def alter(campus: Audited, key: str, change: Alter) -> None:
+    """What the bills say of one number."""
+
+    def altered(kind: BillKind, on: date, lines: list[BillLine]) -> list[BillLine]:
+        return [one for line in lines for one in (change(line) if line.key == key else [line])]
+
+    campus.provider.alter = altered  # type: ignore[method-assign]
+
+
+def the(found: list[KeptDifference]) -> tuple[Kind, str, Mend, State, bool]:
+    """The one difference there is."""
+    (one,) = found
+    return one.kind, one.item, one.mend, one.state, one.is_raised
+
+
+def test_every_day_is_compared_with_its_bills_and_reported_even_without_differences() -> None:
+    campus = Audited()
+    campus.begin()
+    campus.group(*students(3))
+
+    assert campus.next_bill(TODAY) == []
+
+    assert [report.run_id[-16:] for report in campus.reports()] == ["daily.2026-11-22", "daily.2026-11-23"]
+    agree(campus)
+
+
+def test_d1_money_of_an_order_that_is_gone_is_recorded_and_paid_back() -> None:
+    campus = Audited()
+    seated = campus.open("m1")
+    campus.pay_unheard(seated.order_id)
+    campus.pass_time(hours=1)
+    assert campus.state(seated.order_id) == "cancelled"
+
+    found = campus.next_bill(TODAY)
+
+    payment_id = payment_of(seated.order_id)
+    assert the(found) == (Kind.UNKNOWN_HERE, payment_id, Mend.REPLAY_CAPTURE, State.REPAIRED, False)
+    assert campus.state(seated.order_id) == "refunded"
+    assert campus.provider.paid_fen == campus.provider.refunded_fen == found[0].unexplained_fen > 0
+    agree(campus)
+
+
+def test_d1_a_payment_that_was_closed_here_and_paid_there_is_recorded() -> None:
+    campus = Audited()
+    seated = campus.open("m1")
+    campus.pay_unheard(seated.order_id)
+    campus.plant("money", payment_row(campus, seated.order_id, state="closed"))
+
+    found = campus.next_bill(TODAY)
+
+    assert the(found) == (
+        Kind.UNKNOWN_HERE,
+        payment_of(seated.order_id),
+        Mend.REPLAY_CAPTURE,
+        State.REPAIRED,
+        False,
+    )
+    assert campus.state(seated.order_id) == "refunded"
+    agree(campus)
+
+
+def test_d1_a_refund_that_nobody_here_asked_for_is_raised() -> None:
+    campus = Audited()
+    seats = campus.group(*students(3))
+    alter(
+        campus,
+        payment_of(seats[0].order_id),
+        lambda line: [line, replace(line, key="stranger", amount_fen=-100, state=BillState.REFUNDED)],
+    )
+
+    found = campus.next_bill(TODAY)
+
+    assert the(found) == (Kind.UNKNOWN_HERE, "stranger", Mend.NONE, State.OPEN, True)
+
+
+def test_d2_money_that_the_provider_never_had_is_reversed_and_its_order_is_held() -> None:
+    campus = Audited()
+    seats = campus.group(*students(3), paid=2)
+    false = seats[2]
+    order = campus.order(false.order_id)
+    payment_id = payment_of(order.id)
+    told = RecordCapture(
+        payment_id=payment_id,
+        order_id=order.id,
+        member_id=order.member_id,
+        amount_fen=order.payable.fen,
+        transaction_id="forged",
+        provider="sandbox",
+    )
+    campus.callback(told)
+    assert campus.state(order.id) == "split"
+    campus.settle_refunds()
+
+    found = campus.next_bill(TODAY)
+
+    assert the(found) == (Kind.UNKNOWN_THERE, payment_id, Mend.REVERSE_CAPTURE, State.OPEN, True)
+    own = "SELECT account, SUM(amount_fen) FROM entries WHERE order_id = :id GROUP BY account ORDER BY account LIMIT 9"
+    left = {account: fen for account, fen in campus.rows(own, {"id": order.id}, database="money") if fen}
+    # What was promised back before is not in escrow any more: a fen is in suspense until a person decides.
+    assert left == {"suspense": 1, "user_refund_payable": -1}
+    assert sum(campus.balances().values()) == 0
+    assert campus.held() == ["noodles"]
+    with campus.refused(OrderHeld):
+        campus.advance(f"{order.id}.1", SubStep.ACCEPT)
+    agree(campus)
+
+
+def test_d2_a_payment_that_the_bill_left_out_but_the_provider_knows_is_raised_and_not_reversed() -> None:
+    campus = Audited()
+    seats = campus.group(*students(3))
+    campus.settle_refunds()
+    payment_id = payment_of(seats[0].order_id)
+    alter(campus, payment_id, lambda line: [])
+    before = campus.balances()
+
+    found = campus.next_bill(TODAY)
+
+    assert the(found) == (Kind.UNKNOWN_THERE, payment_id, Mend.REVERSE_CAPTURE, State.OPEN, True)
+    assert campus.balances() == before
+
+
+def test_d2_a_refund_that_the_provider_never_made_is_sent_again_under_its_number() -> None:
+    campus = Audited()
+    seated = campus.open("m1")
+    campus.pay(seated.order_id)
+    campus.leave(seated.group_id, "m1")
+    amount = campus.order(seated.order_id).paid.fen
+    campus.settle_refund(f"{seated.order_id}.r1", amount)
+    assert (campus.state(seated.order_id), campus.provider.refunded_fen) == ("refunded", 0)
+
+    found = campus.next_bill(TODAY)
+
+    number = f"{seated.order_id}*r1"
+    assert the(found) == (Kind.UNKNOWN_THERE, number, Mend.RESEND_REFUND, State.REPAIRED, False)
+    assert campus.provider.refunded_fen == amount
+    agree(campus)
+
+
+def test_d3_another_amount_is_set_aside_in_suspense_and_raised() -> None:
+    campus = Audited()
+    seats = campus.group(*students(3))
+    campus.settle_refunds()
+    payment_id = payment_of(seats[0].order_id)
+    alter(campus, payment_id, lambda line: [replace(line, amount_fen=line.amount_fen - 1)])
+    before = campus.balances()
+
+    found = campus.next_bill(TODAY)
+
+    assert the(found) == (Kind.AMOUNTS, payment_id, Mend.SET_ASIDE, State.OPEN, True)
+    assert found[0].unexplained_fen == 1
+    after = campus.balances()
+    assert after["suspense"] == 1
+    assert after["provider_clearing"] == before["provider_clearing"] - 1
+    assert campus.held() == ["noodles"]
+
+
+def test_d4_a_payment_that_is_open_here_and_paid_there_is_captured() -> None:
+    campus = Audited()
+    seated = campus.open("m1")
+    campus.pay_unheard(seated.order_id)
+    campus.plant("money", payment_row(campus, seated.order_id, state="opened"))
+
+    found = campus.next_bill(TODAY)
+
+    assert the(found) == (Kind.STATES, payment_of(seated.order_id), Mend.ADVANCE_PAYMENT, State.REPAIRED, False)
+    assert len(campus.told(PaymentCaptured)) == 1
+    assert campus.state(seated.order_id) == "refunded"
+    agree(campus)
+
+
+def test_d4_a_refund_that_is_sent_here_and_settled_there_is_settled() -> None:
+    campus = Audited()
+    seated = campus.open("m1")
+    campus.pay(seated.order_id)
+    campus.leave(seated.group_id, "m1")
+    campus.fire()
+    campus.plant(
+        "money",
+        f"UPDATE refunds SET state = 'sent', settled_at_ms = NULL WHERE id = '{seated.order_id}.r1';"
+        f"DELETE FROM entries WHERE journal_id = 'refund_settled:{seated.order_id}.r1';"
+        f"DELETE FROM journals WHERE id = 'refund_settled:{seated.order_id}.r1';"
+        f"UPDATE balances SET amount_fen = amount_fen + (SELECT amount_fen FROM refunds) * CASE account"
+        f" WHEN 'provider_clearing' THEN 1 WHEN 'user_refund_payable' THEN -1 ELSE 0 END;",
+    )
+    campus.plant("core", "UPDATE orders SET state = 'refunding', refunds = replace(refunds, 'true', 'false');")
+
+    found = campus.next_bill(TODAY)
+
+    assert the(found) == (Kind.STATES, f"{seated.order_id}*r1", Mend.ADVANCE_REFUND, State.REPAIRED, False)
+    assert campus.state(seated.order_id) == "refunded"
+    agree(campus)
+
+
+def test_d5_an_order_that_was_paid_twice_gets_the_later_payment_back() -> None:
+    campus = Audited()
+    seats = campus.group(*students(3))
+    campus.settle_refunds()
+    order, refunded_fen = campus.order(seats[0].order_id), campus.provider.refunded_fen
+    campus.pay_unheard(order.id, payment_id="p_again")
+
+    found = campus.next_bill(TODAY)
+
+    assert the(found) == (Kind.TWICE, "p_again", Mend.REPLAY_CAPTURE, State.REPAIRED, False)
+    assert campus.provider.refunded_fen == refunded_fen + order.paid.fen
+    assert ("p_again.back", "settled") in campus.rows("SELECT id, state FROM refunds", database="money")
+    assert campus.order(order.id) == order
+    agree(campus)
+
+
+def test_d5_a_line_that_stands_twice_in_a_bill_is_raised_and_moves_nothing() -> None:
+    campus = Audited()
+    seats = campus.group(*students(3))
+    campus.settle_refunds()
+    payment_id = payment_of(seats[0].order_id)
+    alter(campus, payment_id, lambda line: [line, replace(line, transaction_id="another")])
+    before = campus.balances()
+
+    found = campus.next_bill(TODAY)
+
+    assert the(found) == (Kind.TWICE, payment_id, Mend.NONE, State.OPEN, True)
+    assert campus.balances() == before
+
+
+@pytest.fixture
+def at_midnight() -> tuple[Audited, str]:
+    """A payment that the ledger noted at 23:59:50, and the payment company ten seconds after midnight."""
+    campus = Audited()
+    seats = campus.group(*students(3), paid=2)
+    campus.pass_time(until=datetime(2026, 11, 23, 23, 59, 50, tzinfo=SHANGHAI))
+    order_id = seats[2].order_id
+    campus.callback(campus.pay_unheard(order_id, later=timedelta(seconds=20)))
+    return campus, payment_of(order_id)
+
+
+def test_d6_what_midnight_divides_is_carried_a_day_and_found_in_the_next_bill(at_midnight: tuple[Audited, str]) -> None:
+    campus, payment_id = at_midnight
+
+    found = campus.next_bill(TODAY)
+    assert the(found) == (Kind.CUT_OFF, payment_id, Mend.CARRY, State.CARRIED, False)
+    assert campus.held() == []
+    found = campus.next_bill(TODAY + timedelta(days=1))
+
+    assert the(found) == (Kind.CUT_OFF, payment_id, Mend.CARRY, State.SETTLED, False)
+    agree(campus)
+
+
+def test_d6_what_is_not_in_the_next_bill_either_is_no_longer_carried(at_midnight: tuple[Audited, str]) -> None:
+    campus, payment_id = at_midnight
+    alter(campus, payment_id, lambda line: [])
+    campus.next_bill(TODAY)
+
+    found = campus.next_bill(TODAY + timedelta(days=1))
+
+    assert [(one.kind, one.state) for one in found] == [
+        (Kind.UNKNOWN_THERE, State.OPEN),
+        (Kind.CUT_OFF, State.SETTLED),
+    ]
+
+
+def test_bills_that_contradict_each_other_are_not_compared_but_raised_and_asked_for_again() -> None:
+    campus = Audited()
+    campus.begin()
+    seats = campus.group(*students(3))
+    payment_id = payment_of(seats[0].order_id)
+
+    def altered(kind: BillKind, on: date, lines: list[BillLine]) -> list[BillLine]:
+        return [line for line in lines if kind is not BillKind.TRADES or line.key != payment_id]
+
+    honest = campus.provider.alter
+    campus.provider.alter = altered  # type: ignore[method-assign]
+    assert campus.next_bill(TODAY) == []
+    (told,) = campus.told(BillsUnusable)
+    assert told.on_day == "2026-11-23"
+
+    campus.provider.alter = honest  # type: ignore[method-assign]
+    campus.pass_time(hours=2)
+
+    assert campus.differences() == []
+    assert campus.told(DifferenceRaised) == []
+    assert [report.run_id[-16:] for report in campus.reports()][1:] == ["daily.2026-11-23", "daily.2026-11-23"]
+
+
+def payment_row(campus: Audited, order_id: str, *, state: str) -> str:
+    """The row of a payment in a state, of which nobody is reminded any more."""
+    order = campus.order(order_id)
+    payment_id = payment_of(order_id)
+    return (
+        "INSERT INTO payments VALUES"
+        f" ('{payment_id}', '{order_id}', '{order.member_id}', {order.payable.fen}, '{state}', 'sandbox',"
+        f" '{payment_id}', 0, NULL, NULL, 0, 0);"
+    )
