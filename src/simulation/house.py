@@ -20,9 +20,11 @@ from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.engines.post.desks import DeskPost
 from tuanzi.machinery.desk import WriterDesk
 from tuanzi.machinery.post import Letter
+from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.writer import Schema, Writer
 from tuanzi.money import Cashier
 from tuanzi.people import ConsoleSender, Keys
+from tuanzi.reconciliation import Begin
 
 KINDS = wiring.CAMPUS_DATABASES
 # What a request is given before it is answered 503 (our choice, as in the API).
@@ -44,6 +46,7 @@ class VirtualHouse:
     """One campus: its databases in memory, which are its disks, and a process over them that can be killed.
 
     alter: changes the schema of a database; tests plant bugs with it. plug: how a process reaches a disk.
+    reconciles: whether the books are compared every minute, as in the real house; from the next start on.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class VirtualHouse:
         alter: Callable[[Schema], Schema] | None = None,
         plug: Callable[[Sqlite, Trouble], FaultyDatabase] = FaultyDatabase,
         places_max: int = 100_000,
+        reconciles: bool = False,
     ) -> None:
         self.campus = campus
         self.trouble = trouble
@@ -72,6 +76,7 @@ class VirtualHouse:
             is_campus=lambda name: name == campus,
             post=self._post,
             campus=campus,
+            books=wiring.CampusBooks(self._desks),
         )
         self._counter = Counter(rooms, campus=campus, ids=self.ids, clock=clock.machine)
         schemas = {kind: wiring.schema_of(kind, rooms) for kind in KINDS}
@@ -87,6 +92,7 @@ class VirtualHouse:
         }
         self._plug = plug
         self._places_max = places_max
+        self.reconciles = reconciles
         self._count = 0
         self._process: _Process | None = None
 
@@ -111,6 +117,8 @@ class VirtualHouse:
                 process.desks[target].follow(process.desks[source], follower)
             for desk in process.desks.values():
                 process.working.append(loop.create_task(desk.run()))
+            if self.reconciles:
+                loop.create_task(_begin(process.desks["money"]))
         finally:
             asyncio._set_running_loop(asyncio_before)
 
@@ -130,6 +138,10 @@ class VirtualHouse:
 
     def _find_desk(self, address: str) -> WriterDesk | None:
         return None if self._process is None else self._process.desks.get(address)
+
+    def _desks(self) -> Mapping[str, WriterDesk]:
+        assert self._process is not None
+        return self._process.desks
 
     def kill(self) -> None:
         """The process is gone at this instant; who waited for an answer gets none."""
@@ -249,3 +261,15 @@ class VirtualHouse:
         self.kill()
         for disk in self.disks.values():
             disk.close()
+
+
+async def _begin(desk: WriterDesk) -> None:
+    """Have the books compared from now on; where nothing can be kept, tried until something can."""
+    await desk.opened.wait()
+    while True:
+        try:
+            await desk.submit(Begin(), is_accepted=True)
+        except Unavailable:
+            await asyncio.sleep(1.0)
+        else:
+            return

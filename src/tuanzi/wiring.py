@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from tuanzi import (
     orders,
     people,
     pricing,
+    reconciliation,
     sharing,
     splitting,
     stock,
@@ -136,13 +137,14 @@ def rooms_of(
     is_campus: Callable[[str], bool],
     post: Post,
     campus: str = "",
+    books: reconciliation.Books | None = None,
     address: live.Address | None = None,
 ) -> list[Room]:
     """Every room of the house, bound to its vendors; `provider` and `post` are those of the campus `campus`.
 
-    address: of the gateway.
+    books: what that campus's reconciliation compares; without them there is none. address: of the gateway.
     """
-    return [
+    rooms = [
         people.room(keys=keys, sender=sender, is_campus=is_campus, quotas=people.Quotas()),
         catalog.room(),
         pricing.room(),
@@ -155,6 +157,9 @@ def rooms_of(
         delivery.room(),
         live.room(keys=keys, address=address or live.Address()),
     ]
+    if books is not None:
+        rooms.append(reconciliation.room(books, provider, hears=names_heard(rooms)))
+    return rooms
 
 
 def schema_of(database: str, rooms: Sequence[Room]) -> Schema:
@@ -225,6 +230,23 @@ def open_database(path: Path | None, kind: str, *, now: datetime) -> Sqlite:
     return database
 
 
+class CampusBooks:
+    """The books of a campus, as its reconciliation finds them when it looks. find: the campus's desks."""
+
+    def __init__(self, find: Callable[[], Mapping[str, WriterDesk]]) -> None:
+        self._find = find
+
+    @property
+    def core(self) -> WriterDesk:
+        """The desk of orders and stock."""
+        return self._find()["core"]
+
+    @property
+    def money(self) -> WriterDesk:
+        """The desk of the ledger."""
+        return self._find()["money"]
+
+
 @dataclass(slots=True)
 class CampusDesks:
     """What a request for one campus may reach."""
@@ -265,6 +287,7 @@ class House:
         self._codes = vendors.codes
         # Their routes serve every campus; what a campus's own desks do is done by rooms of its own.
         self.rooms = self._rooms("")
+        self.watches: list[reconciliation.Watch] = []
         self.platform = self._desk("platform", settings.data / "platform.db", "platform", self.rooms)
         for campus in settings.campuses:
             folder = settings.data / campus
@@ -277,6 +300,8 @@ class House:
                 position = position_of(desks[target].database, source)
                 desks[target].follow(desks[source], follower_of(target, source, schema=schema, position=position))
             self.campuses[campus] = CampusDesks(**desks, platform=self.platform)
+            self.watches.append(reconciliation.Watch(campus, desks["money"]))
+            desks["money"].subscribe(self.watches[-1].on_events)
         self.doorkeeper = people.Doorkeeper(self.platform)
         self.live = LiveSide(self)
         self.platform.subscribe(self._tell_doorkeeper)
@@ -290,6 +315,7 @@ class House:
             is_campus=lambda name: name in self.settings.campuses,
             post=DeskPost(lambda address: self._find_desk(campus, address)),
             campus=campus,
+            books=CampusBooks(lambda: {"core": self.campuses[campus].core, "money": self.campuses[campus].money}),
             address=self.address,
         )
 
@@ -365,6 +391,8 @@ class House:
         for desk in self.desks:
             await desk.opened.wait()
         await self.doorkeeper.warm_up(self.clock())
+        for desks in self.campuses.values():
+            await desks.money.submit(reconciliation.Begin(), is_accepted=True)
 
     def close(self) -> None:
         """Stop when what was accepted is done."""

@@ -201,6 +201,26 @@ async def order_writes(cast: Cast) -> list[Write]:
     ]
 
 
+def reconciliation_writes(cast: Cast) -> list[Write]:
+    """Comparing now, and settling what was found."""
+    at = "POST /v1/campuses/{campus}/reconciliation"
+    row = (
+        "INSERT INTO differences VALUES ('d_one', 'D3', 'p_one', '', '[]', '[]', 1, 'none', '{}', 'open', 'a_run', 0,"
+        " 0, 1, 1, NULL, NULL, NULL);"
+    )
+    cast.town.house.campuses["beijing"].money.database.execute_script(row)
+    return [
+        Write(f"{at}/runs", cast.warden, "reconciliation/runs", {}, {"on": "2026-11-21"}),
+        Write(
+            f"{at}/differences/{{difference_id}}/settlement",
+            cast.warden,
+            "reconciliation/differences/d_one/settlement",
+            {"reason": "found it"},
+            {"reason": "found it twice"},
+        ),
+    ]
+
+
 async def all_writes(cast: Cast) -> list[Write]:
     """Every write that needs a key and keeps its answer."""
     page = await done(cast.warden.get(cast.warden.campus))
@@ -212,7 +232,12 @@ async def all_writes(cast: Cast) -> list[Write]:
         "dish": (await done(cast.warden.get("dishes/bj-m01-d04")))["dish"],
         "campaign": await done(cast.warden.get("campaigns/bj-five")),
     }
-    return [*catalog_writes(cast, entries), *await rule_writes(cast), *await order_writes(cast)]
+    return [
+        *catalog_writes(cast, entries),
+        *await rule_writes(cast),
+        *await order_writes(cast),
+        *reconciliation_writes(cast),
+    ]
 
 
 async def test_every_write_needs_a_key_or_says_why_not(town: Town) -> None:

@@ -89,6 +89,14 @@ RIGHTS = {
     "POST /v1/campuses/{campus}/sharing/terms": OPERATORS,
     "GET /v1/campuses/{campus}/sharing/payees": OPERATORS,
     "PUT /v1/campuses/{campus}/sharing/payees/{kind}/{owner_id}": OPERATORS,
+    "GET /v1/campuses/{campus}/reconciliation/runs": OPERATORS,
+    "POST /v1/campuses/{campus}/reconciliation/runs": OPERATORS,
+    "GET /v1/campuses/{campus}/reconciliation/differences": OPERATORS,
+    "GET /v1/campuses/{campus}/reconciliation/differences/{difference_id}": OPERATORS,
+    "POST /v1/campuses/{campus}/reconciliation/differences/{difference_id}/settlement": OPERATORS,
+    "GET /v1/campuses/{campus}/reconciliation/reports": OPERATORS,
+    "GET /v1/campuses/{campus}/reconciliation/reports/{number}": OPERATORS,
+    "GET /v1/campuses/{campus}/reconciliation/reports/{number}/differences.csv": OPERATORS,
     "POST /v1/campuses/{campus}/sandbox/payments/{payment_id}/pay": HERE,
 }
 # These end the caller's session, so that they are tried last.
@@ -129,6 +137,8 @@ async def test_every_route_is_open_to_exactly_those_whom_its_row_names(cast: Cas
         "{period_id}": "lunch",
         "{payment_id}": "a_payment",
         "{case_id}": "a_case",
+        "{difference_id}": "a_difference",
+        "{number}": "1",
         "{kind}": "merchant",
         "{owner_id}": "bj-m01",
         "{bundle_id}": "a_bundle",

@@ -123,7 +123,7 @@ class Audited(Campus):
     def callback(self, capture: RecordCapture) -> None:
         """A callback comes."""
         self._one(self.money, Request(capture))
-        self.hear()
+        self._go_on()
 
     # the reconciliation
 
@@ -138,12 +138,16 @@ class Audited(Campus):
         self.pass_time(seconds=61)
         return self.differences()
 
+    def ask(self, command: Any) -> None:
+        """An operator asks for a comparison, or settles something. Raises its problem."""
+        self._one(self.money, Request(command))
+        self.pass_time(seconds=1)
+
     def next_bill(self, on: date) -> list[KeptDifference]:
         """It is 10:06 of the day after `on`, and its bills are compared; an operator asks for it when nobody began."""
         self.pass_time(until=datetime.combine(on + timedelta(days=1), time(10, 6), tzinfo=SHANGHAI).astimezone(UTC))
         if not self._begun:
-            self._one(self.money, Request(AskRun(by="p_operator", on=on)))
-            self.pass_time(seconds=1)
+            self.ask(AskRun(by="p_operator", on=on))
         return self.differences()
 
     def differences(self) -> list[KeptDifference]:

@@ -14,7 +14,7 @@ from tuanzi.machinery.database import Ask
 from tuanzi.machinery.http.routes import Desk
 from tuanzi.machinery.several import several
 from tuanzi.money import store
-from tuanzi.money.model import Account, Entry, JournalHead, JournalKind, Payment, Refund
+from tuanzi.money.model import Account, JournalKind, Payment, Refund
 
 
 class AccountBalance(Struct, frozen=True, kw_only=True, gc=False):
@@ -213,14 +213,34 @@ def payments_by_id(ask: Ask, payment_ids: Sequence[str]) -> list[Payment]:
     return [store.PAYMENTS.from_row(row) for slots in several(payment_ids) for row in ask(store.PAYMENTS_NAMED, slots)]
 
 
-def refunds_of_orders(ask: Ask, order_ids: Sequence[str]) -> list[Refund]:
-    """Every refund of these orders."""
-    return [store.REFUNDS.from_row(row) for slots in several(order_ids) for row in ask(store.REFUNDS_OF_ORDERS, slots)]
-
-
 def refunds_by_id(ask: Ask, refund_ids: Sequence[str]) -> list[Refund]:
     """The refunds with these ids, as far as there are."""
     return [store.REFUNDS.from_row(row) for slots in several(refund_ids) for row in ask(store.REFUNDS_NAMED, slots)]
+
+
+class OrderRows(Struct, frozen=True, kw_only=True, gc=False):
+    """All rows of some orders' money, as they are kept: whoever has seen them before need not read them again."""
+
+    payments: list[tuple[Any, ...]]
+    refunds: list[tuple[Any, ...]]
+    heads: list[tuple[Any, ...]]
+    entries: list[tuple[Any, ...]]
+
+
+def rows_of_orders(ask: Ask, order_ids: Sequence[str]) -> OrderRows:
+    """Every payment, refund, journal head and entry of these orders; journals also by what they should be called."""
+    payments = [row for slots in several(order_ids) for row in ask(store.PAYMENTS_OF_ORDERS, slots)]
+    refunds = [row for slots in several(order_ids) for row in ask(store.REFUNDS_OF_ORDERS, slots)]
+    booked = [row[0] for slots in several(order_ids) for row in ask(store.JOURNALS_OF_ORDERS, slots)]
+    named = [f"{kind}:{row[0]}" for row in payments for kind in ("capture", "misfit")]
+    named += [f"{kind}:{row[0]}" for row in refunds for kind in ("refund_due", "refund_settled")]
+    ids = list(dict.fromkeys([*named, *booked]))
+    return OrderRows(
+        payments=payments,
+        refunds=refunds,
+        heads=[row for slots in several(ids) for row in ask(store.JOURNALS_NAMED, slots)],
+        entries=[row for slots in several(ids) for row in ask(store.ENTRIES_OF_JOURNALS, slots)],
+    )
 
 
 def order_ids_between(ask: Ask, after: str, until: str, *, limit: int) -> list[str]:
@@ -228,23 +248,6 @@ def order_ids_between(ask: Ask, after: str, until: str, *, limit: int) -> list[s
     slots = {"after": after, "until": until, "limit": limit}
     found = {row[0] for sql in (store.ORDER_IDS_PAID, store.ORDER_IDS_BOOKED) for row in ask(sql, slots)}
     return sorted(found)[:limit]
-
-
-def journals_of_orders(ask: Ask, order_ids: Sequence[str]) -> list[str]:
-    """The ids of the journals that have an entry of these orders."""
-    return [row[0] for slots in several(order_ids) for row in ask(store.JOURNALS_OF_ORDERS, slots)]
-
-
-def journal_heads(ask: Ask, journal_ids: Sequence[str]) -> list[JournalHead]:
-    """The heads of these journals, as far as there are."""
-    return [store.JOURNALS.from_row(row) for slots in several(journal_ids) for row in ask(store.JOURNALS_NAMED, slots)]
-
-
-def entries_of_journals(ask: Ask, journal_ids: Sequence[str]) -> list[Entry]:
-    """The entries of these journals, as far as there are, in order."""
-    return [
-        store.ENTRIES.from_row(row) for slots in several(journal_ids) for row in ask(store.ENTRIES_OF_JOURNALS, slots)
-    ]
 
 
 def ledger_sums(ask: Ask) -> tuple[list[AccountBalance], int]:

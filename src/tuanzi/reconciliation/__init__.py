@@ -15,8 +15,11 @@ from tuanzi.machinery.room import Room
 from tuanzi.money import PaymentProvider
 from tuanzi.reconciliation import model, service, store
 from tuanzi.reconciliation.handlers import Books, Reconciler
+from tuanzi.reconciliation.model import Begin
+from tuanzi.reconciliation.queries import Watch
+from tuanzi.reconciliation.web import ROUTES
 
-__all__ = ["Books", "room"]
+__all__ = ["Begin", "Books", "Watch", "room"]
 
 
 def room(books: Books, provider: PaymentProvider, *, hears: Mapping[tuple[str, str], Collection[str]]) -> Room:
@@ -51,4 +54,5 @@ def room(books: Books, provider: PaymentProvider, *, hears: Mapping[tuple[str, s
             model.CheckBills: reconciler.check_bills,
             model.MendDifference: reconciler.mend,
         },
+        routes=ROUTES,
     )

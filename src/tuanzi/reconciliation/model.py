@@ -196,13 +196,6 @@ class OrderBooks(Struct, frozen=True, kw_only=True, gc=False):
         return self.journals.get(f"{kind}:{reference}", NOWHERE)
 
 
-def journal_ids(payments: Sequence[Payment], refunds: Sequence[Refund]) -> list[str]:
-    """The journals that payments and refunds have, or may have."""
-    captures = [f"{kind}:{payment.id}" for payment in payments for kind in ("capture", "misfit")]
-    backs = [f"{kind}:{refund.id}" for refund in refunds for kind in ("refund_due", "refund_settled")]
-    return captures + backs
-
-
 def of_order(books: OrderBooks) -> list[Difference]:
     """Every difference within the campus about one order: first within the money, then, if there is none, with the
     order book, which follows the ledger."""
@@ -867,6 +860,23 @@ def bill_fault(on: date, *, trades: Sequence[BillLine], shares: Sequence[BillLin
     return f"{len(wrong)} of {len(moved)} numbers, such as {min(wrong)[1]}, are not alike in the bill of funds"
 
 
+# Our choice: so many at once are no accident; nor is it one when nothing of a day is there, be it as few as three.
+GAP_MIN = 10
+GAP_ALL_MIN = 3
+
+
+def gap_fault(found: Sequence[Difference], *, of: int) -> str:
+    """Why a bill is not believed that lacks more than a tenth of what the ledger noted; empty when it does not.
+
+    Then the bill is not whole, or is somebody else's: reversing a whole lunch for it would be the greater fault.
+    """
+    missing = sum(one.kind is Kind.UNKNOWN_THERE for one in found)
+    is_gap = missing * 10 > of and (missing >= GAP_MIN or (missing == of and of >= GAP_ALL_MIN))
+    if not is_gap:
+        return ""
+    return f"{missing} of the {of} payments and refunds of the day are not in the bills"
+
+
 def _moves(on: date, lines: Sequence[BillLine]) -> Counter[tuple[str, str]]:
     """Fen by what was done and its number; the parts of a share are one movement of funds."""
     begins, ends = day_of(on)
@@ -1122,14 +1132,16 @@ def report_hash(previous: str, body: str) -> str:
     return sha256(f"{previous}\n{body}".encode()).hexdigest()
 
 
-def broken_links(reports: Sequence[Report], *, previous: str = "") -> list[int]:
-    """The numbers of reports that are not as they were written, or not where; `previous`: the hash before the first."""
-    broken = []
-    number = reports[0].number - 1 if previous else 0
+def broken_links(reports: Sequence[Report], *, after: int = 0, previous: str = "") -> list[int]:
+    """The numbers of reports that are not as they were written, or not where; those that are gone count too.
+
+    after, previous: the number and hash of the report before the first.
+    """
+    broken: list[int] = []
+    number = after
     for report in reports:
-        number += 1
-        whole = report.number == number and report.previous == previous
-        if not whole or report.hash != report_hash(report.previous, report.body):
+        broken += range(number + 1, report.number)
+        if report.previous != previous or report.hash != report_hash(report.previous, report.body):
             broken.append(report.number)
         number, previous = report.number, report.hash
     return broken

@@ -82,12 +82,12 @@ _encode = msgspec.json.encode
 
 
 def begin(unit: Unit, command: Begin, *, now: datetime) -> None:
-    """Compare from now on: books every minute, the provider's bills every day. A repeat starts both anew."""
+    """Compare from now on: books every minute, the bills of today and of every day after. A repeat changes nothing."""
     cursor = unit.find(Cursor, "books") or Cursor()
     if not cursor.billed:
-        cursor = replace(cursor, billed=(now.astimezone(SHANGHAI).date() - 2 * DAY).isoformat())
+        cursor = replace(cursor, billed=(now.astimezone(SHANGHAI).date() - DAY).isoformat())
         unit.put(cursor)
-    unit.schedule("reconciliation:books", CheckBooks(), at=now)
+    unit.schedule("reconciliation:books", CheckBooks(), at=now + EVERY)
     _bill_next(unit, cursor, now=now)
 
 
@@ -114,8 +114,8 @@ def record_run(unit: Unit, command: RecordRun, *, now: datetime) -> None:
 
     What is open already is not found again.
     """
-    run_id = _run_id(command)
     cursor = unit.find(Cursor, "books") or Cursor()
+    run_id = _run_id(command, number=cursor.report_number + 1)
     found = [kept for finding in command.findings if (kept := _keep(unit, finding, run_id=run_id, now=now)) is not None]
     for difference_id in command.matched:
         _end(unit, unit.load(KeptDifference, difference_id), State.SETTLED, by="itself", reason="in a bill", now=now)
@@ -149,10 +149,10 @@ def _bill_next(unit: Unit, cursor: Cursor, *, now: datetime) -> None:
     unit.schedule("reconciliation:bills", CheckBills(on=on), at=max(now, bills_ready_at(on)))
 
 
-def _run_id(command: RecordRun) -> str:
+def _run_id(command: RecordRun, *, number: int) -> str:
+    """Sorts by time; told apart by the number that its report would have."""
     day = "" if command.on is None else f".{command.on.isoformat()}"
-    at = command.began_at.strftime("%Y%m%dT%H%M%S%f")
-    return f"{at[:-3]}.{command.kind.value}{day}"
+    return f"{command.began_at.strftime('%Y%m%dT%H%M%S')}.{number}.{command.kind.value}{day}"
 
 
 def _keep(unit: Unit, finding: Finding, *, run_id: str, now: datetime) -> KeptDifference | None:

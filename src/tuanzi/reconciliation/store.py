@@ -10,8 +10,8 @@ from msgspec import Struct
 from tuanzi import money, orders, stock
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.internal import EVENTS_AFTER, POSITION_OF_SOURCE
-from tuanzi.machinery.tables import table
-from tuanzi.money import Entry, JournalHead, Payment, Refund
+from tuanzi.machinery.tables import Row, table
+from tuanzi.money import ENTRIES, JOURNALS, PAYMENTS, REFUNDS
 from tuanzi.reconciliation.model import (
     Cursor,
     Journal,
@@ -20,7 +20,6 @@ from tuanzi.reconciliation.model import (
     PortionsWanted,
     Report,
     Run,
-    journal_ids,
     wanted_of,
 )
 from tuanzi.stock import Portions
@@ -64,21 +63,37 @@ class Log(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class OrdersLook(Struct, frozen=True, kw_only=True, gc=False):
-    """What core says of some orders in one state; `told`: the orders of its events that money had not heard."""
+    """The rows of core about some orders in one state, by order.
+
+    told: the orders of its events that money had not heard; `is_complete`: those are all.
+    """
 
     log: Log
-    book: orders.OrderBook
+    orders: dict[str, Row]
+    subs: dict[str, list[Row]]
     told: frozenset[str]
     is_complete: bool
 
+    def print_of(self, order_id: str) -> int:
+        """The same for the same rows, as long as this process lives."""
+        return hash((self.orders.get(order_id), tuple(self.subs.get(order_id, ()))))
+
 
 class MoneyLook(Struct, frozen=True, kw_only=True, gc=False):
-    """What money says of some orders in one state."""
+    """The rows of money about some orders in one state, by order; journals by order and id: heads and entries."""
 
     log: Log
-    payments: dict[str, tuple[Payment, ...]]
-    refunds: dict[str, tuple[Refund, ...]]
-    journals: dict[str, dict[str, Journal]]
+    payments: dict[str, list[Row]]
+    refunds: dict[str, list[Row]]
+    heads: dict[str, dict[str, Row]]
+    entries: dict[str, dict[str, list[Row]]]
+
+    def print_of(self, order_id: str) -> int:
+        """The same for the same rows, as long as this process lives."""
+        journals = tuple((id, tuple(rows)) for id, rows in self.entries.get(order_id, {}).items())
+        heads = tuple(self.heads.get(order_id, {}).values())
+        payments, refunds = self.payments.get(order_id, ()), self.refunds.get(order_id, ())
+        return hash((tuple(payments), tuple(refunds), heads, journals))
 
 
 class Told(Struct, frozen=True, kw_only=True, gc=False):
@@ -129,55 +144,47 @@ def all_told_after(ask: Ask, number: int) -> Told:
 
 def look_at_money(ask: Ask, order_ids: Sequence[str]) -> MoneyLook:
     """What money says of these orders, and how far it is."""
-    payments: dict[str, list[Payment]] = {}
-    refunds: dict[str, list[Refund]] = {}
-    all_payments = money.payments_of_orders(ask, order_ids)
-    all_refunds = money.refunds_of_orders(ask, order_ids)
-    for payment in all_payments:
-        payments.setdefault(payment.order_id, []).append(payment)
-    for refund in all_refunds:
-        refunds.setdefault(refund.order_id, []).append(refund)
-    named = journal_ids(all_payments, all_refunds)
-    ids = list(dict.fromkeys([*named, *money.journals_of_orders(ask, order_ids)]))
-    heads = {head.id: head for head in money.journal_heads(ask, ids)}
-    entries: dict[str, list[Entry]] = {}
-    for entry in money.entries_of_journals(ask, ids):
-        entries.setdefault(entry.journal_id, []).append(entry)
-    owners = {payment.id: payment.order_id for payment in all_payments}
-    owners |= {refund.id: refund.order_id for refund in all_refunds}  # type: ignore[misc]
-    journals = _by_order(ids, heads, entries, owners)  # type: ignore[arg-type]
-    return MoneyLook(
-        log=log_of(ask, "core"),
-        payments={order_id: tuple(rows) for order_id, rows in payments.items()},
-        refunds={order_id: tuple(rows) for order_id, rows in refunds.items()},
-        journals=journals,
-    )
+    rows = money.rows_of_orders(ask, order_ids)
+    payments, refunds = _grouped(rows.payments, at=_PAYMENT_OF), _grouped(rows.refunds, at=_REFUND_OF)
+    owners = {row[0]: row[_PAYMENT_OF] for row in rows.payments} | {row[0]: row[_REFUND_OF] for row in rows.refunds}
+    lines = _grouped(rows.entries, at=0)
+    heads: dict[str, dict[str, Row]] = {}
+    entries: dict[str, dict[str, list[Row]]] = {}
+    for id, some in lines.items():
+        entries.setdefault(_owner(id, owners, some), {})[id] = some
+    for row in rows.heads:
+        heads.setdefault(_owner(row[0], owners, lines.get(row[0], [])), {})[row[0]] = row
+    return MoneyLook(log=log_of(ask, "core"), payments=payments, refunds=refunds, heads=heads, entries=entries)
 
 
-def _by_order(
-    ids: Sequence[str],
-    heads: dict[str, JournalHead],
-    entries: dict[str, list[Entry]],
-    owners: dict[str, str],
-) -> dict[str, dict[str, Journal]]:
-    """Journals by the order they are about: that of the row they book, else that of most of their entries."""
-    journals: dict[str, dict[str, Journal]] = {}
-    for id in ids:
-        lines = entries.get(id, [])
-        owner = owners.get(id.partition(":")[2])
-        if owner is None:
-            named = [line.order_id for line in lines]
-            owner = max(named, key=named.count) if named else ""
-        journals.setdefault(owner, {})[id] = Journal(head=heads.get(id), entries=tuple(lines))
-    return journals
+_PAYMENT_OF = PAYMENTS.columns.index("order_id")
+_REFUND_OF = REFUNDS.columns.index("order_id")
+_ENTRY_OF = ENTRIES.columns.index("order_id")
+_SUB_ORDER_OF = orders.SUB_ORDERS.columns.index("order_id")
+
+
+def _owner(journal_id: str, owners: dict[str, str], lines: Sequence[Row]) -> str:
+    """The order a journal is about: that of the row it books, else that of most of its entries."""
+    owner = owners.get(journal_id.partition(":")[2])
+    named = [row[_ENTRY_OF] for row in lines]
+    return owner or (max(named, key=named.count) if named else "")
+
+
+def _grouped(rows: Sequence[Row], *, at: int) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row[at], []).append(row)
+    return groups
 
 
 def look_at_orders(ask: Ask, order_ids: Sequence[str], *, heard_until: int, names: Collection[str]) -> OrdersLook:
     """What core says of these orders; `heard_until`: how far money had heard it, `names`: the events that it hears."""
     told = told_after(ask, heard_until, names=names)
+    rows, sub_rows = orders.order_rows(ask, order_ids)
     return OrdersLook(
         log=log_of(ask, "money"),
-        book=orders.order_book(ask, order_ids),
+        orders={row[0]: row for row in rows},
+        subs=_grouped(sub_rows, at=_SUB_ORDER_OF),
         told=told.order_ids,
         is_complete=told.is_complete,
     )
@@ -185,14 +192,24 @@ def look_at_orders(ask: Ask, order_ids: Sequence[str], *, heard_until: int, name
 
 def books_of(order_id: str, core: OrdersLook, cash: MoneyLook) -> OrderBooks:
     """One order out of a look at each database."""
+    row = core.orders.get(order_id)
+    book = orders.order_book_of([] if row is None else [row], core.subs.get(order_id, []))
+    heads, entries = cash.heads.get(order_id, {}), cash.entries.get(order_id, {})
+    journals = {
+        id: Journal(
+            head=JOURNALS.from_row(heads[id]) if id in heads else None,
+            entries=tuple([ENTRIES.from_row(line) for line in entries.get(id, ())]),
+        )
+        for id in {**heads, **entries}
+    }
     return OrderBooks(
         order_id=order_id,
-        order=core.book.orders.get(order_id),
-        is_readable=order_id not in core.book.unreadable,
-        subs=core.book.subs.get(order_id, ()),
-        payments=cash.payments.get(order_id, ()),
-        refunds=cash.refunds.get(order_id, ()),
-        journals=cash.journals.get(order_id, {}),
+        order=book.orders.get(order_id),
+        is_readable=order_id not in book.unreadable,
+        subs=book.subs.get(order_id, ()),
+        payments=tuple([PAYMENTS.from_row(one) for one in cash.payments.get(order_id, ())]),
+        refunds=tuple([REFUNDS.from_row(one) for one in cash.refunds.get(order_id, ())]),
+        journals=journals,
     )
 
 
@@ -203,14 +220,25 @@ class StockLook(Struct, frozen=True, kw_only=True, gc=False):
     kept: dict[tuple[str, str], Portions]
 
 
-def look_at_stock(ask: Ask, meal_ids: Sequence[str], *, since: str) -> StockLook:
-    """The portions of these meals, and what their orders hold and have bought; since: an order id below theirs."""
+def look_at_stock(ask: Ask, meal_ids: Sequence[str], *, since: str, known: dict[str, int] | None = None) -> StockLook:
+    """The portions of these meals, and what their orders hold and have bought; since: an order id below theirs.
+
+    known: prints of meals that agreed: who has the same rows is left out. All that are looked at are added; whoever
+    finds a difference takes its meal out again.
+    """
     wanted: dict[tuple[str, str], PortionsWanted] = {}
     kept: dict[tuple[str, str], Portions] = {}
     for meal_id in meal_ids:
-        book = orders.orders_of_meal(ask, meal_id, since=since)
+        rows, sub_rows = orders.rows_of_meal(ask, meal_id, since=since)
+        portions = stock.portions_of_meal(ask, meal_id)
+        mark = hash((tuple(rows), tuple(sub_rows), tuple(map(repr, portions))))
+        if known is not None and known.get(meal_id) == mark:
+            continue
+        book = orders.order_book_of(rows, sub_rows)
         if book.unreadable:
             continue  # told as a difference of its own; the meal is looked at when that one is settled
+        if known is not None:
+            known[meal_id] = mark
         wanted |= wanted_of([(order, book.subs.get(order.id, ())) for order in book.orders.values()])
-        kept |= {(one.dish_id, one.meal_id): one for one in stock.portions_of_meal(ask, meal_id)}
+        kept |= {(one.dish_id, one.meal_id): one for one in portions}
     return StockLook(wanted=wanted, kept=kept)

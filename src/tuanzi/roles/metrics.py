@@ -68,6 +68,7 @@ class HouseCollector(Collector):
                 families[figure.name].add_metric([campus, *figure.labels.values()], figure.value)
         yield from families.values()
         yield from _of_payments(self._house.payments)
+        yield from _reconciliation(self._house)
 
 
 def _of_payments(provider: PaymentProvider) -> Iterator[Metric]:
@@ -85,6 +86,28 @@ def _of_payments(provider: PaymentProvider) -> Iterator[Metric]:
     for why, times in sorted(provider.unknown.items()):
         unknown.add_metric([why], times)
     yield from (notices, unknown)
+
+
+def _reconciliation(house: House) -> Iterator[Metric]:
+    """What the comparing of books has found since this process started, and when it last did (C3)."""
+    labels = ["campus", "difference_class"]
+    found = CounterMetricFamily("tuanzi_differences_found_total", "Differences between books.", labels=labels)
+    raised = CounterMetricFamily("tuanzi_differences_raised_total", "Those that need a person.", labels=labels)
+    repaired = CounterMetricFamily("tuanzi_differences_ended_total", "Those that are mended or settled.", labels=labels)
+    unusable = CounterMetricFamily(
+        "tuanzi_bills_unusable_total", "Bills of a day that could not be used.", labels=["campus"]
+    )
+    last = GaugeMetricFamily(
+        "tuanzi_reconciliation_last_run_seconds", "When books were compared last, since 1970.", labels=["campus"]
+    )
+    for watch in house.watches:
+        for family, counts in ((found, watch.found), (raised, watch.raised), (repaired, watch.repaired)):
+            for kind, count in sorted(counts.items()):
+                family.add_metric([watch.campus, kind or "before"], float(count))
+        unusable.add_metric([watch.campus], float(watch.bills_unusable))
+        if watch.last_run_at is not None:
+            last.add_metric([watch.campus], watch.last_run_at.timestamp())
+    yield from (found, raised, repaired, unusable, last)
 
 
 _PUSH_COUNTERS = {

@@ -1,0 +1,188 @@
+"""The reconciliation over HTTP, for operators: what was found, by what evidence, and what they settle by hand (C3)."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from tuanzi.base.ids import OrderId
+from tuanzi.base.who import Role
+from tuanzi.machinery.http.routes import Call, Committed, Reply, Route
+from tuanzi.orders import FreeOrder
+from tuanzi.reconciliation import queries
+from tuanzi.reconciliation.model import Asked, AskRun, DifferenceStanding, SettleDifference, State
+from tuanzi.reconciliation.problems import DayNotOver, DifferenceEnded
+from tuanzi.reconciliation.queries import DifferencesPage, DifferenceView, ReportsPage, ReportView, RunsPage
+
+
+class RunsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which part of the list."""
+
+    before: Annotated[str, Meta(max_length=64)] = "~"
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+class DifferencesQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which differences: of one run, or else in one state, or else all."""
+
+    state: State | None = None
+    run_id: Annotated[str, Meta(max_length=64)] | None = None
+    after: Annotated[str, Meta(max_length=64)] = ""
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+class ReportsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which part of the chain."""
+
+    after: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 0
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+class RunBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is compared now: the books of the campus, or, when a day is named, the ledger with its bills."""
+
+    on: date | None = None
+
+
+class SettlementBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a person has dealt with a difference; kept with his name."""
+
+    reason: Annotated[str, Meta(min_length=3, max_length=500)]
+
+
+async def list_runs(call: Call[None, RunsQuery]) -> RunsPage:
+    """GET /v1/campuses/{campus}/reconciliation/runs"""
+    return await queries.runs_page(call.desks.money, before=call.query.before, limit=call.query.limit)
+
+
+async def post_run(call: Call[RunBody, None]) -> Committed:
+    """POST /v1/campuses/{campus}/reconciliation/runs: compare now."""
+    assert call.who is not None
+    command = AskRun(by=call.who.person_id, on=call.body.on)
+    return await call.desks.money.submit(command, who=call.who.person_id, key=call.key)
+
+
+async def list_differences(call: Call[None, DifferencesQuery]) -> DifferencesPage:
+    """GET /v1/campuses/{campus}/reconciliation/differences"""
+    query = call.query
+    return await queries.differences_page(
+        call.desks.money, state=query.state, run_id=query.run_id, after=query.after, limit=query.limit
+    )
+
+
+async def show_difference(call: Call[None, None]) -> DifferenceView:
+    """GET /v1/campuses/{campus}/reconciliation/differences/{difference_id}"""
+    return await queries.difference(call.desks.money, call.path["difference_id"])
+
+
+async def post_settlement(call: Call[SettlementBody, None]) -> Committed:
+    """POST /v1/campuses/{campus}/reconciliation/differences/{difference_id}/settlement: a person has dealt with it."""
+    assert call.who is not None
+    seen = await queries.difference(call.desks.money, call.path["difference_id"])
+    command = SettleDifference(difference_id=seen.id, by=call.who.person_id, reason=call.body.reason)
+    settled = await call.desks.money.submit(command, who=call.who.person_id, key=call.key)
+    if seen.order_id:  # harmless when it was not held for this
+        await call.desks.core.submit(FreeOrder(order_id=OrderId(seen.order_id), because=seen.id))
+    return settled
+
+
+async def list_reports(call: Call[None, ReportsQuery]) -> ReportsPage:
+    """GET /v1/campuses/{campus}/reconciliation/reports"""
+    return await queries.reports_page(call.desks.money, after=call.query.after, limit=call.query.limit)
+
+
+async def show_report(call: Call[None, None]) -> ReportView:
+    """GET /v1/campuses/{campus}/reconciliation/reports/{number}"""
+    return await queries.report(call.desks.money, _number(call))
+
+
+async def show_report_csv(call: Call[None, None]) -> Reply:
+    """GET /v1/campuses/{campus}/reconciliation/reports/{number}/differences.csv"""
+    return Reply(body=await queries.report_csv(call.desks.money, _number(call)))
+
+
+def _number(call: Call[None, None]) -> int:
+    """The report that is asked for; 0, which there is none of, for what is no number."""
+    number = call.path["number"]
+    return int(number) if number.isdecimal() and len(number) < 10 else 0
+
+
+_AT = "/v1/campuses/{campus}/reconciliation"
+_OPERATOR = frozenset({Role.OPERATOR})
+ROUTES = (
+    Route(
+        "GET",
+        f"{_AT}/runs",
+        list_runs,
+        answer=RunsPage,
+        query=RunsQuery,
+        roles=_OPERATOR,
+        summary="When books were compared, and what was found",
+    ),
+    Route(
+        "POST",
+        f"{_AT}/runs",
+        post_run,
+        answer=Asked,
+        body=RunBody,
+        status=202,
+        roles=_OPERATOR,
+        problems=(DayNotOver,),
+        summary="Compare books now",
+    ),
+    Route(
+        "GET",
+        f"{_AT}/differences",
+        list_differences,
+        answer=DifferencesPage,
+        query=DifferencesQuery,
+        roles=_OPERATOR,
+        summary="Differences between books, with their evidence",
+    ),
+    Route(
+        "GET",
+        f"{_AT}/differences/{{difference_id}}",
+        show_difference,
+        answer=DifferenceView,
+        roles=_OPERATOR,
+        summary="One difference with its evidence",
+    ),
+    Route(
+        "POST",
+        f"{_AT}/differences/{{difference_id}}/settlement",
+        post_settlement,
+        answer=DifferenceStanding,
+        body=SettlementBody,
+        roles=_OPERATOR,
+        problems=(DifferenceEnded,),
+        summary="Settle a difference by hand",
+    ),
+    Route(
+        "GET",
+        f"{_AT}/reports",
+        list_reports,
+        answer=ReportsPage,
+        query=ReportsQuery,
+        roles=_OPERATOR,
+        summary="The chain of reports, each checked",
+    ),
+    Route(
+        "GET",
+        f"{_AT}/reports/{{number}}",
+        show_report,
+        answer=ReportView,
+        roles=_OPERATOR,
+        summary="One report",
+    ),
+    Route(
+        "GET",
+        f"{_AT}/reports/{{number}}/differences.csv",
+        show_report_csv,
+        answer=str,
+        roles=_OPERATOR,
+        summary="The differences of a report as a table",
+        media="text/csv; charset=utf-8",
+    ),
+)
