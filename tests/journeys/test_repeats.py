@@ -21,6 +21,7 @@ HARMLESS_BY_NATURE = {
     "POST /v1/campuses/{campus}/pricing/versions/{version}/check": "changes nothing",
     "POST /v1/campuses/{campus}/quotes": "changes nothing",
     "POST /v1/campuses/{campus}/sandbox/payments/{payment_id}/pay": "a payment is paid once, by its number",
+    "POST /v1/live/token": "changes nothing; each token opens one connection for five minutes",
 }
 # Its answer is not kept: the order is paid once by the number of its payment, and whoever asks again hears where it
 # stands. That test is below.
@@ -221,6 +222,69 @@ def reconciliation_writes(cast: Cast) -> list[Write]:
     ]
 
 
+async def rider_writes(cast: Cast) -> list[Write]:
+    """Everything a rider does, on what all three orders of a group have ready."""
+    _, orders = await cast.closed_group()
+    for order_id in orders:
+        for step in ("accept", "cook", "ready"):
+            await done(cast.merchant.post(f"sub-orders/{order_id}.1/{step}"))
+    bundle = await cast.bundle()
+    shift = {"latitude_e6": 39_990_000, "longitude_e6": 116_300_000, "until": "2026-11-23T15:00:00+08:00"}
+    at = "POST /v1/campuses/{campus}/rider"
+    pick_up, deliver = (
+        f"rider/bundles/{bundle['bundle_id']}/pick-up",
+        f"rider/parcels/{bundle['parcels'][0]['parcel_id']}/deliver",
+    )
+    return [
+        Write(f"{at}/shift", cast.rider, "rider/shift", shift, {**shift, "portions_max": 9}),
+        Write(f"{at}/bundles/{{bundle_id}}/pick-up", cast.rider, pick_up, {}, SAME_IN_OTHER_BYTES),
+        Write(f"{at}/parcels/{{parcel_id}}/deliver", cast.rider, deliver, {}, SAME_IN_OTHER_BYTES),
+        Write(f"{at}/shift/end", cast.rider, "rider/shift/end", {}, SAME_IN_OTHER_BYTES),
+        Write(
+            "PUT /v1/campuses/{campus}/riders-expected",
+            cast.warden,
+            "riders-expected",
+            {"riders": 8},
+            {"riders": 9},
+        ),
+    ]
+
+
+def sharing_writes(cast: Cast) -> list[Write]:
+    """Everything an operator says of who gets what."""
+    case = """
+    INSERT INTO cases (id, kind, reference, order_id, amount_fen, reason, state, opened_at_ms, times) VALUES
+        ('refund.o_lost.r1', 'refund', 'o_lost.r1', 'o_lost', 100, 'not_captured', 'open', 0, 1);
+    """
+    cast.town.house.campuses["beijing"].money.database.execute_script(case)
+    rates = {"platform_rate": 800, "leader_rate": 200, "ambassador_rate": 100, "provider_rate": 60, "rider_rate": 9000}
+    settled = {"how": "write_off", "note": "he was here"}
+    at = "/v1/campuses/{campus}"
+    return [
+        Write(
+            f"POST {at}/sharing/terms",
+            cast.warden,
+            "sharing/terms",
+            {"after_version": 0, **rates},
+            {"after_version": 1, **rates},
+        ),
+        Write(
+            f"PUT {at}/sharing/payees/{{kind}}/{{owner_id}}",
+            cast.warden,
+            "sharing/payees/merchant/bj-m01",
+            {"account": "1900000109", "full_name": "一号窗口"},
+            {"account": "1900000110", "full_name": "一号窗口"},
+        ),
+        Write(
+            f"POST {at}/ledger/cases/{{case_id}}/settlement",
+            cast.warden,
+            "ledger/cases/refund.o_lost.r1/settlement",
+            settled,
+            {**settled, "note": "and again"},
+        ),
+    ]
+
+
 async def all_writes(cast: Cast) -> list[Write]:
     """Every write that needs a key and keeps its answer."""
     page = await done(cast.warden.get(cast.warden.campus))
@@ -232,12 +296,10 @@ async def all_writes(cast: Cast) -> list[Write]:
         "dish": (await done(cast.warden.get("dishes/bj-m01-d04")))["dish"],
         "campaign": await done(cast.warden.get("campaigns/bj-five")),
     }
-    return [
-        *catalog_writes(cast, entries),
-        *await rule_writes(cast),
-        *await order_writes(cast),
-        *reconciliation_writes(cast),
-    ]
+    of_riders = await rider_writes(cast)  # time passes until a bundle is made, and groups must not end meanwhile
+    of_orders = [*await order_writes(cast), *of_riders]
+    of_money = [*sharing_writes(cast), *reconciliation_writes(cast)]
+    return [*catalog_writes(cast, entries), *await rule_writes(cast), *of_orders, *of_money]
 
 
 async def test_every_write_needs_a_key_or_says_why_not(town: Town) -> None:
