@@ -200,7 +200,6 @@ __all__ = [
     "ledger_sums",
     "let_refund_wait",
     "note_refund",
-    "on_refund_due",
     "order_ids_between",
     "order_ledger",
     "out_refund_no_of",
