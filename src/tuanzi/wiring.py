@@ -56,13 +56,10 @@ HEARD: dict[type[Event], tuple[tuple[str, Listener], ...]] = {
     events.RefundDue: (("money", sharing.on_refund_due),),
     events.RefundRefused: (("money", sharing.on_refund_refused),),
     events.RefundSettled: (("core", orders.on_refund_settled), ("money", sharing.on_refund_settled)),
-    events.SubOrderAdvanced: (
-        ("delivery", delivery.on_sub_order_advanced),
-        ("money", sharing.on_sub_order_advanced),
-    ),
+    events.SubOrderAdvanced: (("delivery", delivery.on_sub_order_advanced),),
     events.OrderCancelled: (("core", groups.on_order_cancelled),),
     events.BundlePickedUp: (("core", orders.on_bundle_picked_up),),
-    events.ParcelDelivered: (("core", orders.on_parcel_delivered),),
+    events.ParcelDelivered: (("core", orders.on_parcel_delivered), ("money", sharing.on_parcel_delivered)),
 }
 
 # Told for those who read the log from outside: the doorkeeper's and status board's caches, pages, auditors, operators.

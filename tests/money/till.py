@@ -14,11 +14,11 @@ from tuanzi.base.who import Who
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.events import (
     OrderCompleted,
+    ParcelDelivered,
     PaymentCaptured,
     RefundDue,
     RefundRefused,
     RefundSettled,
-    SubOrderAdvanced,
 )
 from tuanzi.machinery.codec import Codec
 from tuanzi.machinery.http.routes import Call
@@ -60,17 +60,17 @@ class Till:
             follows={
                 ("core", RefundDue): (sharing.on_refund_due,),
                 ("core", OrderCompleted): (sharing.on_order_completed,),
-                ("core", SubOrderAdvanced): (sharing.on_sub_order_advanced,),
+                ("delivery", ParcelDelivered): (sharing.on_parcel_delivered,),
             },
             errands=frozenset(self.errands),
             codec=Codec(
                 commands=[kind for room in rooms for kind in (*room.commands, *room.errands)],
-                events=[RefundDue, OrderCompleted, SubOrderAdvanced, PaymentCaptured, RefundSettled, RefundRefused],
+                events=[RefundDue, OrderCompleted, ParcelDelivered, PaymentCaptured, RefundSettled, RefundRefused],
             ),
             assumed_new={kind: places for room in rooms for kind, places in room.assumed_new.items()},
         )
         self._writer = Writer(schema, position=0, event_number=0)
-        self._heard = 0
+        self._heard = {"core": 0, "delivery": 0}
 
     async def submit(
         self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False
@@ -89,10 +89,11 @@ class Till:
         """Nothing is followed here."""
         raise NotImplementedError
 
-    def hear(self, event: Any) -> None:
-        """Hear the next event of core."""
-        self._heard += 1
-        outcome = self._carry_out(Request(event, source="core", number=self._heard, after=self._heard - 1))
+    def hear(self, event: Any, *, source: str = "core") -> None:
+        """Hear the next event of another database."""
+        self._heard[source] += 1
+        number = self._heard[source]
+        outcome = self._carry_out(Request(event, source=source, number=number, after=number - 1))
         assert outcome.problem is None, outcome.problem
 
     def forget(self) -> None:

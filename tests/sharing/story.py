@@ -8,13 +8,13 @@ from typing import Any
 
 from tests.money.till import Till
 from tests.sharing.split import ANN, BEN, CANCEL, CONFIRM, SPLIT
-from tuanzi.events import OrderCompleted, RefundDue, SubOrderAdvanced
+from tuanzi.events import OrderCompleted, ParcelDelivered, RefundDue
 from tuanzi.money import Cashier, Fault, SandboxProvider, SharedOrder, TrySharing
 from tuanzi.sharing import store
 from tuanzi.sharing.model import Sharing, Transfer
 
 Faulty = Callable[[str, str], Fault | None]
-HOUR = timedelta(hours=1)
+DAY = timedelta(hours=25)  # until everybody has his share
 
 
 class Story:
@@ -54,16 +54,10 @@ class Story:
 
     def deliver(self, *sub_order_ids: str, rider_id: str = "p_rider") -> None:
         """A rider brings sub-orders."""
-        for sub_order_id in sub_order_ids:
-            delivered = SubOrderAdvanced(
-                sub_order_id=sub_order_id,
-                order_id=sub_order_id.rpartition(".")[0],
-                merchant_id="noodles",
-                before="picked_up",
-                state="delivered",
-                by=rider_id,
-            )
-            self.till.hear(delivered)
+        delivered = ParcelDelivered(
+            parcel_id="x_1", bundle_id="b_1", rider_id=rider_id, building_id="dorm-1", sub_order_ids=sub_order_ids
+        )
+        self.till.hear(delivered, source="delivery")
 
     def complete(self, *order_ids: str) -> None:
         """Orders are completed."""
@@ -82,7 +76,7 @@ class Story:
         )
         self.till.hear(due)
 
-    async def wait(self, span: timedelta = HOUR) -> int:
+    async def wait(self, span: timedelta = DAY) -> int:
         """Let time pass; how many errands failed."""
         return await self.till.pass_time(span)
 

@@ -10,8 +10,8 @@ from tests.sharing.split import CONFIRM, LEADER, SPLIT
 from tests.sharing.story import Story
 from tuanzi.base.money import Money
 from tuanzi.events import RefundRefused, RefundSettled
-from tuanzi.money import Fault
-from tuanzi.sharing.model import ChangeTerms, SettleCase, Settlement, SharingTerms
+from tuanzi.money import Fault, RefundProgress
+from tuanzi.sharing.model import ChangeTerms, RecordReturn, SettleCase, Settlement, SharingTerms
 
 
 @pytest.fixture
@@ -236,6 +236,47 @@ async def test_after_sharing_merchants_give_back_first_and_then_the_member_gets_
     assert story.rows("SELECT id FROM cases") == []
 
 
+async def test_within_after_sale_persons_are_given_what_is_left_of_theirs_before_the_refund_takes_what_is_frozen(
+    story: Story,
+) -> None:
+    await story.split()
+    story.deliver("o_ann.1")
+    story.complete("o_ann")
+    await story.wait(timedelta(hours=1))
+    calls = len(story.calls)
+
+    story.refund("o_ann.r1", 200 + 900)
+    await story.wait(timedelta(minutes=1))
+
+    assert next(call for call in story.calls[calls:] if call[0] != "add_receiver") == ("share", "o_ann*s2")
+    assert story.calls[-1] == ("refund", "o_ann*r1")
+    assert ("return_share", "o_ann*r1*b1") in story.calls
+    assert settled(story) == {"o_ann.r1": 1100}
+    assert lost(story, "o_ann")["1", "rider"] == (45, 0)
+    assert lost(story, "o_ann")["1", "merchant"] == (0, 760)
+    assert story.till.balances()["provider_clearing"] == 3202 + 900 - 760 - 45 - 17
+    assert not any(account.startswith("receiver_advance") for account in story.till.balances())
+    assert story.sandbox.shared_fen == 760 + 45 + 17
+    assert story.rows("SELECT id FROM cases") == []
+
+
+async def test_the_refund_waits_for_the_last_of_its_returns(story: Story) -> None:
+    await story.paid_out()
+    story.broken["return_share"] = [None, Fault.LATE]
+
+    story.refund("o_ben.r1", 1000)
+    await story.wait(timedelta(minutes=19))
+    before = story.till.column("SELECT state FROM refunds"), story.sandbox.refunded_fen
+    await story.wait()
+
+    assert story.rows("SELECT account, state FROM share_returns WHERE kind = 'merchant' ORDER BY account") == [
+        ("noodles", "settled"),
+        ("tea", "settled"),
+    ]
+    assert before == (["due"], 0)
+    assert settled(story) == {"o_ben.r1": 1000}
+
+
 async def test_what_a_person_owes_is_kept_from_what_he_gets_next(story: Story) -> None:
     await story.paid_out("o_ann")
     story.refund("o_ann.r1", 200 + 900)
@@ -417,3 +458,24 @@ async def test_a_parked_refund_is_tried_again_when_an_operator_says_so(story: St
     assert parked == ["parked"]
     assert settled(story) == {"o_ann.r1": 300}
     assert story.sharing("o_ann").claimed == Money(1700)
+
+
+async def test_a_late_word_on_a_returns_first_try_does_not_end_its_second(story: Story) -> None:
+    await story.paid_out()
+    story.broken["return_share"] = [Fault.REFUSE, Fault.LATE]
+    story.refund("o_ann.r1", 500)
+    await story.wait()
+    await story.do(SettleCase(case_id="return.o_ann.r1.b1", how=Settlement.RETRY, note="again", operator_id="p_op"))
+    await story.wait(timedelta(minutes=1))
+
+    late = RecordReturn(
+        return_id="o_ann.r1.b1", out_return_no="o_ann*r1*b1", progress=RefundProgress.REFUSED, amount_fen=253
+    )
+    await story.do(late)
+    between = story.rows("SELECT state FROM share_returns WHERE id = 'o_ann.r1.b1'")
+    await story.wait()
+
+    assert between == [("sent",)]
+    assert story.rows("SELECT state, out_return_no FROM share_returns WHERE id = 'o_ann.r1.b1'") == [
+        ("settled", "o_ann*r1*b1*a2")
+    ]

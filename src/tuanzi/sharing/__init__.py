@@ -18,10 +18,10 @@ from tuanzi.money import CancelSharing, ConfirmSharing, PaymentProvider, RetryRe
 from tuanzi.sharing import model, service, store, web
 from tuanzi.sharing.handlers import (
     on_order_completed,
+    on_parcel_delivered,
     on_refund_due,
     on_refund_refused,
     on_refund_settled,
-    on_sub_order_advanced,
 )
 from tuanzi.sharing.model import Sharing, SharingState, Transfer
 from tuanzi.sharing.problems import AlreadyShared, BudgetUsedUp, MoneyMissing, MoneyShort, PartsMisfit
@@ -37,10 +37,10 @@ __all__ = [
     "SharingState",
     "Transfer",
     "on_order_completed",
+    "on_parcel_delivered",
     "on_refund_due",
     "on_refund_refused",
     "on_refund_settled",
-    "on_sub_order_advanced",
     "room",
 ]
 

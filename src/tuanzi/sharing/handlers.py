@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from tuanzi.base.unit import Unit
-from tuanzi.events import OrderCompleted, RefundDue, RefundRefused, RefundSettled, SubOrderAdvanced
+from tuanzi.events import OrderCompleted, ParcelDelivered, RefundDue, RefundRefused, RefundSettled
 from tuanzi.money import note_refund
 from tuanzi.sharing.service import close_refund_case, complete, credit_rider, open_refund_case, pay_back
 
@@ -15,10 +15,11 @@ def on_order_completed(unit: Unit, event: OrderCompleted, *, now: datetime) -> N
     complete(unit, event.order_id, now=now)
 
 
-def on_sub_order_advanced(unit: Unit, event: SubOrderAdvanced, *, now: datetime) -> None:
-    """Who delivered is owed the delivery's share."""
-    if event.state == "delivered":
-        credit_rider(unit, event.order_id, sub_order_id=event.sub_order_id, rider_id=event.by, now=now)
+def on_parcel_delivered(unit: Unit, event: ParcelDelivered, *, now: datetime) -> None:
+    """The rider who brought sub-orders is owed their delivery's share."""
+    for sub_order_id in event.sub_order_ids:
+        order_id = sub_order_id.rpartition(".")[0]
+        credit_rider(unit, order_id, sub_order_id=sub_order_id, rider_id=event.rider_id, now=now)
 
 
 def on_refund_due(unit: Unit, event: RefundDue, *, now: datetime) -> None:

@@ -22,9 +22,11 @@ BUDGET_ID: Final = "subsidy"
 IN_FORCE_ID: Final = "terms"
 # A payment can be shared a minute after it was made (WeChat Q&A; its guide says 30 s: reliability.md 5.2).
 PROVIDER_WAIT: Final = timedelta(minutes=1)
+# WeChat takes nothing back from persons, so they are given theirs when after-sale can be asked for no more (orders).
+PERSONS_WAIT: Final = timedelta(hours=24)
 # Our choice: a part that was closed is tried once more, its receiver added anew; shares of a payment: WeChat allows 50.
 CLOSED_MAX: Final = 2
-ROUNDS_MAX: Final = 6
+ROUNDS_MAX: Final = 8
 
 
 class Party(StrEnum):
@@ -191,6 +193,8 @@ class Sharing(Struct, frozen=True, kw_only=True, gc=False):
     """An order's money in a split, one row for each order. transfers: how many there are, their lines from 0.
 
     claimed: what the parties have of the payment after refunds; the payment's rest is the member's.
+    persons_at: when persons are given theirs. held_refunds: refunds that are sent when they have been, for a refund
+    takes frozen money first, and then there is none to share.
     """
 
     order_id: OrderId
@@ -207,6 +211,8 @@ class Sharing(Struct, frozen=True, kw_only=True, gc=False):
     completed_at: datetime | None = None
     payout: PayoutState = PayoutState.HELD
     rounds: int = 0
+    persons_at: datetime | None = None
+    held_refunds: tuple[RefundId, ...] = ()
 
 
 class SharingBranch(Struct, frozen=True, kw_only=True, gc=False):

@@ -57,6 +57,8 @@ from tuanzi.sharing.model import (
     CLOSED_MAX,
     FIRST_TERMS,
     IN_FORCE_ID,
+    PERSONS,
+    PERSONS_WAIT,
     POOL,
     PROVIDER_WAIT,
     ROUNDS_MAX,
@@ -219,7 +221,7 @@ def credit_rider(unit: Unit, order_id: str, *, sub_order_id: str, rider_id: str,
 def start_payout(unit: Unit, command: StartPayout, *, now: datetime) -> PayoutStanding:
     """Give the next share of a completed order, or unfreeze the rest when nothing more is to be given.
 
-    Changes nothing unless a payout is due. Raises Unknown.
+    Merchants are given theirs first, persons a day later. Changes nothing unless a payout is due. Raises Unknown.
     """
     sharing = unit.load(Sharing, command.order_id)
     if sharing.payout is not PayoutState.DUE:
@@ -228,10 +230,17 @@ def start_payout(unit: Unit, command: StartPayout, *, now: datetime) -> PayoutSt
     if payment is None or payment.transaction_id is None:
         return _finish(unit, sharing)  # it cost nothing
     if _is_held(unit, sharing):
+        sharing = _send_held_refunds(unit, sharing, now=now)
         unit.schedule(_payout_timer(sharing), command, at=now + ASK_LATEST)
         return _payout_standing(sharing)
-    due, payees = _payable(unit, sharing, now=now)
+    persons_at = sharing.persons_at or now
+    due, payees = _payable(unit, sharing, persons_too=now >= persons_at, now=now)
     new = tuple([_receivable(payee) for payee in payees.values() if payee.state is PayeeState.NEW])
+    if not due:
+        sharing = _send_held_refunds(unit, sharing, now=now)
+    if not due and now < persons_at and any([_is_for_person(each) for each in transfers_of(unit, sharing)]):
+        unit.schedule(_payout_timer(sharing), command, at=persons_at)
+        return _payout_standing(sharing)
     if not due:
         unfreezing = replace(sharing, payout=PayoutState.UNFREEZING)
         unit.put(unfreezing)
@@ -332,7 +341,8 @@ def pay_back(unit: Unit, refund: Refund, *, now: datetime) -> RefundStanding:
         return let_refund_wait(unit, refund, now=now)
     open_returns = _claw_back(unit, sharing, refund, short=Money(short), now=now)
     standing = promise_refund(unit, refund, now=now)
-    if open_returns:
+    is_held = _give_persons_first(unit, refund, now=now)
+    if open_returns or is_held:
         hold_refund(unit, refund.id)
     return standing
 
@@ -566,7 +576,8 @@ def _release(unit: Unit, sharing: Sharing, *, now: datetime) -> None:
     """Let an order's money go out, as soon as the payment company does."""
     payment = unit.find(Payment, sharing.payment_id)
     paid_at = payment.captured_at if payment is not None and payment.captured_at is not None else now
-    unit.put(replace(sharing, payout=PayoutState.DUE))
+    completed_at = sharing.completed_at or now
+    unit.put(replace(sharing, payout=PayoutState.DUE, persons_at=completed_at + PERSONS_WAIT))
     at = max(now, paid_at + PROVIDER_WAIT)
     unit.schedule(_payout_timer(sharing), StartPayout(order_id=sharing.order_id), at=at)
 
@@ -578,12 +589,19 @@ def _is_held(unit: Unit, sharing: Sharing) -> bool:
     return any([payouts_held(unit, owner) for owner in sorted(owners)])
 
 
-def _payable(unit: Unit, sharing: Sharing, *, now: datetime) -> tuple[list[Transfer], dict[str, Payee]]:
+def _is_for_person(transfer: Transfer) -> bool:
+    """Whether something is to be given to a person."""
+    return transfer.party in PERSONS and bool(transfer.due)
+
+
+def _payable(
+    unit: Unit, sharing: Sharing, *, persons_too: bool, now: datetime
+) -> tuple[list[Transfer], dict[str, Payee]]:
     """What can be given now, and to whom; what cannot is closed: owed, and a case."""
     due: list[Transfer] = []
     payees: dict[str, Payee] = {}
     for each in transfers_of(unit, sharing):
-        payee_id = payee_id_of(each.account)
+        payee_id = None if _is_for_person(each) and not persons_too else payee_id_of(each.account)
         if each.due and payee_id is not None:
             each = _withhold(unit, each, now=now)
         if not each.due or payee_id is None:
@@ -751,6 +769,31 @@ def _note_payee(unit: Unit, added: Payee) -> None:
         unit.put(added)
 
 
+def _give_persons_first(unit: Unit, refund: Refund, *, now: datetime) -> bool:
+    """Whether persons are given what is left of theirs before this refund takes what is frozen; it begins now."""
+    sharing = unit.load(Sharing, refund.order_id)
+    transfers = transfers_of(unit, sharing)
+    are_merchants_paid = any([each.given for each in transfers])
+    waits = any([_is_for_person(each) and payee_id_of(each.account) is not None for each in transfers])
+    if sharing.payout is not PayoutState.DUE or not are_merchants_paid or not waits:
+        return False
+    unit.put(replace(sharing, persons_at=now, held_refunds=(*sharing.held_refunds, refund.id)))
+    unit.schedule(_payout_timer(sharing), StartPayout(order_id=sharing.order_id), at=now)
+    return True
+
+
+def _send_held_refunds(unit: Unit, sharing: Sharing, *, now: datetime) -> Sharing:
+    """Send the refunds that waited for persons to be given theirs, but for those whose returns are open."""
+    if not sharing.held_refunds:
+        return sharing
+    freed = replace(sharing, held_refunds=())
+    unit.put(freed)
+    for refund_id in sharing.held_refunds:
+        if not unit.load(ClawBack, refund_id).open_returns:
+            send_refund(unit, refund_id, now=now)
+    return freed
+
+
 def _claw_back(unit: Unit, sharing: Sharing, refund: Refund, *, short: Money, now: datetime) -> int:
     """Take `short` from those who have shares; how many returns are open now."""
     lost = losses(transfers_of(unit, sharing), short, sub_order_id=refund.sub_order_id)
@@ -855,7 +898,8 @@ def _return_is_over(unit: Unit, back: ShareReturn, *, now: datetime) -> None:
     claw = unit.load(ClawBack, back.refund_id)
     claw = replace(claw, open_returns=claw.open_returns - 1)
     unit.put(claw)
-    if not claw.open_returns:
+    is_held = back.refund_id in unit.load(Sharing, back.order_id).held_refunds
+    if not claw.open_returns and not is_held:
         send_refund(unit, back.refund_id, now=now)
 
 
