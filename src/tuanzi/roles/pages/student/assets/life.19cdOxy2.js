@@ -1,1 +1,0 @@
-const e=["created","paid","grouped","split","accepted","cooking","picked_up","delivered","completed"];function d(d){return"after_sale"===d?e.indexOf("delivered"):e.indexOf(d)}function n(e){return"created"===e||"paid"===e||"grouped"===e?"filling":"cancelled"===e||"refunding"===e||"refunded"===e?"back":"completed"===e?"done":"coming"}export{e as S,d as a,n as s};

@@ -1,1 +1,0 @@
-import{E as a,s as t,T as n}from"./index-D3UZq-ZC.js";function r(r){const e=a(),o=a(),u=t(!1);let i=0;return n(()=>i+=1),{data:e,error:o,isLoading:u,load:async function(){const a=i+=1;u.value=!0;try{const t=await r();if(a!==i)return;return e.value=t,o.value=void 0,t}catch(t){return void(a===i&&(o.value=t))}finally{a===i&&(u.value=!1)}}}}export{r as u};

@@ -1,1 +1,0 @@
-const a="/m/static/brand/mark.svg";export{a as _};
