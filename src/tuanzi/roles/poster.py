@@ -177,7 +177,8 @@ def _tiers(pen: ImageDraw.ImageDraw, facts: PosterFacts, words: dict[str, str], 
 def _offer(tier: CampaignTier, words: dict[str, str]) -> str:
     parts = []
     if tier.off_percent:
-        fold = f"{100 - tier.off_percent}".rstrip("0")
+        tens, ones = divmod(100 - tier.off_percent, 10)
+        fold = f"{tens}.{ones}" if ones else f"{tens}"
         parts.append(words["percent"].format(percent=tier.off_percent, fold=fold))
     if tier.off:
         parts.append(words["off"].format(yuan=_yuan(tier.off)))
