@@ -1,11 +1,12 @@
 // Whether the built mini program does what it should: its compiled logic runs here as WeChat would run it, with a
 // stand-in for WeChat's own functions and answers in the API's shape. The group page must show the group, follow a
-// change, join with an Idempotency-Key, and roll the seat back when somebody was faster.
+// change that the gateway pushes, join with an Idempotency-Key, and roll the seat back when somebody was faster.
 const assert = require('node:assert/strict')
 const { join, resolve } = require('node:path')
 
 const ROOT = resolve(__dirname, '../dist/build/mp-weixin')
 const PAGE = 'pages/group/group'
+const ACCOUNT = { token: 'session', person_id: 'p_1', campus_id: 'beijing', expires_at: '2099-01-01T00:00:00Z' }
 const requests = []
 const toasts = []
 
@@ -44,6 +45,14 @@ const answers = {
   }),
   'GET /v1/campuses/beijing/groups/g_7': () => structuredClone(group),
   'GET /v1/campuses/beijing/groups': () => ({ items: [], next: null }),
+  'POST /v1/live/token': () => ({
+    token: 't',
+    expires_in_s: 300,
+    url: 'wss://live.test',
+    port: null,
+    path: '/connection/websocket',
+    channel: 'user:p_1',
+  }),
   'POST /v1/campuses/beijing/groups/g_7/orders': () => ({
     status: 409,
     type: '/problems/groups/group-full',
@@ -63,6 +72,34 @@ function request({ url, method = 'GET', header, data, success, fail }) {
   }, 5)
 }
 
+/** The gateway's end of a WebSocket: it takes whoever connects, and shows the group to whoever subscribes. */
+const gateway = { sockets: [], tell: (push) => gateway.sockets.at(-1).hear(`${JSON.stringify({ push })}`) }
+const picture = () => ({ kind: 'group.picture', ...group, watching: 2 })
+function connectSocket({ url }) {
+  const on = {}
+  const socket = {
+    url,
+    hear: (data) => on.message({ data }),
+    onOpen: (heard) => (on.open = heard),
+    onMessage: (heard) => (on.message = heard),
+    onClose: (heard) => (on.close = heard),
+    onError() {},
+    close: () => on.close({ code: 1000, reason: '' }),
+    send({ data }) {
+      for (const line of data.split('\n')) {
+        const { id, connect, subscribe } = JSON.parse(line)
+        const subs = { 'user:p_1': { recoverable: true, positioned: true, epoch: 'e', offset: 0 } }
+        if (connect)
+          socket.hear(JSON.stringify({ id, connect: { client: 'c', version: 't', ping: 25, pong: true, subs } }))
+        if (subscribe) socket.hear(JSON.stringify({ id, subscribe: { data: picture() } }))
+      }
+    },
+  }
+  gateway.sockets.push(socket)
+  setTimeout(() => on.open({}), 5)
+  return socket
+}
+
 const phone = {
   language: 'zh_CN',
   platform: 'devtools',
@@ -76,6 +113,7 @@ const phone = {
 }
 const wechat = {
   request,
+  connectSocket,
   canIUse: () => true,
   getSystemInfoSync: () => phone,
   getWindowInfo: () => phone,
@@ -84,12 +122,13 @@ const wechat = {
   getLaunchOptionsSync: () => ({ scene: 1001 }),
   getEnterOptionsSync: () => ({}),
   getAccountInfoSync: () => ({ miniProgram: { appId: '' } }),
-  getStorageSync: () => '',
+  getStorageSync: (name) => (name === 'tuanzi.account' ? ACCOUNT : ''),
   setStorageSync() {},
   removeStorageSync() {},
   setNavigationBarTitle() {},
   hideTabBar() {},
   showToast: ({ title }) => toasts.push(title),
+  onNetworkStatusChange() {},
   onAppShow() {},
   onAppHide() {},
   onError() {},
@@ -168,7 +207,10 @@ async function main() {
     paid_count: 2,
     missing: 1,
   })
-  await until(() => shows(page, '还差 1 人成团'), 'the change')
+  await until(() => shows(page, '2 人正在看这个团'), 'who watches, by the live connection')
+  assert.equal(gateway.sockets[0].url, 'wss://live.test/connection/websocket')
+  gateway.tell({ channel: 'group:g_7', pub: { data: picture() } })
+  await until(() => shows(page, '还差 1 人成团'), 'the change that was pushed')
   assert.ok(shows(page, '第 2 位同学入座'), 'the feed tells who came')
 
   assert.equal(typeof wishToJoin, 'function')
@@ -179,7 +221,7 @@ async function main() {
   })
   const joiner = open(PAGE, { campus: 'beijing', id: 'g_7', joining: '1' })
   await until(() => shows(joiner, '最后的名额刚刚被别的同学拿到了'), 'the kind word when somebody was faster')
-  const joined = requests.find(({ method }) => method === 'POST')
+  const joined = requests.find(({ method, path }) => method === 'POST' && path.endsWith('/orders'))
   assert.match(joined.header['idempotency-key'], /^[!-~]{8,64}$/)
   assert.deepEqual(joined.data.lines, [{ dish_id: 'd1', quantity: 1, set_meal_id: null, addon: false }])
   console.log(`mini program: the group page follows the group and rolls a lost seat back (${requests.length} requests)`)

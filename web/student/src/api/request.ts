@@ -2,6 +2,7 @@
 
 import type { paths } from '@client/schema'
 import { accountOf, forgetAccount } from '@/account'
+import { reportRead } from '@/live/link'
 import { language } from '@/locale'
 
 type Method = 'get' | 'post' | 'put' | 'delete'
@@ -78,8 +79,14 @@ function send(method: Method, url: string, data: Record<string, unknown> | undef
       ...(data === undefined ? {} : { data, header: { ...header, 'content-type': 'application/json' } }),
       ...(data === undefined ? { header } : {}),
       timeout: WAIT_MS_MAX,
-      success: resolve,
-      fail: () => resolve(undefined),
+      success: (sent) => {
+        reportRead(true)
+        resolve(sent)
+      },
+      fail: () => {
+        reportRead(false)
+        resolve(undefined)
+      },
     })
   })
 }

@@ -1,0 +1,209 @@
+"""Browsers before a real house: students who use the pages, and students who only speak HTTP."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
+
+ROOT = Path(__file__).parents[2]
+BUILT = ROOT / "src/tuanzi/roles/pages/student/index.html"
+PHONE = {"width": 390, "height": 844}
+# What a browser needs where it runs as root and no network but this machine is to be reached.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WAIT_MS = 20_000
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    """The machine's own browser; none is downloaded."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    assert path, "these tests need Chromium: `make browser` installs it on Debian"
+    return {"executable_path": path, "args": FLAGS}
+
+
+class PagesHouse:
+    """A house in a process of its own, and what tests ask of it besides its pages."""
+
+    def __init__(self, folder: Path) -> None:
+        assert BUILT.exists(), "the pages are not built: `make pages`"
+        self.port, live_port = _free_port(), _free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+        self._log = (folder / "log").open("wb")
+        words = [sys.executable, "-m", "tests.web.serving", str(self.port), str(live_port), str(folder / "data")]
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+        self.process = subprocess.Popen(
+            words, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == b"ready\n", (folder / "log").read_text()
+        self.client = httpx.Client(base_url=self.address, timeout=20)
+        self._phones = count(13700000000)
+        self._keys = count()
+
+    def pass_time(self, *, seconds: float) -> None:
+        """Move the house's clock; what is due happens."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{seconds}\n".encode())
+        self.process.stdin.flush()
+
+    def next_phone(self) -> str:
+        """A number nobody has."""
+        return str(next(self._phones))
+
+    def student(self) -> Student:
+        """Somebody who signed in over HTTP."""
+        phone = self.next_phone()
+        self.client.post("/v1/codes", json={"phone": phone, "campus_id": "beijing"}).raise_for_status()
+        code = None
+        while code is None:
+            code = self.client.get("/demo/inbox", params={"phone": phone}).json()["code"]
+        signed = self.client.post("/v1/sessions", json={"phone": phone, "code": code})
+        return Student(self, signed.raise_for_status().json()["token"])
+
+    def stop(self) -> None:
+        """Let it end as an operator would."""
+        self.client.close()
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(timeout=60) == 0
+        self._log.close()
+
+
+class Student:
+    """A student without a browser."""
+
+    def __init__(self, house: PagesHouse, token: str) -> None:
+        self._house = house
+        self._token = token
+
+    def post(self, path: str, body: Any) -> Any:
+        """POST to the campus; gives the answer, which must be good."""
+        headers = {
+            "authorization": f"Bearer {self._token}",
+            "idempotency-key": f"{self._token[:12]}-{next(self._house._keys)}",
+        }
+        answer = self._house.client.post(f"/v1/campuses/beijing/{path}", json=body, headers=headers)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def open_group(self, campaign: str, *, building: str = "bj-dorm-01", dish: str = "bj-m01-d01") -> str:
+        """Open a group and pay; gives its id."""
+        lines = [{"dish_id": dish, "quantity": 1}]
+        opened = self.post("groups", {"campaign_id": campaign, "building_id": building, "lines": lines})
+        self.post(f"orders/{opened['order_id']}/pay", {})
+        return str(opened["group_id"])
+
+    def join(self, group_id: str, *, dish: str = "bj-m01-d02") -> None:
+        """Join a group and pay."""
+        joined = self.post(f"groups/{group_id}/orders", {"lines": [{"dish_id": dish, "quantity": 1}]})
+        self.post(f"orders/{joined['order_id']}/pay", {})
+
+
+class Window:
+    """A student's browser window; whatever it complains about is kept."""
+
+    def __init__(self, house: PagesHouse, context: BrowserContext) -> None:
+        self.house = house
+        self.context = context
+        self.page: Page = context.new_page()
+        self.page.set_default_timeout(WAIT_MS)
+        self.complaints: list[str] = []
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        context.on("request", self._see)
+
+    def go(self, place: str = "today/today") -> None:
+        """Open a page by its address, anew."""
+        self.page.goto("about:blank")
+        self.page.goto(f"{self.house.address}/m/#/pages/{place}")
+
+    def press(self, name: str, *, exact: bool = True, nth: int = 0) -> None:
+        """Press a button by its name, as soon as it is there."""
+        self.button(name, exact=exact).nth(nth).click()
+
+    def button(self, name: str, *, exact: bool = True) -> Any:
+        """A button by its name; pages behind the one that is seen do not count."""
+        return self.page.locator("uni-page:visible").get_by_role("button", name=name, exact=exact)
+
+    def sees(self, text: str) -> None:
+        """Wait until a text can be seen."""
+        expect(self.page.locator("uni-page:visible").get_by_text(text).first).to_be_visible(timeout=WAIT_MS)
+
+    def sign_in(self, *, building: str = "松园1号楼") -> None:
+        """Sign in with the code of the played text message, and say where one lives."""
+        self.go("signin/signin")
+        self.page.locator("input[type=tel]").fill(self.house.next_phone())
+        self.press("获取验证码")
+        self.press("填入验证码")
+        self.press("登录")
+        self.press("送到：选择楼栋，点按更换")
+        self.press(building)
+        self.sees("现在吃什么")
+
+    def keep_screen(self, name: str) -> None:
+        """Keep a picture for the papers, where TUANZI_SCREENS says."""
+        if folder := os.environ.get("TUANZI_SCREENS"):
+            self.page.wait_for_timeout(700)  # what moves has come to rest
+            self.page.screenshot(path=ROOT / folder / f"{name}.png", animations="disabled")
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        # A refusal is an answer too; the browser says so of every one.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
+
+    def _see(self, request: Request) -> None:
+        if not request.url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:")):
+            self.complaints.append(f"asked {request.url}")
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PagesHouse]:
+    """A house that serves the pages."""
+    house = PagesHouse(tmp_path_factory.mktemp("pages"))
+    yield house
+    house.stop()
+
+
+@pytest.fixture
+def windows(house: PagesHouse, browser: Browser) -> Iterator[list[Window]]:
+    """Two windows of two students; nothing may have gone wrong in them, and nothing foreign been asked."""
+    opened = [
+        Window(house, browser.new_context(viewport=PHONE, locale="zh-CN", is_mobile=True, has_touch=True))  # type: ignore[arg-type]
+        for _ in range(2)
+    ]
+    yield opened
+    complaints = [line for window in opened for line in window.complaints]
+    for window in opened:
+        window.context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def window(windows: list[Window]) -> Window:
+    """One of them."""
+    return windows[0]

@@ -1,0 +1,73 @@
+"""A house for browsers to look at, in a process of its own: real databases, gateway and pages, a clock that is told.
+
+Run with a port, one for the gateway, and a folder; each line on standard input moves the clock so many seconds on.
+It is 11:00 on a Monday in Shanghai when it starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC, datetime, timedelta
+
+import uvloop
+
+from simulation import catalogs, living
+from tuanzi.catalog import CampaignEntry, CampaignState, PeriodId, PutCampaign, TierEntry
+from tuanzi.money import SandboxProvider
+from tuanzi.people import ConsoleSender
+from tuanzi.roles.api import serve
+from tuanzi.roles.logs import log_json
+from tuanzi.settings import read_settings
+from tuanzi.wiring import House, Vendors, wall_clock
+
+START = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+TRIO = CampaignEntry(
+    id="trio",
+    name_zh="三人小团",
+    name_en="Trio",
+    tiers=(TierEntry(size=3, off_percent=12),),
+    merchant_ids=tuple(merchant["id"] for merchant in catalogs.demo("beijing")["merchants"]),
+    building_ids=(),
+    period_ids=tuple(PeriodId),
+    starts_at=START - timedelta(days=20),
+    ends_at=START + timedelta(days=20),
+    group_lasts_minutes=10,
+    pay_within_s=300,
+    per_order_limit=6,
+    per_user_limit=0,
+    delivery_fee_fen=600,
+    state=CampaignState.LIVE,
+)
+
+
+async def main(port: str, live_port: str, data: str) -> None:
+    """Serve until SIGINT."""
+    settings = read_settings(
+        {"TUANZI_PORT": port, "TUANZI_LIVE_PORT": live_port, "TUANZI_DATA": data, "TUANZI_CAMPUSES": "beijing"}
+    )
+    console = ConsoleSender(lambda line: None)
+    began = wall_clock()
+    ahead = timedelta()
+    vendors = Vendors(codes=console, payments=SandboxProvider())
+    house = House(settings, vendors, clock=lambda: START + (wall_clock() - began) + ahead)
+
+    async def beside() -> None:
+        nonlocal ahead
+        await living.seed(house)
+        await house.campuses["beijing"].core.submit(PutCampaign(campaign=TRIO, by="test"))
+        reader = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        while line := await reader.readline():
+            ahead += timedelta(seconds=float(line))
+            for desk in house.desks:
+                desk._ring()
+
+    log_json()
+    await serve(house, beside=beside, inbox=console)
+
+
+if __name__ == "__main__":
+    uvloop.run(main(*sys.argv[1:]))
