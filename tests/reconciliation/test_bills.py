@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from tests.heart import students
+from tests.heart import run, students
 from tests.reconciliation.auditor import Audited
 from tuanzi.base.time import SHANGHAI
 from tuanzi.events import BillsUnusable, DifferenceRaised, PaymentCaptured
@@ -17,6 +17,7 @@ from tuanzi.orders import OrderHeld, SubStep
 from tuanzi.reconciliation.model import KeptDifference, Kind, Mend, State
 
 TODAY = date(2026, 11, 23)
+LATER = datetime(2026, 11, 25, tzinfo=SHANGHAI)
 Alter = Callable[[BillLine], list[BillLine]]
 
 
@@ -34,6 +35,23 @@ def alter(campus: Audited, key: str, change: Alter) -> None:
 
     def altered(kind: BillKind, on: date, lines: list[BillLine]) -> list[BillLine]:
         return [one for line in lines for one in (change(line) if line.key == key else [line])]
+
+    campus.provider.alter = altered  # type: ignore[method-assign]
+
+
+def alter_share(campus: Audited, key: str, change: Alter) -> None:
+    """What the bills say of one receiver's part of a share; the bill of funds does not name him."""
+    (part,) = [line for line in run(campus.provider.bill(BillKind.SHARES, TODAY, now=LATER)) if line.key == key]
+
+    def altered(kind: BillKind, on: date, lines: list[BillLine]) -> list[BillLine]:
+        own = {BillKind.SHARES: key, BillKind.FUNDS: key.partition("/")[0]}.get(kind)
+        made: list[BillLine] = []
+        for line in lines:
+            is_it = line.key == own and line.amount_fen == part.amount_fen
+            made += change(line) if is_it else [line]
+        if kind is BillKind.FUNDS:
+            made = [replace(line, key=line.key.partition("/")[0]) for line in made]
+        return made
 
     campus.provider.alter = altered  # type: ignore[method-assign]
 
@@ -184,6 +202,106 @@ def test_d3_another_amount_is_set_aside_in_suspense_and_raised() -> None:
     assert after["suspense"] == 1
     assert after["provider_clearing"] == before["provider_clearing"] - 1
     assert campus.held() == ["noodles"]
+
+
+def test_d3_more_money_back_than_was_sent_leaves_less_with_the_provider() -> None:
+    campus = Audited()
+    seated = campus.open("m1")
+    campus.pay(seated.order_id)
+    campus.leave(seated.group_id, "m1")
+    campus.settle_refunds()
+    alter(campus, f"{seated.order_id}*r1", lambda line: [replace(line, amount_fen=line.amount_fen - 3)])
+
+    found = campus.next_bill(TODAY)
+
+    assert the(found) == (Kind.AMOUNTS, f"{seated.order_id}*r1", Mend.SET_ASIDE, State.OPEN, True)
+    assert campus.balances() == {"provider_clearing": -3, "suspense": 3}
+
+
+@pytest.fixture
+def shared() -> tuple[Audited, str]:
+    """A group whose orders were brought, completed and paid out in shares; the number of one part of a share."""
+    campus = Audited()
+    for seat in campus.group(*students(3)):
+        campus.deliver(seat.order_id)
+    campus.pass_time(hours=6)
+    (number, account) = campus.rows(
+        "SELECT s.out_order_no, p.account FROM shares s JOIN share_parts p ON p.share_id = s.id"
+        " WHERE p.result = 'success' ORDER BY s.id, p.number LIMIT 1",
+        database="money",
+    )[0]
+    return campus, f"{number}/{account}"
+
+
+def test_a_day_with_shares_that_all_agree_has_no_difference(shared: tuple[Audited, str]) -> None:
+    campus, _ = shared
+
+    assert campus.next_bill(TODAY) == []
+
+    assert campus.provider.shared_fen > 0
+    campus.begin()
+    assert campus.minute() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "mend"),
+    [
+        (lambda line: [line, replace(line, key="another/m1")], Kind.UNKNOWN_HERE, Mend.NONE),
+        (lambda line: [], Kind.UNKNOWN_THERE, Mend.NONE),
+        (lambda line: [replace(line, amount_fen=line.amount_fen - 5)], Kind.AMOUNTS, Mend.SET_ASIDE),
+        (lambda line: [line, line], Kind.TWICE, Mend.NONE),
+    ],
+    ids=["d1", "d2", "d3", "d5"],
+)
+def test_shares_that_differ_are_raised_for_a_person(
+    shared: tuple[Audited, str], change: Alter, kind: Kind, mend: Mend
+) -> None:
+    campus, key = shared
+    alter_share(campus, key, change)
+    clearing = campus.balances().get("provider_clearing", 0)
+
+    (found,) = campus.next_bill(TODAY)
+
+    assert (found.kind, found.mend, found.state, found.is_raised) == (kind, mend, State.OPEN, True)
+    assert found.item == ("another/m1" if kind is Kind.UNKNOWN_HERE else key)
+    assert campus.balances().get("provider_clearing", 0) == clearing - (5 if mend is Mend.SET_ASIDE else 0)
+
+
+def test_d4_a_share_that_is_under_way_here_and_done_there_is_awaited(shared: tuple[Audited, str]) -> None:
+    campus, key = shared
+    share_id = campus.rows("SELECT id FROM shares ORDER BY id LIMIT 1", database="money")[0][0]
+    campus.plant("money", f"UPDATE shares SET state = 'sent', ended_at_ms = NULL WHERE id = '{share_id}';")
+
+    found = campus.next_bill(TODAY)
+
+    assert {(one.kind, one.mend, one.state) for one in found} == {(Kind.STATES, Mend.AWAIT, State.OPEN)}
+    assert key in {one.item for one in found}
+    campus.plant("money", f"UPDATE shares SET state = 'finished', ended_at_ms = sent_at_ms WHERE id = '{share_id}';")
+    campus.pass_time(minutes=5)
+    assert {one.state for one in campus.differences()} == {State.REPAIRED}
+
+
+def test_a_journal_of_shares_that_is_gone_is_raised_and_no_balance_is_changed_for_it(
+    shared: tuple[Audited, str],
+) -> None:
+    campus, _ = shared
+    journal_id = campus.rows(
+        "SELECT id FROM journals WHERE kind = 'share_given' ORDER BY id LIMIT 1", database="money"
+    )[0][0]
+    campus.plant(
+        "money",
+        f"DELETE FROM entries WHERE journal_id = '{journal_id}'; DELETE FROM journals WHERE id = '{journal_id}';",
+    )
+    before = campus.counted()
+    campus.begin()
+
+    first = campus.minute()
+    second = campus.minute()
+
+    assert [(one.kind, one.item, one.mend) for one in first] == [(Kind.ORDER_BOOK, journal_id, Mend.NONE)]
+    assert len(second) > 2
+    assert all(one.state is State.OPEN and one.mend is Mend.NONE for one in second)
+    assert campus.counted() == before
 
 
 def test_d4_a_payment_that_is_open_here_and_paid_there_is_captured() -> None:

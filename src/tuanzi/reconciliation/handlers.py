@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from tuanzi import groups, money, orders, stock
+from tuanzi import groups, money, orders, sharing, stock
 from tuanzi.base.ids import DishId, MealId, OrderId, make_id
 from tuanzi.base.money import ZERO
 from tuanzi.base.time import SHANGHAI
@@ -29,6 +29,7 @@ from tuanzi.money import (
     Payment,
     PaymentProvider,
     RecordRefund,
+    Refund,
     RefundAsked,
     RefundProgress,
     RefundState,
@@ -260,7 +261,7 @@ class Reconciler:
         findings: list[Finding] = []
         matched: tuple[str, ...] = ()
         if not fault:
-            findings, matched, fault = await self._compare_day(on, trades, now=now)
+            findings, matched, fault = await self._compare_day(on, trades, shares, now=now)
         if errand.kind is RunKind.DAILY and not fault:
             cursor = replace(cursor, billed=on.isoformat())
         return RecordRun(
@@ -277,17 +278,21 @@ class Reconciler:
         )
 
     async def _compare_day(
-        self, on: date, trades: Sequence[BillLine], *, now: datetime
+        self, on: date, trades: Sequence[BillLine], shares: Sequence[BillLine], *, now: datetime
     ) -> tuple[list[Finding], tuple[str, ...], str]:
-        before = await self._provider.bill(BillKind.TRADES, on - DAY, now=now)
+        before = [
+            line
+            for kind in (BillKind.TRADES, BillKind.SHARES)
+            for line in await self._provider.bill(kind, on - DAY, now=now)
+        ]
         paid, twice = await self._named(trades, now=now)
         carried = [one for one in await self._in_state(State.CARRIED) if _carried_from(one) < on.isoformat()]
         due = frozenset(one.item for one in carried)
-        matched = tuple(one.id for one in carried if one.item in {line.key for line in trades})
-        bills = BillsRead(on=on, trades=trades, before=before, paid=paid, twice=twice, carried=due)
+        matched = tuple(one.id for one in carried if one.item in {line.key for line in (*trades, *shares)})
+        bills = BillsRead(on=on, trades=trades, shares=shares, before=before, paid=paid, twice=twice, carried=due)
         statement = await self._books.money.look(lambda ask: _statement(ask, bills))
         found = of_statement(statement)
-        if fault := gap_fault(found, of=len(statement.captured) + len(statement.settled)):
+        if fault := gap_fault(found, of=len(statement.captured) + len(statement.settled) + len(statement.moved)):
             return [], (), fault
         found = [one for one in found if not (one.kind is Kind.CUT_OFF and one.key in due)]
         # A carried one that is found with another class is no longer carried.
@@ -359,7 +364,11 @@ class Reconciler:
             case Mend.SET_ASIDE:
                 says = {side.book: side.fen or 0 for side in kept.sides}
                 more_fen = says[Said.PROVIDER] - says[Said.LEDGER]
+                if msgspec.json.decode(kept.evidence)["line"]["amount_fen"] < 0:
+                    more_fen = -more_fen  # it went out
                 return SetAside(difference_id=kept.id, order_id=kept.order_id, more_fen=more_fen)
+            case Mend.AWAIT:
+                return await self._await_share(kept)
             case Mend.RESTORE_BALANCE:
                 return await self._restore_balance(kept)
             case Mend.RESTORE_PORTIONS:
@@ -521,6 +530,17 @@ class Reconciler:
             return RaiseDifference(difference_id=kept.id, reason=f"the provider refuses it: {seen.reason}"[:200])
         return TryAgain(difference_id=kept.id, reason="the provider works on it")
 
+    async def _await_share(self, kept: KeptDifference) -> Mending:
+        """Whether sharing knows by now what the provider did; it asks every few minutes."""
+        number = kept.item.partition("/")[0]
+        booked = await self._books.money.look(lambda ask: sharing.booked_by_number(ask, [number]))
+        one = next((one for one in booked if one.key == kept.item), None)
+        if one is None or not one.is_over:
+            return TryAgain(difference_id=kept.id, reason="sharing has not heard of its end")
+        if not one.is_done:
+            return RaiseDifference(difference_id=kept.id, reason="the provider did it, and here it was given up")
+        return EndDifference(difference_id=kept.id, state=State.REPAIRED, reason=Mend.AWAIT.value)
+
     async def _reverse(self, kept: KeptDifference, *, now: datetime) -> Mending:
         """Asked first: when it was not paid, nothing is made for it, and what was booked is reversed."""
         seen = await self._provider.query(kept.item, now=now)
@@ -649,10 +669,16 @@ class BillsRead:
 
     on: date
     trades: Sequence[BillLine]
+    shares: Sequence[BillLine]
     before: Sequence[BillLine]
     paid: Mapping[str, str]
     twice: Mapping[str, str]
     carried: frozenset[str]
+
+
+def _paid_there(refunds: Sequence[Refund]) -> list[Refund]:
+    """Those that the provider paid: an operator may have paid one from the bank, which no bill tells."""
+    return [one for one in refunds if one.refusal != money.PAID_OTHERWISE]
 
 
 def _statement(ask: Ask, bills: BillsRead) -> Statement:
@@ -662,14 +688,18 @@ def _statement(ask: Ask, bills: BillsRead) -> Statement:
     backs = [one for one in (refund_named(line.key) for line in lines) if one is not None]
     carried_payments = money.payments_by_id(ask, [one for one in map(payment_named, bills.carried) if one is not None])
     carried_refunds = money.refunds_by_id(ask, [one for one in map(refund_named, bills.carried) if one is not None])
+    numbers = {line.key.partition("/")[0] for line in bills.shares} | {key.partition("/")[0] for key in bills.carried}
+    shared = {one.key: one for one in sharing.booked_by_number(ask, sorted(numbers))}
     return Statement(
         on=bills.on,
-        lines=bills.trades,
+        lines=[*bills.trades, *bills.shares],
         before=frozenset(line.key for line in bills.before),
         payments={one.out_trade_no: one for one in money.payments_by_id(ask, list(bills.paid.values()))},
         refunds={one.out_refund_no: one for one in money.refunds_by_id(ask, backs)},
+        shared=shared,
         captured=[*money.captured_between(ask, begins, ends), *carried_payments],
-        settled=[*money.settled_between(ask, begins, ends), *carried_refunds],
+        settled=[*_paid_there(money.settled_between(ask, begins, ends)), *carried_refunds],
+        moved=[*sharing.booked_between(ask, begins, ends), *[shared[key] for key in bills.carried if key in shared]],
         carried=bills.carried,
         paid_twice=bills.twice,
     )

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 from msgspec import Struct
 
-from tuanzi import money, orders, stock
+from tuanzi import money, orders, sharing, stock
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.internal import EVENTS_AFTER, POSITION_OF_SOURCE
 from tuanzi.machinery.tables import Row, table
@@ -80,20 +80,25 @@ class OrdersLook(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class MoneyLook(Struct, frozen=True, kw_only=True, gc=False):
-    """The rows of money about some orders in one state, by order; journals by order and id: heads and entries."""
+    """The rows of money about some orders in one state, by order; journals by order and id: heads and entries.
+
+    due: the journals that shares must have, with their turnover where it is kept.
+    """
 
     log: Log
     payments: dict[str, list[Row]]
     refunds: dict[str, list[Row]]
     heads: dict[str, dict[str, Row]]
     entries: dict[str, dict[str, list[Row]]]
+    due: dict[str, dict[str, int | None]]
 
     def print_of(self, order_id: str) -> int:
         """The same for the same rows, as long as this process lives."""
         journals = tuple((id, tuple(rows)) for id, rows in self.entries.get(order_id, {}).items())
         heads = tuple(self.heads.get(order_id, {}).values())
         payments, refunds = self.payments.get(order_id, ()), self.refunds.get(order_id, ())
-        return hash((tuple(payments), tuple(refunds), heads, journals))
+        due = tuple(self.due.get(order_id, {}).items())
+        return hash((tuple(payments), tuple(refunds), heads, journals, due))
 
 
 class Told(Struct, frozen=True, kw_only=True, gc=False):
@@ -154,7 +159,14 @@ def look_at_money(ask: Ask, order_ids: Sequence[str]) -> MoneyLook:
         entries.setdefault(_owner(id, owners, some), {})[id] = some
     for row in rows.heads:
         heads.setdefault(_owner(row[0], owners, lines.get(row[0], [])), {})[row[0]] = row
-    return MoneyLook(log=log_of(ask, "core"), payments=payments, refunds=refunds, heads=heads, entries=entries)
+    return MoneyLook(
+        log=log_of(ask, "core"),
+        payments=payments,
+        refunds=refunds,
+        heads=heads,
+        entries=entries,
+        due=sharing.journals_due(ask, order_ids),
+    )
 
 
 _PAYMENT_OF = PAYMENTS.columns.index("order_id")
@@ -210,6 +222,7 @@ def books_of(order_id: str, core: OrdersLook, cash: MoneyLook) -> OrderBooks:
         payments=tuple([PAYMENTS.from_row(one) for one in cash.payments.get(order_id, ())]),
         refunds=tuple([REFUNDS.from_row(one) for one in cash.refunds.get(order_id, ())]),
         journals=journals,
+        due=cash.due.get(order_id, {}),
     )
 
 

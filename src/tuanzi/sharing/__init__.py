@@ -25,10 +25,12 @@ from tuanzi.sharing.handlers import (
 )
 from tuanzi.sharing.model import Sharing, SharingState, Transfer
 from tuanzi.sharing.problems import AlreadyShared, BudgetUsedUp, MoneyMissing, MoneyShort, PartsMisfit
+from tuanzi.sharing.queries import BookedAtProvider, booked_between, booked_by_number, journals_due
 from tuanzi.sharing.vendors import Payer
 
 __all__ = [
     "AlreadyShared",
+    "BookedAtProvider",
     "BudgetUsedUp",
     "MoneyMissing",
     "MoneyShort",
@@ -36,6 +38,9 @@ __all__ = [
     "Sharing",
     "SharingState",
     "Transfer",
+    "booked_between",
+    "booked_by_number",
+    "journals_due",
     "on_order_completed",
     "on_parcel_delivered",
     "on_refund_due",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tuanzi.machinery.several import SEVERAL
 from tuanzi.machinery.tables import table
 from tuanzi.sharing.model import (
     Case,
@@ -119,3 +120,27 @@ FROM cases WHERE state = :state AND id > :after ORDER BY id LIMIT :limit
 PAYEES_AFTER = """
 SELECT id, kind, account, full_name, state, refusal FROM payees WHERE id > :after ORDER BY id LIMIT :limit
 """
+
+# The books side by side (C3).
+
+_SHARING = "SELECT " + ", ".join(SHARINGS.columns) + " FROM sharings "
+_SHARE = "SELECT " + ", ".join(SHARES.columns) + " FROM shares "
+_PART = "SELECT " + ", ".join(SHARE_PARTS.columns) + " FROM share_parts "
+_RETURN = "SELECT " + ", ".join(RETURNS.columns) + " FROM share_returns "
+_CLAW_BACK = "SELECT " + ", ".join(CLAW_BACKS.columns) + " FROM claw_backs "
+
+SHARINGS_OF_ORDERS = _SHARING + "WHERE order_id IN (" + SEVERAL + ") ORDER BY order_id LIMIT 100"
+SHARES_OF_ORDERS = _SHARE + "WHERE order_id IN (" + SEVERAL + ") ORDER BY id LIMIT 10000"
+PARTS_OF_ORDERS = _PART + "WHERE order_id IN (" + SEVERAL + ") ORDER BY share_id, number LIMIT 100000"
+RETURNS_OF_ORDERS = _RETURN + "WHERE order_id IN (" + SEVERAL + ") ORDER BY id LIMIT 10000"
+CLAW_BACKS_OF_ORDERS = _CLAW_BACK + "WHERE order_id IN (" + SEVERAL + ") ORDER BY refund_id LIMIT 10000"
+SHARES_NUMBERED = _SHARE + "WHERE out_order_no IN (" + SEVERAL + ") ORDER BY id LIMIT 100"
+RETURNS_NUMBERED = _RETURN + "WHERE out_return_no IN (" + SEVERAL + ") ORDER BY id LIMIT 100"
+PARTS_OF_SHARES = _PART + "WHERE share_id IN (" + SEVERAL + ") ORDER BY share_id, number LIMIT 10000"
+# Of one day; they read the whole table once, beside the writer.
+SHARES_ENDED = (
+    _SHARE + "WHERE id > :after AND ended_at_ms >= :from_ms AND ended_at_ms < :until_ms ORDER BY id LIMIT :limit"
+)
+RETURNS_ENDED = (
+    _RETURN + "WHERE id > :after AND ended_at_ms >= :from_ms AND ended_at_ms < :until_ms ORDER BY id LIMIT :limit"
+)
