@@ -32,9 +32,12 @@ run: .venv/runtime $(PAGES)/student/index.html ## serve the demo campuses on TUA
 
 # Two files of tests at a time; those that use both cores themselves, or measure time, go alone.
 ALONE := tests/simulation tests/faults tests/live
+# The driver of the browser keeps a loop running in its process, where no other test can run one.
+BROWSED := tests/web/test_everybody_can_use_them.py tests/web/test_student_journeys.py
 
 test: setup lint webtest browser ## lint, then every test, in a real browser too
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ALONE:%=--ignore=%)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ALONE:%=--ignore=%) $(BROWSED:%=--ignore=%)
+	@$(BIN)/python -m pytest $(BROWSED)
 	@exec $(BIN)/python -m pytest $(ALONE)
 
 soak: setup ## the long runs of what `make test` runs shortly: 300,000 splits and 1,000,000 messages under faults

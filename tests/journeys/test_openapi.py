@@ -48,7 +48,10 @@ CHECKS = [
     response_schema_conformance,
 ]
 NEGATIVE_CHECKS = [*CHECKS, negative_data_rejection, missing_required_header]
-ROOMS = ("roles", "people", "catalog", "pricing", "stock", "orders", "groups", "money", "sharing")
+ROOMS = (
+    *("roles", "people", "catalog", "pricing", "stock", "orders", "groups", "splitting"),
+    *("money", "sharing", "delivery", "live", "reconciliation"),
+)
 FITTING, UNFITTING = 50, 20  # requests of each kind for each operation: about a minute for all
 TERMS = {
     "after_version": 0,

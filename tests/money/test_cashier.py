@@ -310,41 +310,6 @@ async def test_the_trial_balance_finds_what_was_tampered_with() -> None:
     assert shown.unbalanced_journals == [f"capture:{PAYMENT}"]
 
 
-async def test_a_member_sees_who_got_what_of_his_order() -> None:
-    house = Faulty()
-    await house.pay()
-    house.till.hear(due(amount_fen=500))
-    await house.till.pass_time()
-
-    shown = await ask(house, "GET /v1/campuses/{campus}/orders/{order_id}/ledger", by=who(), path={"order_id": ORDER})
-
-    assert (shown.captured_fen, shown.escrow_fen, shown.refund_owed_fen, shown.refunded_fen) == (1200, 700, 0, 500)
-    assert [(each.id, each.captured_fen, each.refunded_fen) for each in shown.payments] == [(PAYMENT, 1200, 500)]
-    assert [(each.id, each.amount_fen, each.state) for each in shown.refunds] == [("r_1", 500, "settled")]
-    assert [(each.journal_id, each.account, each.amount_fen) for each in shown.entries] == [
-        (f"capture:{PAYMENT}", "provider_clearing", 1200),
-        (f"capture:{PAYMENT}", "order_escrow", -1200),
-        ("refund_due:r_1", "order_escrow", 500),
-        ("refund_due:r_1", "user_refund_payable", -500),
-        ("refund_settled:r_1", "user_refund_payable", 500),
-        ("refund_settled:r_1", "provider_clearing", -500),
-    ]
-
-
-async def test_nobody_else_sees_it_but_an_operator() -> None:
-    house = Faulty()
-    await house.pay()
-    route, path = "GET /v1/campuses/{campus}/orders/{order_id}/ledger", {"order_id": ORDER}
-
-    shown = await ask(house, route, by=who("op", Role.OPERATOR), path=path)
-
-    assert shown.captured_fen == 1200
-    with pytest.raises(Unknown):
-        await ask(house, route, by=who("m_other", Role.STUDENT), path=path)
-    with pytest.raises(Unknown):
-        await ask(house, route, by=who("op", Role.OPERATOR), path={"order_id": "o_unheard"})
-
-
 async def test_payments_are_listed_by_pages() -> None:
     house = Faulty()
     for i in range(5):
@@ -391,7 +356,6 @@ def test_only_operators_see_the_whole_campus_and_only_the_signed_in_anything() -
     assert {route.path.removeprefix("/v1/campuses/{campus}"): route.roles for route in routes} == {
         "/ledger/trial-balance": {Role.OPERATOR},
         "/payments": {Role.OPERATOR},
-        "/orders/{order_id}/ledger": frozenset(),
         "/sandbox/payments/{payment_id}/pay": frozenset(),
     }
     assert all(route.signed_in for route in routes)
