@@ -157,7 +157,9 @@ def test_a_refusal_cancels_everything_and_everybody_hears_why(campus: Campus, re
 
     branch = "sharing" if refusing is TrySharing else "delivery"
     (told,) = campus.told(SplitCancelled)
-    assert told == SplitCancelled(group_id=first.group_id, gid=gid_of(first.group_id), reason=f"{branch}: tests/no-room")
+    assert told == SplitCancelled(
+        group_id=first.group_id, gid=gid_of(first.group_id), reason=f"{branch}: tests/no-room"
+    )
     assert campus.told(GroupFailed)[-1].reason == "split_cancelled"
     assert campus.the_group(first.group_id).state.value == "failed"
     dues = campus.told(RefundDue)
