@@ -111,6 +111,8 @@ def split_storm(
         world.act(_group(world, i), after=i * BETWEEN_S)
     world.run(until=30.0 + groups * BETWEEN_S + AFTER_S)
     world.heal()
+    while not world.house.is_up:  # whoever starts it waits longer after each crash of its own
+        world.run(until=world.clock.seconds + 1.0)
     begun = _unfinished(world.house)
     world.run(until=world.clock.seconds + HEALED_S)
     stuck = len(begun & _unfinished(world.house))
