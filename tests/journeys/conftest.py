@@ -159,27 +159,27 @@ class Town:
             while not condition():  # noqa: ASYNC110 - there is no event for what is only seen from outside
                 await asyncio.sleep(0.001)
 
-    async def settled(self, campus: str = "beijing") -> None:
+    async def settled(self) -> None:
         """Wait until all databases have heard everything of each other and no split or refund is under way."""
-        desks = self.house.campuses[campus]
         splits = "SELECT 1 FROM splits WHERE state IN ('trying', 'confirming', 'cancelling')"
 
         def is_calm() -> bool:
             busy = any(
-                desk.queue_length or any(desk.lags.values()) for desk in (desks.core, desks.money, desks.delivery)
+                desk.queue_length or any(desk.lags.values()) or desk._errands_running or desk._errands_waiting
+                for desk in self.house.desks
             )
-            busy = busy or bool(desks.money._errands_running or desks.money._errands_waiting)
-            return not busy and not desks.core.database.rows(splits)
+            return not busy and not any(desks.core.database.rows(splits) for desks in self.house.campuses.values())
 
         for _ in range(5):
             await self.until(is_calm)
             await asyncio.sleep(0.005)
 
-    def digest(self) -> str:
-        """Of every row of every database; equal when nothing was changed.
+    async def digest(self) -> str:
+        """Of every row of every database, once they are calm; equal when nothing was changed.
 
         The writer's own position counts refused commands too, and the coordinator's epoch starts: they are left out.
         """
+        await self.settled()
         said = blake2b()
         for desk in self.house.desks:
             tables = desk.database.rows(

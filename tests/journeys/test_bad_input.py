@@ -90,14 +90,14 @@ def is_problem(answer: httpx.Response, status: int, code: str) -> None:
 
 
 async def test_bodies_that_do_not_fit_are_refused(cast: Cast) -> None:
-    before = cast.town.digest()
+    before = await cast.town.digest()
 
     for what, (content, status, code) in {**BODIES, **FIELDS}.items():
         answer = await cast.ming.send("POST", "groups", content=content)
         assert (answer.status_code, answer.json()["code"]) == (status, code), f"{what}: {answer.text}"
         is_problem(answer, status, code)
 
-    assert cast.town.digest() == before
+    assert await cast.town.digest() == before
 
 
 async def test_a_refusal_says_where_it_does_not_fit(cast: Cast) -> None:
@@ -113,7 +113,7 @@ async def test_a_refusal_says_where_it_does_not_fit(cast: Cast) -> None:
     ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16", "multipart/form-data", ""],
 )
 async def test_only_json_is_read(cast: Cast, media: str) -> None:
-    before = cast.town.digest()
+    before = await cast.town.digest()
     headers = {"authorization": f"Bearer {cast.ming.token}", "idempotency-key": "media-0001"}
     if media:
         headers["content-type"] = media
@@ -122,22 +122,22 @@ async def test_only_json_is_read(cast: Cast, media: str) -> None:
     answer = await cast.town.client.post(url, content=json.dumps(OPENING).encode(), headers=headers)
 
     is_problem(answer, 415, "http/unsupported-media")
-    assert cast.town.digest() == before
+    assert await cast.town.digest() == before
 
 
 async def test_headers_given_twice_are_refused(cast: Cast) -> None:
-    before = cast.town.digest()
+    before = await cast.town.digest()
     once = [("authorization", f"Bearer {cast.ming.token}"), ("idempotency-key", "twice-0001")]
 
     for again in (("idempotency-key", "twice-0002"), ("authorization", f"Bearer {cast.hua.token}")):
         answer = await cast.town.client.post(f"{cast.ming.campus}/groups", json=OPENING, headers=[*once, again])
         is_problem(answer, 400, "http/header-malformed")
 
-    assert cast.town.digest() == before
+    assert await cast.town.digest() == before
 
 
 async def test_queries_that_do_not_fit_are_refused(cast: Cast) -> None:
-    before = cast.town.digest()
+    before = await cast.town.digest()
 
     for path, status in (
         ("orders?limit=0", 422),
@@ -169,7 +169,7 @@ async def test_queries_that_do_not_fit_are_refused(cast: Cast) -> None:
     assert (await cast.merchant.get("merchant/sub-orders")).status_code == 422
     assert (await cast.merchant.get("merchant/sub-orders?state=eaten")).status_code == 422
 
-    assert cast.town.digest() == before
+    assert await cast.town.digest() == before
 
 
 async def test_strange_but_fitting_queries_find_nothing(cast: Cast) -> None:
@@ -180,7 +180,7 @@ async def test_strange_but_fitting_queries_find_nothing(cast: Cast) -> None:
 
 
 async def test_things_that_are_not_there_are_unknown(cast: Cast) -> None:
-    before = cast.town.digest()
+    before = await cast.town.digest()
     absent = "o_00000000000000000000000000"
 
     for path in (
@@ -224,7 +224,7 @@ async def test_things_that_are_not_there_are_unknown(cast: Cast) -> None:
         answer = await cast.ming.send(method, path, body)
         assert answer.status_code == 404, f"{path}: {answer.text}"
 
-    assert cast.town.digest() == before
+    assert await cast.town.digest() == before
 
 
 async def test_methods_that_a_path_does_not_know_are_named(cast: Cast) -> None:
@@ -270,7 +270,7 @@ async def test_staff_cannot_be_given_what_does_not_fit(cast: Cast) -> None:
     _, orders = await cast.closed_group()
     dish = (await done(cast.merchant.get("dishes/bj-m01-d01")))["dish"]
     campaign = await done(cast.warden.get("campaigns/bj-ladder"))
-    before = cast.town.digest()
+    before = await cast.town.digest()
     huge = 2**63
 
     async def gives(person: Person, method: str, path: str, body: Any, statuses: set[int]) -> None:
@@ -321,11 +321,11 @@ async def test_staff_cannot_be_given_what_does_not_fit(cast: Cast) -> None:
         await gives(cast.operator, "PUT", f"/v1/people/{cast.hua.id}/roles", {"roles": roles}, {422})
     await gives(cast.operator, "PUT", "/v1/people/p_none/roles", {"roles": ["student"]}, {404})
 
-    assert cast.town.digest() == before
+    assert await cast.town.digest() == before
 
 
 async def test_phones_and_codes_that_cannot_be_are_refused(cast: Cast) -> None:
-    before = cast.town.digest()
+    before = await cast.town.digest()
     client = cast.town.client
 
     for phone in (
@@ -348,14 +348,14 @@ async def test_phones_and_codes_that_cannot_be_are_refused(cast: Cast) -> None:
         answer = await client.post("/v1/sessions", json={"phone": "13700000001", "code": code})
         is_problem(answer, 422, "base/invalid")
 
-    assert cast.town.digest() == before
+    assert await cast.town.digest() == before
 
 
 async def test_a_ladder_is_no_seat_for_two(cast: Cast) -> None:
     opened = await done(cast.ming.post("groups", {**LADDER, "lines": BEEF_RICE}), 201)
-    before = cast.town.digest()
+    before = await cast.town.digest()
 
     again = await cast.ming.post(f"groups/{opened['group_id']}/orders", {"lines": BEEF_RICE})
 
     is_problem(again, 409, "groups/already-member")
-    assert cast.town.digest() == before
+    assert await cast.town.digest() == before

@@ -316,8 +316,7 @@ async def test_the_same_key_gives_the_first_answer_again_and_another_request_und
     for i, write in enumerate(writes):
         key = f"repeat-{i:04}"
         first = await write.send(write.body, key=key)
-        await cast.town.settled()
-        before = cast.town.digest()
+        before = await cast.town.digest()
         again = await write.send(write.body, key=key)
         other = await write.send(write.other, key=key)
         assert first.is_success, f"{write.route}: {first.text}"
@@ -325,14 +324,13 @@ async def test_the_same_key_gives_the_first_answer_again_and_another_request_und
         assert (again.status_code, again.content) == (first.status_code, first.content), write.route
         assert again.headers["idempotent-replayed"] == "true", write.route
         assert (other.status_code, other.json()["code"]) == (422, "machinery/key-reused"), write.route
-        assert cast.town.digest() == before, write.route
+        assert await cast.town.digest() == before, write.route
 
 
 async def test_a_write_without_a_key_is_refused(cast: Cast) -> None:
     writes = await all_writes(cast)
     writes.append(Write(ANSWERED_ANEW, cast.ming, "orders/o_mine/pay", {}, {}))
-    await cast.town.settled()
-    before = cast.town.digest()
+    before = await cast.town.digest()
 
     for write in writes:
         method, url = write.route.partition(" ")[0], write.path
@@ -347,7 +345,7 @@ async def test_a_write_without_a_key_is_refused(cast: Cast) -> None:
             answer = await cast.town.client.request(method, url, json=write.body, headers=headers)
             assert (answer.status_code, answer.json()["code"]) == (400, "http/key-missing"), write.route
 
-    assert cast.town.digest() == before
+    assert await cast.town.digest() == before
 
 
 async def test_two_people_may_use_the_same_key(town: Town) -> None:
@@ -388,8 +386,7 @@ async def test_who_lost_the_answer_to_a_payment_asks_again_and_hears_the_same(ca
         told, told_again = ({**answer.json(), **dict.fromkeys(MOVING)} for answer in (first, repeated))
         assert told_again == told
         firsts.append(told)
-    await cast.town.settled()
-    before = cast.town.digest()
+    before = await cast.town.digest()
 
     under_another_key = (await cast.lan.post(f"orders/{orders[2]}/pay")).json()
 
@@ -397,7 +394,7 @@ async def test_who_lost_the_answer_to_a_payment_asks_again_and_hears_the_same(ca
     assert [under_another_key[name] for name in MOVING] == ["split", "confirmed"]
     assert {**under_another_key, **dict.fromkeys(MOVING)} == firsts[2]
     assert cast.town.rows("SELECT COUNT(*), SUM(captured_fen) FROM payments", database="money") == [(3, 5460)]
-    assert cast.town.digest() == before
+    assert await cast.town.digest() == before
 
 
 async def test_repeats_are_known_after_a_restart(tmp_path: Path) -> None:
@@ -408,12 +405,11 @@ async def test_repeats_are_known_after_a_restart(tmp_path: Path) -> None:
         order_id = first.json()["order_id"]
         paid = await ming.post(f"orders/{order_id}/pay", key="pay-across")
         named = await done(ming.send("PUT", "/v1/me/name", {"name": "小明"}))
-        await town.settled()
-        before = town.digest()
+        before = await town.digest()
 
     async with Town(tmp_path, seed=8) as town:
         same = Person(town.client, ming.token, ming.id, "beijing")
-        kept = town.digest()
+        kept = await town.digest()
         again = await same.post("groups", opening, key="across-restart")
         other = await same.post("groups", {**opening, "campaign_id": "bj-ladder"}, key="across-restart")
         paid_again = await same.post(f"orders/{order_id}/pay", key="pay-across")
@@ -424,4 +420,4 @@ async def test_repeats_are_known_after_a_restart(tmp_path: Path) -> None:
         assert paid_again.json() == paid.json()
         assert (await done(same.get("/v1/me")))["person_id"] == named["person_id"]
         assert (await done(same.get(f"orders/{order_id}")))["paid_fen"] == 1820
-        assert town.digest() == kept == before
+        assert await town.digest() == kept == before

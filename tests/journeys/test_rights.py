@@ -147,7 +147,7 @@ async def test_every_route_is_open_to_exactly_those_whom_its_row_names(cast: Cas
         "{bundle_id}": "a_bundle",
         "{parcel_id}": "a_parcel",
     }
-    before = cast.town.digest()
+    before = await cast.town.digest()
 
     wrong = []
     for row, allowed in sorted(RIGHTS.items(), key=lambda one: ENDING.index(one[0]) if one[0] in ENDING else -1):
@@ -157,7 +157,7 @@ async def test_every_route_is_open_to_exactly_those_whom_its_row_names(cast: Cas
         # A body of the wrong kind: rights are looked at first, and nothing is changed.
         body = None if method == "GET" or row in ENDING else ["not", "a", "body"]
         if row == ENDING[0]:
-            assert cast.town.digest() == before, "somebody changed something with a body of the wrong kind"
+            assert await cast.town.digest() == before, "somebody changed something with a body of the wrong kind"
         anonymous = await cast.town.client.request(method, path, json=body, headers={"idempotency-key": "anonymous-1"})
         if (anonymous.status_code == 401) == ("n" in allowed):
             wrong.append(f"{row}: nobody got {anonymous.status_code} {anonymous.text[:120]}")
@@ -193,7 +193,7 @@ async def test_other_peoples_orders_splits_ledgers_and_payments_are_unknown(cast
     group_id, orders = await cast.closed_group()
     person: Person = getattr(cast, who)
     payment_id = cast.town.rows("SELECT id FROM payments ORDER BY id", database="money")[0][0]
-    before = cast.town.digest()
+    before = await cast.town.digest()
 
     for path in (f"orders/{orders[0]}", f"orders/{orders[0]}/ledger", f"groups/{group_id}/split"):
         await refused(person.get(path), 404, "base/unknown")
@@ -205,7 +205,7 @@ async def test_other_peoples_orders_splits_ledgers_and_payments_are_unknown(cast
     listed = await done(person.get("orders"))
 
     assert listed["items"] == []
-    assert cast.town.digest() == before
+    assert await cast.town.digest() == before
 
 
 async def test_an_operator_sees_what_members_see(cast: Cast) -> None:
@@ -243,7 +243,7 @@ async def test_forged_tokens_open_nothing(cast: Cast) -> None:
 
 
 async def test_who_acts_is_never_taken_from_the_body(cast: Cast) -> None:
-    before = cast.town.digest()
+    before = await cast.town.digest()
     for extra in ({"member_id": cast.ming.id}, {"roles": ["operator"]}, {"payable_fen": 0}, {"order_id": "o_mine"}):
         opening = {**LUNCH_FOR_THREE, "lines": BEEF_RICE, **extra}
         await refused(cast.stranger.post("groups", opening), 422, "base/invalid")
@@ -257,14 +257,14 @@ async def test_who_acts_is_never_taken_from_the_body(cast: Cast) -> None:
     mine = {"roles": ["operator"], "merchant_id": None}
     await refused(cast.ming.send("PUT", f"/v1/people/{cast.ming.id}/roles", mine), 403, "base/forbidden")
 
-    assert cast.town.digest() == before
+    assert await cast.town.digest() == before
 
 
 async def test_a_merchant_keeps_to_his_own_shop(cast: Cast) -> None:
     _, orders = await cast.closed_group()
     dish = (await done(cast.rival.get("dishes/bj-m01-d01")))["dish"]
     meal = "meals/2026-11-23.lunch/portions/bj-m01-d01"
-    before = cast.town.digest()
+    before = await cast.town.digest()
 
     for step in ("accept", "cook", "ready", "reject", "pick-up", "deliver"):
         await refused(cast.rival.post(f"sub-orders/{orders[0]}.1/{step}"), 404, "base/unknown")
@@ -276,7 +276,7 @@ async def test_a_merchant_keeps_to_his_own_shop(cast: Cast) -> None:
     await refused(off, 403, "catalog/not-your-dish")
     await refused(cast.rival.send("PUT", meal, {"total": 0, "is_closed": True}), 404, "base/unknown")
 
-    assert cast.town.digest() == before
+    assert await cast.town.digest() == before
     assert (await done(cast.rival.get("merchant/sub-orders?state=planned")))["items"] == []
 
 
@@ -306,7 +306,7 @@ async def test_merchants_and_riders_take_only_their_own_steps(cast: Cast) -> Non
 
 
 async def test_a_campus_operator_keeps_to_his_campus(cast: Cast) -> None:
-    before = cast.town.digest()
+    before = await cast.town.digest()
     people = await done(cast.warden.get("/v1/people?limit=100"))
 
     await refused(cast.warden.get("/v1/campuses/shanghai/payments"), 403, "base/forbidden")
@@ -316,7 +316,7 @@ async def test_a_campus_operator_keeps_to_his_campus(cast: Cast) -> None:
     await refused(cast.warden.send("PUT", f"/v1/people/{cast.hua.id}/roles", elsewhere), 403, "base/forbidden")
 
     assert cast.away.id not in {person["person_id"] for person in people["items"]}
-    assert cast.town.digest() == before
+    assert await cast.town.digest() == before
 
 
 async def test_roles_taken_away_are_gone_at_once(cast: Cast) -> None:
