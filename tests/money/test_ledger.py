@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.bench_unit import BenchUnit
-from tests.money.till import NOON, ORDER, PAYMENT, bench
-from tuanzi.base.money import Money
+from tests.money.till import NOON, ORDER, PAYMENT, Till, bench
+from tuanzi.base.money import ZERO, Money
+from tuanzi.money import SandboxProvider
 from tuanzi.money.model import Account, Balance, Entry, Journal, JournalHead, JournalKind, transfer
-from tuanzi.money.problems import BookedDifferently
+from tuanzi.money.problems import BookedDifferently, Overdrawn
 from tuanzi.money.service import book
 
 
@@ -118,3 +119,50 @@ def test_the_same_turnover_between_other_accounts_is_refused_too() -> None:
 
     with pytest.raises(BookedDifferently):
         book(unit, journal(entry(0, "provider_clearing", 1200), entry(1, "suspense", -1200)))
+
+
+def booking(debit: str, credit: str, fen: int, *, reference: str = "x") -> Journal:
+    """A journal of two lines."""
+    return transfer(
+        JournalKind.SHARING, reference, order_id=ORDER, debit=debit, credit=credit, amount=Money(fen), at=NOON
+    )
+
+
+@pytest.mark.parametrize(
+    "owed",
+    [
+        "order_escrow",
+        "user_refund_payable",
+        "merchant_payable:m_7",
+        "rider_payable:pool",
+        "campus_agent_payable:m_lin",
+        "platform_income",
+        "provider_fee",
+    ],
+)
+def test_nobody_is_paid_more_than_he_is_owed(owed: str) -> None:
+    unit = bench()
+    book(unit, booking("provider_clearing", owed, 100))
+
+    book(unit, booking(owed, "provider_clearing", 100, reference="y"))
+    with pytest.raises(Overdrawn):
+        book(unit, booking(owed, "provider_clearing", 1, reference="z"))
+
+    assert unit.load(Balance, owed).amount == ZERO
+
+
+@pytest.mark.parametrize("owing", ["receiver_advance:m_7", "subsidy_expense"])
+def test_nobody_pays_back_more_than_he_owes(owing: str) -> None:
+    unit = bench()
+    book(unit, booking(owing, "order_escrow", 100))
+
+    with pytest.raises(Overdrawn):
+        book(unit, booking("provider_clearing", owing, 101, reference="y"))
+
+
+async def test_the_database_says_the_same_of_limits() -> None:
+    till = Till(SandboxProvider())
+    till.database.execute_script("INSERT INTO balances VALUES ('order_escrow', -100, NULL, 0);")
+
+    with pytest.raises(Exception, match="CHECK"):
+        till.database.execute_script("UPDATE balances SET amount_fen = 1 WHERE account = 'order_escrow';")

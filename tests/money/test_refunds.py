@@ -23,7 +23,7 @@ from tuanzi.money.model import (
     RetryRefund,
     SendRefund,
 )
-from tuanzi.money.service import open_payment, record_capture, record_refund
+from tuanzi.money.service import hold_refund, open_payment, record_capture, record_refund, send_refund
 from tuanzi.sharing import on_refund_due
 from tuanzi.sharing.service import retry_refund
 
@@ -307,3 +307,17 @@ def test_the_capture_itself_is_not_told_again_by_refunds(unit: BenchUnit) -> Non
     record_capture(unit, capture(), now=LATER)
 
     assert not [event for event in unit.events if isinstance(event, PaymentCaptured)]
+
+
+def test_a_held_refund_is_sent_once_and_not_when_it_went_on_meanwhile(unit: BenchUnit) -> None:
+    on_refund_due(unit, due(), now=NOON)
+    hold_refund(unit, "r_1")
+    held = dict(unit.timers)
+    send_refund(unit, "r_1", now=LATER)
+    sent = dict(unit.timers)
+    record_refund(unit, said(RefundProgress.SETTLED), now=LATER)
+
+    send_refund(unit, "r_1", now=LATER)
+
+    assert (held, sent) == ({}, {"refund:r_1": (LATER, SENDING)})
+    assert unit.timers == {}

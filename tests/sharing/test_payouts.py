@@ -11,12 +11,14 @@ from tests.money.till import NOON
 from tests.sharing.split import ANN, CONFIRM, LEADER, SPLIT
 from tests.sharing.story import Story
 from tuanzi.base.money import Money
-from tuanzi.money import Fault, ReceiverKind
+from tuanzi.money import Fault, ReceiverKind, ReceiverResult, ShareProgress
 from tuanzi.money.vendors import RefundAsked
 from tuanzi.sharing.model import (
     ChangeTerms,
     PayoutState,
+    RecordShare,
     RegisterPayee,
+    SeenPart,
     SettleCase,
     Settlement,
     SharingTerms,
@@ -349,3 +351,55 @@ async def test_nothing_goes_out_while_the_books_of_one_of_its_merchants_are_look
 
     assert held == ["open", "open"]
     assert given(story) == {"noodles": 1967, "tea": 805, LEADER: 62}
+
+
+async def test_what_is_said_of_a_share_after_its_end_changes_nothing(story: Story) -> None:
+    await story.paid_out()
+    before = story.till.balances(), story.transfers("o_ann"), story.rows("SELECT * FROM share_parts")
+
+    await story.do(RecordShare(share_id="o_ann.s1", progress=ShareProgress.REFUSED, reason="late"))
+    part = SeenPart(account="noodles", amount_fen=1520, result=ReceiverResult.SUCCESS, reason="")
+    await story.do(RecordShare(share_id="o_ann.s1", progress=ShareProgress.FINISHED, receivers=(part,)))
+
+    assert (story.till.balances(), story.transfers("o_ann"), story.rows("SELECT * FROM share_parts")) == before
+
+
+@pytest.mark.parametrize(
+    "said",
+    [(), (("noodles", 1519),), (("tea", 1520),), (("noodles", 1520), ("tea", 1))],
+    ids=["none", "less", "other", "more"],
+)
+async def test_results_that_are_not_what_was_asked_book_nothing_and_ask_for_a_person(
+    story: Story, said: tuple[tuple[str, int], ...]
+) -> None:
+    await story.split()
+    story.broken["share"] = [Fault.LATE]
+    story.complete("o_ann")
+    await story.wait(timedelta(minutes=2))
+    before = story.till.balances()
+    receivers = tuple(
+        SeenPart(account=account, amount_fen=fen, result=ReceiverResult.SUCCESS, reason="") for account, fen in said
+    )
+
+    await story.do(RecordShare(share_id="o_ann.s1", progress=ShareProgress.FINISHED, receivers=receivers))
+    booked = story.till.balances()
+    await story.wait(timedelta(hours=1))
+
+    assert booked == before
+    assert story.rows("SELECT id, reason FROM cases") == [("share.o_ann.s1", "results_differ")]
+    assert given(story) == {"noodles": 1520}  # it was asked about, and then it was right
+    await story.do(SettleCase(case_id="share.o_ann.s1", how=Settlement.WRITE_OFF, note="theirs", operator_id="p_op"))
+    assert story.rows("SELECT state FROM cases") == [("settled",)]
+
+
+async def test_a_share_the_provider_never_heard_of_is_sent_again_when_it_is_asked_about(story: Story) -> None:
+    await story.split()
+    story.broken["share"] = [Fault.UNREACHABLE]
+    story.complete("o_ann")
+    await story.wait(timedelta(seconds=61))
+
+    await story.do(RecordShare(share_id="o_ann.s1", progress=ShareProgress.UNKNOWN))
+    await story.wait(timedelta(minutes=5))
+
+    assert given(story) == {"noodles": 1520}
+    assert [number for name, number in story.calls if name in ("share", "query_share")] == ["o_ann*s1"] * 3

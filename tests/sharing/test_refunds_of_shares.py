@@ -10,7 +10,7 @@ from tests.sharing.split import CONFIRM, LEADER, SPLIT
 from tests.sharing.story import Story
 from tuanzi.base.money import Money
 from tuanzi.events import RefundRefused, RefundSettled
-from tuanzi.money import Fault, RefundProgress
+from tuanzi.money import Fault, RecordRefund, RefundAsked, RefundProgress
 from tuanzi.sharing.model import ChangeTerms, RecordReturn, SettleCase, Settlement, SharingTerms
 
 
@@ -479,3 +479,115 @@ async def test_a_late_word_on_a_returns_first_try_does_not_end_its_second(story:
     assert story.rows("SELECT state, out_return_no FROM share_returns WHERE id = 'o_ann.r1.b1'") == [
         ("settled", "o_ann*r1*b1*a2")
     ]
+
+
+async def test_what_was_given_in_two_ways_comes_back_in_two_ways_and_no_part_twice(story: Story) -> None:
+    await story.split()
+    number = story.till.column("SELECT out_trade_no FROM payments WHERE order_id = 'o_ann'")[0]
+    by_hand = RefundAsked(out_refund_no="hand", out_trade_no=number, amount_fen=1000, captured_fen=2000, reason="x")
+    await story.sandbox.refund(by_hand, now=story.till.now)
+    story.complete("o_ann")
+    await story.wait()
+    await story.do(SettleCase(case_id="share.o_ann.0", how=Settlement.PAID_OTHERWISE, note="bank", operator_id="p"))
+
+    story.refund("o_ann.r1", 200 + 900)
+    await story.wait()
+    story.refund("o_ann.r2", 900)
+    await story.wait()
+
+    assert story.rows("SELECT amount_fen, back_fen FROM share_parts WHERE result = 'success'") == [(1000, 1000)]
+    assert story.rows(
+        "SELECT id, share_id, amount_fen FROM share_returns WHERE owed_in LIKE '%noodles' ORDER BY id"
+    ) == [
+        ("o_ann.r1.b1", "o_ann.s2", 760),
+        ("o_ann.r2.b1", "o_ann.s2", 240),
+        ("o_ann.r2.b2", "", 520),
+    ]
+    assert story.sharing("o_ann").claimed == Money(0)
+
+
+async def test_what_is_looked_at_already_is_one_case(story: Story) -> None:
+    await story.split()
+    story.refund("o_ann.r1", 100)
+
+    story.refund("o_ann.r1", 101)
+    story.refund("o_ann.r1", 102)
+
+    assert story.rows("SELECT id, times, amount_fen, reason FROM cases") == [
+        ("refund.o_ann.r1", 1, 101, "repeat_differs")
+    ]
+
+
+async def test_the_refund_waits_for_persons_too_when_their_share_is_slow(story: Story) -> None:
+    await story.split()
+    story.complete("o_ann")
+    await story.wait(timedelta(hours=1))
+    story.broken["share"] = [Fault.LATE]
+
+    story.refund("o_ann.r1", 200 + 900)
+    await story.wait(timedelta(minutes=10))
+    before = story.rows("SELECT state FROM share_returns"), story.sandbox.refunded_fen
+    await story.wait(timedelta(minutes=20))
+
+    assert before == ([("settled",)], 0)
+    assert story.sandbox.refunded_fen == 1100
+    assert story.rows("SELECT id FROM cases") == []
+
+
+async def test_a_return_the_provider_never_heard_of_is_sent_again_when_it_is_asked_about(story: Story) -> None:
+    await story.paid_out()
+    story.broken["return_share"] = [Fault.UNREACHABLE]
+    story.refund("o_ann.r1", 1100)
+    await story.wait(timedelta(seconds=1))
+    unknown = RecordReturn(
+        return_id="o_ann.r1.b1", out_return_no="o_ann*r1*b1", progress=RefundProgress.UNKNOWN, amount_fen=0
+    )
+
+    await story.do(unknown)
+    await story.wait()
+
+    assert story.rows("SELECT state FROM share_returns WHERE kind = 'merchant'") == [("settled",)]
+    assert settled(story) == {"o_ann.r1": 1100}
+
+
+async def test_a_refund_that_was_refused_only_to_our_mind_is_not_sent_again(story: Story) -> None:
+    await story.split()
+    story.broken["refund"] = [Fault.ANSWER_LOST]
+    story.refund("o_ann.r1", 200)
+    await story.wait(timedelta(seconds=1))
+    refused = RecordRefund(refund_id="o_ann.r1", progress=RefundProgress.REFUSED, amount_fen=200, reason="closed")
+    await story.do(refused)
+
+    await story.do(SettleCase(case_id="refund.o_ann.r1", how=Settlement.RETRY, note="again", operator_id="p_op"))
+    await story.wait()
+
+    assert [number for name, number in story.calls if name == "refund"] == ["o_ann*r1"]
+    assert story.sandbox.refunded_fen == 200
+    assert settled(story) == {"o_ann.r1": 200}
+
+
+async def test_a_refund_that_settles_after_all_is_nobodys_case_any_more(story: Story) -> None:
+    await story.split()
+    story.broken["refund"] = [Fault.REFUSE]
+    story.refund("o_ann.r1", 200)
+    await story.wait()
+
+    await story.do(RecordRefund(refund_id="o_ann.r1", progress=RefundProgress.SETTLED, amount_fen=200))
+
+    assert story.rows("SELECT state, settled_by, note FROM cases") == [
+        ("settled", None, "settled by the payment company")
+    ]
+
+
+async def test_a_refund_that_was_written_off_stays_so_whatever_is_said_of_it(story: Story) -> None:
+    await story.split()
+    story.broken["refund"] = [Fault.REFUSE]
+    story.refund("o_ann.r1", 200)
+    await story.wait()
+    await story.do(SettleCase(case_id="refund.o_ann.r1", how=Settlement.WRITE_OFF, note="gone", operator_id="p_op"))
+    before = story.till.balances()
+
+    await story.do(RecordRefund(refund_id="o_ann.r1", progress=RefundProgress.SETTLED, amount_fen=200))
+
+    assert story.till.balances() == before
+    assert settled(story) == {}

@@ -947,6 +947,8 @@ def _settle_share_case(unit: Unit, case: Case, how: Settlement, *, now: datetime
     """What the payment company would not give is paid from the bank, or not at all; it is frozen no more."""
     sharing = unit.find(Sharing, case.order_id)
     line = case.reference.rpartition(".")[2]
+    if how is Settlement.WRITE_OFF and not line.isdecimal():
+        return  # a share's results were not what was asked; nothing is booked of it
     if sharing is None or how is Settlement.RETRY or not line.isdecimal() or sharing.payout is PayoutState.SHARING:
         raise CannotSettle(case_id=case.id, how=how.value)
     before = unit.load(Transfer, (sharing.gid, case.order_id, int(line)))
