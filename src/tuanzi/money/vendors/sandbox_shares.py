@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
@@ -95,7 +96,7 @@ class _Return(Struct, frozen=True, kw_only=True, gc=False):
     settles_at: datetime
 
 
-class SharingSandbox:
+class SharingSandbox(ABC):
     """Keeps frozen money, shares and returns by their outside numbers; see SandboxProvider, which is paid."""
 
     def __init__(self, *, faults: Faults, late_by: timedelta, remembered_max: int | None, share_max: int) -> None:
@@ -194,8 +195,9 @@ class SharingSandbox:
         """All that others were given and have not given back, as far as remembered."""
         return -sum(line.amount_fen for line in self._share_lines())
 
+    @abstractmethod
     def _trade_lines(self) -> list[BillLine]:
-        raise NotImplementedError
+        """The lines of what was paid and refunded, which the half that is paid knows."""
 
     def _reached(self, operation: str, number: str, *, now: datetime) -> Fault | None:
         fault = self._faults(operation, number)
