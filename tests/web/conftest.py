@@ -18,8 +18,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
 ROOT = Path(__file__).parents[2]
-BUILT = ROOT / "src/tuanzi/roles/pages/student/index.html"
+BUILT = [ROOT / f"src/tuanzi/roles/pages/{pages}/index.html" for pages in ("student", "console")]
 PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1280, "height": 800}
 # What a browser needs where it runs as root and no network but this machine is to be reached.
 FLAGS = [
     "--no-sandbox",
@@ -45,7 +46,7 @@ class PagesHouse:
     """A house in a process of its own, and what tests ask of it besides its pages."""
 
     def __init__(self, folder: Path) -> None:
-        assert BUILT.exists(), "the pages are not built: `make pages`"
+        assert all(page.exists() for page in BUILT), "the pages are not built: `make pages`"
         self.port, live_port = _free_port(), _free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self._log = (folder / "log").open("wb")
@@ -175,6 +176,32 @@ class Window:
             self.complaints.append(f"asked {request.url}")
 
 
+class ConsoleWindow(Window):
+    """A window of somebody who works: a merchant, a rider, an operator."""
+
+    def go(self, place: str = "") -> None:
+        """Open a screen of the console by its address, anew."""
+        self.page.goto("about:blank")
+        self.page.goto(f"{self.house.address}/console/#/{place}")
+
+    def button(self, name: str, *, exact: bool = True) -> Any:
+        """A button by its name."""
+        return self.page.get_by_role("button", name=name, exact=exact)
+
+    def sees(self, text: str) -> None:
+        """Wait until a text can be seen."""
+        expect(self.page.get_by_text(text).first).to_be_visible(timeout=WAIT_MS)
+
+    def enter(self, phone: str) -> None:
+        """Sign in with this phone and the code of the played text message, in Chinese."""
+        self.go()
+        self.page.get_by_label("手机号").fill(phone)
+        self.press("获取验证码")
+        self.press("填入验证码")
+        self.press("登录")
+        expect(self.button("退出登录")).to_be_visible(timeout=WAIT_MS)
+
+
 def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -201,6 +228,15 @@ def windows(house: PagesHouse, browser: Browser) -> Iterator[list[Window]]:
     for window in opened:
         window.context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def console(house: PagesHouse, browser: Browser) -> Iterator[ConsoleWindow]:
+    """A window of the console on a desk; nothing may have gone wrong in it, and nothing foreign been asked."""
+    window = ConsoleWindow(house, browser.new_context(viewport=DESK, locale="zh-CN"))  # type: ignore[arg-type]
+    yield window
+    window.context.close()
+    assert window.complaints == []
 
 
 @pytest.fixture

@@ -164,6 +164,7 @@ def _behind(house: House, inbox: Inbox | None) -> Starlette:
             Page("/demo/inbox", show_inbox),
             Page("/share/campuses/{campus}/groups/{group_id}/poster.png", show_poster),
             Mount("/m", app=BuiltPages(pages / "student", gateway_of=gateway_of)),
+            Mount("/console", app=BuiltPages(pages / "console", gateway_of=gateway_of)),
         ],
     )
 

@@ -1,0 +1,29 @@
+/** What went wrong, in words for people; by the code of the problem document where the console has its own words. */
+
+import { ElMessage } from 'element-plus'
+import 'element-plus/es/components/message/style/css'
+import { Refusal } from '@/api/client'
+import { isKey, t } from '@/locale'
+import { yuan } from '@/shown'
+
+/** One sentence about an error. */
+export function sayError(error: unknown): string {
+  if (!(error instanceof Refusal)) return t('unreachable')
+  if (!isKey(error.code)) return error.message
+  const facts: Record<string, string | number> = {}
+  for (const [name, fact] of Object.entries(error.facts)) {
+    if (name.endsWith('_fen')) facts[name] = yuan(Number(fact))
+    else if (typeof fact === 'string' || typeof fact === 'number') facts[name] = fact
+  }
+  return t(error.code, facts)
+}
+
+/** Show for a moment that something was done. */
+export function tell(text: string): void {
+  ElMessage({ message: text, type: 'success', plain: true, grouping: true })
+}
+
+/** Show for a moment what went wrong. */
+export function tellError(error: unknown): void {
+  ElMessage({ message: sayError(error), type: 'error', plain: true, grouping: true, duration: 5000 })
+}

@@ -1,0 +1,17 @@
+/** What the menu lists, by role. */
+
+import type { Component } from 'vue'
+import { hasRole } from '@/account'
+import type { Key } from '@/locale'
+import { menu as operatorMenu } from '@/operator/menu'
+
+export interface MenuEntry {
+  path: string
+  text: Key
+  icon: Component
+}
+
+/** All that whoever is signed in may open, in order; the first is where he begins. */
+export function menuOfAccount(): MenuEntry[] {
+  return hasRole('operator') ? operatorMenu : []
+}
