@@ -406,9 +406,7 @@ class LiveSide:
         self.limits = PushLimits()
         self.archives = {id: live.StreamArchive(desks.notices) for id, desks in house.campuses.items()}
         self.tellers = {id: live.LiveTeller(desks.notices) for id, desks in house.campuses.items()}
-        gate = live.Gatekeeper(
-            house.platform, house.campuses, keys=house.keys, now=house.clock, overview=self._overview
-        )
+        gate = live.Gatekeeper(house.platform, house.campuses, keys=house.keys, now=house.clock, overview=self.overview)
         self.hubs = {
             id: Hub(id, archive=archive, gate=gate, limits=self.limits, clock=time.monotonic)
             for id, archive in self.archives.items()
@@ -452,7 +450,8 @@ class LiveSide:
             case _:
                 pass
 
-    def _overview(self, campus_id: str) -> live.OpsPicture:
+    def overview(self, campus_id: str) -> live.OpsPicture:
+        """What a campus's operators see."""
         hub, tally = self.hubs[campus_id], self.tellers[campus_id].tally
         return live.OpsPicture(
             **tally,

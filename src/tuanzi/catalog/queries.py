@@ -47,7 +47,7 @@ class DishPage(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class CampaignPage(Struct, frozen=True, kw_only=True, gc=False):
-    """Live campaigns by id; `next` goes into `after` for more."""
+    """Campaigns by id; `next` goes into `after` for more."""
 
     items: list[CampaignEntry]
     next: str | None
@@ -113,6 +113,13 @@ async def campaign_page(
     serving = [campaign for campaign in campaigns if building_id is None or campaign.serves(building_id)]
     items = [store.campaign_entry(campaign) for campaign in serving[:limit]]
     return CampaignPage(items=items, next=items[-1].id if len(serving) > limit else None)
+
+
+async def all_campaigns_page(desk: Desk, *, after: str, limit: int) -> CampaignPage:
+    """Up to `limit` campaigns after that id, drafts and ended ones too, for operators."""
+    rows = await desk.rows(store.CAMPAIGNS_AFTER, {"after": after, "limit": limit + 1})
+    items = [store.campaign_entry(store.CAMPAIGNS.from_row(row)) for row in rows[:limit]]
+    return CampaignPage(items=items, next=items[-1].id if len(rows) > limit else None)
 
 
 async def campaign_view(desk: Desk, *, campaign_id: CampaignId) -> CampaignEntry:

@@ -104,6 +104,12 @@ SELECT id, name_zh, name_en, tiers, merchant_ids, building_ids, period_ids, star
 FROM campaigns WHERE id = :id ORDER BY id LIMIT 1
 """
 
+CAMPAIGNS_AFTER = """
+SELECT id, name_zh, name_en, tiers, merchant_ids, building_ids, period_ids, starts_at_ms, ends_at_ms,
+    group_lasts_minutes, pay_within_s, per_order_limit, per_user_limit, delivery_fee_fen, state
+FROM campaigns WHERE id > :after ORDER BY id LIMIT :limit
+"""
+
 # Buildings are a list in one column, so that the page filters them; a campus has far fewer live campaigns than 500.
 LIVE_CAMPAIGNS_AFTER = """
 SELECT id, name_zh, name_en, tiers, merchant_ids, building_ids, period_ids, starts_at_ms, ends_at_ms,

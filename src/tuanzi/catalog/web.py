@@ -113,6 +113,11 @@ async def campaigns(call: Call[None, CampaignsQuery]) -> Reply:
     return _tagged(page)
 
 
+async def all_campaigns(call: Call[None, PageQuery]) -> Reply:
+    """GET /v1/campuses/{campus}/operator/campaigns"""
+    return _tagged(await queries.all_campaigns_page(call.desks.core, after=call.query.after, limit=call.query.limit))
+
+
 async def campaign(call: Call[None, None]) -> Reply:
     """GET /v1/campuses/{campus}/campaigns/{campaign_id}"""
     return _tagged(await queries.campaign_view(call.desks.core, campaign_id=CampaignId(call.path["campaign_id"])))
@@ -281,6 +286,15 @@ ROUTES = (
     _read("/dishes/{dish_id}", dish, DishOffer, "A dish, and whether it is offered now", Unknown),
     _read("/campaigns", campaigns, CampaignPage, "Campaigns in which groups can be opened now", query=CampaignsQuery),
     _read("/campaigns/{campaign_id}", campaign, CampaignEntry, "A campaign", Unknown),
+    Route(
+        method="GET",
+        path=PATH + "/operator/campaigns",
+        handler=all_campaigns,
+        answer=CampaignPage,
+        summary="Every campaign, drafts and ended ones too",
+        query=PageQuery,
+        roles=OPERATORS,
+    ),
     _write("", put_campus, Campus, "Create or change the campus", (*UNFIT, problems.MapInvalid)),
     _write("/buildings/{building_id}", put_building, Building, "Create or change a building", PLACED),
     _write(

@@ -44,11 +44,14 @@ from tuanzi.delivery.model import (
 )
 from tuanzi.delivery.problems import NotPickedUp, NotPromised, NotReady, RidersEnough, ShiftTooLong, StillCarrying
 from tuanzi.delivery.queries import (
+    BundleLine,
     DropOffView,
     OrderDelivery,
     ParcelPage,
     ParcelView,
     RiderBoard,
+    SplitDelivery,
+    delivery_of_split,
 )
 from tuanzi.delivery.store import TABLES
 from tuanzi.delivery.web import ROUTES
@@ -61,6 +64,7 @@ __all__ = [
     "TABLES",
     "Assignment",
     "BundleAnswer",
+    "BundleLine",
     "BundleState",
     "CancelDelivery",
     "ConfirmDelivery",
@@ -88,11 +92,13 @@ __all__ = [
     "RidersExpected",
     "ShiftTooLong",
     "Situation",
+    "SplitDelivery",
     "Spot",
     "StillCarrying",
     "TakePlan",
     "Terms",
     "TryDelivery",
+    "delivery_of_split",
     "on_sub_order_advanced",
     "plan",
     "room",

@@ -12,6 +12,7 @@ from tuanzi.base.problem import Unknown
 from tuanzi.base.time import from_ms
 from tuanzi.delivery.model import (
     Board,
+    Bundle,
     BundleState,
     DropOffState,
     Parcel,
@@ -26,9 +27,13 @@ from tuanzi.delivery.store import (
     BOARDS,
     BUNDLE,
     BUNDLES,
+    BUNDLES_NAMED,
+    CONSIGNMENT,
+    CONSIGNMENTS,
     DELIVERY_OF_ORDER,
     PARCELS,
     PARCELS_IN_STATE,
+    PARCELS_NAMED,
     PARCELS_OF_BUNDLE,
     PARCELS_OF_MERCHANT,
     RIDER,
@@ -36,6 +41,7 @@ from tuanzi.delivery.store import (
     RIDERS_AFTER,
 )
 from tuanzi.machinery.http.routes import Desk
+from tuanzi.machinery.several import several
 
 
 class ParcelView(Struct, frozen=True, kw_only=True, gc=False):
@@ -118,6 +124,53 @@ class OrderDelivery(Struct, frozen=True, kw_only=True, gc=False):
 
     order_id: str
     drop_offs: tuple[DropOffView, ...]
+
+
+class BundleLine(Struct, frozen=True, kw_only=True, gc=False):
+    """A bundle as operators see it; it may carry parcels of other groups too."""
+
+    bundle_id: str
+    rider_id: str
+    merchant_id: str
+    state: BundleState
+    parcel_ids: tuple[str, ...]
+    assigned_at: datetime
+    picks_up_at: datetime
+    ended_at: datetime | None
+
+
+class SplitDelivery(Struct, frozen=True, kw_only=True, gc=False):
+    """What is brought of a split, and with whom; both empty when nothing was promised."""
+
+    parcels: tuple[ParcelView, ...]
+    bundles: tuple[BundleLine, ...]
+
+
+async def delivery_of_split(desk: Desk, gid: str) -> SplitDelivery:
+    """The parcels of a split by id, and the bundles that they are in now."""
+    rows = await desk.rows(CONSIGNMENT, {"gid": gid})
+    parcel_ids = CONSIGNMENTS.from_row(rows[0]).parcel_ids if rows else ()
+    parcels = [
+        _parcel_view(PARCELS.from_row(row))
+        for slots in several(parcel_ids)
+        for row in await desk.rows(PARCELS_NAMED, slots)
+    ]
+    bundle_ids = sorted({parcel.bundle_id for parcel in parcels if parcel.bundle_id is not None})
+    bundles = [BUNDLES.from_row(row) for slots in several(bundle_ids) for row in await desk.rows(BUNDLES_NAMED, slots)]
+    return SplitDelivery(parcels=tuple(parcels), bundles=tuple([_bundle_line(bundle) for bundle in bundles]))
+
+
+def _bundle_line(bundle: Bundle) -> BundleLine:
+    return BundleLine(
+        bundle_id=bundle.id,
+        rider_id=bundle.rider_id,
+        merchant_id=bundle.merchant_id,
+        state=bundle.state,
+        parcel_ids=bundle.parcel_ids,
+        assigned_at=bundle.assigned_at,
+        picks_up_at=bundle.picks_up_at,
+        ended_at=bundle.ended_at,
+    )
 
 
 async def rider_board(desk: Desk, *, rider_id: str) -> RiderBoard:

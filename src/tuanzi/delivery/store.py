@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tuanzi.delivery.model import Board, Bundle, Consignment, MealLoad, Parcel, PlacedDropOff, Rider
+from tuanzi.machinery.several import SEVERAL
 from tuanzi.machinery.tables import table
 
 CONSIGNMENTS = table("consignments", Consignment, key="gid")
@@ -22,6 +23,11 @@ RIDERS_AFTER = "SELECT " + _RIDER_COLUMNS + " FROM riders WHERE id > :after ORDE
 BUNDLE = "SELECT " + ", ".join(BUNDLES.columns) + " FROM bundles WHERE id = :bundle_id ORDER BY id LIMIT 1"
 BOARD = "SELECT " + ", ".join(BOARDS.columns) + " FROM boards ORDER BY id LIMIT 1"
 PARCELS_OF_BUNDLE = "SELECT " + _PARCEL_COLUMNS + " FROM parcels WHERE bundle_id = :bundle_id ORDER BY id LIMIT 100"
+CONSIGNMENT = "SELECT " + ", ".join(CONSIGNMENTS.columns) + " FROM consignments WHERE gid = :gid ORDER BY gid LIMIT 1"
+PARCELS_NAMED = "SELECT " + _PARCEL_COLUMNS + " FROM parcels WHERE id IN (" + SEVERAL + ") ORDER BY id LIMIT 100"
+BUNDLES_NAMED = (
+    "SELECT " + ", ".join(BUNDLES.columns) + " FROM bundles WHERE id IN (" + SEVERAL + ") ORDER BY id LIMIT 100"
+)
 PARCELS_OF_MERCHANT = (
     "SELECT " + _PARCEL_COLUMNS + " FROM parcels WHERE merchant_id = :merchant_id AND state = :state"
     " AND id > :after ORDER BY id LIMIT :limit"

@@ -21,7 +21,17 @@ from tuanzi.groups.problems import (
     SeatCommitted,
     UserLimitReached,
 )
-from tuanzi.groups.queries import FindPlan, GroupView, PaidOutcome, PlannedSplit, is_member, load_group, outcome_of
+from tuanzi.groups.queries import (
+    FindPlan,
+    GroupsCounted,
+    GroupView,
+    PaidOutcome,
+    PlannedSplit,
+    groups_counted,
+    is_member,
+    load_group,
+    outcome_of,
+)
 from tuanzi.groups.service import (
     CancelOrder,
     CloseGroup,
@@ -56,6 +66,7 @@ __all__ = [
     "GroupNotOpen",
     "GroupState",
     "GroupView",
+    "GroupsCounted",
     "HearCapture",
     "JoinGroup",
     "LeaveGroup",
@@ -76,6 +87,7 @@ __all__ = [
     "UserLimitReached",
     "Wanted",
     "give_up",
+    "groups_counted",
     "is_member",
     "load_group",
     "on_order_cancelled",

@@ -18,6 +18,7 @@ from tuanzi.catalog import (
     DishNotOnSale,
     MerchantClosed,
 )
+from tuanzi.groups.model import GroupState
 from tuanzi.groups.problems import (
     AlreadyMember,
     BuildingNotInGroup,
@@ -30,12 +31,18 @@ from tuanzi.groups.problems import (
     UserLimitReached,
 )
 from tuanzi.groups.queries import (
+    CampusGroupPage,
     FindPlan,
     GroupDetail,
     GroupPage,
+    GroupRecord,
+    GroupTimeline,
     PaidOutcome,
+    campus_group_page,
     detail_of,
     group_page,
+    group_record,
+    group_timeline,
     load_group,
     outcome_of,
     standing_of,
@@ -66,7 +73,9 @@ from tuanzi.stock import StockShort
 
 _GROUPS = "/v1/campuses/{campus}/groups"
 _ORDER = "/v1/campuses/{campus}/orders/{order_id}"
+_OPERATORS_GROUPS = "/v1/campuses/{campus}/operator/groups"
 _MEMBERS = frozenset({Role.STUDENT, Role.AMBASSADOR})
+_OPERATORS = frozenset({Role.OPERATOR})
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
@@ -119,6 +128,22 @@ class GroupsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     building_id: Annotated[str, Meta(max_length=64)] = ""
     after: Annotated[str, Meta(max_length=64)] = ""
     limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+class CampusGroupsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which groups of the campus; `after` is the `next` of the page before."""
+
+    state: GroupState | None = None
+    campaign_id: Annotated[str, Meta(max_length=64)] = ""
+    building_id: Annotated[str, Meta(max_length=64)] = ""
+    after: Annotated[str, Meta(max_length=64)] = ""
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+class TimelineQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`after` is the `next` of an earlier reading."""
+
+    after: Annotated[str, Meta(pattern=r"^\d{1,15}\.\d{1,15}\.\d{1,15}$")] | None = None
 
 
 def _who(call: Call[Any, Any]) -> Who:
@@ -200,6 +225,29 @@ async def show_group(call: Call[None, None]) -> Reply:
     """GET /v1/campuses/{campus}/groups/{group_id}: how far a group is, and which seat is the caller's."""
     group = await load_group(call.desks.core, GroupId(call.path["group_id"]))
     return Reply(body=detail_of(group, None if call.who is None else call.who.person_id), etag=str(group.version))
+
+
+async def list_campus_groups(call: Call[None, CampusGroupsQuery]) -> CampusGroupPage:
+    """GET /v1/campuses/{campus}/operator/groups: groups of the campus, newest first."""
+    query = call.query
+    return await campus_group_page(
+        call.desks.core,
+        state=query.state,
+        campaign_id=query.campaign_id,
+        building_id=query.building_id,
+        before=query.after,
+        limit=query.limit,
+    )
+
+
+async def show_group_record(call: Call[None, None]) -> GroupRecord:
+    """GET /v1/campuses/{campus}/operator/groups/{group_id}: a group with its members and orders."""
+    return await group_record(call.desks.core, GroupId(call.path["group_id"]))
+
+
+async def show_timeline(call: Call[None, TimelineQuery]) -> GroupTimeline:
+    """GET /v1/campuses/{campus}/operator/groups/{group_id}/timeline: what happened to a group."""
+    return await group_timeline(call.desks, GroupId(call.path["group_id"]), after=call.query.after)
 
 
 async def leave_group(call: Call[None, None]) -> Committed:
@@ -313,6 +361,32 @@ _ROUTES = (
     ),
     Route(
         "GET", _GROUPS + "/{group_id}", show_group, answer=GroupDetail, signed_in=False, summary="How far a group is"
+    ),
+    Route(
+        "GET",
+        _OPERATORS_GROUPS,
+        list_campus_groups,
+        answer=CampusGroupPage,
+        query=CampusGroupsQuery,
+        roles=_OPERATORS,
+        summary="Groups of the campus, newest first",
+    ),
+    Route(
+        "GET",
+        _OPERATORS_GROUPS + "/{group_id}",
+        show_group_record,
+        answer=GroupRecord,
+        roles=_OPERATORS,
+        summary="A group with its members and orders",
+    ),
+    Route(
+        "GET",
+        _OPERATORS_GROUPS + "/{group_id}/timeline",
+        show_timeline,
+        answer=GroupTimeline,
+        query=TimelineQuery,
+        roles=_OPERATORS,
+        summary="What happened to a group, event by event",
     ),
     Route(
         "DELETE",

@@ -82,6 +82,12 @@ class EntryView(Struct, frozen=True, kw_only=True, gc=False):
     amount_fen: int
 
 
+class OrderEntry(EntryView, frozen=True, kw_only=True, gc=False):
+    """One line of the ledger, and whose order it is about."""
+
+    order_id: str
+
+
 class OrderLedger(Struct, frozen=True, kw_only=True, gc=False):
     """Who got what of an order so far.
 
@@ -141,6 +147,24 @@ async def order_ledger(desk: Desk, order_id: str, *, member_id: str | None) -> O
             for journal_id, at_ms, account, amount_fen in entries
         ],
     )
+
+
+async def entries_of_orders(desk: Desk, order_ids: Sequence[str]) -> list[OrderEntry]:
+    """Every line of the ledger about these orders, by time and journal; they add up to zero, as each journal does."""
+    return [
+        OrderEntry(order_id=order_id, journal_id=journal_id, at=from_ms(at_ms), account=account, amount_fen=fen)
+        for slots in several(order_ids)
+        for order_id, journal_id, at_ms, account, fen in await desk.rows(store.ENTRIES_OF_ORDERS, slots)
+    ]
+
+
+async def balances_of(desk: Desk, accounts: Sequence[Account]) -> dict[Account, int]:
+    """The running balance of accounts in fen, debit positive; 0 for one that nothing was booked on."""
+    found = dict.fromkeys(accounts, 0)
+    for slots in several([account.value for account in accounts]):
+        for account, fen in await desk.rows(store.BALANCES_NAMED, slots):
+            found[Account(account)] = fen
+    return found
 
 
 async def payments_page(desk: Desk, *, after: str, limit: int) -> PaymentsPage:

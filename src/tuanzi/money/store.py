@@ -79,6 +79,15 @@ JOURNALS_OF_ORDERS = (
     "SELECT " + "DISTINCT journal_id FROM entries WHERE order_id IN (" + SEVERAL + ") ORDER BY journal_id LIMIT 100000"
 )
 
+BALANCES_NAMED = (
+    "SELECT " + "account, amount_fen FROM balances WHERE account IN (" + SEVERAL + ") ORDER BY account LIMIT 100"
+)
+ENTRIES_OF_ORDERS = (
+    "SELECT "
+    + "e.order_id, e.journal_id, j.at_ms, e.account, e.amount_fen FROM entries e JOIN journals j ON j.id = e.journal_id"
+    " WHERE e.order_id IN (" + SEVERAL + ") ORDER BY j.at_ms, e.journal_id, e.line LIMIT 10000"
+)
+
 # Whose orders they are about, in the order of their ids; "~" sorts after all.
 ORDER_IDS_PAID = """
 SELECT DISTINCT order_id FROM payments

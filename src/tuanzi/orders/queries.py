@@ -19,10 +19,12 @@ from tuanzi.machinery.http.routes import Desk
 from tuanzi.machinery.several import several
 from tuanzi.orders.model import Order, OrderRecord, OrderState, SubOrder, SubOrderState
 from tuanzi.orders.store import (
+    LAST_LOOKED_AT,
     ORDER,
     ORDER_IDS_AFTER,
     ORDER_RECORDS,
     ORDERS,
+    ORDERS_BEFORE,
     ORDERS_NAMED,
     ORDERS_OF_MEAL,
     ORDERS_OF_MEMBER,
@@ -37,6 +39,8 @@ _encode = msgspec.json.Encoder().encode
 
 # About 1 kB each, in each of two generations.
 STATUSES_MAX = 50_000
+# Our choice: an hour of a lunch wave; about 10 ms.
+ORDERS_LOOKED_AT_MAX = 5_000
 
 
 class LineView(Struct, frozen=True, kw_only=True, gc=False):
@@ -102,6 +106,13 @@ class OrderView(Struct, frozen=True, kw_only=True, gc=False):
 
 class OrderPage(Struct, frozen=True, kw_only=True, gc=False):
     """Orders of a member, newest first; `next` is None on the last page."""
+
+    items: tuple[OrderView, ...]
+    next: str | None
+
+
+class CampusOrderPage(Struct, frozen=True, kw_only=True, gc=False):
+    """Orders of a campus, newest first; `next` is None on the last page, and a page may be short or empty before it."""
 
     items: tuple[OrderView, ...]
     next: str | None
@@ -188,6 +199,24 @@ async def order_page(desk: Desk, *, member_id: PersonId, before: str, limit: int
     rows = await desk.rows(ORDERS_OF_MEMBER, slots)
     items = [view_of(ORDERS.from_row(row)) for row in rows]
     return OrderPage(items=tuple(items[:limit]), next=items[limit - 1].order_id if len(items) > limit else None)
+
+
+async def campus_order_page(desk: Desk, *, state: OrderState | None, before: str, limit: int) -> CampusOrderPage:
+    """Orders of the campus older than `before`, in a state or all, of the next ORDERS_LOOKED_AT_MAX."""
+    slots = {"before": before or "~", "state": "" if state is None else state.value, "looked": ORDERS_LOOKED_AT_MAX}
+    rows = await desk.rows(ORDERS_BEFORE, {**slots, "limit": limit + 1})
+    items = [view_of(ORDERS.from_row(row)) for row in rows]
+    if len(items) > limit:
+        return CampusOrderPage(items=tuple(items[:limit]), next=items[limit - 1].order_id)
+    ((last, looked),) = await desk.rows(LAST_LOOKED_AT, slots)
+    return CampusOrderPage(items=tuple(items), next=last if looked == ORDERS_LOOKED_AT_MAX else None)
+
+
+async def orders_by_id(desk: Desk, order_ids: Sequence[str]) -> list[OrderView]:
+    """The orders with these ids, as far as there are, by id."""
+    return [
+        view_of(ORDERS.from_row(row)) for slots in several(order_ids) for row in await desk.rows(ORDERS_NAMED, slots)
+    ]
 
 
 async def sub_orders_of_order(desk: Desk, order_id: OrderId) -> list[SubOrderView]:

@@ -20,6 +20,17 @@ ORDERS_OF_MEMBER = (
     + _ORDER_COLUMNS
     + " FROM orders WHERE member_id = :member_id AND id < :before ORDER BY id DESC LIMIT :limit"
 )
+# Of the campus: whichever of the next `looked` orders are in the state, so that a rare one does not read them all.
+ORDERS_BEFORE = (
+    "SELECT " + _ORDER_COLUMNS + " FROM orders WHERE id < :before AND (:state = '' OR state = :state)"
+    " AND id >= COALESCE((SELECT MIN(id) FROM"
+    " (SELECT id FROM orders WHERE id < :before ORDER BY id DESC LIMIT :looked) AS next_ones), '')"
+    " ORDER BY id DESC LIMIT :limit"
+)
+LAST_LOOKED_AT = (
+    "SELECT MIN(id), COUNT(*) FROM"
+    " (SELECT id FROM orders WHERE id < :before ORDER BY id DESC LIMIT :looked) AS next_ones ORDER BY 1 LIMIT 1"
+)
 SUB_ORDERS_OF_ORDER = (
     "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE id > :from_id AND id < :to_id ORDER BY id LIMIT 200"
 )

@@ -6,17 +6,19 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from tuanzi.base.ids import OrderId, SubOrderId
+from tuanzi.base.ids import OrderId, PersonId, SubOrderId
 from tuanzi.base.problem import Unknown
 from tuanzi.base.who import Role, Who
 from tuanzi.machinery.http.routes import Call, Committed, Reply, Route
-from tuanzi.orders.model import MERCHANT_STEPS, SubOrderState, SubStep
+from tuanzi.orders.model import MERCHANT_STEPS, OrderState, SubOrderState, SubStep
 from tuanzi.orders.problems import AfterSaleTooLate, IllegalStep, RefundTooLarge
 from tuanzi.orders.queries import (
+    CampusOrderPage,
     OrderPage,
     OrderView,
     SubOrderPage,
     board_of,
+    campus_order_page,
     merchant_board,
     order_page,
 )
@@ -46,6 +48,15 @@ class OrdersQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     after: Annotated[str, Meta(max_length=64)] = ""
     limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+class CampusOrdersQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which orders of the campus: of one member, or else in one state, or else all."""
+
+    member_id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    state: OrderState | None = None
+    after: Annotated[str, Meta(max_length=64)] = ""
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
 
 
 class BoardQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +89,16 @@ async def list_orders(call: Call[None, OrdersQuery]) -> OrderPage:
     """GET /v1/campuses/{campus}/orders: my orders, newest first."""
     person_id = _who(call).person_id
     return await order_page(call.desks.core, member_id=person_id, before=call.query.after, limit=call.query.limit)
+
+
+async def list_campus_orders(call: Call[None, CampusOrdersQuery]) -> CampusOrderPage:
+    """GET /v1/campuses/{campus}/operator/orders: orders of the campus, newest first."""
+    query = call.query
+    if query.member_id is None:
+        return await campus_order_page(call.desks.core, state=query.state, before=query.after, limit=query.limit)
+    member_id = PersonId(query.member_id)
+    page = await order_page(call.desks.core, member_id=member_id, before=query.after, limit=query.limit)
+    return CampusOrderPage(items=page.items, next=page.next)
 
 
 async def show_order(call: Call[None, None]) -> Reply:
@@ -166,6 +187,15 @@ ROUTES = (
         answer=OrderPage,
         query=OrdersQuery,
         summary="My orders, newest first",
+    ),
+    Route(
+        "GET",
+        "/v1/campuses/{campus}/operator/orders",
+        list_campus_orders,
+        answer=CampusOrderPage,
+        query=CampusOrdersQuery,
+        roles=_OPERATORS,
+        summary="Orders of the campus, newest first",
     ),
     Route("GET", _ORDER, show_order, answer=OrderView, summary="One order"),
     Route(

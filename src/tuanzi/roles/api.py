@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from importlib import resources
 from typing import Any, Protocol
@@ -24,9 +24,9 @@ from tuanzi.machinery.http.api import Api
 from tuanzi.machinery.http.documents import CHINESE, ENGLISH, preferred_language
 from tuanzi.machinery.http.routes import Call, Route
 from tuanzi.machinery.http.server import Server
-from tuanzi.machinery.room import Room
 from tuanzi.roles.live import live_gateway
 from tuanzi.roles.metrics import Metrics
+from tuanzi.roles.overview import overview_route
 from tuanzi.roles.pages import BuiltPages
 from tuanzi.roles.poster import LANGUAGES, Posters, facts_of
 from tuanzi.settings import SettingWrong
@@ -67,12 +67,12 @@ class Clock(Struct, frozen=True, kw_only=True, gc=False):
     now: datetime
 
 
-def routes_of(rooms: Sequence[Room], campuses: Sequence[str]) -> list[Route]:
+def routes_of(house: House) -> list[Route]:
     """Every route of the API: those of the house itself, then those of its rooms."""
 
     async def list_campuses(call: Call[None, None]) -> CampusList:
         """GET /v1/campuses: the campuses served here."""
-        return CampusList(items=tuple(CampusLine(id=campus) for campus in sorted(campuses)))
+        return CampusList(items=tuple(CampusLine(id=campus) for campus in sorted(house.campuses)))
 
     async def tell_time(call: Call[None, None]) -> Clock:
         """GET /v1/clock: what time it is here."""
@@ -83,7 +83,8 @@ def routes_of(rooms: Sequence[Room], campuses: Sequence[str]) -> list[Route]:
             "GET", "/v1/campuses", list_campuses, answer=CampusList, summary="The campuses served here", signed_in=False
         ),
         Route("GET", "/v1/clock", tell_time, answer=Clock, summary="The server's time", signed_in=False),
-        *(route for room in rooms for route in room.routes),
+        overview_route(house),
+        *(route for room in house.rooms for route in room.routes),
     ]
 
 
@@ -93,7 +94,7 @@ def application(house: House, *, inbox: Inbox | None = None) -> Api:
     inbox: where the demo keeps what it would have sent to phones; shown to callers on this machine only.
     """
     return Api(
-        routes_of(house.rooms, tuple(house.campuses)),
+        routes_of(house),
         authenticate=house.doorkeeper.authenticate,
         recall=house.doorkeeper.recall,
         desks_of=house.desks_of,

@@ -83,7 +83,7 @@ def _openapi() -> str:
     vendors = Vendors(codes=AbsentSender(), payments=SandboxProvider(remembered_max=1))
     with TemporaryDirectory() as folder:
         house = House(replace(read_settings({"TUANZI_DATA": folder}), campuses=()), vendors)
-    document = openapi_of(routes_of(house.rooms, ()))
+    document = openapi_of(routes_of(house))
     return msgspec.json.format(msgspec.json.encode(document), indent=1).decode()
 
 

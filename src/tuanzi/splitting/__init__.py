@@ -21,7 +21,7 @@ from tuanzi.splitting.model import (
     plan,
     planned,
 )
-from tuanzi.splitting.queries import SplitView, find_plan, find_split
+from tuanzi.splitting.queries import SplitsCounted, SplitView, find_plan, find_split, splits_counted
 from tuanzi.splitting.service import (
     ReachDeadline,
     RecordAnswers,
@@ -48,6 +48,7 @@ __all__ = [
     "SplitCoordinator",
     "SplitStanding",
     "SplitView",
+    "SplitsCounted",
     "TakeOver",
     "find_plan",
     "find_split",
@@ -56,6 +57,7 @@ __all__ = [
     "plan",
     "planned",
     "room",
+    "splits_counted",
 ]
 
 

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from msgspec import Struct
 
-from tuanzi.base.branch import TransactionState
+from tuanzi.base.branch import FenceState, TransactionState
 from tuanzi.base.ids import GroupId
+from tuanzi.base.problem import Unknown
+from tuanzi.base.time import from_ms
+from tuanzi.delivery import BundleLine, ParcelView, delivery_of_split
 from tuanzi.groups import PlannedSplit
-from tuanzi.machinery.http.routes import Desk
-from tuanzi.orders import SubOrderView, sub_orders_of_group, sub_view_of
+from tuanzi.machinery.http.routes import Desk, Desks
+from tuanzi.money import OrderEntry, entries_of_orders
+from tuanzi.orders import SubOrderView, orders_by_id, sub_orders_of_group, sub_view_of
 from tuanzi.splitting.model import BranchState, Split, gid_of, planned
-from tuanzi.splitting.store import BRANCHES_OF_SPLIT, SPLIT_BRANCHES, SPLIT_OF_GROUP, SPLITS
+from tuanzi.splitting.store import (
+    BRANCHES_OF_SPLIT,
+    FENCES_OF_SPLIT,
+    SPLIT_BRANCHES,
+    SPLIT_OF_GROUP,
+    SPLITS,
+    SPLITS_COUNTED,
+)
 
 
 class BranchView(Struct, frozen=True, kw_only=True, gc=False):
@@ -35,6 +48,69 @@ class SplitView(Struct, frozen=True, kw_only=True, gc=False):
     needs_human: bool
     branches: tuple[BranchView, ...]
     sub_orders: tuple[SubOrderView, ...]
+
+
+class FenceView(Struct, frozen=True, kw_only=True, gc=False):
+    """What a branch has come to, as its own database keeps it; `epoch`: of the coordinator it heard last."""
+
+    state: FenceState
+    epoch: int
+    at: datetime
+
+
+class BranchEvidence(Struct, frozen=True, kw_only=True, gc=False):
+    """A branch as its coordinator knows it, and beside it what its own database says: None when it was never reached.
+
+    attempts: messages sent to it. last_error: the last answer that was none, or a refusal.
+    """
+
+    branch: str
+    database: str
+    state: BranchState
+    attempts: int
+    last_error: str | None
+    fence: FenceView | None
+
+
+class SplitEvidence(Struct, frozen=True, kw_only=True, gc=False):
+    """All there is about a split: its transaction, what was planned, the lines of the ledger, what is brought.
+
+    paid_fen: what its members paid when it was planned, = planned_fen (the sum of all sub-orders) + returned_fen.
+    entries_fen: the sum of `entries`, which is 0. attempts: messages in a row that moved nothing.
+    """
+
+    group_id: str
+    gid: str
+    state: TransactionState
+    reason: str
+    needs_human: bool
+    started_at: datetime
+    deadline_at: datetime
+    decided_at: datetime | None
+    ended_at: datetime | None
+    attempts: int
+    epoch: int
+    branches: tuple[BranchEvidence, ...]
+    planned_fen: int
+    paid_fen: int
+    returned_fen: int
+    sub_orders: tuple[SubOrderView, ...]
+    entries: tuple[OrderEntry, ...]
+    entries_fen: int
+    parcels: tuple[ParcelView, ...]
+    bundles: tuple[BundleLine, ...]
+
+
+class SplitsCounted(Struct, frozen=True, kw_only=True, gc=False):
+    """Splits that are under way by their state, since when the oldest of each waits, and how many ended lately.
+
+    waits_since: by state. *_since: of those planned since a time.
+    """
+
+    under_way: dict[str, int]
+    waits_since: dict[str, datetime]
+    confirmed_since: int
+    cancelled_since: int
 
 
 async def find_split(desk: Desk, group_id: GroupId) -> Split | None:
@@ -80,4 +156,78 @@ async def split_view(desk: Desk, group_id: GroupId, *, for_operator: bool) -> Sp
         needs_human=split.needs_human,
         branches=tuple(branches),
         sub_orders=tuple(subs),
+    )
+
+
+async def split_evidence(desks: Desks, group_id: GroupId) -> SplitEvidence:
+    """All there is about a group's split. Raises Unknown when it has none."""
+    split = await find_split(desks.core, group_id)
+    if split is None:
+        raise Unknown(kind="split", id=group_id)
+    order_ids = [each.order_id for each in split.plan]
+    entries = await entries_of_orders(desks.money, order_ids)
+    brought = await delivery_of_split(desks.delivery, split.gid)
+    view = await split_view(desks.core, group_id, for_operator=True)
+    orders = await orders_by_id(desks.core, order_ids)
+    planned_fen = sum([sub.payable.fen for each in split.plan for sub in each.subs])
+    paid_fen = sum([order.paid_fen for order in orders])
+    return SplitEvidence(
+        group_id=group_id,
+        gid=split.gid,
+        state=split.state,
+        reason=split.reason,
+        needs_human=split.needs_human,
+        started_at=split.started_at,
+        deadline_at=split.deadline_at,
+        decided_at=split.decided_at,
+        ended_at=split.ended_at,
+        attempts=split.attempts,
+        epoch=split.epoch,
+        branches=await _branches(desks, split.gid),
+        planned_fen=planned_fen,
+        paid_fen=paid_fen,
+        returned_fen=paid_fen - planned_fen,
+        sub_orders=view.sub_orders,
+        entries=tuple(entries),
+        entries_fen=sum([entry.amount_fen for entry in entries]),
+        parcels=brought.parcels,
+        bundles=brought.bundles,
+    )
+
+
+async def _branches(desks: Desks, gid: str) -> tuple[BranchEvidence, ...]:
+    """Each branch beside its fence."""
+    by_database = {"core": desks.core, "money": desks.money, "delivery": desks.delivery}
+    fences = {
+        (database, branch): FenceView(state=FenceState(state), epoch=epoch, at=from_ms(at_ms))
+        for database, desk in by_database.items()
+        for branch, state, epoch, at_ms in await desk.rows(FENCES_OF_SPLIT, {"gid": gid})
+    }
+    branches = [SPLIT_BRANCHES.from_row(row) for row in await desks.core.rows(BRANCHES_OF_SPLIT, {"gid": gid})]
+    return tuple(
+        [
+            BranchEvidence(
+                branch=branch.branch,
+                database=branch.address,
+                state=branch.state,
+                attempts=branch.attempts,
+                last_error=branch.last_error,
+                fence=fences.get((branch.address, branch.branch)),
+            )
+            for branch in branches
+        ]
+    )
+
+
+async def splits_counted(desk: Desk, *, since: str) -> SplitsCounted:
+    """How many splits are under way, and how many ended of those whose ids come after `since`."""
+    rows = {TransactionState(row[0]): row for row in await desk.rows(SPLITS_COUNTED, {"since": since})}
+    ends = (TransactionState.CONFIRMED, TransactionState.CANCELLED)
+    waiting = {state.value: row for state, row in rows.items() if state not in ends}
+    confirmed, cancelled = [int(rows[state][3]) if state in rows else 0 for state in ends]
+    return SplitsCounted(
+        under_way={state: row[1] for state, row in waiting.items()},
+        waits_since={state: from_ms(row[2]) for state, row in waiting.items()},
+        confirmed_since=confirmed,
+        cancelled_since=cancelled,
     )

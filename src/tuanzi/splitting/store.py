@@ -11,6 +11,12 @@ SPLIT_COORDINATORS = table("split_coordinators", SplitCoordinator, key="id")
 TABLES = (SPLITS, SPLIT_BRANCHES, SPLIT_COORDINATORS)
 
 SPLIT_OF_GROUP = "SELECT " + ", ".join(SPLITS.columns) + " FROM splits WHERE group_id = :group_id ORDER BY gid LIMIT 1"
+SPLITS_COUNTED = """
+SELECT state, COUNT(*), MIN(started_at_ms), SUM(CASE WHEN gid > :since THEN 1 ELSE 0 END) FROM splits
+WHERE gid > :since OR state IN ('trying', 'confirming', 'cancelling') GROUP BY state ORDER BY state LIMIT 5
+"""
+# In each of the databases: what its branches of a split have come to.
+FENCES_OF_SPLIT = "SELECT branch, state, epoch, at_ms FROM fences WHERE gid = :gid ORDER BY branch LIMIT 10"
 BRANCHES_OF_SPLIT = (
     "SELECT " + ", ".join(SPLIT_BRANCHES.columns) + " FROM split_branches WHERE gid = :gid ORDER BY branch LIMIT 10"
 )

@@ -7,7 +7,7 @@ from tuanzi.base.problem import Unknown
 from tuanzi.base.who import Role
 from tuanzi.groups import is_member, load_group
 from tuanzi.machinery.http.routes import Call, Route
-from tuanzi.splitting.queries import SplitView, split_view
+from tuanzi.splitting.queries import SplitEvidence, SplitView, split_evidence, split_view
 
 
 async def show_split(call: Call[None, None]) -> SplitView:
@@ -21,7 +21,20 @@ async def show_split(call: Call[None, None]) -> SplitView:
     return await split_view(call.desks.core, group.id, for_operator=is_operator)
 
 
+async def show_evidence(call: Call[None, None]) -> SplitEvidence:
+    """GET /v1/campuses/{campus}/operator/groups/{group_id}/split: all there is about a group's split."""
+    return await split_evidence(call.desks, GroupId(call.path["group_id"]))
+
+
 ROUTES = (
+    Route(
+        "GET",
+        "/v1/campuses/{campus}/operator/groups/{group_id}/split",
+        show_evidence,
+        answer=SplitEvidence,
+        roles=frozenset({Role.OPERATOR}),
+        summary="A split's branches, plan, lines of the ledger and parcels",
+    ),
     Route(
         "GET",
         "/v1/campuses/{campus}/groups/{group_id}/split",

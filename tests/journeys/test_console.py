@@ -1,0 +1,215 @@
+"""What operators see of a campus, its orders, groups and splits (J1, B3, C3; issue 4, Operator console)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from tests.journeys.conftest import BEEF_RICE, LADDER, LUNCH_FOR_THREE, Cast, done, refused
+from tuanzi.groups import queries as group_queries
+from tuanzi.orders import queries as order_queries
+
+
+async def pages(cast: Cast, path: str, *, limit: int) -> list[Any]:
+    """All items of a list, read page by page, and an end there must be."""
+    found, after = [], ""
+    for _ in range(50):
+        page = await done(cast.warden.get(f"{path}{'&' if '?' in path else '?'}limit={limit}&after={after}"))
+        found += page["items"]
+        if page["next"] is None:
+            return found
+        after = page["next"]
+    raise AssertionError(f"{path} has no end")
+
+
+async def story(cast: Cast, group_id: str) -> list[dict[str, Any]]:
+    """A group's timeline, read to its end."""
+    found, after = [], ""
+    for _ in range(200):
+        told = await done(cast.warden.get(f"operator/groups/{group_id}/timeline{after}"))
+        found += told["items"]
+        if told["next"] is None:
+            return found
+        after = f"?after={told['next']}"
+    raise AssertionError("the timeline has no end")
+
+
+async def test_an_operator_lists_orders_newest_first_in_a_state_or_of_a_member(cast: Cast) -> None:
+    _, orders = await cast.closed_group()
+    cast.town.pass_time(seconds=1)
+    waiting = await done(cast.ming.post("groups", {**LADDER, "lines": BEEF_RICE}), 201)
+    mine = [waiting["order_id"], orders[0]]
+
+    everything = await pages(cast, "operator/orders", limit=3)
+    split = await pages(cast, "operator/orders?state=split", limit=2)
+    created = await pages(cast, "operator/orders?state=created", limit=2)
+    of_ming = await pages(cast, f"operator/orders?member_id={cast.ming.id}", limit=1)
+
+    assert [order["order_id"] for order in everything] == [waiting["order_id"], *sorted(orders, reverse=True)]
+    assert [order["order_id"] for order in split] == sorted(orders, reverse=True)
+    assert [order["order_id"] for order in created] == [waiting["order_id"]]
+    assert [order["order_id"] for order in of_ming] == mine
+
+
+async def test_a_rare_state_is_found_though_each_page_looks_at_few(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    group_id, orders = await cast.closed_group()
+    cast.town.pass_time(seconds=1)
+    for person in (cast.ming, cast.hua, cast.lan):
+        await done(person.post("groups", {**LADDER, "lines": BEEF_RICE}), 201)
+    monkeypatch.setattr(order_queries, "ORDERS_LOOKED_AT_MAX", 2)
+    monkeypatch.setattr(group_queries, "GROUPS_LOOKED_AT_MAX", 2)
+
+    split = await pages(cast, "operator/orders?state=split", limit=10)
+    closed = await pages(cast, "operator/groups?state=closed", limit=10)
+
+    assert [order["order_id"] for order in split] == sorted(orders, reverse=True)
+    assert [group["group_id"] for group in closed] == [group_id]
+
+
+async def test_an_operator_lists_groups_by_what_they_are(cast: Cast) -> None:
+    group_id, orders = await cast.closed_group()
+    cast.town.pass_time(seconds=1)
+    opened = await done(cast.stranger.post("groups", {**LADDER, "lines": BEEF_RICE}), 201)
+
+    everything = await pages(cast, "operator/groups", limit=1)
+    closed = await pages(cast, "operator/groups?state=closed", limit=5)
+    of_ladder = await pages(cast, "operator/groups?campaign_id=bj-ladder", limit=5)
+    of_dorm = await pages(cast, "operator/groups?building_id=bj-dorm-01", limit=5)
+    record = await done(cast.warden.get(f"operator/groups/{group_id}"))
+
+    assert [group["group_id"] for group in everything] == [opened["group_id"], group_id]
+    assert [group["group_id"] for group in closed] == [group_id]
+    assert [group["group_id"] for group in of_ladder] == [opened["group_id"]]
+    assert [group["group_id"] for group in of_dorm] == [group_id]
+    assert [member["member_id"] for member in record["members"]] == [cast.ming.id, cast.hua.id, cast.lan.id]
+    assert [member["is_leader"] for member in record["members"]] == [True, False, False]
+    assert [order["order_id"] for order in record["orders"]] == sorted(orders)
+    await refused(cast.warden.get("operator/groups/g_nobody"), 404, "base/unknown")
+
+
+async def test_a_group_tells_its_whole_story_from_the_logs_of_three_databases(cast: Cast) -> None:
+    opened = await done(cast.ming.post("groups", {**LUNCH_FOR_THREE, "lines": BEEF_RICE}), 201)
+    group_id = opened["group_id"]
+    gone = await done(cast.stranger.post(f"groups/{group_id}/orders", {"lines": BEEF_RICE}), 201)
+    await done(cast.stranger.send("DELETE", f"groups/{group_id}/seat"))
+    orders = [opened["order_id"]]
+    for member in (cast.hua, cast.lan):
+        orders.append((await done(member.post(f"groups/{group_id}/orders", {"lines": BEEF_RICE}), 201))["order_id"])
+    for member, order_id in zip((cast.ming, cast.hua, cast.lan), orders, strict=True):
+        await done(member.post(f"orders/{order_id}/pay"))
+    await cast.town.settled()
+    for order_id in orders:
+        for step in ("accept", "cook", "ready"):
+            await done(cast.merchant.post(f"sub-orders/{order_id}.1/{step}"))
+    bundle = await cast.bundle()
+    await done(cast.rider.post(f"rider/bundles/{bundle['bundle_id']}/pick-up"))
+    await done(cast.rider.post(f"rider/parcels/{bundle['parcels'][0]['parcel_id']}/deliver"))
+    await cast.town.settled()
+    other, _ = await cast.closed_group()
+
+    told = await story(cast, group_id)
+
+    names = [event["name"] for event in told]
+    assert sorted(names[:3]) == ["groups.opened", "groups.seat_held", "orders.placed"]
+    assert [event["at"] for event in told] == sorted(event["at"] for event in told)
+    counts = {name: names.count(name) for name in names}
+    assert counts["groups.seat_held"] == 4
+    assert counts["groups.seat_released"] == 1
+    assert counts["money.payment_captured"] == counts["groups.seat_paid"] == counts["orders.paid"] == 3
+    assert counts["groups.formed"] == counts["groups.closed"] == counts["splitting.confirmed"] == 1
+    assert counts["orders.sub_order_advanced"] == 3 * 5
+    for once in ("promise_made", "bundle_assigned", "bundle_picked_up", "parcel_delivered", "bundle_delivered"):
+        assert counts[f"delivery.{once}"] == 1, once
+    assert {event["database"] for event in told} == {"core", "money", "delivery"}
+    assert any(gone["order_id"] == event["body"].get("order_id") for event in told)
+    assert not any(other == event["body"].get("group_id") for event in told)
+
+
+def place(event: dict[str, Any]) -> tuple[str, int]:
+    """Where an event stands in its log."""
+    return event["database"], event["number"]
+
+
+async def test_a_long_story_is_read_in_parts_and_nothing_is_told_twice(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group_id, orders = await cast.closed_group()
+    for order_id in orders:
+        cast.town.pass_time(seconds=30)
+        await cast.deliver(f"{order_id}.1")
+    await cast.town.settled()
+    whole = await story(cast, group_id)
+    monkeypatch.setattr(group_queries, "EVENTS_LOOKED_AT_MAX", 40)
+
+    parts = await story(cast, group_id)
+
+    assert sorted(parts, key=place) == sorted(whole, key=place)
+    assert len(whole) > 40
+
+
+async def test_a_splits_evidence_has_its_branches_beside_their_fences_and_adds_up_to_zero(cast: Cast) -> None:
+    group_id, orders = await cast.closed_group()
+
+    evidence = await done(cast.warden.get(f"operator/groups/{group_id}/split"))
+
+    branches = {one["branch"]: (one["database"], one["state"], one["fence"]["state"]) for one in evidence["branches"]}
+    assert branches == {
+        "stock": ("core", "confirmed", "confirmed"),
+        "sharing": ("money", "confirmed", "confirmed"),
+        "delivery": ("delivery", "confirmed", "confirmed"),
+    }
+    assert evidence["state"] == "confirmed"
+    assert [one["attempts"] for one in evidence["branches"] if one["branch"] != "stock"] == [2, 2]
+    assert evidence["entries_fen"] == sum(entry["amount_fen"] for entry in evidence["entries"]) == 0
+    assert {entry["order_id"] for entry in evidence["entries"]} == set(orders)
+    per_journal: dict[str, int] = {}
+    for entry in evidence["entries"]:
+        per_journal[entry["journal_id"]] = per_journal.get(entry["journal_id"], 0) + entry["amount_fen"]
+    assert set(per_journal.values()) == {0}
+    subs = evidence["sub_orders"]
+    assert sum(sub["payable_fen"] for sub in subs) == evidence["planned_fen"]
+    assert evidence["planned_fen"] + evidence["returned_fen"] == evidence["paid_fen"]
+    carried = [sub for parcel in evidence["parcels"] for sub in parcel["sub_order_ids"]]
+    assert sorted(carried) == sorted(sub["sub_order_id"] for sub in subs)
+    opened = await done(cast.stranger.post("groups", {**LADDER, "lines": BEEF_RICE}), 201)
+    await refused(cast.warden.get(f"operator/groups/{opened['group_id']}/split"), 404, "base/unknown")
+
+
+async def test_the_overview_counts_what_there_is(cast: Cast) -> None:
+    await cast.town.settled()
+    before = await done(cast.warden.get("overview"))
+
+    await cast.closed_group()
+    opened = await done(cast.stranger.post("groups", {**LADDER, "lines": BEEF_RICE}), 201)
+    await done(cast.stranger.post(f"orders/{opened['order_id']}/pay"))
+    await cast.town.settled()
+    now = await done(cast.warden.get("overview"))
+
+    paid_fen = (await done(cast.stranger.get(f"orders/{opened['order_id']}")))["paid_fen"]
+    balances = {
+        account["account"]: account["balance_fen"]
+        for account in (await done(cast.warden.get("ledger/trial-balance")))["accounts"]
+    }
+    assert (before["opened_today"], before["escrow_fen"]) == (0, 0)
+    assert (now["groups_open"], now["groups_formed"]) == (1, 0)
+    assert (now["opened_today"], now["formed_today"], now["failed_today"]) == (2, 1, 0)
+    assert now["escrow_fen"] == -balances["order_escrow"] >= paid_fen
+    assert now["splits"] == []
+    assert (now["splits_confirmed_today"], now["splits_cancelled_today"]) == (1, 0)
+    assert [writer["database"] for writer in now["writers"]] == ["core", "money", "delivery", "notices"]
+    assert all(writer["is_open"] and writer["waiting"] == 0 and writer["wait_ms"] == 0 for writer in now["writers"])
+    assert now["orders_placed"] - before["orders_placed"] == 4
+    assert datetime.fromisoformat(now["at"]) == cast.town.now
+
+
+async def test_drafts_of_campaigns_are_for_operators_only(cast: Cast) -> None:
+    draft = {**await done(cast.warden.get("campaigns/bj-five")), "id": "bj-secret", "state": "draft"}
+    await done(cast.warden.send("PUT", "campaigns/bj-secret", draft))
+
+    theirs = await pages(cast, "operator/campaigns", limit=2)
+    everybodys = await done(cast.ming.get("campaigns?limit=100"))
+
+    assert "bj-secret" in [campaign["id"] for campaign in theirs]
+    assert "bj-secret" not in [campaign["id"] for campaign in everybodys["items"]]
