@@ -12,6 +12,7 @@ from tuanzi.base.money import Money
 from tuanzi.events import RefundRefused, RefundSettled
 from tuanzi.money import Fault, RecordRefund, RefundAsked, RefundProgress
 from tuanzi.sharing.model import ChangeTerms, RecordReturn, SettleCase, Settlement, SharingTerms
+from tuanzi.sharing.problems import CaseSettled
 
 
 @pytest.fixture
@@ -317,7 +318,7 @@ async def test_p12_a_merchant_who_does_not_give_back_owes_it_and_the_member_is_r
     ("how", "state", "accounts"),
     [
         (Settlement.RETRY, "settled", {}),
-        (Settlement.PAID_OTHERWISE, "settled", {"platform_funds": 253}),
+        (Settlement.PAID_OTHERWISE, "paid_otherwise", {"platform_funds": 253}),
         (Settlement.WRITE_OFF, "written_off", {"written_off": 253}),
     ],
 )
@@ -339,6 +340,64 @@ async def test_what_a_merchant_owes_is_asked_for_again_or_paid_otherwise_or_writ
         account: fen for account, fen in balances.items() if account in ("platform_funds", "written_off")
     } == accounts
     assert story.rows("SELECT state, settled_how FROM cases") == [("settled", how.value)]
+
+
+async def test_what_was_kept_from_a_merchants_next_share_is_not_asked_for_again(story: Story) -> None:
+    await story.paid_out("o_ann")
+    story.broken["return_share"] = [Fault.REFUSE]
+    story.refund("o_ann.r1", 500)
+    await story.wait()
+
+    story.complete("o_ben")
+    await story.wait()
+    again = SettleCase(case_id="return.o_ann.r1.b1", how=Settlement.RETRY, note="again", operator_id="p_op")
+    with pytest.raises(CaseSettled):
+        await story.do(again)
+
+    assert story.rows("SELECT amount_fen FROM share_parts WHERE order_id = 'o_ben' AND account = 'noodles'") == [
+        (1967 - 253,)
+    ]
+    assert story.rows("SELECT state, withheld_fen FROM share_returns WHERE id = 'o_ann.r1.b1'") == [("withheld", 253)]
+    assert story.rows("SELECT state, settled_how, note FROM cases WHERE kind = 'return'") == [
+        ("settled", None, "kept from later shares")
+    ]
+    assert "receiver_advance:noodles" not in story.till.balances()
+
+
+async def test_only_what_was_not_kept_is_asked_for_again(story: Story) -> None:
+    await story.paid_out("o_ann")
+    story.broken["return_share"] = [Fault.REFUSE]
+    story.refund("o_ann.r1", 500)
+    story.refund("o_ben.r1", 3_000)  # leaves the merchant less than he owes
+    await story.wait()
+    story.complete("o_ben")
+    await story.wait()
+    ((kept, state),) = story.rows("SELECT withheld_fen, state FROM share_returns WHERE id = 'o_ann.r1.b1'")
+
+    await story.do(SettleCase(case_id="return.o_ann.r1.b1", how=Settlement.RETRY, note="again", operator_id="p_op"))
+    await story.wait()
+
+    assert (0 < kept < 253, state) == (True, "refused")
+    assert story.rows("SELECT state FROM share_returns WHERE id = 'o_ann.r1.b1'") == [("settled",)]
+    assert story.rows(
+        "SELECT amount_fen FROM entries WHERE journal_id = 'share_returned:o_ann.r1.b1' AND amount_fen > 0"
+    ) == [(253 - kept,)]
+    assert "receiver_advance:noodles" not in story.till.balances()
+
+
+async def test_nothing_is_kept_for_a_return_that_is_on_its_way(story: Story) -> None:
+    await story.paid_out("o_ann")
+    story.broken["return_share"] = [Fault.LATE]
+    story.refund("o_ann.r1", 500)
+
+    story.complete("o_ben")
+    await story.wait()
+
+    assert story.rows("SELECT amount_fen FROM share_parts WHERE order_id = 'o_ben' AND account = 'noodles'") == [
+        (1967,)
+    ]
+    assert story.rows("SELECT state, withheld_fen FROM share_returns WHERE id = 'o_ann.r1.b1'") == [("settled", 0)]
+    assert "receiver_advance:noodles" not in story.till.balances()
 
 
 @pytest.mark.parametrize("fault", [Fault.UNREACHABLE, Fault.ANSWER_LOST, Fault.LATE])

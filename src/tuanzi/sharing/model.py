@@ -479,11 +479,16 @@ class ReturnState(StrEnum):
     SENT = "sent"
     SETTLED = "settled"
     REFUSED = "refused"  # he does not give it back: the platform has advanced it, and he owes it
+    WITHHELD = "withheld"  # he was not given so much of what he got later
+    PAID_OTHERWISE = "paid_otherwise"
     WRITTEN_OFF = "written_off"
 
 
 class ShareReturn(Struct, frozen=True, kw_only=True, gc=False):
-    """Shared money to come back from a receiver for a refund. owed_in: the account he owes it in until then."""
+    """Shared money to come back from a receiver for a refund. owed_in: the account he owes it in until then.
+
+    withheld: what was kept of it from his later transfers.
+    """
 
     id: str
     order_id: OrderId
@@ -494,12 +499,28 @@ class ShareReturn(Struct, frozen=True, kw_only=True, gc=False):
     account: str
     owed_in: str
     amount: Money
+    withheld: Money = ZERO
     out_return_no: str
     attempts: int
     state: ReturnState
     due_at: datetime
     ended_at: datetime | None = None
     reason: str = ""
+
+    @property
+    def left(self) -> Money:
+        """What is still owed of it."""
+        return self.amount - self.withheld
+
+
+class Debt(Struct, frozen=True, kw_only=True, gc=False):
+    """What is owed in an account and nobody is asked for: the refused returns, oldest first, kept from what comes next.
+
+    A return on its way is not among them: what it brings must not have been kept already.
+    """
+
+    account: str
+    returns: tuple[str, ...]
 
 
 class CaseKind(StrEnum):

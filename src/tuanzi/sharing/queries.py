@@ -478,7 +478,7 @@ def journals_due(ask: Ask, order_ids: Sequence[str]) -> dict[str, dict[str, int 
             due.setdefault(share.order_id, {})[f"share_given:{share.id}"] = given[share.id]
     for back in map(store.RETURNS.from_row, _rows(ask, store.RETURNS_OF_ORDERS, order_ids)):
         if back.state is ReturnState.SETTLED:
-            due.setdefault(back.order_id, {})[f"share_returned:{back.id}"] = back.amount.fen
+            due.setdefault(back.order_id, {})[f"share_returned:{back.id}"] = back.left.fen
     for claw in map(store.CLAW_BACKS.from_row, _rows(ask, store.CLAW_BACKS_OF_ORDERS, order_ids)):
         if claw.order_id in decided and claw.at > decided[claw.order_id]:
             due.setdefault(claw.order_id, {})[f"claw_back:{claw.refund_id}"] = None
@@ -523,7 +523,7 @@ def _booked_return(back: ShareReturn) -> BookedAtProvider:
         key=back.out_return_no,
         order_id=back.order_id,
         is_return=True,
-        fen=back.amount.fen,
+        fen=back.left.fen,
         is_over=back.state not in (ReturnState.DUE, ReturnState.SENT),
         is_done=back.state is ReturnState.SETTLED,
         at=back.ended_at,

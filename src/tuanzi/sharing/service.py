@@ -20,7 +20,6 @@ from tuanzi.machinery.memory import Place
 from tuanzi.money import (
     ASK_LATEST,
     Account,
-    Balance,
     CancelSharing,
     ConfirmSharing,
     Entry,
@@ -72,6 +71,7 @@ from tuanzi.sharing.model import (
     CaseState,
     ChangeTerms,
     ClawBack,
+    Debt,
     Loss,
     Party,
     Payee,
@@ -371,9 +371,9 @@ def record_return(unit: Unit, command: RecordReturn, *, now: datetime) -> Return
             ask = AskReturn(sent=_send_return(unit, sent))
             unit.schedule(_return_timer(sent), ask, at=now + pause(sent.due_at, now=now))
             return _return_standing(sent)
-        case RefundProgress.SETTLED if command.amount_fen == back.amount.fen:
+        case RefundProgress.SETTLED if command.amount_fen == back.left.fen:
             ended = replace(back, state=ReturnState.SETTLED, ended_at=now, reason="")
-            lines = {Account.PROVIDER_CLEARING.value: back.amount.fen, back.owed_in: -back.amount.fen}
+            lines = {Account.PROVIDER_CLEARING.value: back.left.fen, back.owed_in: -back.left.fen}
             _book(unit, JournalKind.SHARE_RETURNED, back.id, order_id=back.order_id, lines=lines, now=now)
         case RefundProgress.SETTLED:
             ended = replace(back, state=ReturnState.REFUSED, ended_at=now, reason="amount_differs")
@@ -384,6 +384,7 @@ def record_return(unit: Unit, command: RecordReturn, *, now: datetime) -> Return
     unit.put(ended)
     unit.unschedule(_return_timer(ended))
     if ended.state is ReturnState.REFUSED:
+        _owe(unit, ended)
         _open_return_case(unit, ended, now=now)
     if ended.attempts == 1:
         _return_is_over(unit, ended, now=now)
@@ -398,9 +399,7 @@ def open_refund_case(unit: Unit, *, refund_id: str, order_id: str, amount_fen: i
 
 def close_refund_case(unit: Unit, *, refund_id: str, now: datetime) -> None:
     """A refund that was refused has settled after all."""
-    case = unit.find(Case, case_id(CaseKind.REFUND, refund_id))
-    if case is not None and case.state is CaseState.OPEN:
-        unit.put(replace(case, state=CaseState.SETTLED, settled_at=now, note="settled by the payment company"))
+    _close_case(unit, CaseKind.REFUND, refund_id, note="settled by the payment company", now=now)
 
 
 def settle_case(unit: Unit, command: SettleCase, *, now: datetime) -> CaseStanding:
@@ -620,9 +619,9 @@ def _payable(
 def _withhold(unit: Unit, transfer: Transfer, *, now: datetime) -> Transfer:
     """Keep what its receiver owes for refunds of other orders; the transfer with the rest."""
     owed_in = advance_of(transfer.account)
-    balance = unit.find(Balance, owed_in)
-    fen = 0 if balance is None else min(balance.amount.fen, transfer.due.fen)
-    if fen <= 0:
+    debt = unit.find(Debt, owed_in)
+    fen = 0 if debt is None else _keep_from(unit, debt, transfer.due, now=now).fen
+    if not fen:
         return transfer
     kept = replace(transfer, given=transfer.given + Money(fen))
     unit.put(kept)
@@ -630,6 +629,36 @@ def _withhold(unit: Unit, transfer: Transfer, *, now: datetime) -> Transfer:
     lines = {transfer.account: fen, owed_in: -fen}
     _book(unit, JournalKind.WITHHELD, reference, order_id=transfer.order_id, lines=lines, now=now)
     return kept
+
+
+def _keep_from(unit: Unit, debt: Debt, most: Money, *, now: datetime) -> Money:
+    """Keep at most `most` for what is owed, oldest first; how much that is. What is kept whole is no case any more."""
+    left = most.fen
+    for return_id in debt.returns:
+        back = unit.load(ShareReturn, return_id)
+        fen = min(left, back.left.fen)
+        left -= fen
+        back = replace(back, withheld=back.withheld + Money(fen))
+        if not back.left:
+            back = replace(back, state=ReturnState.WITHHELD, ended_at=now)
+            _owe_no_more(unit, back)
+            _close_case(unit, CaseKind.RETURN, back.id, note="kept from later shares", now=now)
+        unit.put(back)
+        if not left:
+            break
+    return Money(most.fen - left)
+
+
+def _owe(unit: Unit, back: ShareReturn) -> None:
+    """A refused return is kept from what its receiver gets next."""
+    debt = unit.find(Debt, back.owed_in) or Debt(account=back.owed_in, returns=())
+    unit.put(replace(debt, returns=(*debt.returns, back.id)))
+
+
+def _owe_no_more(unit: Unit, back: ShareReturn) -> None:
+    """A return is not kept from what its receiver gets next: it is asked for again, or over."""
+    debt = unit.load(Debt, back.owed_in)
+    unit.put(replace(debt, returns=tuple([each for each in debt.returns if each != back.id])))
 
 
 def _share(
@@ -814,6 +843,8 @@ def _claw_back(unit: Unit, sharing: Sharing, refund: Refund, *, short: Money, no
         unit.add(back)
         if back.state is ReturnState.DUE:
             unit.schedule(_return_timer(back), _send_return(unit, back), at=now)
+        else:
+            _owe(unit, back)
     open_returns = sum([back.state is ReturnState.DUE for back in returns])
     claw = ClawBack(
         refund_id=refund.id,
@@ -890,7 +921,7 @@ def _send_return(unit: Unit, back: ShareReturn) -> SendReturn:
         out_order_no=unit.load(Share, back.share_id).out_order_no,
         kind=back.kind,
         account=back.account,
-        amount_fen=back.amount.fen,
+        amount_fen=back.left.fen,
     )
 
 
@@ -922,6 +953,13 @@ def _open_case(
         times=1 if before is None else before.times + 1,
     )
     unit.put(case)
+
+
+def _close_case(unit: Unit, kind: CaseKind, reference: str, *, note: str, now: datetime) -> None:
+    """Nobody need look any more: it went on by itself."""
+    case = unit.find(Case, case_id(kind, reference))
+    if case is not None and case.state is CaseState.OPEN:
+        unit.put(replace(case, state=CaseState.SETTLED, settled_at=now, note=note))
 
 
 def _open_return_case(unit: Unit, back: ShareReturn, *, now: datetime) -> None:
@@ -967,18 +1005,20 @@ def _settle_return_case(unit: Unit, case: Case, how: Settlement, *, now: datetim
         case Settlement.RETRY:
             if back.kind is not ReceiverKind.MERCHANT:
                 raise CannotSettle(case_id=case.id, how=how.value)
+            _owe_no_more(unit, back)
             attempts = back.attempts + 1
             number = out_refund_no_of(f"{back.id}.a{attempts}")  # a refused number is refused for good
             again = replace(back, state=ReturnState.DUE, attempts=attempts, out_return_no=number, due_at=now, reason="")
             unit.put(again)
             unit.schedule(_return_timer(again), _send_return(unit, again), at=now)
         case Settlement.PAID_OTHERWISE | Settlement.WRITE_OFF:
+            _owe_no_more(unit, back)
             is_paid = how is Settlement.PAID_OTHERWISE
-            state = ReturnState.SETTLED if is_paid else ReturnState.WRITTEN_OFF
+            state = ReturnState.PAID_OTHERWISE if is_paid else ReturnState.WRITTEN_OFF
             unit.put(replace(back, state=state, ended_at=now))
             account = Account.PLATFORM_FUNDS if is_paid else Account.WRITTEN_OFF
             kind = JournalKind.PAID_OTHERWISE if is_paid else JournalKind.WRITTEN_OFF
-            lines = {account.value: back.amount.fen, back.owed_in: -back.amount.fen}
+            lines = {account.value: back.left.fen, back.owed_in: -back.left.fen}
             _book(unit, kind, back.id, order_id=back.order_id, lines=lines, now=now)
         case _:
             assert_never(how)

@@ -7,6 +7,7 @@ from tuanzi.machinery.tables import table
 from tuanzi.sharing.model import (
     Case,
     ClawBack,
+    Debt,
     Payee,
     Share,
     SharePart,
@@ -30,6 +31,7 @@ SHARES = table("shares", Share, key="id")
 SHARE_PARTS = table("share_parts", SharePart, key=("share_id", "number"))
 CLAW_BACKS = table("claw_backs", ClawBack, key="refund_id")
 RETURNS = table("share_returns", ShareReturn, key="id")
+DEBTS = table("debts", Debt, key="account")
 CASES = table("cases", Case, key="id")
 TABLES = (
     TERMS,
@@ -43,6 +45,7 @@ TABLES = (
     SHARE_PARTS,  # after the shares they refer to
     CLAW_BACKS,
     RETURNS,
+    DEBTS,
     CASES,
 )
 
@@ -69,8 +72,8 @@ FROM share_parts WHERE order_id = :order_id ORDER BY share_id, number LIMIT 1000
 """
 
 RETURNS_OF_ORDER = """
-SELECT id, order_id, refund_id, share_id, part, kind, account, owed_in, amount_fen, out_return_no, attempts, state,
-    due_at_ms, ended_at_ms, reason
+SELECT id, order_id, refund_id, share_id, part, kind, account, owed_in, amount_fen, withheld_fen, out_return_no,
+    attempts, state, due_at_ms, ended_at_ms, reason
 FROM share_returns WHERE order_id = :order_id ORDER BY due_at_ms, id LIMIT 10000
 """
 

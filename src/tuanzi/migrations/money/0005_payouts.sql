@@ -68,15 +68,22 @@ CREATE TABLE share_returns (
     account VARCHAR(64) NOT NULL,
     owed_in VARCHAR(96) NOT NULL,
     amount_fen BIGINT NOT NULL CHECK (amount_fen > 0),
+    withheld_fen BIGINT NOT NULL CHECK (withheld_fen BETWEEN 0 AND amount_fen),
     out_return_no VARCHAR(64) NOT NULL UNIQUE,
     attempts BIGINT NOT NULL CHECK (attempts > 0),
-    state VARCHAR(16) NOT NULL CHECK (state IN ('due', 'sent', 'settled', 'refused', 'written_off')),
+    state VARCHAR(16) NOT NULL
+        CHECK (state IN ('due', 'sent', 'settled', 'refused', 'withheld', 'paid_otherwise', 'written_off')),
     due_at_ms BIGINT NOT NULL,
     ended_at_ms BIGINT,
     reason VARCHAR(80) NOT NULL
 );
 
 CREATE INDEX share_returns_by_order ON share_returns (order_id, id);
+
+CREATE TABLE debts (
+    account VARCHAR(96) NOT NULL PRIMARY KEY,
+    returns TEXT NOT NULL
+);
 
 CREATE TABLE cases (
     id VARCHAR(120) NOT NULL PRIMARY KEY,
