@@ -45,7 +45,8 @@ test: setup lint webtest browser ## lint, then every test, in a real browser too
 	@$(BIN)/python -m pytest $(BROWSED)
 	@exec $(BIN)/python -m pytest $(ALONE)
 
-soak: setup ## the long runs of what `make test` runs shortly: 300,000 splits and 1,000,000 messages under faults
+soak: setup ## long runs: new cases for the properties, 300,000 splits and 1,000,000 messages under faults
+	@$(BIN)/python -m pytest --hypothesis-profile=soak -m hypothesis
 	@TUANZI_SPLITS=300000 $(BIN)/python -m pytest tests/simulation/test_split_storms.py -k whole
 	@TUANZI_SOAK_EVENTS=1000000 TUANZI_SOAK_CLIENTS=1000 exec $(BIN)/python -m pytest tests/live/test_chaos.py
 

@@ -1,0 +1,11 @@
+"""What holds for every test."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+# `make test` tries the same cases every time, so that a red run is the change's fault; `make soak` looks for new ones.
+# How long it takes to make a case says how busy the machine is and nothing about Tuanzi.
+settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("soak", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("same")
