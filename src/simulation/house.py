@@ -45,8 +45,8 @@ class _Process:
 class VirtualHouse:
     """One campus: its databases in memory, which are its disks, and a process over them that can be killed.
 
-    alter: changes the schema of a database; tests plant bugs with it. plug: how a process reaches a disk.
-    reconciles: whether the books are compared every minute, as in the real house; from the next start on.
+    alter: changes the schema of a database; tests plant bugs with it. plug: how a process reaches a disk. company: who
+    is paid. reconciles: whether the books are compared every minute, as in the real house; from the next start on.
     """
 
     def __init__(
@@ -58,13 +58,14 @@ class VirtualHouse:
         campus: str = "beijing",
         alter: Callable[[Schema], Schema] | None = None,
         plug: Callable[[Sqlite, Trouble], FaultyDatabase] = FaultyDatabase,
+        company: Callable[[Trouble], Company] = Company,
         places_max: int = 100_000,
         reconciles: bool = False,
     ) -> None:
         self.campus = campus
         self.trouble = trouble
         self.clock = clock
-        self.provider = Company(trouble)
+        self.provider = company(trouble)
         self._cashier = Cashier(self.provider)
         self._post = FaultyPost(DeskPost(self._find_desk), trouble, clock)
         self.disks = {kind: wiring.open_database(None, kind, now=clock.true()) for kind in KINDS}

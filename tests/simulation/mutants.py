@@ -16,7 +16,7 @@ from tuanzi.base.money import Money
 from tuanzi.delivery import DeliverParcel
 from tuanzi.delivery.model import Parcel, ReleaseBundle
 from tuanzi.engines.database.sqlite import Sqlite
-from tuanzi.events import GroupClosed, ParcelDelivered, PaymentCaptured, RefundDue, SubOrderAdvanced
+from tuanzi.events import ParcelDelivered, PaymentCaptured, RefundDue, SubOrderAdvanced
 from tuanzi.groups import CloseGroup, Group, JoinGroup
 from tuanzi.groups.service import ExpireSeat
 from tuanzi.machinery.database import Flush
@@ -25,6 +25,7 @@ from tuanzi.machinery.writer import Schema
 from tuanzi.money import RecordCapture
 from tuanzi.money.model import Entry, RecordRefund
 from tuanzi.orders import Order, OrderState, SubOrder
+from tuanzi.splitting import RecordAnswers
 from tuanzi.stock import Portions
 
 MakeHouse = Callable[..., VirtualHouse]
@@ -44,6 +45,11 @@ class Twisted:
     def load(self, kind: Any, key: Any) -> Any:
         """As the twist shows it."""
         return self._twist.shown(self._unit.load(kind, key))
+
+    def find(self, kind: Any, key: Any) -> Any:
+        """As the twist shows it; None is not there."""
+        value = self._unit.find(kind, key)
+        return None if value is None else self._twist.shown(value)
 
     def put(self, value: Any) -> None:
         """As the twist keeps it; None is not kept."""
@@ -93,7 +99,7 @@ class Forgets(Twist):
 class TellsTwice(Twist):
     """Tells an event twice."""
 
-    def __init__(self, kind: type) -> None:
+    def __init__(self, kind: type | tuple[type, ...]) -> None:
         self._kind = kind
 
     def told(self, event: Any) -> list[Any]:
@@ -328,7 +334,7 @@ MUTANTS: dict[str, tuple[str, MakeHouse]] = {
     ),
     "the split loses a fen": (
         "I10",
-        partial(VirtualHouse, alter=lambda s: heard(s, "core", GroupClosed, LosesAFen())),
+        partial(VirtualHouse, alter=lambda s: commanded(s, "core", RecordAnswers, LosesAFen())),
     ),
     "a rider's hand-over is not told": (
         "I11",

@@ -453,14 +453,25 @@ def groups_form_rightly(books: Books) -> Iterator[str]:
 
 
 def splits_are_whole(books: Books) -> Iterator[str]:
-    """I3: all branches of a split are confirmed, or all undone, and its orders are where the decision says."""
+    """I3: all branches of a split are confirmed, or all undone, and its orders, transfers and parcels follow."""
     yield from splits.never_mixed(books.transactions)
     yield from splits.orders_follow(books.transactions)
+    yield from splits.effects_follow_fences(books.transactions)
 
 
 def fences_are_known(books: Books) -> Iterator[str]:
     """I4: each branch has at most one fence, in its own database, and was registered before."""
     yield from splits.fences_are_known(books.transactions)
+
+
+def coordinators_follow(books: Books) -> Iterator[str]:
+    """I4: nobody listens to a coordinator that was taken over."""
+    yield from splits.the_newest_is_heard(books.transactions)
+
+
+def deadlines_count(books: Books) -> Iterator[str]:
+    """I5: what a split's deadline says is decided when it comes."""
+    yield from splits.decided_in_time(books.transactions)
 
 
 def splits_have_ended(books: Books) -> Iterator[str]:
@@ -561,6 +572,8 @@ ALWAYS: tuple[tuple[str, Check], ...] = (
     ("EVENTS", events_have_no_gap),
     ("I3", splits_are_whole),
     ("I4", fences_are_known),
+    ("I4", coordinators_follow),
+    ("I5", deadlines_count),
 )
 AT_REST: tuple[tuple[str, Check], ...] = (
     ("I1", books_agree),

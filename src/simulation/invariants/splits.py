@@ -9,8 +9,19 @@ from typing import NamedTuple
 from simulation.house import VirtualHouse
 from simulation.invariants import store
 
+STOCK, SHARING, DELIVERY = "stock", "sharing", "delivery"
+HOME = "core"  # where the coordinator is, and the branch of stock
 FINAL = {"confirmed": frozenset({"confirmed"}), "cancelled": frozenset({"cancelled", "suspended"})}
 UNDONE = frozenset({"cancelled", "suspended"})
+# What a branch's fence lets its sharings and parcels be; parcels of which nothing is left are dropped at any time.
+EFFECTS = {
+    (SHARING, "tried"): frozenset({"pending"}),
+    (SHARING, "confirmed"): frozenset({"posted"}),
+    (SHARING, "cancelled"): frozenset({"voided"}),
+    (DELIVERY, "tried"): frozenset({"promised", "dropped"}),
+    (DELIVERY, "confirmed"): frozenset({"waiting", "assigned", "picked_up", "delivered", "dropped"}),
+    (DELIVERY, "cancelled"): frozenset({"dropped"}),
+}
 # What a split's orders are until it is decided, and after it was cancelled.
 UNDECIDED = frozenset({"grouped"})
 GIVEN_BACK = frozenset({"refunding", "refunded"})
@@ -26,6 +37,8 @@ class SplitRow(NamedTuple):
     state: str
     reason: str
     needs_human: bool
+    decided_at_ms: int | None
+    deadline_at_ms: int
 
 
 class Transactions:
@@ -37,9 +50,20 @@ class Transactions:
         for gid, branch, address, state in house.rows("core", store.SPLIT_BRANCHES):
             self.branches[gid][branch] = address, state
         self.fences: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+        # By database: the newest epoch it heard, and the newest that a fence of it was written in.
+        self.epochs: dict[str, tuple[int, int]] = {}
         for database in house.disks:
-            for gid, branch, state in house.rows(database, store.FENCES):
+            newest = 0
+            for gid, branch, state, epoch in house.rows(database, store.FENCES):
                 self.fences[gid, branch][database] = state
+                newest = max(newest, epoch)
+            self.epochs[database] = house.rows(database, store.EPOCHS)[0][0], newest
+        # By branch and split: the states of what it set aside.
+        self.effects: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for gid, state in house.rows("money", store.SHARINGS_OF_SPLITS):
+            self.effects[gid, SHARING].add(state)
+        for gid, state in house.rows("delivery", store.PARCELS_OF_SPLITS):
+            self.effects[gid, DELIVERY].add(state)
         self.orders: dict[str, list[str]] = defaultdict(list)
         for gid, state in house.rows("core", store.ORDERS_OF_SPLITS):
             self.orders[gid].append(state)
@@ -95,11 +119,41 @@ def orders_follow(known: Transactions) -> Iterator[str]:
             yield f"split {split.gid} is {split.state}, its orders {sorted(states)}, its sub-orders {dict(subs)}"
 
 
+def effects_follow_fences(known: Transactions) -> Iterator[str]:
+    """I3 within a participant, always: a fence and its effect are kept together."""
+    for gid in known.branches:
+        for branch, state in known.fences_of(gid).items():
+            if branch == STOCK:
+                continue
+            effects = known.effects.get((gid, branch), set())
+            allowed = EFFECTS.get((branch, state or ""), frozenset())
+            if effects - allowed or bool(allowed) != bool(effects):
+                yield f"{branch} of {gid} has the fence {state}, and what it set aside is {sorted(effects)}"
+
+
 def fences_are_known(known: Transactions) -> Iterator[str]:
     """I4, always: each fence belongs to a registered branch and is in one database only."""
     for (gid, branch), places in known.fences.items():
         if branch not in known.branches.get(gid, {}) or len(places) != 1:
             yield f"the fence of {branch} of {gid} is in {sorted(places)}, and nobody registered it so"
+
+
+def the_newest_is_heard(known: Transactions) -> Iterator[str]:
+    """I4, always: a participant forgets no coordinator for one that was taken over (P14); at home there is only one."""
+    for database, (heard, spoke) in known.epochs.items():
+        if database != HOME and heard < spoke:
+            yield f"{database} listens to epoch {heard}, and has a fence of epoch {spoke}"
+
+
+def decided_in_time(known: Transactions) -> Iterator[str]:
+    """I5, always: no split is confirmed after its deadline, none cancelled for it before."""
+    for split in known.splits:
+        if split.decided_at_ms is None:
+            continue
+        is_late = split.decided_at_ms >= split.deadline_at_ms
+        if is_late if split.state in ("confirming", "confirmed") else split.reason == "deadline" and not is_late:
+            by_ms = split.deadline_at_ms - split.decided_at_ms
+            yield f"split {split.gid} is {split.state} ({split.reason}), decided {by_ms} ms before its deadline"
 
 
 def all_have_ended(known: Transactions) -> Iterator[str]:

@@ -19,7 +19,9 @@ PORTIONS = "SELECT dish_id, meal_id, total, held, sold FROM portions ORDER BY di
 
 GROUPS = "SELECT id, campaign_id, state, tiers, seats, per_user_limit FROM campus_groups ORDER BY id"
 
-SPLITS = "SELECT gid, group_id, state, reason, needs_human FROM splits ORDER BY gid"
+SPLITS = """
+SELECT gid, group_id, state, reason, needs_human, decided_at_ms, deadline_at_ms FROM splits ORDER BY gid
+"""
 SPLIT_BRANCHES = "SELECT gid, branch, address, state FROM split_branches ORDER BY gid, branch"
 ORDERS_OF_SPLITS = """
 SELECT s.gid, o.state FROM splits s, json_each(s.plan) p JOIN orders o ON o.id = json_extract(p.value, '$.order_id')
@@ -29,7 +31,8 @@ SUB_ORDER_STATES = "SELECT group_id, state FROM sub_orders ORDER BY id"
 
 # every database
 
-FENCES = "SELECT gid, branch, state FROM fences ORDER BY gid, branch"
+FENCES = "SELECT gid, branch, state, epoch FROM fences ORDER BY gid, branch"
+EPOCHS = "SELECT COALESCE(MAX(epoch), 0) FROM coordinator_epochs"
 
 EVENT_NUMBERS = "SELECT COUNT(*), COALESCE(MIN(number), 1), COALESCE(MAX(number), 0) FROM events"
 LAST_EVENT_NUMBER = "SELECT event_number FROM writer_cursor WHERE id = 1"
@@ -62,6 +65,8 @@ ORDER_ACCOUNTS = """
 SELECT order_id, account, SUM(amount_fen) FROM entries GROUP BY order_id, account ORDER BY order_id, account
 """
 
+SHARINGS_OF_SPLITS = "SELECT gid, state FROM sharings ORDER BY order_id"
+
 CLAIMS = "SELECT order_id, claimed_fen FROM sharings WHERE state = 'posted' ORDER BY order_id"
 
 PAYMENTS = "SELECT id, order_id, member_id, state, amount_fen, captured_fen, refunded_fen FROM payments ORDER BY id"
@@ -74,6 +79,7 @@ JOURNALS_BY_KIND = "SELECT kind, reference, turnover_fen FROM journals ORDER BY 
 PARCELS = """
 SELECT id, merchant_id, building_id, meal_id, state, sub_order_ids, portions, bundle_id FROM parcels ORDER BY id
 """
+PARCELS_OF_SPLITS = "SELECT gid, state FROM parcels ORDER BY id"
 DROP_OFFS = "SELECT sub_order_id, parcel_id, portions, state FROM drop_offs ORDER BY sub_order_id"
 BUNDLES = "SELECT id, rider_id, merchant_id, state, parcel_ids FROM bundles ORDER BY id"
 RIDERS_BUNDLES = "SELECT id, bundle_id FROM riders ORDER BY id"
