@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 from random import Random
@@ -22,9 +22,10 @@ from simulation.catalogs import Catalog
 from simulation.staff import BOARD, HALF_DONE, Staff
 from simulation.students import CAMPUS, Habits, Student, person
 from simulation.world import Script, Wait
+from tuanzi.base.ids import CampusId, MerchantId, PersonId
 from tuanzi.base.problem import Problem
 from tuanzi.base.who import Role
-from tuanzi.people import AppointOperator
+from tuanzi.people import AppointOperator, AppointStaff
 from tuanzi.wiring import CampusDesks, House
 
 log = logging.getLogger("simulation.living")
@@ -39,12 +40,30 @@ KEY_BITS = 96
 PAY_S_MAX = 10
 # Who signs in with this phone is an operator of the demo; the code is printed where `make run` runs.
 OPERATOR_PHONE = "13800000000"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoStaff:
+    """Somebody of the demo whom a person may be: beside the simulated ones, who have no phones."""
+
+    phone: str
+    campus: str
+    role: Role
+    merchant_id: MerchantId | None = None
+
+
+STAFF = (
+    DemoStaff("13800000001", "beijing", Role.MERCHANT, MerchantId("bj-m01")),
+    DemoStaff("13800000002", "beijing", Role.RIDER),
+)
+# As the page where people sign in lists them.
+ACCOUNTS = ((Role.MERCHANT, STAFF[0].phone), (Role.RIDER, STAFF[1].phone), (Role.OPERATOR, OPERATOR_PHONE))
 CALM = Habits(opens=0.15, forgets=0.04, pays_late=0.0, leaves=0.02, regrets=0.01, again=0.0)
 HEARD = frozenset({"splitting.confirmed", "orders.advanced"}) | riding.HEARD
 
 
 async def seed(house: House) -> None:
-    """Give every campus that has none its demo catalog, and the platform an operator; harmless twice.
+    """Give every campus that has none its demo catalog, and the platform an operator and staff; harmless twice.
 
     Meals and shops are open round the clock, so that the demo has groups at 3 in the morning too.
     """
@@ -56,6 +75,13 @@ async def seed(house: House) -> None:
         audit_id=house.ids.make("a", now=house.clock()),
     )
     await house.platform.submit(operator)
+    for staff in STAFF:
+        if staff.campus not in house.campuses:
+            continue
+        try:
+            await house.platform.submit(_appointed(house, staff))
+        except Problem as refused:  # a visitor made him an operator of the platform
+            log.warning("living.staff_refused", extra={"refusal": refused.title_en()})
     for campus, desks in house.campuses.items():
         counter = _counter(house, campus)
         there = await counter.answer(Ask("GET", CAMPUS, None), desks)
@@ -74,6 +100,18 @@ async def seed(house: House) -> None:
             answer = await counter.answer(ask, desks)
             if not answer.is_good:
                 log.warning("living.seed_refused", extra={"campus": campus, "status": answer.status})
+
+
+def _appointed(house: House, staff: DemoStaff) -> AppointStaff:
+    return AppointStaff(
+        person_id=PersonId(house.ids.make("p", now=house.clock())),
+        phone=house.keys.seal(staff.phone),
+        roles=(staff.role,),
+        merchant_id=staff.merchant_id,
+        campus_id=CampusId(staff.campus),
+        by="demo",
+        audit_id=house.ids.make("a", now=house.clock()),
+    )
 
 
 async def live(house: House, *, seed: int, students: int) -> None:

@@ -169,6 +169,21 @@ class Platform:
         assert isinstance(answer, model.OperatorAppointed)
         return answer.person_id
 
+    def appoint_staff(self, phone: str, *roles: Role, merchant_id: str | None = None) -> model.RolesSet:
+        """Give the owner of this phone these roles in Beijing."""
+        command = people.AppointStaff(
+            person_id=PersonId(self.make("p")),
+            phone=self.keys.seal(phone),
+            roles=roles,
+            merchant_id=None if merchant_id is None else MerchantId(merchant_id),
+            campus_id=BEIJING,
+            by="demo",
+            audit_id=self.make("a"),
+        )
+        answer = self.do(command)
+        assert isinstance(answer, model.RolesSet)
+        return answer
+
     def set_roles(
         self,
         person_id: PersonId,

@@ -56,6 +56,51 @@ def test_a_student_who_is_appointed_stays_who_he_is() -> None:
     assert platform.unit.load(model.PlatformOperators, "platform").person_ids == (student,)
 
 
+def test_staff_is_appointed_by_phone_before_they_ever_signed_in_and_a_repeat_changes_nothing() -> None:
+    platform = Platform()
+
+    cook = platform.appoint_staff(OTHER_PHONE, Role.MERCHANT, merchant_id="bj-m01").person_id
+    after = platform.snapshot()
+    again = platform.appoint_staff(OTHER_PHONE, Role.MERCHANT, merchant_id="bj-m01")
+
+    assert (again.person_id, again.is_changed) == (cook, False)
+    assert platform.snapshot() == after
+    person = platform.person(cook)
+    assert (person.campus_id, person.roles, person.merchant_id) == (BEIJING, (Role.MERCHANT,), "bj-m01")
+    assert platform.unit.events == [
+        PersonJoined(person_id=cook, campus_id=BEIJING),
+        RolesChanged(person_id=cook, roles=(Role.MERCHANT,)),
+    ]
+    [entry] = platform.all_of(model.AuditEntry)
+    assert (entry.person_id, entry.action, entry.subject) == ("demo", "set_roles", cook)
+    assert entry.facts == {"roles_before": "", "roles": "merchant", "merchant_id": "bj-m01", "campus_id": BEIJING}
+    assert platform.sign_in(OTHER_PHONE).person_id == cook
+
+
+def test_a_student_who_becomes_staff_stays_who_he_is() -> None:
+    platform = Platform()
+    student = platform.sign_in().person_id
+
+    assert platform.appoint_staff(PHONE, Role.RIDER).person_id == student
+
+    assert platform.person(student).roles == (Role.RIDER,)
+
+
+def test_an_operator_of_the_platform_cannot_be_made_staff_and_a_merchant_needs_a_shop() -> None:
+    platform = Platform()
+    platform.appoint(BOSS_PHONE)
+    before = platform.snapshot()
+
+    with pytest.raises(Forbidden):
+        platform.appoint_staff(BOSS_PHONE, Role.RIDER)
+    with pytest.raises(MerchantMismatch):
+        platform.appoint_staff(PHONE, Role.MERCHANT)
+    with pytest.raises(MerchantMismatch):
+        platform.appoint_staff(PHONE, Role.RIDER, merchant_id="bj-m01")
+
+    assert platform.snapshot() == before
+
+
 def test_an_operator_gives_roles_and_it_is_told_and_written_down() -> None:
     platform = Platform()
     boss, student = platform.appoint(BOSS_PHONE), platform.sign_in().person_id

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from typing import Any
 import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
+
+from tests.web.texts import Texts
 
 ROOT = Path(__file__).parents[2]
 BUILT = [ROOT / f"src/tuanzi/roles/pages/{pages}/index.html" for pages in ("student", "console")]
@@ -60,6 +63,7 @@ class PagesHouse:
         self.client = httpx.Client(base_url=self.address, timeout=20)
         self._phones = count(13700000000)
         self._keys = count()
+        self._operator: str | None = None
 
     def pass_time(self, *, seconds: float) -> None:
         """Move the house's clock; what is due happens."""
@@ -73,13 +77,27 @@ class PagesHouse:
 
     def student(self) -> Student:
         """Somebody who signed in over HTTP."""
-        phone = self.next_phone()
+        return Student(self, self._sign_in(self.next_phone())["token"])
+
+    def hire(self, role: str, *, merchant_id: str | None = None) -> dict[str, Any]:
+        """Somebody whom an operator gave a role; gives his session, as the console keeps it."""
+        if self._operator is None:
+            self._operator = self._sign_in("13800000000")["token"]
+        hired = self._sign_in(self.next_phone())
+        headers = {
+            "authorization": f"Bearer {self._operator}",
+            "idempotency-key": f"hire-{hired['person_id']}",
+        }
+        body = {"roles": [role], "merchant_id": merchant_id}
+        self.client.put(f"/v1/people/{hired['person_id']}/roles", json=body, headers=headers).raise_for_status()
+        return {**hired, **body}
+
+    def _sign_in(self, phone: str) -> dict[str, Any]:
         self.client.post("/v1/codes", json={"phone": phone, "campus_id": "beijing"}).raise_for_status()
         code = None
         while code is None:
             code = self.client.get("/demo/inbox", params={"phone": phone}).json()["code"]
-        signed = self.client.post("/v1/sessions", json={"phone": phone, "code": code})
-        return Student(self, signed.raise_for_status().json()["token"])
+        return dict(self.client.post("/v1/sessions", json={"phone": phone, "code": code}).raise_for_status().json())
 
     def stop(self) -> None:
         """Let it end as an operator would."""
@@ -179,6 +197,10 @@ class Window:
 class ConsoleWindow(Window):
     """A window of somebody who works: a merchant, a rider, an operator."""
 
+    def __init__(self, house: PagesHouse, context: BrowserContext, *, language: str = "zh-CN") -> None:
+        super().__init__(house, context)
+        self.say = Texts("console", language)
+
     def go(self, place: str = "") -> None:
         """Open a screen of the console by its address, anew."""
         self.page.goto("about:blank")
@@ -193,13 +215,19 @@ class ConsoleWindow(Window):
         expect(self.page.get_by_text(text).first).to_be_visible(timeout=WAIT_MS)
 
     def enter(self, phone: str) -> None:
-        """Sign in with this phone and the code of the played text message, in Chinese."""
+        """Sign in with this phone and the code of the played text message."""
         self.go()
-        self.page.get_by_label("手机号").fill(phone)
-        self.press("获取验证码")
-        self.press("填入验证码")
-        self.press("登录")
-        expect(self.button("退出登录")).to_be_visible(timeout=WAIT_MS)
+        self.page.get_by_label(self.say("phone"), exact=True).fill(phone)
+        self.press(self.say("codeAsk"))
+        self.press(self.say("demoFill"))
+        self.press(self.say("signIn"))
+        expect(self.button(self.say("signOut"))).to_be_visible(timeout=WAIT_MS)
+
+    def enter_as(self, hired: Mapping[str, Any], place: str = "") -> None:
+        """Open a screen as somebody whose session is kept in this browser."""
+        account = json.dumps(json.dumps(hired))
+        self.page.add_init_script(f"localStorage.setItem('tuanzi.console.account', {account})")
+        self.go(place)
 
 
 def _free_port() -> int:

@@ -10,6 +10,7 @@ import asyncio
 import sys
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import uvloop
 
 from simulation import catalogs, living
@@ -40,6 +41,10 @@ TRIO = CampaignEntry(
     state=CampaignState.LIVE,
 )
 
+DUO = msgspec.structs.replace(
+    TRIO, id="duo", name_zh="两人同行", name_en="Duo", tiers=(TierEntry(size=2, off_percent=10),)
+)
+
 
 async def main(port: str, live_port: str, data: str) -> None:
     """Serve until SIGINT."""
@@ -55,7 +60,8 @@ async def main(port: str, live_port: str, data: str) -> None:
     async def beside() -> None:
         nonlocal ahead
         await living.seed(house)
-        await house.campuses["beijing"].core.submit(PutCampaign(campaign=TRIO, by="test"))
+        for campaign in (TRIO, DUO):
+            await house.campuses["beijing"].core.submit(PutCampaign(campaign=campaign, by="test"))
         reader = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         sys.stdout.write("ready\n")
@@ -66,7 +72,7 @@ async def main(port: str, live_port: str, data: str) -> None:
                 desk._ring()
 
     log_json()
-    await serve(house, beside=beside, inbox=console)
+    await serve(house, beside=beside, inbox=console, accounts=living.ACCOUNTS)
 
 
 if __name__ == "__main__":

@@ -8,17 +8,24 @@ import httpx
 import pytest
 
 from tests.journeys.conftest import Town, done
+from tuanzi.base.who import Role
 from tuanzi.people import ConsoleSender
-from tuanzi.roles.api import application
+from tuanzi.roles.api import Accounts, application
 
 PHONE = "13812345678"
+STAFF = ((Role.RIDER, "13800000002"),)
 
 
 def browser(
-    town: Town, inbox: ConsoleSender | None, *, client: str = "127.0.0.1", host: str = "localhost:8000"
+    town: Town,
+    inbox: ConsoleSender | None,
+    *,
+    client: str = "127.0.0.1",
+    host: str = "localhost:8000",
+    accounts: Accounts = (),
 ) -> httpx.AsyncClient:
     """A browser at an address, on a page of a host."""
-    transport = httpx.ASGITransport(application(town.house, inbox=inbox), client=(client, 40000))
+    transport = httpx.ASGITransport(application(town.house, inbox=inbox, accounts=accounts), client=(client, 40000))
     return httpx.AsyncClient(transport=transport, base_url=f"http://{host}")
 
 
@@ -61,6 +68,17 @@ async def test_without_a_demo_there_is_nothing_to_see(tmp_path: Path) -> None:
 
     assert answer.json() == {"is_demo": False, "code": None}
     assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_whom_of_the_demo_one_may_be_is_told_at_its_machine_only(tmp_path: Path) -> None:
+    async with Town(tmp_path) as town:
+        mine = await done(browser(town, None, accounts=STAFF).get("/demo/accounts"))
+        far = await done(browser(town, None, accounts=STAFF, client="192.0.2.7").get("/demo/accounts"))
+        named = await done(browser(town, None, accounts=STAFF, host="tuanzi.example:8000").get("/demo/accounts"))
+        none = await done(browser(town, None).get("/demo/accounts"))
+
+    assert mine == {"items": [{"role": "rider", "phone": "13800000002"}]}
+    assert far == named == none == {"items": []}
 
 
 async def test_only_so_many_codes_are_remembered() -> None:

@@ -13,13 +13,14 @@ from functools import partial
 from tuanzi.base.ids import CampusId
 from tuanzi.machinery.room import Room
 from tuanzi.people import handlers, model, service, store, web
-from tuanzi.people.model import AppointOperator, Keys, OperatorAppointed, Quota, Quotas, SealedPhone
+from tuanzi.people.model import AppointOperator, AppointStaff, Keys, OperatorAppointed, Quota, Quotas, SealedPhone
 from tuanzi.people.queries import Doorkeeper, find_who
 from tuanzi.people.vendors import AbsentSender, CodeSender, ConsoleSender
 
 __all__ = [
     "AbsentSender",
     "AppointOperator",
+    "AppointStaff",
     "CodeSender",
     "ConsoleSender",
     "Doorkeeper",
@@ -52,6 +53,7 @@ def room(*, keys: Keys, sender: CodeSender, is_campus: Callable[[CampusId], bool
             model.ErasePerson: service.erase_person,
             model.SetRoles: service.set_roles,
             model.AppointOperator: service.appoint_operator,
+            model.AppointStaff: service.appoint_staff,
             model.ExpireSession: service.expire_session,
             model.ForgetChallenge: service.forget_challenge,
             model.ForgetLimit: service.forget_limit,

@@ -474,6 +474,18 @@ class AppointOperator(Struct, frozen=True, kw_only=True, gc=False):
     audit_id: str
 
 
+class AppointStaff(Struct, frozen=True, kw_only=True, gc=False):
+    """Give the owner of a phone these roles on a campus and no other; for demo data, not for HTTP."""
+
+    person_id: PersonId
+    phone: SealedPhone
+    roles: tuple[Role, ...]
+    merchant_id: MerchantId | None
+    campus_id: CampusId
+    by: str
+    audit_id: str
+
+
 class ExpireSession(Struct, frozen=True, kw_only=True, gc=False):
     """Timer: a session's time is over."""
 

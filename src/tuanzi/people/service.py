@@ -6,7 +6,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from tuanzi.base.ids import PersonId, SessionId
+from tuanzi.base.ids import MerchantId, PersonId, SessionId
 from tuanzi.base.problem import Forbidden, Unknown
 from tuanzi.base.unit import Unit
 from tuanzi.base.who import Role
@@ -16,6 +16,7 @@ from tuanzi.people.model import (
     PLATFORM,
     SESSION_LIFE,
     AppointOperator,
+    AppointStaff,
     AuditEntry,
     ChangeName,
     CodeChallenge,
@@ -199,23 +200,61 @@ def set_roles(unit: Unit, command: SetRoles, *, now: datetime) -> RolesSet:
     before = _changeable(unit, command)
     roles = in_order(command.roles)
     campus_id = command.campus_id or before.campus_id
-    if (Role.MERCHANT in roles) != (command.merchant_id is not None):
-        raise MerchantMismatch()
+    _check_shop(roles, command.merchant_id)
     if campus_id is None and Role.OPERATOR not in roles:
         raise CampusMissing(person_id=before.id)
     person = replace(before, roles=roles, merchant_id=command.merchant_id, campus_id=campus_id).checked()
     if before.is_platform_operator and not person.is_platform_operator:
         unit.put(unit.load(PlatformOperators, PLATFORM).left(person.id))
 
+    return _give(unit, before, person, by=command.by, audit_id=command.audit_id, now=now)
+
+
+def appoint_staff(unit: Unit, command: AppointStaff, *, now: datetime) -> RolesSet:
+    """Give the owner of a phone, known or not, exactly these roles on a campus; a repeat changes nothing.
+
+    Raises MerchantMismatch, and Forbidden for an operator of the platform: another operator takes that from him.
+    """
+    roles = in_order(command.roles)
+    _check_shop(roles, command.merchant_id)
+    owner = unit.find(PhoneOwner, command.phone.hash)
+    before = Person(
+        id=command.person_id,
+        campus_id=command.campus_id,
+        roles=(),
+        phone_hash=command.phone.hash,
+        phone_masked=command.phone.masked,
+        phone_sealed=command.phone.sealed,
+        joined_at=now,
+    )
+    if owner is not None:
+        before = unit.load(Person, owner.person_id)
+        if before.is_platform_operator:
+            raise Forbidden(role=Role.OPERATOR)
+    person = replace(before, roles=roles, merchant_id=command.merchant_id, campus_id=command.campus_id).checked()
+
+    if owner is None:
+        unit.add(PhoneOwner(phone_hash=command.phone.hash, person_id=person.id))
+        unit.emit(PersonJoined(person_id=person.id, campus_id=person.campus_id))
+    return _give(unit, before, person, by=command.by, audit_id=command.audit_id, now=now)
+
+
+def _check_shop(roles: tuple[Role, ...], merchant_id: MerchantId | None) -> None:
+    if (Role.MERCHANT in roles) != (merchant_id is not None):
+        raise MerchantMismatch()
+
+
+def _give(unit: Unit, before: Person, person: Person, *, by: str, audit_id: str, now: datetime) -> RolesSet:
+    """Keep a person with other rights, tell it, and write it down."""
     if person != before:
         facts = {
             "roles_before": ",".join(before.roles),
-            "roles": ",".join(roles),
+            "roles": ",".join(person.roles),
             "merchant_id": person.merchant_id or "",
-            "campus_id": campus_id or "",
+            "campus_id": person.campus_id or "",
         }
         unit.put(person)
-        unit.add(_audit(command.audit_id, by=command.by, action="set_roles", subject=person.id, facts=facts, now=now))
+        unit.add(_audit(audit_id, by=by, action="set_roles", subject=person.id, facts=facts, now=now))
         unit.emit(RolesChanged(person_id=person.id, roles=person.roles))
     return RolesSet(
         person_id=person.id,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from importlib import resources
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from starlette.routing import Route as Page
 
 from tuanzi.base.ids import GroupId
 from tuanzi.base.problem import Unknown
+from tuanzi.base.who import Role
 from tuanzi.machinery.http.api import Api
 from tuanzi.machinery.http.documents import CHINESE, ENGLISH, preferred_language
 from tuanzi.machinery.http.routes import Call, Route
@@ -40,6 +41,10 @@ _HOME_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsaf
 
 
 _NOT_KEPT = {"cache-control": "no-store"}
+
+
+# The role and phone of each.
+Accounts = Sequence[tuple[Role, str]]
 
 
 class Inbox(Protocol):
@@ -88,10 +93,11 @@ def routes_of(house: House) -> list[Route]:
     ]
 
 
-def application(house: House, *, inbox: Inbox | None = None) -> Api:
+def application(house: House, *, inbox: Inbox | None = None, accounts: Accounts = ()) -> Api:
     """The ASGI application over a house that runs.
 
-    inbox: where the demo keeps what it would have sent to phones; shown to callers on this machine only.
+    inbox: where the demo keeps what it would have sent to phones; shown to callers on this machine only, as are
+    accounts: whom of the demo a person may be.
     """
     return Api(
         routes_of(house),
@@ -100,11 +106,11 @@ def application(house: House, *, inbox: Inbox | None = None) -> Api:
         desks_of=house.desks_of,
         ids=house.ids,
         clock=house.clock,
-        fallback=_behind(house, inbox),
+        fallback=_behind(house, inbox, accounts),
     )
 
 
-def _behind(house: House, inbox: Inbox | None) -> Starlette:
+def _behind(house: House, inbox: Inbox | None, accounts: Accounts) -> Starlette:
     """Health and metrics, which machines ask; pages and posters for people."""
     metrics = Metrics(house)
     posters = Posters()
@@ -145,12 +151,15 @@ def _behind(house: House, inbox: Inbox | None) -> Starlette:
 
     async def show_inbox(request: Request) -> Response:
         """What the demo would have sent to a phone: only for somebody who sits at this machine."""
-        here = {"127.0.0.1", "::1", "localhost"}
-        is_here = request.client is not None and request.client.host in here and request.url.hostname in here
-        if inbox is None or not is_here:
+        if inbox is None or not _is_here(request):
             return JSONResponse({"is_demo": inbox is not None, "code": None}, headers=_NOT_KEPT)
         code = inbox.last_code(request.query_params.get("phone", ""))
         return JSONResponse({"is_demo": True, "code": code}, headers=_NOT_KEPT)
+
+    async def show_accounts(request: Request) -> Response:
+        """Whom of the demo a person may be: only for somebody who sits at this machine."""
+        items = [{"role": role, "phone": phone} for role, phone in accounts] if _is_here(request) else []
+        return JSONResponse({"items": items}, headers=_NOT_KEPT)
 
     def gateway_of(host: str) -> str:
         return house.settings.live_url or f"ws://{host}:{house.address.port} wss://{host}:{house.address.port}"
@@ -163,6 +172,7 @@ def _behind(house: House, inbox: Inbox | None) -> Starlette:
             Page("/readyz", readyz),
             Page("/metrics", figures),
             Page("/demo/inbox", show_inbox),
+            Page("/demo/accounts", show_accounts),
             Page("/share/campuses/{campus}/groups/{group_id}/poster.png", show_poster),
             Mount("/m", app=BuiltPages(pages / "student", gateway_of=gateway_of)),
             Mount("/console", app=BuiltPages(pages / "console", gateway_of=gateway_of)),
@@ -170,16 +180,27 @@ def _behind(house: House, inbox: Inbox | None) -> Starlette:
     )
 
 
+def _is_here(request: Request) -> bool:
+    """Whether somebody at this machine asks, and for this machine."""
+    here = {"127.0.0.1", "::1", "localhost"}
+    return request.client is not None and request.client.host in here and request.url.hostname in here
+
+
 async def serve(
-    house: House, *, beside: Callable[[], Awaitable[Any]] | None = None, inbox: Inbox | None = None
+    house: House,
+    *,
+    beside: Callable[[], Awaitable[Any]] | None = None,
+    inbox: Inbox | None = None,
+    accounts: Accounts = (),
 ) -> None:
     """Serve until SIGINT or SIGTERM, then answer what was accepted and close. Raises Fenced, OSError (port taken).
 
     beside: work that lives as long as the server, e.g. the demo's students; it starts when the writers are open.
-    inbox: as for `application`.
+    inbox, accounts: as for `application`.
     """
     try:
-        server = Server(application(house, inbox=inbox), proxies=house.settings.proxies, drain_s_max=DRAIN_S_MAX)
+        serving = application(house, inbox=inbox, accounts=accounts)
+        server = Server(serving, proxies=house.settings.proxies, drain_s_max=DRAIN_S_MAX)
     except ValueError as error:
         raise SettingWrong(f"TUANZI_PROXIES: {error}") from None
     listening = _bound(house.settings.host, house.settings.port)

@@ -131,6 +131,7 @@ async def _serve_wechat(
 
 async def _serve_house(settings: Settings, vendors: Vendors, *, company: Company | None = None) -> None:
     house = House(settings, vendors)
+    living = importlib.import_module("simulation.living") if settings.demo else None
     calm_collector()
     sys.setswitchinterval(TURN_S)
 
@@ -138,12 +139,11 @@ async def _serve_house(settings: Settings, vendors: Vendors, *, company: Company
         async with asyncio.TaskGroup() as tasks:
             if company is not None:
                 tasks.create_task(company.watch())
-            if settings.demo:
-                living = importlib.import_module("simulation.living")
+            if living is not None:
                 tasks.create_task(living.live(house, seed=os.getpid(), students=400))
 
     inbox = vendors.codes if isinstance(vendors.codes, ConsoleSender) else None
-    await serve(house, beside=beside, inbox=inbox)
+    await serve(house, beside=beside, inbox=inbox, accounts=() if living is None else living.ACCOUNTS)
 
 
 class _lock:

@@ -23,6 +23,8 @@ export const router = createRouter({
       component: () => import('@/shell/AppShell.vue'),
       children: [
         { path: '', component: () => import('@/pages/Begin.vue') },
+        { path: 'merchant', component: () => import('@/merchant/MerchantBoard.vue'), meta: { role: 'merchant' } },
+        { path: 'rider', component: () => import('@/rider/RiderBoard.vue'), meta: { role: 'rider' } },
         { path: 'operator', children: operatorRoutes, meta: { role: 'operator' } },
         { path: ':any(.*)*', component: () => import('@/pages/Nothing.vue') },
       ],

@@ -13,8 +13,9 @@ const GATHER_MS = 120
 export interface Concerns {
   /** Whether a message of one's own stream is about what the screen shows. */
   mine?: (message: Message) => boolean
-  /** A stream whose every message is. */
+  /** A stream that others hear too, and whether a message of it is. */
   stream?: string
+  told?: (message: Message) => boolean
 }
 
 /**
@@ -53,7 +54,9 @@ export function useFresh(read: () => Promise<unknown>, concerns: Concerns): () =
     onBack(again),
     watch(isLive, again),
     hear((message) => concerns.mine?.(message) && soon()),
-    ...(concerns.stream ? [hearStream(concerns.stream, soon)] : []),
+    ...(concerns.stream
+      ? [hearStream(concerns.stream, (message) => concerns.told?.(message) !== false && soon())]
+      : []),
   ]
   document.addEventListener('visibilitychange', whenShown)
   onUnmounted(() => {

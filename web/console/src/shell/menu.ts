@@ -1,5 +1,6 @@
 /** What the menu lists, by role. */
 
+import { Bicycle, KnifeFork } from '@element-plus/icons-vue'
 import type { Component } from 'vue'
 import { hasRole } from '@/account'
 import type { Key } from '@/locale'
@@ -13,5 +14,9 @@ export interface MenuEntry {
 
 /** All that whoever is signed in may open, in order; the first is where he begins. */
 export function menuOfAccount(): MenuEntry[] {
-  return hasRole('operator') ? operatorMenu : []
+  return [
+    ...(hasRole('merchant') ? [{ path: '/merchant', text: 'merchantBoard' as const, icon: KnifeFork }] : []),
+    ...(hasRole('rider') ? [{ path: '/rider', text: 'riderBoard' as const, icon: Bicycle }] : []),
+    ...(hasRole('operator') ? operatorMenu : []),
+  ]
 }

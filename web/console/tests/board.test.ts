@@ -1,0 +1,89 @@
+import { batchesOf, COLUMNS, dishesOf, mayReject, stepOf, type Parcel, type SubOrder } from '@/merchant/board'
+import { shortNumber } from '@/ticket'
+import { describe, expect, it } from 'vitest'
+
+function sub(id: string, facts: Partial<SubOrder> = {}): SubOrder {
+  return {
+    sub_order_id: `${id}.1`,
+    order_id: id,
+    building_id: 'dorm-1',
+    state: 'planned',
+    dishes: { rice: 1 },
+    ...facts,
+  } as SubOrder
+}
+
+function parcel(sub_order_ids: string[], arrives_at: string, bundle_id: string | null = null): Parcel {
+  return { sub_order_ids, arrives_at, bundle_id } as Parcel
+}
+
+describe('the columns of a shop’s board', () => {
+  it('hold every state that is still of interest, each once', () => {
+    expect(COLUMNS.flatMap(({ states }) => [...states])).toEqual([
+      'planned',
+      'accepted',
+      'cooking',
+      'ready',
+      'picked_up',
+    ])
+  })
+
+  it('offer the next step of each state, and no step that is another’s', () => {
+    expect((['planned', 'accepted', 'cooking', 'ready', 'picked_up'] as const).map(stepOf)).toEqual([
+      'accept',
+      'cook',
+      'ready',
+      undefined,
+      undefined,
+    ])
+    expect([mayReject('cooking'), mayReject('ready')]).toEqual([true, false])
+  })
+})
+
+describe('batches', () => {
+  it('hold what goes to one building and is equally far', () => {
+    const batches = batchesOf(
+      [sub('a'), sub('b', { building_id: 'dorm-2' }), sub('c'), sub('d', { state: 'cooking' })],
+      [],
+    )
+
+    expect(batches.map(({ key, subs }) => [key, subs.map(({ order_id }) => order_id)])).toEqual([
+      ['cooking dorm-1', ['d']],
+      ['planned dorm-1', ['a', 'c']],
+      ['planned dorm-2', ['b']],
+    ])
+  })
+
+  it('come with the earliest promise first, and say whether a rider comes', () => {
+    const subs = [sub('a'), sub('b', { building_id: 'dorm-2' }), sub('c', { building_id: 'dorm-2' })]
+    const parcels = [
+      parcel(['a.1'], '2026-11-23T04:10:00Z'),
+      parcel(['b.1'], '2026-11-23T04:20:00Z', 'b_1'),
+      parcel(['c.1'], '2026-11-23T04:00:00Z'),
+    ]
+
+    expect(
+      batchesOf(subs, parcels).map(({ buildingId, arrivesAt, hasRider }) => [buildingId, arrivesAt, hasRider]),
+    ).toEqual([
+      ['dorm-2', '2026-11-23T04:00:00Z', true],
+      ['dorm-1', '2026-11-23T04:10:00Z', false],
+    ])
+  })
+
+  it('count the portions of each dish, most first', () => {
+    const subs = [sub('a', { dishes: { rice: 1, soup: 2 } }), sub('b', { dishes: { soup: 1, rice: 1, bun: 3 } })]
+
+    expect(dishesOf(subs)).toEqual([
+      ['bun', 3],
+      ['soup', 3],
+      ['rice', 2],
+    ])
+    expect(batchesOf(subs, [])[0]?.portions).toBe(8)
+  })
+})
+
+describe('the short number of an order', () => {
+  it('is the same for the order and for each of its sub-orders', () => {
+    expect([shortNumber('o_01m8abcdef8f2k'), shortNumber('o_01m8abcdef8f2k.12')]).toEqual(['8F2K', '8F2K'])
+  })
+})
