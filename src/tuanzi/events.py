@@ -191,6 +191,26 @@ class LateMoneySettled(Event, frozen=True, kw_only=True, gc=False):
     amount_fen: int
 
 
+class GuestPaid(Event, frozen=True, kw_only=True, gc=False):
+    """A guest's money is in; the home campus of his group is asked to make the seat his (B7)."""
+
+    name = "groups.guest_paid"
+    order_id: str
+    group_id: str
+    member_id: str
+
+
+class GuestLeaving(Event, frozen=True, kw_only=True, gc=False):
+    """A guest gives up his seat, or did not pay in time; the home campus of his group is told. When it was paid, it
+    decides whether he still may."""
+
+    name = "groups.guest_leaving"
+    order_id: str
+    group_id: str
+    member_id: str
+    reason: str
+
+
 # splitting (core)
 
 

@@ -1,4 +1,4 @@
-"""A small campus for the tests of the catalog: a BenchUnit to write, SQLite with the migration to read."""
+"""A small campus for the tests of the catalog: a BenchUnit to write, SQLite with the migrations to read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tuanzi.catalog import (
 from tuanzi.catalog.store import TABLES
 from tuanzi.machinery.http.routes import Call
 
-MIGRATION = Path(__file__).parents[2] / "src/tuanzi/migrations/core/0002_catalog.sql"
+MIGRATIONS = sorted((Path(__file__).parents[2] / "src/tuanzi/migrations/core").glob("*.sql"))
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)  # Monday, 12:00 in Shanghai
 OPERATOR = PersonId("p_operator")
 BEIJING = CampusId("beijing")
@@ -148,7 +148,8 @@ class BenchDesk:
     async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         database = sqlite3.connect(":memory:")
         try:
-            database.executescript(MIGRATION.read_text())
+            for migration in MIGRATIONS:
+                database.executescript(migration.read_text())
             for table in TABLES:
                 columns, places = ", ".join(table.columns), ", ".join("?" * len(table.columns))
                 rows = [table.to_row(value) for (kind, _), value in self.unit.values.items() if kind is table.kind]

@@ -49,8 +49,8 @@ CHECKS = [
 ]
 NEGATIVE_CHECKS = [*CHECKS, negative_data_rejection, missing_required_header]
 ROOMS = (
-    *("roles", "people", "catalog", "pricing", "stock", "orders", "groups", "splitting"),
-    *("money", "sharing", "delivery", "live", "reconciliation"),
+    *("roles", "people", "catalog", "pricing", "stock", "orders", "groups", "guests"),
+    *("splitting", "money", "sharing", "delivery", "live", "reconciliation"),
 )
 # Some of their operations need a bundle or a difference of one's own, and the stage has none: that they succeed is
 # shown by test_repeats.py, whose writes are carried out.
@@ -149,6 +149,7 @@ async def things(town: Town, cast: Cast) -> dict[str, list[str]]:
     return {
         "campus": ["beijing"],
         "campus_id": ["beijing"],
+        "home": ["shanghai"],
         "group_id": [*(one["group_id"] for one in others), mine["group_id"], group_id, delivered_id],
         "order_id": [mine["order_id"], delivered[0], delivered[1], orders[0]],
         "sub_order_id": [f"{orders[0]}.1", f"{orders[1]}.1", f"{delivered[0]}.1"],
@@ -180,6 +181,13 @@ async def good_requests(cast: Cast, real: dict[str, list[str]]) -> dict[str, tup
     await done(cast.town.client.post("/v1/codes", json={"phone": "13600000002", "campus_id": "beijing"}), 202)
     await cast.town.until(lambda: "13600000002" in cast.town.codes.sent)
     code = cast.town.codes.sent["13600000002"]
+    in_shanghai = "/v1/campuses/shanghai/campaigns/sh-lunch-3"
+    campaign = {**await done(cast.operator.get(in_shanghai)), "guest_campuses": ["beijing"]}
+    await done(cast.operator.send("PUT", in_shanghai, campaign))
+    opening = {"campaign_id": "sh-lunch-3", "building_id": "sh-dorm-01"}
+    pork = [{"dish_id": "sh-m01-d01", "quantity": 1}]
+    away = await done(cast.away.post("groups", {**opening, "lines": pork}), 201)
+    there = {"home": "shanghai", "group_id": away["group_id"]}
     return {
         "people_ask_code": ({}, {"phone": "13600000001", "campus_id": "beijing"}),
         "people_open_session": ({}, {"phone": "13600000002", "code": code}),
@@ -195,6 +203,8 @@ async def good_requests(cast: Cast, real: dict[str, list[str]]) -> dict[str, tup
         "groups_open_group": ({}, cart),
         "groups_quote": ({}, cart),
         "groups_join_group": ({"group_id": real["group_id"][0]}, {"lines": BEEF_RICE}),
+        "guests_show_group": (there, None),
+        "guests_join_group": (there, {"building_id": "bj-dorm-01", "lines": BEEF_RICE}),
         "orders_decide_after_sale": ({"order_id": in_after_sale}, {"amount_fen": 100}),
         "orders_refund": ({"order_id": delivered}, {"reason": "cold", "amount_fen": 1}),
         "sharing_change_terms": ({}, TERMS),

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.journeys.conftest import BEEF_RICE, LADDER, LUNCH_FOR_THREE, Cast, Person, Town, done, refused
+from tests.journeys.conftest import BEEF_RICE, LADDER, LUNCH_FOR_THREE, Cast, Person, Town, cart, done, refused
 from tuanzi.machinery.http.endpoint import WRITES
 
 # Writes that need no Idempotency-Key, and why their repeat is harmless.
@@ -161,6 +161,10 @@ async def order_writes(cast: Cast) -> list[Write]:
     to_leave = await done(cast.hua.post("groups", {**LADDER, "lines": BEEF_RICE}), 201)
     to_cancel = await done(cast.lan.post("groups", {**LADDER, "lines": BEEF_RICE}), 201)
     to_join = await done(cast.ming.post("groups", {**LADDER, "lines": BEEF_RICE}), 201)
+    campaign = await done(cast.warden.get("campaigns/bj-lunch-3"))
+    await done(cast.warden.send("PUT", "campaigns/bj-lunch-3", {**campaign, "guest_campuses": ["shanghai"]}))
+    with_guests = await done(cast.hua.post("groups", {**LUNCH_FOR_THREE, "lines": BEEF_RICE}), 201)
+    visiting = {"building_id": "sh-dorm-01", "lines": cart(("sh-m01-d01", 1))}
     order, campus = "POST /v1/campuses/{campus}/orders/{order_id}", "/v1/campuses/{campus}"
     opening = {**LUNCH_FOR_THREE, "lines": BEEF_RICE}
     joining = {"lines": BEEF_RICE}
@@ -173,6 +177,13 @@ async def order_writes(cast: Cast) -> list[Write]:
             f"groups/{to_join['group_id']}/orders",
             joining,
             {"lines": twice},
+        ),
+        Write(
+            f"POST {campus}/neighbours/{{home}}/groups/{{group_id}}/orders",
+            cast.away,
+            f"neighbours/beijing/groups/{with_guests['group_id']}/orders",
+            visiting,
+            {**visiting, "building_id": "sh-dorm-02"},
         ),
         Write(f"DELETE {campus}/groups/{{group_id}}/seat", cast.hua, f"groups/{to_leave['group_id']}/seat", None, {}),
         Write(f"{order}/cancel", cast.lan, f"orders/{to_cancel['order_id']}/cancel", {}, SAME_IN_OTHER_BYTES),

@@ -85,6 +85,8 @@ RIGHTS = {
     "POST /v1/campuses/{campus}/groups/{group_id}/orders": MEMBERS,
     "GET /v1/campuses/{campus}/groups/{group_id}/split": HERE,
     "DELETE /v1/campuses/{campus}/groups/{group_id}/seat": MEMBERS,
+    "GET /v1/campuses/{campus}/neighbours/{home}/groups/{group_id}": MEMBERS,
+    "POST /v1/campuses/{campus}/neighbours/{home}/groups/{group_id}/orders": MEMBERS,
     "POST /v1/campuses/{campus}/quotes": MEMBERS,
     "GET /v1/campuses/{campus}/ledger/trial-balance": OPERATORS,
     "GET /v1/campuses/{campus}/orders/{order_id}/ledger": HERE,
@@ -133,6 +135,7 @@ async def test_every_route_is_open_to_exactly_those_whom_its_row_names(cast: Cas
     group_id, orders = await cast.closed_group()
     places = {
         "{campus}": "beijing",
+        "{home}": "shanghai",
         "{person_id}": cast.hua.id,
         "{order_id}": orders[0],
         "{group_id}": group_id,

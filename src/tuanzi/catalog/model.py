@@ -45,6 +45,7 @@ PORTIONS_MAX = 100_000
 TIERS_MAX = 5
 GROUP_SIZE_MAX = 100
 LISTED_MAX = 200  # merchants or buildings of one campaign
+GUEST_CAMPUSES_MAX = 10
 
 # A number as every JSON reader can keep it exactly (RFC 8259, section 6).
 Whole = Annotated[int, Meta(ge=-(2**53), le=2**53)]
@@ -274,7 +275,8 @@ class Campaign(Struct, frozen=True, kw_only=True, gc=False):
     period_ids: the meals it can be opened for. starts_at <= t < ends_at: when groups can be opened.
     group_lasts_minutes: the longest a group stays open. pay_within_s: how long a seat is held before payment.
     per_order_limit: portions in one order. per_user_limit: orders of one member in this campaign, 0 for any number.
-    delivery_fee: for the whole group and one building.
+    delivery_fee: for the whole group and one building. guest_campuses: whose students may take seats as guests, with
+    dishes and buildings of their own campus (B7); empty for nobody's.
     """
 
     id: CampaignId
@@ -292,6 +294,7 @@ class Campaign(Struct, frozen=True, kw_only=True, gc=False):
     per_user_limit: Whole
     delivery_fee: Money
     state: CampaignState
+    guest_campuses: tuple[CampusId, ...] = ()
 
     def __post_init__(self) -> None:
         _check_names(self)
@@ -299,6 +302,7 @@ class Campaign(Struct, frozen=True, kw_only=True, gc=False):
         _check_list("merchant_ids", self.merchant_ids, least=1, most=LISTED_MAX)
         _check_list("building_ids", self.building_ids, least=0, most=LISTED_MAX)
         _check_list("period_ids", self.period_ids, least=1, most=len(PeriodId))
+        _check_list("guest_campuses", self.guest_campuses, least=0, most=GUEST_CAMPUSES_MAX)
         for field, at in (("starts_at", self.starts_at), ("ends_at", self.ends_at)):
             if at.tzinfo is None:
                 raise TimesInvalid(field=field, value=at)

@@ -82,6 +82,14 @@ class OffMap(Unfit):
     title_zh = "位置不在校园地图范围内"
 
 
+class GuestCampusInvalid(Unfit):
+    """A campaign's guests come from other campuses than its own."""
+
+    code = "catalog/guest-campus-invalid"
+    status = 422
+    title_zh = "跨校参团的校区不能是活动所在校区"
+
+
 class HoursInvalid(Unfit):
     """Opening hours are given for seven days, each span after the one before, at most 24 hours long."""
 

@@ -29,6 +29,7 @@ from tuanzi.catalog.problems import (
     DishFieldFixed,
     DishNotInCampaign,
     DishNotOnSale,
+    GuestCampusInvalid,
     IdMismatch,
     ImportRefused,
     MerchantClosed,
@@ -379,6 +380,9 @@ def _check_campaign(unit: Unit, campaign: Campaign, *, known: Known) -> None:
     _check_exist(unit, Merchant, ids=campaign.merchant_ids, field="merchant_ids", known=known)
     _check_exist(unit, Building, ids=campaign.building_ids, field="building_ids", known=known)
     _check_exist(unit, MealPeriod, ids=campaign.period_ids, field="period_ids", known=known)
+    for campus_id in campaign.guest_campuses:
+        if _find(unit, Campus, id=campus_id, known=known) is not None:  # a database knows one campus: its own
+            raise GuestCampusInvalid(field="guest_campuses", value=campus_id)
 
 
 def _check_exist(unit: Unit, kind: type[V], *, ids: Iterable[str], field: str, known: Known) -> None:

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from tuanzi.base.ids import BuildingId, CampaignId, DishId, MerchantId
+from tuanzi.base.ids import BuildingId, CampaignId, CampusId, DishId, MerchantId
 from tuanzi.base.money import Money
 from tuanzi.catalog.model import (
     Building,
@@ -100,20 +100,20 @@ WHERE d.merchant_id = :merchant_id AND d.id > :after ORDER BY d.id LIMIT :limit
 
 CAMPAIGN = """
 SELECT id, name_zh, name_en, tiers, merchant_ids, building_ids, period_ids, starts_at_ms, ends_at_ms,
-    group_lasts_minutes, pay_within_s, per_order_limit, per_user_limit, delivery_fee_fen, state
+    group_lasts_minutes, pay_within_s, per_order_limit, per_user_limit, delivery_fee_fen, state, guest_campuses
 FROM campaigns WHERE id = :id ORDER BY id LIMIT 1
 """
 
 CAMPAIGNS_AFTER = """
 SELECT id, name_zh, name_en, tiers, merchant_ids, building_ids, period_ids, starts_at_ms, ends_at_ms,
-    group_lasts_minutes, pay_within_s, per_order_limit, per_user_limit, delivery_fee_fen, state
+    group_lasts_minutes, pay_within_s, per_order_limit, per_user_limit, delivery_fee_fen, state, guest_campuses
 FROM campaigns WHERE id > :after ORDER BY id LIMIT :limit
 """
 
 # Buildings are a list in one column, so that the page filters them; a campus has far fewer live campaigns than 500.
 LIVE_CAMPAIGNS_AFTER = """
 SELECT id, name_zh, name_en, tiers, merchant_ids, building_ids, period_ids, starts_at_ms, ends_at_ms,
-    group_lasts_minutes, pay_within_s, per_order_limit, per_user_limit, delivery_fee_fen, state
+    group_lasts_minutes, pay_within_s, per_order_limit, per_user_limit, delivery_fee_fen, state, guest_campuses
 FROM campaigns WHERE state = 'live' AND starts_at_ms <= :now_ms AND ends_at_ms > :now_ms AND id > :after
 ORDER BY id LIMIT 500
 """
@@ -204,6 +204,7 @@ class CampaignEntry(Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_
     per_user_limit: Whole
     delivery_fee_fen: Whole
     state: CampaignState = CampaignState.DRAFT
+    guest_campuses: Annotated[tuple[Id, ...], Meta(max_length=10)] = ()
 
     def value(self) -> Campaign:
         """The campaign. Raises an Unfit."""
@@ -226,6 +227,7 @@ class CampaignEntry(Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_
             per_user_limit=self.per_user_limit,
             delivery_fee=Money(self.delivery_fee_fen),
             state=self.state,
+            guest_campuses=tuple(CampusId(id) for id in self.guest_campuses),
         )
 
 

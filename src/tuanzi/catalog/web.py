@@ -326,7 +326,13 @@ ROUTES = (
         put_campaign,
         CampaignEntry,
         "Create or change a campaign",
-        (*UNFIT, problems.TiersNotImproving, problems.TimesInvalid, problems.CampaignStepRefused),
+        (
+            *UNFIT,
+            problems.TiersNotImproving,
+            problems.TimesInvalid,
+            problems.CampaignStepRefused,
+            problems.GuestCampusInvalid,
+        ),
     ),
     Route(
         method="POST",

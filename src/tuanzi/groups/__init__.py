@@ -2,17 +2,18 @@
 
 Owns campus_groups, campaign_uses, open_groups. Hears PaymentCaptured (of money, through its log), OrderCancelled.
 Emits GroupOpened, SeatHeld, SeatPaid, SeatReleased, LeaderChanged, TierReached, GroupFormed, GroupClosed,
-GroupFailed, LateMoneySettled, and RefundDue for money of an order nobody knows.
+GroupFailed, LateMoneySettled, GuestPaid, GuestLeaving, and RefundDue for money of an order nobody knows.
 """
 
 from __future__ import annotations
 
 from tuanzi.groups import service
 from tuanzi.groups.handlers import hear_capture, on_order_cancelled, on_payment_captured
-from tuanzi.groups.model import CampaignUse, Group, GroupState, OpenGroups, Seat, SeatState
+from tuanzi.groups.model import CampaignUse, Group, GroupState, Home, OpenGroups, Seat, SeatState
 from tuanzi.groups.problems import (
     AlreadyMember,
     BuildingNotInGroup,
+    GroupElsewhere,
     GroupFull,
     GroupNotOpen,
     MinimumNotReached,
@@ -31,12 +32,14 @@ from tuanzi.groups.queries import (
     is_member,
     load_group,
     outcome_of,
+    view_of,
 )
 from tuanzi.groups.service import (
     CancelOrder,
     CloseGroup,
     ExpireSeat,
     HearCapture,
+    HomeNews,
     JoinGroup,
     LeaveGroup,
     Left,
@@ -45,10 +48,18 @@ from tuanzi.groups.service import (
     Quoted,
     Seated,
     Wanted,
+    follow_home,
     give_up,
+    lose_seat,
+    news_of,
+    pay_seat,
+    place_guest,
+    release_seat,
+    seat_guest,
+    seated_as,
 )
 from tuanzi.groups.store import TABLES
-from tuanzi.groups.web import routes
+from tuanzi.groups.web import Id, Lines, routes, wanted
 from tuanzi.machinery.room import Room
 from tuanzi.money import Cashier, PaymentProvider
 
@@ -62,15 +73,20 @@ __all__ = [
     "ExpireSeat",
     "FindPlan",
     "Group",
+    "GroupElsewhere",
     "GroupFull",
     "GroupNotOpen",
     "GroupState",
     "GroupView",
     "GroupsCounted",
     "HearCapture",
+    "Home",
+    "HomeNews",
+    "Id",
     "JoinGroup",
     "LeaveGroup",
     "Left",
+    "Lines",
     "MinimumNotReached",
     "NoSeat",
     "OpenGroup",
@@ -86,14 +102,24 @@ __all__ = [
     "Seated",
     "UserLimitReached",
     "Wanted",
+    "follow_home",
     "give_up",
     "groups_counted",
     "is_member",
     "load_group",
+    "lose_seat",
+    "news_of",
     "on_order_cancelled",
     "on_payment_captured",
     "outcome_of",
+    "pay_seat",
+    "place_guest",
+    "release_seat",
     "room",
+    "seat_guest",
+    "seated_as",
+    "view_of",
+    "wanted",
 ]
 
 

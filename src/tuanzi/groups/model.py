@@ -10,8 +10,8 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tuanzi.base.ids import BuildingId, CampaignId, GroupId, MealId, MerchantId, OrderId, PersonId
-from tuanzi.base.money import Money
+from tuanzi.base.ids import BuildingId, CampaignId, CampusId, GroupId, MealId, MerchantId, OrderId, PersonId
+from tuanzi.base.money import ZERO, Money
 from tuanzi.catalog import CampaignTier
 from tuanzi.groups.problems import AlreadyMember, GroupFull, GroupNotOpen, NoSeat
 
@@ -35,21 +35,37 @@ class SeatState(StrEnum):
     PAID = "paid"
 
 
-class Seat(Struct, frozen=True, kw_only=True, gc=False):
-    """A member's place in a group."""
+class Seat(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """A member's place in a group. campus_id: of a guest, whose order is on that campus; None for the group's own."""
 
     member_id: PersonId
     order_id: OrderId
     building_id: BuildingId
     state: SeatState
     since: datetime
+    campus_id: CampusId | None = None
+
+
+class Home(Struct, frozen=True, kw_only=True, gc=False):
+    """Where a group is at home whose part is here, and what was last heard of it (B7).
+
+    version: of the group there. paid_elsewhere: its paid seats that are not in this part. delivery_fee: what this part
+    pays of the whole.
+    """
+
+    campus_id: CampusId
+    version: int
+    paid_elsewhere: int
+    delivery_fee: Money
 
 
 class Group(Struct, frozen=True, kw_only=True, gc=False):
     """One group, with what its campaign was when it was opened (P22).
 
     tiers: ascending. building_id: where it is announced. building_ids: where its campaign delivers; empty for
-    everywhere. seats: in the order in which they were taken. version: grows with every change.
+    everywhere. seats: in the order in which they were taken. version: grows with every change. guest_campuses: whose
+    students may sit in it. home: of a group that is another campus's; then this is the part of it that is here, with
+    the seats of this campus's members, and `home` decides.
     """
 
     id: GroupId
@@ -69,6 +85,8 @@ class Group(Struct, frozen=True, kw_only=True, gc=False):
     closes_at: datetime
     seats: tuple[Seat, ...]
     version: int = 1
+    guest_campuses: tuple[CampusId, ...] = ()
+    home: Home | None = None
 
     @property
     def seats_max(self) -> int:
@@ -77,8 +95,35 @@ class Group(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def paid_count(self) -> int:
-        """How many seats are paid."""
-        return sum([seat.state is SeatState.PAID for seat in self.seats])
+        """How many seats are paid, on all campuses."""
+        paid = sum([seat.state is SeatState.PAID for seat in self.seats])
+        return paid if self.home is None else paid + self.home.paid_elsewhere
+
+    @property
+    def own_order_ids(self) -> tuple[OrderId, ...]:
+        """The orders of this campus, in the order of their seats."""
+        return tuple([seat.order_id for seat in self.seats if seat.campus_id is None])
+
+    @property
+    def spans_campuses(self) -> bool:
+        """Whether it has members on several campuses."""
+        return self.home is not None or any([seat.campus_id is not None for seat in self.seats])
+
+    def delivery_fee_of(self, campus_id: CampusId | None) -> Money:
+        """What the members of a campus pay of the delivery, of all paid seats in their order; None for the home's own.
+
+        All campuses' parts add up to the whole fee, exactly.
+        """
+        paid = [seat.campus_id for seat in self.seats if seat.state is SeatState.PAID]
+        if not paid:
+            return ZERO
+        shares = self.delivery_fee.share([1] * len(paid))
+        return Money(sum([share.fen for share, of in zip(shares, paid, strict=True) if of == campus_id]))
+
+    @property
+    def delivery_fee_here(self) -> Money:
+        """What this campus's members pay of the delivery."""
+        return self.delivery_fee_of(None) if self.home is None else self.home.delivery_fee
 
     @property
     def is_full(self) -> bool:
@@ -103,7 +148,8 @@ class Group(Struct, frozen=True, kw_only=True, gc=False):
 
     def takes_members(self, *, now: datetime) -> bool:
         """Whether a seat can be taken now; the deadline counts even when its timer is late."""
-        return self.state in (GroupState.OPEN, GroupState.FORMED) and now < self.closes_at and not self.is_full
+        is_live = self.state in (GroupState.OPEN, GroupState.FORMED) and self.home is None
+        return is_live and now < self.closes_at and not self.is_full
 
     def seat_of(self, order_id: OrderId) -> Seat | None:
         """The seat of an order."""

@@ -29,6 +29,14 @@ class AlreadyMember(Problem):
     title_zh = "您已在该团中"
 
 
+class GroupElsewhere(Problem):
+    """This group is another campus's; a seat in it is taken as a guest."""
+
+    code = "groups/group-elsewhere"
+    status = 409
+    title_zh = "该团属于其他校区，请以跨校成员身份参团"
+
+
 class NoSeat(Problem):
     """You have no seat in this group."""
 

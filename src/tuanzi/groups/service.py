@@ -5,15 +5,15 @@ A campus has one writer, so there are no races here: the last seat goes to whoev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from tuanzi import orders, stock
-from tuanzi.base.ids import BuildingId, CampaignId, CouponId, DishId, GroupId, MerchantId, OrderId, PersonId
-from tuanzi.base.money import ZERO
+from tuanzi.base.ids import BuildingId, CampaignId, CampusId, CouponId, DishId, GroupId, MerchantId, OrderId, PersonId
+from tuanzi.base.money import ZERO, Money
 from tuanzi.base.problem import Problem, Unknown
 from tuanzi.base.unit import Unit
 from tuanzi.catalog import (
@@ -31,6 +31,8 @@ from tuanzi.events import (
     GroupFailed,
     GroupFormed,
     GroupOpened,
+    GuestLeaving,
+    GuestPaid,
     LateMoneySettled,
     LeaderChanged,
     SeatHeld,
@@ -43,12 +45,14 @@ from tuanzi.groups.model import (
     CampaignUse,
     Group,
     GroupState,
+    Home,
     OpenGroups,
     Seat,
     SeatState,
 )
 from tuanzi.groups.problems import (
     BuildingNotInGroup,
+    GroupElsewhere,
     GroupNotOpen,
     MinimumNotReached,
     OrderLimitExceeded,
@@ -227,6 +231,7 @@ def open_group(unit: Unit, command: OpenGroup, *, now: datetime) -> Seated:
         opened_at=now,
         closes_at=campaign.group_closes_at(meal, now=now),
         seats=(),
+        guest_campuses=campaign.guest_campuses,
     )
     opened = GroupOpened(
         group_id=group.id,
@@ -252,10 +257,13 @@ def open_group(unit: Unit, command: OpenGroup, *, now: datetime) -> Seated:
 def join_group(unit: Unit, command: JoinGroup, *, now: datetime) -> Seated:
     """Hold a seat, its portions and its coupon until it is paid.
 
-    Raises Unknown, GroupNotOpen, AlreadyMember, GroupFull, BuildingNotInGroup, OrderLimitExceeded, UserLimitReached,
-    MinimumNotReached, StockShort, and what the catalog and coupons refuse.
+    Raises Unknown, GroupElsewhere, GroupNotOpen, AlreadyMember, GroupFull, BuildingNotInGroup, OrderLimitExceeded,
+    UserLimitReached, MinimumNotReached, StockShort, and what the catalog and coupons refuse.
     """
-    return _take_seat(unit, unit.load(Group, command.group_id), command, now=now)
+    group = unit.load(Group, command.group_id)
+    if group.home is not None:
+        raise GroupElsewhere(group_id=group.id, campus_id=group.home.campus_id)
+    return _take_seat(unit, group, command, now=now)
 
 
 def quote_cart(unit: Unit, command: QuoteCart, *, now: datetime) -> Quoted:
@@ -311,11 +319,14 @@ def leave_group(unit: Unit, command: LeaveGroup, *, now: datetime) -> Left:
     if seat.state is SeatState.PAID and group.state is GroupState.FORMED:
         raise SeatCommitted(group_id=group.id)
     order = unit.load(Order, seat.order_id)
-    if seat.state is SeatState.HELD:
-        order = orders.cancel_unpaid(unit, order, reason="left")
+    if group.home is not None and order.state is not OrderState.CREATED:
+        _tell_home(unit, group, order, reason="left")  # paid: the home may have counted on it
     else:
-        order = orders.refund_all(unit, order, reason="left")
-    group = _release_seat(unit, group, order, reason="left")
+        if seat.state is SeatState.HELD:
+            order = orders.cancel_unpaid(unit, order, reason="left")
+        else:
+            order = orders.refund_all(unit, order, reason="left")
+        group = release_seat(unit, group, seat=seat, reason="left")
     return Left(
         group_id=group.id,
         order_id=order.id,
@@ -348,7 +359,10 @@ def expire_seat(unit: Unit, command: ExpireSeat, *, now: datetime) -> Left | Non
     if order.state is not OrderState.CREATED:
         return None
     order = orders.cancel_unpaid(unit, order, reason="not_paid_in_time")
-    group = _release_seat(unit, unit.load(Group, order.group_id), order, reason="not_paid_in_time")
+    group = unit.load(Group, order.group_id)
+    seat = group.seat_of(order.id)
+    assert seat is not None, f"{order.id} waits for its payment without a seat"
+    group = release_seat(unit, group, seat=seat, reason="not_paid_in_time")
     return Left(
         group_id=group.id, order_id=order.id, order_state=order.state, refund_due_fen=0, group_state=group.state
     )
@@ -381,7 +395,7 @@ def settle_capture(unit: Unit, order: Order, *, now: datetime) -> None:
     if order.state is OrderState.CREATED:
         group = unit.load(Group, order.group_id)
         unit.unschedule(f"seat:{order.id}")
-        _pay_seat(unit, group, orders.mark_paid(unit, order))
+        _take_money(unit, group, orders.mark_paid(unit, order))
         return
     group_found = _find_seat(unit, order, now=now)
     if group_found is None:
@@ -433,8 +447,13 @@ def _take_seat(unit: Unit, group: Group, command: JoinGroup, *, now: datetime) -
         unit.schedule(f"seat:{order.id}", ExpireSeat(order_id=order.id), at=order.pay_before)
     else:
         order = orders.mark_paid(unit, order)
-        group = _pay_seat(unit, group, order)
+        group = _take_money(unit, group, order)
         order = unit.load(Order, order.id)
+    return seated_as(group, order)
+
+
+def seated_as(group: Group, order: Order) -> Seated:
+    """A seat and its order, for an answer."""
     return Seated(
         group_id=group.id,
         order_id=order.id,
@@ -541,13 +560,15 @@ def _count_use(unit: Unit, group: Group, member_id: PersonId, *, by: int) -> Non
     unit.put(CampaignUse(campaign_id=group.campaign_id, member_id=member_id, orders=used + by))
 
 
-def _release_seat(unit: Unit, group: Group, order: Order, *, reason: str) -> Group:
-    """The order's seat is free again; the leader hands over; a group with nobody left fails."""
+def release_seat(unit: Unit, group: Group, *, seat: Seat, reason: str) -> Group:
+    """The seat is free again; the leader hands over; a group with nobody left fails, unless this is a part of one."""
     leader_id = group.leader_id
-    unit.unschedule(f"seat:{order.id}")
-    group = group.without([order.id])
-    _count_use(unit, group, order.member_id, by=-1)
-    released = SeatReleased(group_id=group.id, order_id=order.id, member_id=order.member_id, reason=reason)
+    unit.unschedule(f"seat:{seat.order_id}")
+    if group.home is not None:
+        return _release_here(unit, group, seat, reason=reason)
+    group = group.without([seat.order_id])
+    _count_use(unit, group, seat.member_id, by=-1)
+    released = SeatReleased(group_id=group.id, order_id=seat.order_id, member_id=seat.member_id, reason=reason)
     unit.emit(released)
     if not group.seats:
         return _fail(unit, group, reason="nobody_left")
@@ -557,21 +578,35 @@ def _release_seat(unit: Unit, group: Group, order: Order, *, reason: str) -> Gro
     return group
 
 
+def _take_money(unit: Unit, group: Group, order: Order) -> Group:
+    """An order is paid whose seat is held: here, or on the group's home campus, which then says what comes of it."""
+    if group.home is None:
+        return _pay_seat(unit, group, order)
+    unit.emit(GuestPaid(order_id=order.id, group_id=group.id, member_id=order.member_id))
+    return group
+
+
 def _pay_seat(unit: Unit, group: Group, order: Order) -> Group:
-    """A seat's money is in; the group may form, reach a better tier, or be complete."""
-    group = group.paid(order.id)
+    return pay_seat(unit, group, order_id=order.id, member_id=order.member_id, order=order)
+
+
+def pay_seat(unit: Unit, group: Group, *, order_id: OrderId, member_id: PersonId, order: Order | None = None) -> Group:
+    """A seat's money is in; the group may form, reach a better tier, or be complete. order: None for a guest's."""
+    group = group.paid(order_id)
     paid_count = group.paid_count
-    seat_paid = SeatPaid(group_id=group.id, order_id=order.id, member_id=order.member_id, paid_count=paid_count)
+    seat_paid = SeatPaid(group_id=group.id, order_id=order_id, member_id=member_id, paid_count=paid_count)
     unit.emit(seat_paid)
     if group.state is GroupState.FORMED:
-        orders.mark_grouped(unit, order)
+        if order is not None:
+            orders.mark_grouped(unit, order)
         if any(tier.size == paid_count for tier in group.tiers):
             unit.emit(TierReached(group_id=group.id, size=paid_count))
     elif paid_count >= group.tiers[0].size:
         group = group.ended(GroupState.FORMED)
-        order_ids = tuple([seat.order_id for seat in group.seats if seat.state is SeatState.PAID])
-        for order_id in order_ids:
-            orders.mark_grouped(unit, unit.load(Order, order_id))
+        paid = [seat for seat in group.seats if seat.state is SeatState.PAID and seat.campus_id is None]
+        order_ids = tuple([seat.order_id for seat in paid])
+        for own_id in order_ids:
+            orders.mark_grouped(unit, unit.load(Order, own_id))
         unit.emit(GroupFormed(group_id=group.id, size=paid_count, order_ids=order_ids))
     if paid_count >= group.seats_max:
         return _close(unit, group)
@@ -586,9 +621,10 @@ def _close(unit: Unit, group: Group) -> Group:
     """A formed group takes no more members; seats that are not paid by now are lost."""
     held = [seat for seat in group.seats if seat.state is SeatState.HELD]
     for seat in held:
-        order = orders.cancel_unpaid(unit, unit.load(Order, seat.order_id), reason="group_closed")
-        unit.unschedule(f"seat:{order.id}")
-        _count_use(unit, group, order.member_id, by=-1)
+        if seat.campus_id is None:
+            order = orders.cancel_unpaid(unit, unit.load(Order, seat.order_id), reason="group_closed")
+            unit.unschedule(f"seat:{order.id}")
+        _count_use(unit, group, seat.member_id, by=-1)
     leader_id = group.leader_id
     if held:
         group = group.without([seat.order_id for seat in held])
@@ -598,28 +634,162 @@ def _close(unit: Unit, group: Group) -> Group:
         unit.emit(LeaderChanged(group_id=group.id, leader_id=group.leader_id))
     unit.unschedule(f"close:{group.id}")
     _unlist_open(unit, group)
-    order_ids = tuple([seat.order_id for seat in group.seats])
-    unit.emit(GroupClosed(group_id=group.id, size=len(order_ids), order_ids=order_ids))
+    unit.emit(GroupClosed(group_id=group.id, size=group.paid_count, order_ids=group.own_order_ids))
     return group
 
 
 def _fail(unit: Unit, group: Group, *, reason: str, refund_reason: str = "group_failed") -> Group:
     """The group comes to nothing: who paid is refunded, each on his own (P7, P8); unpaid orders end."""
     for seat in group.seats:
+        _count_use(unit, group, seat.member_id, by=-1)
+        if seat.campus_id is not None:
+            continue  # his own campus gives him back what is his
         order = unit.load(Order, seat.order_id)
-        if seat.state is SeatState.PAID:
+        if order.state is not OrderState.CREATED:
             orders.refund_all(unit, order, reason=refund_reason)
         else:
             orders.cancel_unpaid(unit, order, reason="group_failed")
             unit.unschedule(f"seat:{order.id}")
-        _count_use(unit, group, order.member_id, by=-1)
     group = group.ended(GroupState.FAILED)
     unit.put(group)
     unit.unschedule(f"close:{group.id}")
     _unlist_open(unit, group)
-    order_ids = tuple([seat.order_id for seat in group.seats])
-    unit.emit(GroupFailed(group_id=group.id, order_ids=order_ids, reason=reason))
+    unit.emit(GroupFailed(group_id=group.id, order_ids=group.own_order_ids, reason=reason))
     return group
+
+
+# Seats of guests at home, and the part of a group that is here while the group is at home elsewhere (B7)
+
+
+class HomeNews(Struct, frozen=True, kw_only=True, gc=False):
+    """What a group's home campus says of it to one campus with guests in it.
+
+    paid_count: of all campuses. paid, held: that campus's orders with a seat. delivery_fee_fen: its part of the fee.
+    """
+
+    group_id: GroupId
+    version: int
+    state: GroupState
+    leader_id: PersonId
+    paid_count: int
+    paid: tuple[OrderId, ...]
+    held: tuple[OrderId, ...]
+    delivery_fee_fen: int
+
+
+def news_of(group: Group, *, campus_id: CampusId) -> HomeNews:
+    """What its home says of a group to a campus."""
+    seats = [seat for seat in group.seats if seat.campus_id == campus_id]
+    return HomeNews(
+        group_id=group.id,
+        version=group.version,
+        state=group.state,
+        leader_id=group.leader_id,
+        paid_count=group.paid_count,
+        paid=tuple([seat.order_id for seat in seats if seat.state is SeatState.PAID]),
+        held=tuple([seat.order_id for seat in seats if seat.state is SeatState.HELD]),
+        delivery_fee_fen=group.delivery_fee_of(campus_id).fen,
+    )
+
+
+def seat_guest(unit: Unit, group: Group, *, seat: Seat, pay_before: datetime, now: datetime) -> Group:
+    """At home: hold a guest's seat. Raises GroupNotOpen, AlreadyMember, GroupFull, UserLimitReached."""
+    group = group.seated(seat, now=now)
+    _count_use(unit, group, seat.member_id, by=1)
+    unit.put(group)
+    held = SeatHeld(group_id=group.id, order_id=seat.order_id, member_id=seat.member_id, pay_before=pay_before)
+    unit.emit(held)
+    return group
+
+
+def place_guest(unit: Unit, command: JoinGroup, *, part: Group, now: datetime) -> Seated:
+    """On his own campus: the order of a guest whose seat is held at home, with dishes of this campus.
+
+    Raises Unknown, GroupNotOpen, AlreadyMember, OrderLimitExceeded, MinimumNotReached, StockShort, and what the catalog
+    and coupons refuse.
+    """
+    merchants = {unit.load(Dish, line.dish_id).merchant_id: None for line in command.lines}
+    known = dict.fromkeys(part.merchant_ids)
+    return _take_seat(unit, replace(part, merchant_ids=tuple({**known, **merchants})), command, now=now)
+
+
+def follow_home(unit: Unit, part: Group, *, news: HomeNews, leaving: Collection[OrderId] = ()) -> Group:
+    """Make this part what its home says: seats that are gone, paid ones, formed, closed or failed; each once.
+
+    leaving: orders whose members asked to leave. What was known already, and all news after the end, changes nothing.
+    """
+    assert part.home is not None
+    if part.state in (GroupState.CLOSED, GroupState.FAILED) or news.version <= part.home.version:
+        return part
+    home = Home(
+        campus_id=part.home.campus_id,
+        version=news.version,
+        paid_elsewhere=news.paid_count - len(news.paid),
+        delivery_fee=Money(news.delivery_fee_fen),
+    )
+    part = replace(part, home=home, leader_id=news.leader_id, version=part.version + 1)
+    for seat in [seat for seat in part.seats if seat.order_id not in {*news.paid, *news.held}]:
+        part = lose_seat(unit, part, seat=seat, reason="left" if seat.order_id in leaving else "late")
+    for seat in [seat for seat in part.seats if seat.order_id in news.paid and seat.state is SeatState.HELD]:
+        part = part.paid(seat.order_id)
+        paid = SeatPaid(group_id=part.id, order_id=seat.order_id, member_id=seat.member_id, paid_count=news.paid_count)
+        unit.emit(paid)
+    if news.state is GroupState.FAILED:
+        return _fail(unit, part, reason="failed_at_home")
+    if news.state is not GroupState.OPEN:
+        part = _form_here(unit, part, size=news.paid_count)
+    if news.state is GroupState.CLOSED:
+        if part.seats:
+            return _close(unit, part)
+        part = part.ended(GroupState.CLOSED)
+    unit.put(part)
+    return part
+
+
+def lose_seat(unit: Unit, part: Group, *, seat: Seat, reason: str) -> Group:
+    """A guest's seat is gone at home: an unpaid order ends, paid money goes back, for `reason`."""
+    order = unit.load(Order, seat.order_id)
+    unit.unschedule(f"seat:{order.id}")
+    if order.state is OrderState.CREATED:
+        orders.cancel_unpaid(unit, order, reason="group_closed")
+    elif order.state in (OrderState.PAID, OrderState.GROUPED):
+        orders.refund_all(unit, order, reason=reason)
+        if reason == "late":
+            settled = LateMoneySettled(
+                order_id=order.id, member_id=order.member_id, group_id=None, amount_fen=order.paid.fen
+            )
+            unit.emit(settled)
+    part = replace(part.without([seat.order_id]), leader_id=part.leader_id)
+    released = SeatReleased(group_id=part.id, order_id=order.id, member_id=order.member_id, reason=reason)
+    unit.emit(released)
+    unit.put(part)
+    return part
+
+
+def _release_here(unit: Unit, part: Group, seat: Seat, *, reason: str) -> Group:
+    """A seat that was never paid is given up on the guest's side; its home is told."""
+    _tell_home(unit, part, unit.load(Order, seat.order_id), reason=reason)
+    part = replace(part.without([seat.order_id]), leader_id=part.leader_id)
+    released = SeatReleased(group_id=part.id, order_id=seat.order_id, member_id=seat.member_id, reason=reason)
+    unit.emit(released)
+    unit.put(part)
+    return part
+
+
+def _tell_home(unit: Unit, part: Group, order: Order, *, reason: str) -> None:
+    unit.emit(GuestLeaving(order_id=order.id, group_id=part.id, member_id=order.member_id, reason=reason))
+
+
+def _form_here(unit: Unit, part: Group, *, size: int) -> Group:
+    """The group has formed at home: so have its orders here, each when its seat is paid."""
+    paid = [unit.load(Order, seat.order_id) for seat in part.seats if seat.state is SeatState.PAID]
+    for order in paid:
+        if order.state is OrderState.PAID:
+            orders.mark_grouped(unit, order)
+    if part.state is GroupState.FORMED:
+        return part
+    unit.emit(GroupFormed(group_id=part.id, size=size, order_ids=tuple([order.id for order in paid])))
+    return part.ended(GroupState.FORMED)
 
 
 # Late money
@@ -629,6 +799,8 @@ def _find_seat(unit: Unit, order: Order, *, now: datetime) -> Group | None:
     """A group with a free seat on the terms that were paid for: the order's own, else another of its building and
     meal; its portions and coupon are held again. None when there is none, or nothing to eat is left."""
     own = unit.load(Group, order.group_id)
+    if own.home is not None:
+        return None
     listed = unit.find(OpenGroups, (own.campaign_id, own.building_id, own.meal_id))
     candidates = [own.id, *(listed.group_ids[:GROUPS_TRIED_MAX] if listed is not None else ())]
     for group_id in candidates:

@@ -18,7 +18,7 @@ _COLUMNS = ", ".join(GROUPS.columns)
 
 GROUP = "SELECT " + _COLUMNS + " FROM campus_groups WHERE id = :id ORDER BY id LIMIT 1"
 GROUPS_IN_STATE = (
-    "SELECT " + _COLUMNS + " FROM campus_groups WHERE state IN ('open', 'formed')"
+    "SELECT " + _COLUMNS + " FROM campus_groups WHERE state IN ('open', 'formed') AND home IS NULL"
     " AND (:campaign_id = '' OR campaign_id = :campaign_id) AND (:building_id = '' OR building_id = :building_id)"
     " AND closes_at_ms > :now_ms AND id > :after ORDER BY id LIMIT :limit"
 )

@@ -18,10 +18,12 @@ from tuanzi.catalog import (
     DishNotOnSale,
     MerchantClosed,
 )
+from tuanzi.events import GuestPaid
 from tuanzi.groups.model import GroupState
 from tuanzi.groups.problems import (
     AlreadyMember,
     BuildingNotInGroup,
+    GroupElsewhere,
     GroupFull,
     GroupNotOpen,
     MinimumNotReached,
@@ -151,7 +153,8 @@ def _who(call: Call[Any, Any]) -> Who:
     return call.who
 
 
-def _wanted(lines: tuple[CartLineBody, ...]) -> tuple[Wanted, ...]:
+def wanted(lines: tuple[CartLineBody, ...]) -> tuple[Wanted, ...]:
+    """The lines of a cart, as a command has them."""
     return tuple(
         [
             Wanted(
@@ -174,7 +177,7 @@ async def open_group(call: Call[OpenBody, None]) -> Committed:
         member_id=_who(call).person_id,
         campaign_id=CampaignId(body.campaign_id),
         building_id=BuildingId(body.building_id),
-        lines=_wanted(body.lines),
+        lines=wanted(body.lines),
         coupon_id=None if body.coupon_id is None else CouponId(body.coupon_id),
     )
     return await call.desks.core.submit(command, who=command.member_id, key=call.key)
@@ -187,7 +190,7 @@ async def join_group(call: Call[JoinBody, None]) -> Committed:
         group_id=GroupId(call.path["group_id"]),
         order_id=OrderId(call.ids.make("o", now=call.now)),
         member_id=_who(call).person_id,
-        lines=_wanted(body.lines),
+        lines=wanted(body.lines),
         building_id=None if body.building_id is None else BuildingId(body.building_id),
         coupon_id=None if body.coupon_id is None else CouponId(body.coupon_id),
     )
@@ -200,7 +203,7 @@ async def quote(call: Call[QuoteBody, None]) -> Quoted:
         campaign_id=CampaignId(call.body.campaign_id),
         building_id=BuildingId(call.body.building_id),
         member_id=_who(call).person_id,
-        lines=_wanted(call.body.lines),
+        lines=wanted(call.body.lines),
         coupon_id=None if call.body.coupon_id is None else CouponId(call.body.coupon_id),
     )
     committed = await call.desks.core.submit(command, who=command.member_id)
@@ -286,7 +289,9 @@ async def _pay(call: Call[NoBody, None], cashier: Cashier, find_plan: FindPlan) 
         return replace(standing, payment_id=paid.payment_id, prepay=dict(paid.prepay))
     if paid.events:
         events = await desks.core.followed("money", paid.events[-1][0])
-        if events:
+        if any(isinstance(event, GuestPaid) for event in events):
+            order = await find_order(desks.core, order_id)
+        elif events:
             return outcome_of(order_id, events, group_id=order.group_id)
     order = await find_order(desks.core, order_id)
     return await standing_of(desks.core, order, find_plan=find_plan)
@@ -347,7 +352,7 @@ _ROUTES = (
         body=JoinBody,
         status=201,
         roles=_MEMBERS,
-        problems=(GroupNotOpen, GroupFull, AlreadyMember, BuildingNotInGroup, *_JOINING),
+        problems=(GroupNotOpen, GroupFull, AlreadyMember, BuildingNotInGroup, GroupElsewhere, *_JOINING),
         summary="Take a seat in a group",
     ),
     Route(

@@ -971,14 +971,17 @@ def quote(book: RuleVersion, cart: Cart) -> Quote:
     return _bill(ready, cart, fee_share=fee_share, members=cart.fee_shares).close(ready.version)
 
 
-def settle(book: RuleVersion, carts: Sequence[Cart], paid: Sequence[Quote]) -> list[Quote]:
+def settle(
+    book: RuleVersion, carts: Sequence[Cart], paid: Sequence[Quote], *, members: int | None = None
+) -> list[Quote]:
     """The final prices of a closed group, in the order of its members.
 
     carts: each member's cart with the tier that was reached; all name the same delivery fee, which is divided over
     `len(carts)`, exactly and by equal parts, no part above the share that was paid (so the parts sum to the fee, or
     to all that was paid towards it). paid: what each one paid, as his order keeps it.
     Nobody ends above what he paid: where rules would have it so, the difference is taken off as PROMISE. What
-    goes back to him is `paid[i].payable - settled[i].payable`.
+    goes back to him is `paid[i].payable - settled[i].payable`. members: of the whole group, where these carts are one
+    campus's part of it and their delivery fee is that part's share (B7); None: they are the whole.
     Group reductions look at the whole group, at the latest `priced_at` in it, and are divided over members x
     merchants, every sum within a fen of its exact share.
     Raises ValueError: nobody, unequal lengths, or different delivery fees.
@@ -986,13 +989,15 @@ def settle(book: RuleVersion, carts: Sequence[Cart], paid: Sequence[Quote]) -> l
     if not carts or len(carts) != len(paid) or len({cart.delivery_fee for cart in carts}) > 1:
         raise ValueError(f"no group: {len(carts)} carts, {len(paid)} paid, or different delivery fees")
     ready = _ready(book)
-    if not ready.of(RuleKind.GROUP_REDUCTION) and all(map(partial(_stands, ready.version, len(carts)), carts, paid)):
+    may_stand = members is None and not ready.of(RuleKind.GROUP_REDUCTION)
+    if may_stand and all(map(partial(_stands, ready.version, len(carts)), carts, paid)):
         return list(paid)
     caps = [quote_.fee_share for quote_ in paid]
     covered = min(carts[0].delivery_fee, total(caps))
     shares = allocate(covered, [1] * len(carts), caps=caps)
     bills = [
-        _bill(ready, cart, fee_share=share.fen, members=len(carts)) for cart, share in zip(carts, shares, strict=True)
+        _bill(ready, cart, fee_share=share.fen, members=members or len(carts))
+        for cart, share in zip(carts, shares, strict=True)
     ]
     _reduce_group(ready, bills)
     for bill, before in zip(bills, paid, strict=True):

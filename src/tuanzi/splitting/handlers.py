@@ -46,6 +46,8 @@ def on_group_closed(unit: Unit, event: GroupClosed, *, now: datetime) -> None:
 
     All of it or, with a bug, no closing. What goes back and what is sold waits for the transaction's decision.
     """
+    if not event.order_ids:
+        return  # all its members are guests, whose orders are split on their own campuses (B7)
     group = unit.load(Group, event.group_id)
     members = [unit.load(Order, order_id) for order_id in event.order_ids]
     plans = _plans(unit, group, members, now=now)
@@ -78,9 +80,13 @@ def _plans(unit: Unit, group: Group, members: Sequence[Order], *, now: datetime)
     for order in members:
         assert order.cart is not None, f"order {order.id} was split before"
         carts.append(replace(order.cart, tier=tier))
+    of_all = None
+    if group.spans_campuses:
+        of_all = group.paid_count
+        carts = [replace(cart, delivery_fee=group.delivery_fee_here) for cart in carts]
     # All are priced at the end by the rules that priced the first: an order keeps the version that priced it (B4).
     book = load_rules(unit, version=members[0].quote.rule_version)
-    finals = settle(book, carts, [order.quote for order in members])
+    finals = settle(book, carts, [order.quote for order in members], members=of_all)
     return [
         OrderPlan(
             order_id=order.id,

@@ -1,0 +1,93 @@
+"""Guests: seats of one campus's students in groups of another one (B7). Database: core.
+
+Owns guest_seats. Hears GuestPaid, GuestLeaving, GroupFormed, TierReached, GroupClosed, GroupFailed. Emits nothing
+of its own: what comes of a seat is told by groups and orders. A seat is a small TCC over two campuses' core databases:
+docs/decisions/0015.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tuanzi.guests import service
+from tuanzi.guests.handlers import (
+    Courier,
+    GuestsTold,
+    TellGuests,
+    guests_told,
+    on_group_moved,
+    on_guest_leaving,
+    on_guest_paid,
+)
+from tuanzi.guests.model import (
+    ExpireGuestSeat,
+    GuestSeat,
+    GuestSeatState,
+    HearHome,
+    LeaveSeat,
+    LookAtGroup,
+    PaySeat,
+    SeatAnswer,
+    TrySeat,
+    branch_of,
+)
+from tuanzi.guests.problems import GuestsNotTaken, HomeAway, SeatGone
+from tuanzi.guests.service import AskSeat, GiveUpSeat, PlaceSeat, RecordAnswer, SendWord, Word
+from tuanzi.guests.store import GUEST_SEATS
+from tuanzi.guests.web import routes
+from tuanzi.machinery.post import Post
+from tuanzi.machinery.room import Room
+
+__all__ = [
+    "GUEST_SEATS",
+    "AskSeat",
+    "ExpireGuestSeat",
+    "GiveUpSeat",
+    "GuestSeat",
+    "GuestSeatState",
+    "GuestsNotTaken",
+    "GuestsTold",
+    "HearHome",
+    "HomeAway",
+    "LeaveSeat",
+    "LookAtGroup",
+    "PaySeat",
+    "PlaceSeat",
+    "RecordAnswer",
+    "SeatAnswer",
+    "SeatGone",
+    "SendWord",
+    "TellGuests",
+    "TrySeat",
+    "Word",
+    "branch_of",
+    "on_group_moved",
+    "on_guest_leaving",
+    "on_guest_paid",
+    "room",
+]
+
+
+def room(post: Post, *, is_campus: Callable[[str], bool]) -> Room:
+    """Guests as wiring puts them into the house; other campuses are reached by `post`."""
+    courier = Courier(post)
+    return Room(
+        name="guests",
+        database="core",
+        tables=(GUEST_SEATS,),
+        commands={
+            TrySeat: service.try_seat,
+            PaySeat: service.pay_seat,
+            LeaveSeat: service.leave_seat,
+            ExpireGuestSeat: service.expire_guest_seat,
+            LookAtGroup: service.look_at_group,
+            AskSeat: service.ask_seat,
+            PlaceSeat: service.place_seat,
+            GiveUpSeat: service.give_up_seat,
+            RecordAnswer: service.record_answer,
+            HearHome: service.hear_home,
+            GuestsTold: guests_told,
+        },
+        errands={SendWord: courier.send_word, TellGuests: courier.tell_guests},
+        routes=routes(post, is_campus),
+    )

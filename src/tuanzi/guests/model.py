@@ -1,0 +1,154 @@
+"""A guest's seat as a transaction over two campuses, and what they say to each other (B7); pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from tuanzi.base.branch import Branch
+from tuanzi.base.ids import BuildingId, CampaignId, CampusId, CouponId, GroupId, MealId, OrderId, PersonId
+from tuanzi.base.money import Money
+from tuanzi.catalog import CampaignTier
+from tuanzi.groups import HomeNews, Wanted
+
+# Our choice: twice the longest wait for a letter's answer; a seat that nobody could confirm by then is let go.
+ASK_WITHIN: Final = timedelta(seconds=10)
+# Our choice: money that came at the last moment has so long to be heard of at home.
+GRACE: Final = timedelta(minutes=1)
+SEAT: Final = "seat"
+
+
+class GuestSeatState(StrEnum):
+    """Where a guest's seat is, as his own campus knows it.
+
+    asked: tried at home, no answer yet. held: order and portions too. paying: his money is in, home decides whether the
+    seat is his. leaving: home is told to let it go; if it was paid, home decides. gone: nothing of it is left.
+    """
+
+    ASKED = "asked"
+    HELD = "held"
+    PAYING = "paying"
+    PAID = "paid"
+    LEAVING = "leaving"
+    GONE = "gone"
+
+
+class GuestSeat(Struct, frozen=True, kw_only=True, gc=False):
+    """A seat of a student of this campus in a group of another one; the transaction's row, kept beside his order.
+
+    reason, facts: of the refusal or the leaving, when there was one.
+    """
+
+    order_id: OrderId
+    group_id: GroupId
+    campus_id: CampusId
+    home_id: CampusId
+    member_id: PersonId
+    building_id: BuildingId
+    wanted: tuple[Wanted, ...]
+    coupon_id: CouponId | None
+    state: GuestSeatState
+    reason: str
+    facts: dict[str, str | int]
+    asked_at: datetime
+
+
+def branch_of(order_id: OrderId, campus_id: CampusId) -> Branch:
+    """The seat's branch at home. The guest's campus coordinates, without epochs: it says only what it has committed,
+    and never takes it back, so that an old process can say nothing but a repeat."""
+    return Branch(gid=f"{order_id}.seat", branch=SEAT, coordinator=f"{campus_id}.guests", epoch=0)
+
+
+class PartTerms(Struct, frozen=True, kw_only=True, gc=False):
+    """What a guest's campus must know of a group to keep a part of it; as the campaign was when it was opened."""
+
+    campaign_id: CampaignId
+    building_id: BuildingId
+    meal_id: MealId
+    tiers: tuple[CampaignTier, ...]
+    delivery_fee: Money
+    pay_within_s: int
+    per_order_limit: int
+    opened_at: datetime
+    closes_at: datetime
+
+
+class SeatAnswer(Struct, frozen=True, kw_only=True, gc=False):
+    """How a seat stands at home after a message, and the group with it; repeats get how it stands then.
+
+    is_seated: whether the seat is there, in a group that has not failed. terms: in answers to TrySeat. news: None when
+    there is no such group.
+    """
+
+    order_id: OrderId
+    is_seated: bool
+    news: HomeNews | None
+    terms: PartTerms | None = None
+
+
+# To the home campus
+
+
+class TrySeat(Struct, frozen=True, kw_only=True, gc=False):
+    """Hold a seat for a guest."""
+
+    branch: Branch
+    group_id: GroupId
+    order_id: OrderId
+    member_id: PersonId
+    building_id: BuildingId
+    campus_id: CampusId
+
+
+class PaySeat(Struct, frozen=True, kw_only=True, gc=False):
+    """The guest has paid: make the seat his, if it is still there."""
+
+    branch: Branch
+    group_id: GroupId
+    order_id: OrderId
+    member_id: PersonId
+    campus_id: CampusId
+
+
+class LeaveSeat(Struct, frozen=True, kw_only=True, gc=False):
+    """Let a seat go, and never hold it any more; a paid one only while the group has not formed."""
+
+    branch: Branch
+    group_id: GroupId
+    order_id: OrderId
+    campus_id: CampusId
+    reason: str
+
+
+class LookAtGroup(Struct, frozen=True, kw_only=True, gc=False):
+    """Show a group to a campus whose students may be its guests."""
+
+    group_id: GroupId
+    campus_id: CampusId
+
+
+class ExpireGuestSeat(Struct, frozen=True, kw_only=True, gc=False):
+    """Timer: a guest's seat was neither paid nor let go; his campus may be away."""
+
+    group_id: GroupId
+    order_id: OrderId
+    campus_id: CampusId
+
+
+# To a guest's campus
+
+
+class HearHome(Struct, frozen=True, kw_only=True, gc=False):
+    """What a group's home says of it."""
+
+    news: HomeNews
+
+
+class NewsTaken(Struct, frozen=True, kw_only=True, gc=False):
+    """The news was heard; with the version of the group that is known now."""
+
+    group_id: str
+    version: int

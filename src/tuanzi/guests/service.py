@@ -1,0 +1,401 @@
+"""A guest's seat, one function for each message and each step (B7). A row and a fence make every repeat harmless.
+
+The first part is decided by the group's home campus, the second by the guest's own. His order, portions, coupon and
+money are on his own; the seat, the count, the deadline, the tier and the outcome are the home's.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tuanzi import groups
+from tuanzi.base.branch import FenceState
+from tuanzi.base.ids import BuildingId, CampusId, CouponId, GroupId, OrderId, PersonId
+from tuanzi.base.problem import Unknown
+from tuanzi.base.unit import Unit
+from tuanzi.catalog import Building, Dish, dishes_for_cart
+from tuanzi.groups import (
+    Group,
+    GroupState,
+    GroupView,
+    Home,
+    HomeNews,
+    JoinGroup,
+    Seat,
+    Seated,
+    SeatState,
+    Wanted,
+    follow_home,
+    lose_seat,
+    news_of,
+    place_guest,
+    release_seat,
+    seat_guest,
+    seated_as,
+    view_of,
+)
+from tuanzi.guests.model import (
+    ASK_WITHIN,
+    GRACE,
+    ExpireGuestSeat,
+    GuestSeat,
+    GuestSeatState,
+    HearHome,
+    LeaveSeat,
+    LookAtGroup,
+    NewsTaken,
+    PartTerms,
+    PaySeat,
+    SeatAnswer,
+    TrySeat,
+    branch_of,
+)
+from tuanzi.guests.problems import GuestsNotTaken, SeatGone
+from tuanzi.machinery.fence import Fence, cancel_branch, confirm_branch, try_branch
+from tuanzi.orders import Order
+
+_LIVE = (GroupState.OPEN, GroupState.FORMED)
+
+
+# At home
+
+
+def try_seat(unit: Unit, command: TrySeat, *, now: datetime) -> SeatAnswer:
+    """Hold a seat for a guest; a repeat holds no other.
+
+    Raises Unknown, GuestsNotTaken, GroupNotOpen, AlreadyMember, GroupFull, UserLimitReached, Suspended, BranchDiffers.
+    """
+    group = unit.load(Group, command.group_id)
+    if group.home is not None or command.campus_id not in group.guest_campuses:
+        raise GuestsNotTaken(group_id=group.id, campus_id=command.campus_id)
+    if try_branch(unit, command.branch, content=command, now=now):
+        pay_before = min(now + group.pay_within, group.closes_at)
+        seat = Seat(
+            member_id=command.member_id,
+            order_id=command.order_id,
+            building_id=command.building_id,
+            state=SeatState.HELD,
+            since=now,
+            campus_id=command.campus_id,
+        )
+        group = seat_guest(unit, group, seat=seat, pay_before=pay_before, now=now)
+        expire = ExpireGuestSeat(group_id=group.id, order_id=seat.order_id, campus_id=command.campus_id)
+        unit.schedule(_expiry_timer(seat.order_id), expire, at=pay_before + GRACE)
+    return _answer(group, command.order_id, command.campus_id, terms=_terms(group))
+
+
+def pay_seat(unit: Unit, command: PaySeat, *, now: datetime) -> SeatAnswer:
+    """The one decision about a guest's money: the seat is paid if it is still held in a group that is not over."""
+    group = unit.find(Group, command.group_id)
+    fence = unit.find(Fence, (command.branch.gid, command.branch.branch))
+    if fence is None or fence.state is FenceState.TRIED:
+        seat = None if group is None else group.seat_of(command.order_id)
+        if fence is not None and group is not None and seat is not None and group.state in _LIVE:
+            confirm_branch(unit, command.branch, now=now)
+            unit.unschedule(_expiry_timer(command.order_id))
+            group = groups.pay_seat(unit, group, order_id=seat.order_id, member_id=seat.member_id)
+        else:
+            cancel_branch(unit, command.branch, now=now)
+    return _answer(group, command.order_id, command.campus_id)
+
+
+def leave_seat(unit: Unit, command: LeaveSeat, *, now: datetime) -> SeatAnswer:
+    """Let a guest's seat go: an unpaid one always, a paid one until the group has formed."""
+    group = unit.find(Group, command.group_id)
+    fence = unit.find(Fence, (command.branch.gid, command.branch.branch))
+    is_free = fence is not None and fence.state is FenceState.CONFIRMED and group is not None
+    is_free = is_free and group.state is GroupState.OPEN  # type: ignore[union-attr]
+    if fence is None or fence.state is FenceState.TRIED:
+        is_free = cancel_branch(unit, command.branch, now=now)
+    if is_free and group is not None:
+        group = _let_go(unit, group, command.order_id, reason=command.reason)
+    return _answer(group, command.order_id, command.campus_id)
+
+
+def expire_guest_seat(unit: Unit, command: ExpireGuestSeat, *, now: datetime) -> None:
+    """A guest's seat that was not paid is free again, whether or not his campus can be reached."""
+    fence = unit.find(Fence, (branch_of(command.order_id, command.campus_id).gid, "seat"))
+    if fence is not None and fence.state is FenceState.TRIED:
+        cancel_branch(unit, branch_of(command.order_id, command.campus_id), now=now)
+        _let_go(unit, unit.load(Group, command.group_id), command.order_id, reason="not_paid_in_time")
+
+
+def look_at_group(unit: Unit, command: LookAtGroup, *, now: datetime) -> GroupView:
+    """A group as its guests see it. Raises Unknown."""
+    group = unit.load(Group, command.group_id)
+    if command.campus_id not in group.guest_campuses:
+        raise Unknown(kind="group", id=command.group_id)
+    return view_of(group)
+
+
+def _let_go(unit: Unit, group: Group, order_id: OrderId, *, reason: str) -> Group:
+    seat = group.seat_of(order_id)
+    unit.unschedule(_expiry_timer(order_id))
+    if seat is None or group.state not in _LIVE:
+        return group
+    return release_seat(unit, group, seat=seat, reason=reason)
+
+
+def _answer(
+    group: Group | None, order_id: OrderId, campus_id: CampusId, *, terms: PartTerms | None = None
+) -> SeatAnswer:
+    if group is None:
+        return SeatAnswer(order_id=order_id, is_seated=False, news=None)
+    return SeatAnswer(
+        order_id=order_id,
+        is_seated=group.seat_of(order_id) is not None and group.state is not GroupState.FAILED,
+        news=news_of(group, campus_id=campus_id),
+        terms=terms,
+    )
+
+
+def _terms(group: Group) -> PartTerms:
+    return PartTerms(
+        campaign_id=group.campaign_id,
+        building_id=group.building_id,
+        meal_id=group.meal_id,
+        tiers=group.tiers,
+        delivery_fee=group.delivery_fee,
+        pay_within_s=group.pay_within_s,
+        per_order_limit=group.per_order_limit,
+        opened_at=group.opened_at,
+        closes_at=group.closes_at,
+    )
+
+
+def _expiry_timer(order_id: OrderId) -> str:
+    return f"guest-seat:{order_id}"
+
+
+# On the guest's own campus
+
+
+class Word(StrEnum):
+    """What the home campus was told of a seat."""
+
+    PAY = "pay"
+    LEAVE = "leave"
+
+
+class AskSeat(Struct, frozen=True, kw_only=True, gc=False):
+    """A student wants a seat in another campus's group."""
+
+    order_id: OrderId
+    group_id: GroupId
+    campus_id: CampusId
+    home_id: CampusId
+    member_id: PersonId
+    building_id: BuildingId
+    wanted: tuple[Wanted, ...]
+    coupon_id: CouponId | None = None
+
+
+class SeatAsked(Struct, frozen=True, kw_only=True, gc=False):
+    """The transaction is begun; the seat is asked for next."""
+
+    order_id: OrderId
+
+
+class PlaceSeat(Struct, frozen=True, kw_only=True, gc=False):
+    """Home holds the seat: hold portions and coupon too, and place the order."""
+
+    order_id: OrderId
+    answer: SeatAnswer
+
+
+class GiveUpSeat(Struct, frozen=True, kw_only=True, gc=False):
+    """There will be no order: home refused the seat, or did not answer in time, or this campus refused the cart."""
+
+    order_id: OrderId
+    reason: str
+    facts: dict[str, str | int] = {}
+
+
+class SendWord(Struct, frozen=True, kw_only=True, gc=False):
+    """Errand: tell the home campus, again and again until it answers."""
+
+    word: Word
+    order_id: OrderId
+    group_id: GroupId
+    campus_id: CampusId
+    home_id: CampusId
+    member_id: PersonId
+    reason: str
+
+
+class RecordAnswer(Struct, frozen=True, kw_only=True, gc=False):
+    """What the home campus answered to a word."""
+
+    word: Word
+    answer: SeatAnswer
+
+
+class SeatStanding(Struct, frozen=True, kw_only=True, gc=False):
+    """Where a guest's seat is now."""
+
+    order_id: OrderId
+    state: GuestSeatState
+
+
+def ask_seat(unit: Unit, command: AskSeat, *, now: datetime) -> SeatAsked:
+    """Begin a guest's seat, when this campus could serve him. Raises what the catalog refuses of a cart."""
+    unit.load(Building, command.building_id)
+    dish_ids = [line.dish_id for line in command.wanted]
+    dishes_for_cart(unit, dish_ids, merchant_ids={unit.load(Dish, id).merchant_id for id in dish_ids}, now=now)
+    seat = GuestSeat(
+        order_id=command.order_id,
+        group_id=command.group_id,
+        campus_id=command.campus_id,
+        home_id=command.home_id,
+        member_id=command.member_id,
+        building_id=command.building_id,
+        wanted=command.wanted,
+        coupon_id=command.coupon_id,
+        state=GuestSeatState.ASKED,
+        reason="",
+        facts={},
+        asked_at=now,
+    )
+    unit.add(seat)
+    give_up = GiveUpSeat(order_id=seat.order_id, reason="guests/home-away")
+    unit.schedule(_timer(seat.order_id), give_up, at=now + ASK_WITHIN)
+    return SeatAsked(order_id=seat.order_id)
+
+
+def place_seat(unit: Unit, command: PlaceSeat, *, now: datetime) -> Seated:
+    """Hold what is this campus's for a seat that home holds; a repeat places no other order.
+
+    Raises SeatGone, and what joining a group refuses; then the caller gives up the seat.
+    """
+    seat = unit.load(GuestSeat, command.order_id)
+    if seat.state in (GuestSeatState.LEAVING, GuestSeatState.GONE):
+        raise SeatGone(order_id=seat.order_id, reason=seat.reason)
+    if seat.state is not GuestSeatState.ASKED:
+        order = unit.load(Order, seat.order_id)
+        return seated_as(unit.load(Group, order.group_id), order)
+    answer = command.answer
+    assert answer.news is not None, f"{seat.order_id}: home holds no seat"
+    assert answer.terms is not None, f"{seat.order_id}: home holds no seat"
+    part = unit.find(Group, seat.group_id) or _part(seat, answer.terms, answer.news)
+    part = _follow(unit, part, answer.news)
+    unit.put(replace(seat, state=GuestSeatState.HELD))
+    unit.unschedule(_timer(seat.order_id))
+    join = JoinGroup(
+        group_id=seat.group_id,
+        order_id=seat.order_id,
+        member_id=seat.member_id,
+        lines=seat.wanted,
+        building_id=seat.building_id,
+        coupon_id=seat.coupon_id,
+    )
+    return place_guest(unit, join, part=part, now=now)
+
+
+def give_up_seat(unit: Unit, command: GiveUpSeat, *, now: datetime) -> SeatStanding:
+    """End a seat that never became an order; home must hear it even when it refused, for a Try may come twice."""
+    seat = unit.load(GuestSeat, command.order_id)
+    if seat.state is GuestSeatState.ASKED:
+        seat = replace(seat, state=GuestSeatState.LEAVING, reason=command.reason, facts=command.facts)
+        unit.put(seat)
+        send(unit, seat, word=Word.LEAVE, now=now)
+    return SeatStanding(order_id=seat.order_id, state=seat.state)
+
+
+def record_answer(unit: Unit, command: RecordAnswer, *, now: datetime) -> SeatStanding:
+    """Do what home decided about a seat; an answer to a word that is not said any more changes nothing."""
+    answer = command.answer
+    waiting = GuestSeatState.PAYING if command.word is Word.PAY else GuestSeatState.LEAVING
+    seat = unit.load(GuestSeat, answer.order_id)
+    if seat.state is not waiting:
+        return SeatStanding(order_id=seat.order_id, state=seat.state)
+    part = unit.find(Group, seat.group_id)
+    if part is not None and answer.news is not None:
+        part = _follow(unit, part, answer.news)
+        seat = unit.load(GuestSeat, seat.order_id)
+    if seat.state is waiting:
+        place = None if part is None else part.seat_of(seat.order_id)
+        if answer.is_seated:
+            seat = replace(seat, state=GuestSeatState.PAID)
+        else:
+            seat = replace(seat, state=GuestSeatState.GONE)
+            if part is not None and place is not None and part.state in _LIVE:
+                lose_seat(unit, part, seat=place, reason="late" if command.word is Word.PAY else "left")
+        unit.put(seat)
+    return SeatStanding(order_id=seat.order_id, state=seat.state)
+
+
+def hear_home(unit: Unit, command: HearHome, *, now: datetime) -> NewsTaken:
+    """Follow what the home says of a group; nothing happens when no guest of this campus ever had an order in it."""
+    news = command.news
+    part = unit.find(Group, news.group_id)
+    if part is None or part.home is None:
+        return NewsTaken(group_id=news.group_id, version=0)
+    part = _follow(unit, part, news)
+    return NewsTaken(group_id=part.id, version=news.version if part.home is None else part.home.version)
+
+
+def send(unit: Unit, seat: GuestSeat, *, word: Word, now: datetime) -> None:
+    """Have the home campus told."""
+    errand = SendWord(
+        word=word,
+        order_id=seat.order_id,
+        group_id=seat.group_id,
+        campus_id=seat.campus_id,
+        home_id=seat.home_id,
+        member_id=seat.member_id,
+        reason=seat.reason,
+    )
+    unit.schedule(_timer(seat.order_id), errand, at=now)
+
+
+def _follow(unit: Unit, part: Group, news: HomeNews) -> Group:
+    """The part after the news, and each of its guests' seats with it."""
+    seats = [unit.load(GuestSeat, seat.order_id) for seat in part.seats]
+    leaving = {seat.order_id for seat in seats if seat.state is GuestSeatState.LEAVING}
+    after = follow_home(unit, part, news=news, leaving=leaving)
+    if after is part:
+        return part
+    for seat in seats:
+        state = _state_after(seat, after, news)
+        if state is not seat.state:
+            unit.put(replace(seat, state=state))
+            unit.unschedule(_timer(seat.order_id))
+    return after
+
+
+def _state_after(seat: GuestSeat, after: Group, news: HomeNews) -> GuestSeatState:
+    if after.state is GroupState.FAILED or seat.order_id not in (*news.paid, *news.held):
+        return GuestSeatState.GONE
+    may_leave = seat.state is GuestSeatState.LEAVING and after.state is GroupState.OPEN
+    return GuestSeatState.PAID if seat.order_id in news.paid and not may_leave else seat.state
+
+
+def _part(seat: GuestSeat, terms: PartTerms, news: HomeNews) -> Group:
+    """The part of a group that is here, before anything is in it."""
+    return Group(
+        id=seat.group_id,
+        campaign_id=terms.campaign_id,
+        leader_id=news.leader_id,
+        building_id=terms.building_id,
+        meal_id=terms.meal_id,
+        state=GroupState.OPEN,
+        tiers=terms.tiers,
+        merchant_ids=(),
+        building_ids=(),
+        delivery_fee=terms.delivery_fee,
+        pay_within_s=terms.pay_within_s,
+        per_order_limit=terms.per_order_limit,
+        per_user_limit=0,  # counted at home
+        opened_at=terms.opened_at,
+        closes_at=terms.closes_at,
+        seats=(),
+        home=Home(campus_id=seat.home_id, version=0, paid_elsewhere=0, delivery_fee=terms.delivery_fee),
+    )
+
+
+def _timer(order_id: OrderId) -> str:
+    return f"guest:{order_id}"

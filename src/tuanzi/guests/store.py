@@ -1,0 +1,12 @@
+"""Rows of guests' seats."""
+
+from __future__ import annotations
+
+from tuanzi.guests.model import GuestSeat
+from tuanzi.machinery.tables import table
+
+GUEST_SEATS = table("guest_seats", GuestSeat, key="order_id")
+
+GUEST_SEAT = (
+    "SELECT " + ", ".join(GUEST_SEATS.columns) + " FROM guest_seats WHERE order_id = :id ORDER BY order_id LIMIT 1"
+)

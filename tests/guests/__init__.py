@@ -1,0 +1,1 @@
+"""Guests: seats over two campuses (B7)."""

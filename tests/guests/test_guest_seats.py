@@ -1,0 +1,361 @@
+"""B7: a guest's seat, told between two campuses; who is away, late, doubled or gone changes no outcome."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from tests.guests.city import City, check_one_outcome, say_again
+from tests.heart import students
+from tuanzi.base.problem import Problem
+from tuanzi.events import GroupClosed, GuestPaid, LateMoneySettled, SplitConfirmed
+from tuanzi.groups import AlreadyMember, GroupFull, GroupNotOpen, UserLimitReached
+from tuanzi.guests import GuestSeatState, GuestsNotTaken, HomeAway, LeaveSeat, PaySeat, SeatGone, TrySeat, branch_of
+from tuanzi.machinery.post import Letter
+
+
+def two_of_three(city: City, *, paid: int = 2, campaign: str = "trio") -> str:
+    """A group with two members of the home campus, so many of them paid."""
+    return city.home.group("m1", "m2", paid=paid, campaign=campaign)[0].group_id
+
+
+def lost(city: City, *kinds: type) -> list[Letter]:
+    """From now on letters of these kinds between the campuses are lost; they are kept here."""
+    kept: list[Letter] = []
+
+    def spoil(letter: Letter) -> Any:
+        if type(letter.command) not in kinds:
+            return None
+        kept.append(letter)
+        return "lost"
+
+    city.between(spoil)
+    return kept
+
+
+def test_the_last_payment_closes_the_group_on_both_campuses_and_each_splits_its_own() -> None:
+    city = City()
+    group_id = two_of_three(city)
+
+    seated = city.join(group_id, "g1")
+    city.away.pay(seated.order_id)
+    city.settle()
+
+    assert city.home.the_group(group_id).state == city.away.the_group(group_id).state == "closed"
+    assert [len(side.told(SplitConfirmed)) for side in (city.home, city.away)] == [1, 1]
+    closed = [side.told(GroupClosed)[0] for side in (city.home, city.away)]
+    assert [(event.size, len(event.order_ids)) for event in closed] == [(3, 2), (3, 1)]
+    fees = [sub.delivery.fen for side in (city.home, city.away) for sub in subs(side)]
+    assert (fees, sum(fees)) == ([301, 300, 300], 901)
+    check_one_outcome(city)
+
+
+def subs(side: Any) -> list[Any]:
+    ids = [row[0] for row in side.rows("SELECT id FROM orders ORDER BY id")]
+    return [sub for id in ids for sub in side.sub_orders(id)]
+
+
+def test_a_group_with_guests_only_is_split_where_they_are() -> None:
+    city = City()
+    opened = city.home.open("m1", campaign="steps")
+    orders = [city.join(opened.group_id, guest).order_id for guest in ("g1", "g2")]
+    city.home.leave(opened.group_id, "m1")
+    for order_id in orders:
+        city.away.pay(order_id)
+    city.settle()
+    city.pass_time(hours=1)
+
+    assert city.home.the_group(opened.group_id).state == city.away.the_group(opened.group_id).state == "closed"
+    assert [city.away.state(order_id) for order_id in orders] == ["split", "split"]
+    assert city.home.told(SplitConfirmed) == []
+    check_one_outcome(city)
+
+
+@pytest.mark.parametrize("guests", [0, 1])
+def test_a_seat_counts_once_whoever_takes_it(guests: int) -> None:
+    city = City()
+    opened = city.home.open("m1")
+    city.join(opened.group_id, "g1")
+    last = (lambda: city.join(opened.group_id, "g2")) if guests else (lambda: city.home.join(opened.group_id, "m2"))
+    last()
+
+    with pytest.raises(GroupFull):
+        city.join(opened.group_id, "g3")
+    with pytest.raises(GroupFull):
+        city.home.join(opened.group_id, "m3")
+    city.settle()
+    assert len(city.home.the_group(opened.group_id).seats) == 3
+    check_one_outcome(city)
+
+
+def test_a_member_has_one_seat_and_one_limit_over_both_campuses() -> None:
+    city = City()
+    opened = city.home.open("m1", campaign="once")
+    city.join(opened.group_id, "m9")
+
+    with pytest.raises(AlreadyMember):
+        city.join(opened.group_id, "m9")
+    other = city.home.open("m2", campaign="once")
+    with pytest.raises(UserLimitReached):
+        city.join(other.group_id, "m9")
+    city.settle()
+    check_one_outcome(city)
+
+
+def test_home_away_refuses_a_join_at_once_and_holds_nothing() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    city.home.is_away = True
+
+    with pytest.raises(HomeAway):
+        city.join(group_id, "g1", key="once")
+    with pytest.raises(HomeAway):
+        city.join(group_id, "g1", key="once")
+    assert city.away.held_and_sold("beef") == (0, 0)
+
+    city.home.is_away = False
+    city.pass_time(minutes=2)
+    assert [seat.state for seat in city.guest_seats()] == [GuestSeatState.GONE]
+    city.join(group_id, "g1")
+    check_one_outcome(city)
+
+
+def test_money_paid_while_home_is_away_waits_and_becomes_the_seats() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    seated = city.join(group_id, "g1")
+    city.home.is_away = True
+
+    city.away.pay(seated.order_id)
+    city.pass_time(minutes=4)
+    assert city.seat(seated.order_id).state is GuestSeatState.PAYING
+    assert city.away.state(seated.order_id) == "paid"
+
+    city.home.is_away = False
+    city.pass_time(minutes=1)
+    assert city.away.state(seated.order_id) == "split"
+    check_one_outcome(city)
+
+
+def test_home_lets_a_seat_go_by_itself_when_its_campus_is_silent_and_late_money_goes_back() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    seated = city.join(group_id, "g1")
+    lost(city, PaySeat)
+    city.away.pay(seated.order_id)
+
+    city.pass_time(minutes=5.5)
+    assert len(city.home.the_group(group_id).seats) == 3
+    city.pass_time(minutes=1)
+    assert len(city.home.the_group(group_id).seats) == 2
+
+    city.between(lambda letter: None)
+    city.pass_time(minutes=3)
+    assert city.away.state(seated.order_id) == "refunded"
+    assert city.away.held_and_sold("beef") == (0, 0)
+    assert [event.group_id for event in city.away.told(LateMoneySettled)] == [None]
+    check_one_outcome(city)
+
+
+def test_money_that_comes_after_the_group_closed_without_it_goes_back() -> None:
+    city = City()
+    opened = city.home.group("m1", "m2", "m3", paid=3, campaign="ladder")
+    group_id = opened[0].group_id
+    lost(city, PaySeat)
+    city.pass_time(minutes=43)
+    seated = city.join(group_id, "g1")
+    city.away.pay(seated.order_id)
+    city.pass_time(minutes=2)
+    assert city.home.the_group(group_id).state == "closed"
+
+    city.between(lambda letter: None)
+    city.pass_time(minutes=3)
+    assert city.away.state(seated.order_id) == "refunded"
+    assert city.home.the_group(group_id).paid_count == 3
+    check_one_outcome(city)
+
+
+def test_money_for_an_order_that_was_not_paid_in_time_goes_back() -> None:
+    city = City()
+    seated = city.join(two_of_three(city), "g1")
+    city.pass_time(minutes=6)
+    assert city.away.state(seated.order_id) == "cancelled"
+
+    city.away.pay(seated.order_id)
+    city.settle()
+    city.pass_time(minutes=1)
+    assert city.away.state(seated.order_id) == "refunded"
+    check_one_outcome(city)
+
+
+def test_a_late_try_after_its_cancel_holds_no_seat() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    late = lost(city, TrySeat)
+    with pytest.raises(HomeAway):
+        city.join(group_id, "g1")
+    city.settle()
+
+    (letter,) = late
+    answer = city.away.carry(letter)
+
+    assert isinstance(answer, Problem)
+    assert len(city.home.the_group(group_id).seats) == 2
+    check_one_outcome(city)
+
+
+def test_a_refused_try_that_comes_again_when_a_seat_is_free_holds_none() -> None:
+    city = City()
+    group_id = two_of_three(city, paid=1)
+    city.home.join(group_id, "m3")
+    sent = city.away.post.sent
+    with pytest.raises(GroupFull):
+        city.join(group_id, "g1")
+    city.settle()
+    city.home.leave(group_id, "m3")
+
+    city.away.carry(next(letter for letter in sent if type(letter.command) is TrySeat))
+
+    assert len(city.home.the_group(group_id).seats) == 2
+    check_one_outcome(city)
+
+
+def test_a_payment_word_without_a_try_is_no_seat() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    seated = city.join(group_id, "g1")
+    city.away.pay(seated.order_id)
+    city.settle()
+    (pay,) = [letter for letter in city.away.post.sent if type(letter.command) is PaySeat]
+    stranger = City()
+    other = two_of_three(stranger)
+
+    answer = stranger.away.carry(pay)
+
+    assert not answer.is_seated
+    assert len(stranger.home.the_group(other).seats) == 2
+    check_one_outcome(city)
+
+
+def test_a_guest_who_paid_may_leave_until_the_group_has_formed() -> None:
+    city = City()
+    group_id = two_of_three(city, paid=1)
+    seated = city.join(group_id, "g1")
+    city.away.pay(seated.order_id)
+    city.settle()
+
+    left = city.away.leave(group_id, "g1")
+    assert (left.order_state, left.refund_due_fen) == ("paid", 0)
+    city.settle()
+    city.pass_time(minutes=1)
+
+    assert city.away.state(seated.order_id) == "refunded"
+    assert len(city.home.the_group(group_id).seats) == 2
+    check_one_outcome(city)
+
+
+def test_a_guest_who_asks_to_leave_when_the_group_has_formed_meanwhile_stays() -> None:
+    city = City()
+    group_id = two_of_three(city, paid=1)
+    seated = city.join(group_id, "g1")
+    city.away.pay(seated.order_id)
+    city.settle()
+    city.home.is_away = True
+    city.away.leave(group_id, "g1")
+    city.settle()
+
+    city.home.is_away = False
+    second = next(seat for seat in city.home.the_group(group_id).seats if seat.member_id == "m2")
+    city.home.pay(second.order_id)
+    city.pass_time(minutes=2)
+
+    assert city.away.state(seated.order_id) == "split"
+    assert city.seat(seated.order_id).state is GuestSeatState.PAID
+    check_one_outcome(city)
+
+
+def test_the_own_campus_away_costs_the_home_group_nothing() -> None:
+    city = City()
+    group_id = two_of_three(city, paid=1)
+    seated = city.join(group_id, "g1")
+    city.away.pay(seated.order_id)
+    city.settle()
+    city.away.is_away = True
+    second = next(seat for seat in city.home.the_group(group_id).seats if seat.member_id == "m2")
+    city.home.pay(second.order_id)
+    city.settle()
+    assert city.home.the_group(group_id).state == "closed"
+    assert len(city.home.told(SplitConfirmed)) == 1
+    assert city.away.the_group(group_id).state == "open"
+
+    city.away.is_away = False
+    city.pass_time(minutes=2)
+    assert city.away.state(seated.order_id) == "split"
+    check_one_outcome(city)
+
+
+def test_a_free_order_is_paid_without_money() -> None:
+    city = City()
+    opened = city.home.group("m1", "m2", campaign="gift", paid=0)
+    seated = city.join(opened[0].group_id, "g1")
+    city.settle()
+
+    assert seated.payable_fen == 0
+    assert city.away.state(seated.order_id) == "split"
+    assert len(city.away.told(GuestPaid)) == 1
+    check_one_outcome(city)
+
+
+def test_an_own_split_that_is_cancelled_refunds_this_campuss_guests_only() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    seated = city.join(group_id, "g1")
+    city.away.post.spoil = lambda letter: "lost" if letter.address == "delivery" else None
+    city.away.pay(seated.order_id)
+    city.settle()
+    city.pass_time(minutes=1)
+    city.away.post.spoil = lambda letter: None
+    city.pass_time(minutes=1)
+
+    assert city.away.state(seated.order_id) == "refunded"
+    assert city.home.the_group(group_id).state == "closed"
+    assert len(city.home.told(SplitConfirmed)) == 1
+
+
+def test_groups_that_take_no_guests_of_a_campus_refuse_them() -> None:
+    city = City()
+    opened = city.away.open("g1")
+
+    answer = city.home.carry(
+        Letter(address="shanghai.core", command=a_try(opened.group_id)),
+    )
+
+    assert isinstance(answer, GuestsNotTaken)
+
+
+def a_try(group_id: str) -> TrySeat:
+    return TrySeat(
+        branch=branch_of("o_x", "beijing"),  # type: ignore[arg-type]
+        group_id=group_id,  # type: ignore[arg-type]
+        order_id="o_x",  # type: ignore[arg-type]
+        member_id="m1",  # type: ignore[arg-type]
+        building_id="dorm-1",  # type: ignore[arg-type]
+        campus_id="beijing",  # type: ignore[arg-type]
+    )
+
+
+def test_every_letter_said_again_at_the_end_changes_nothing() -> None:
+    city = City()
+    group_id = two_of_three(city, paid=1)
+    for guest in students(3, first=20):
+        with suppress(GroupFull, GroupNotOpen, SeatGone):
+            city.away.pay(city.join(group_id, guest).order_id)
+        city.settle()
+    city.pass_time(hours=1)
+
+    letters = [(side, letter) for side in city.sides.values() for letter in side.post.sent if "." in letter.address]
+    assert {type(letter.command) for _, letter in letters} >= {TrySeat, PaySeat, LeaveSeat}
+    say_again(city, letters)
+    check_one_outcome(city)
