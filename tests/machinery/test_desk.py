@@ -375,7 +375,7 @@ async def test_a_backlog_of_due_timers_does_not_slow_who_waits_and_does_not_stan
     assert database.rows("SELECT COUNT(*) FROM tickets") == [(2_020,)]
 
 
-def test_of_a_batch_work_gets_a_quarter_and_people_the_rest_in_their_order() -> None:
+def test_of_a_batch_work_gets_a_quarter_or_a_half_when_nobody_waits_and_people_the_rest_in_their_order() -> None:
     lanes = lanes_of(batch_max=8, people=20, work=20)
 
     assert [name_of_batch(lanes.take()) for _ in range(5)] == [
@@ -383,7 +383,7 @@ def test_of_a_batch_work_gets_a_quarter_and_people_the_rest_in_their_order() -> 
         "p6 p7 p8 p9 p10 p11 w2 w3",
         "p12 p13 p14 p15 p16 p17 w4 w5",
         "p18 p19 w6 w7",
-        "w8 w9",
+        "w8 w9 w10 w11",  # nobody waits
     ]
 
 

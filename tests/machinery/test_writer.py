@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from tests.machinery.toy import (
     SCHEMA,
     Build,
     Errand,
+    Hall,
     HallFull,
+    SeatTaken,
     Send,
     Take,
     Ticket,
@@ -27,7 +30,8 @@ from tuanzi.base.problem import Unknown
 from tuanzi.machinery.database import Ask, DatabaseUnavailable, Fenced
 from tuanzi.machinery.problems import Crashed, KeyReused, TooSlow, Unavailable
 from tuanzi.machinery.stopwatch import Stopwatch
-from tuanzi.machinery.writer import Request, Writer
+from tuanzi.machinery.writer import Commit, Fetch, Request, Writer
+from tuanzi.machinery.writer import take as take_step
 
 
 def test_a_command_is_kept_with_its_events_and_answered_after_the_commit() -> None:
@@ -363,3 +367,43 @@ def test_a_look_at_a_database_is_of_one_state_though_the_writer_goes_on(tmp_path
 
     assert database.look(look) == [1, 1]
     assert database.rows("SELECT COUNT(*) FROM halls") == [(2,)]
+
+
+def steps_taken(writer: Writer, database: Any, requests: list[Request]) -> list[type]:
+    """The kinds of the steps that a batch takes."""
+    steps = writer.carry_out(requests, now=NOON)
+    kinds: list[type] = []
+    reply: Any = None
+    while True:
+        try:
+            step = steps.send(reply)
+        except StopIteration:
+            return kinds
+        kinds.append(type(step))
+        reply, _ = take_step(step, database)
+
+
+def test_events_behind_one_that_misses_learn_what_they_need_in_the_same_look() -> None:
+    database = open_database()
+    heard = [
+        Request(SeatTaken(hall_id=f"h{i}"), source="halls", number=i + 1, after=i) for i in range(50)
+    ]  # each writes on a page of its own, of which memory knows nothing
+
+    kinds = steps_taken(open_writer(database), database, heard)
+
+    assert kinds == [Fetch, Fetch, Commit]  # the position, then all pages at once
+    assert database.rows("SELECT COUNT(*), SUM(lines) FROM pages") == [(50, 50)]
+
+
+def test_what_a_command_foresees_is_at_hand_for_the_next() -> None:
+    database = open_database()
+    carry_out(open_writer(database), database, [Build(id="h", seats=2), Build(id="other", seats=2)])
+    schema = replace(SCHEMA, foresees={Build: lambda command: [(Hall, "h"), (Hall, "other")]})
+    writer = open_writer(database, schema=schema)
+
+    first = steps_taken(writer, database, [Request(Build(id="new", seats=1))])
+    second = steps_taken(writer, database, [Request(Take(ticket_id="t", hall_id="h"))])
+    third = steps_taken(writer, database, [Request(Build(id="newer", seats=1))])
+
+    assert (first, second, third) == ([Fetch, Commit], [Commit], [Commit])
+    assert database.rows("SELECT id, taken FROM halls WHERE taken > 0") == [("h", 1)]

@@ -54,6 +54,7 @@ class Schema:
     hears: listeners within the same database. follows: listeners to other databases' events, by (source, event type).
     errands: command types that are not decided here but done outside.
     assumed_new: places that a command looks at and, when they are new, fills; taken for new where memory does not know.
+    foresees: places that commands after this one will ask for; they are brought into memory before its commit.
     """
 
     database: str
@@ -64,6 +65,7 @@ class Schema:
     errands: frozenset[type]
     codec: Codec
     assumed_new: Mapping[type, Callable[[Any], Sequence[Place]]] = field(default_factory=dict)
+    foresees: Mapping[type, Callable[[Any], Sequence[Place]]] = field(default_factory=dict)
 
 
 class Request(Struct):
@@ -222,6 +224,8 @@ class Writer:
             if not misses:
                 break
             yield from self._fetch(misses)
+        if self.schema.foresees and (foreseen := self._foreseen(requests, batch)):
+            yield from self._fetch(foreseen)
         flush = self._flush_of(decided, batch, commands=len(requests), now=now)
         # From here the next batch may be decided on top of this one, though it is not kept yet: see `carry_out`.
         self.position, self.event_number, self._pending = flush.after, flush.event_number, batch
@@ -241,6 +245,17 @@ class Writer:
         for request in requests:
             unsure += [place for place in self._assumed(request) if self.memory.find(place) is UNKNOWN]
         return unsure
+
+    def _foreseen(self, requests: Sequence[Request], batch: dict[Place, Any]) -> list[Place]:
+        """What these requests foresee that is not at hand: asked for then, it would have its command decided twice."""
+        foresees = self.schema.foresees
+        return [
+            place
+            for request in requests
+            if type(request.command) in foresees and not request.source
+            for place in foresees[type(request.command)](request.command)
+            if place not in batch and place not in self._pending and self.memory.find(place) is UNKNOWN
+        ]
 
     def _assumed(self, request: Request) -> Sequence[Place]:
         """The places that this request will look at and, if they are new, fill."""
@@ -274,6 +289,10 @@ class Writer:
                 misses.append(miss.place)
                 if trial is None:
                     trial = dict(batch)
+                if request.source:
+                    # Else all events behind it would be out of turn, and learn nothing: a fetch for each.
+                    reached = FollowerPosition(source=request.source, number=request.number)
+                    trial[FollowerPosition, request.source] = reached
                 continue
             if outcome.problem is not None:
                 request.was_too_slow = isinstance(outcome.problem, TooSlow)

@@ -50,7 +50,7 @@ class Account(StrEnum):
 
     def of(self, owner: str) -> str:
         """This account of one owner."""
-        return f"{self.value}:{owner}"
+        return f"{self._value_}:{owner}"
 
 
 # Which side of zero an account may not cross: what is owed stays a credit, what others owe a debit. The payment

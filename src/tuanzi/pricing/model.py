@@ -205,11 +205,28 @@ def _matrix(
         for pair in zip(limits, weights, strict=True)
     ]
     for allowed in (weighted, limits):
+        _push_straight(cells, allowed, row_left, column_left)
         while any(row_left) and _augment(cells, allowed, row_left, column_left):
             pass
     if any(row_left):
         raise NotAllocatable(f"no matrix under these caps has rows {list(rows)} and columns {list(columns)}")
     return cells
+
+
+def _push_straight(
+    cells: list[list[int]], limits: list[list[int]], row_left: list[int], column_left: list[int]
+) -> None:
+    """All paths of one step, in the order in which `_augment` would find them; mostly there are no others."""
+    for i, left in enumerate(row_left):
+        for j, limit in enumerate(limits[i]):
+            if not left:
+                break
+            amount = min(left, column_left[j], limit - cells[i][j])
+            if amount > 0:
+                cells[i][j] += amount
+                column_left[j] -= amount
+                left -= amount
+        row_left[i] = left
 
 
 def _augment(cells: list[list[int]], limits: list[list[int]], row_left: list[int], column_left: list[int]) -> bool:

@@ -81,5 +81,6 @@ def room(provider: PaymentProvider) -> Room:
             model.AskReturn: payer.ask_return,
         },
         assumed_new={TrySharing: service.new_to_try},
+        foresees={TrySharing: service.asked_by_confirm},
         routes=web.ROUTES,
     )

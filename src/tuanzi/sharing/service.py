@@ -20,6 +20,7 @@ from tuanzi.machinery.memory import Place
 from tuanzi.money import (
     ASK_LATEST,
     Account,
+    Balance,
     CancelSharing,
     ConfirmSharing,
     Entry,
@@ -142,6 +143,11 @@ def try_sharing(unit: Unit, command: TrySharing, *, now: datetime) -> BranchAnsw
 def new_to_try(command: TrySharing) -> Sequence[Place]:
     """What a Try looks for and mostly makes: its fence and its orders' sharings."""
     return [fence_place(command.branch), *[(Sharing, order.order_id) for order in command.orders]]
+
+
+def asked_by_confirm(command: TrySharing) -> Sequence[Place]:
+    """What the Confirm after this Try will look for and hardly anything else does: its leader's balance."""
+    return [(Balance, account_of(Party.LEADER, command.leader_id))]
 
 
 def confirm_sharing(unit: Unit, command: ConfirmSharing, *, now: datetime) -> BranchAnswer:
