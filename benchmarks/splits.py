@@ -33,6 +33,7 @@ from tuanzi.events import SplitCancelled, SplitConfirmed
 from tuanzi.groups import CloseGroup, JoinGroup, OpenGroup, Wanted
 from tuanzi.money import RecordCapture, SandboxProvider, payment_of
 from tuanzi.people import ConsoleSender, Keys
+from tuanzi.roles.cli import TURN_S
 from tuanzi.settings import read_settings
 
 AT_ONCE = 2_000
@@ -212,7 +213,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
     options = parser.parse_args(argv)
     gc.freeze()
-    gc.disable()  # as the server does in its hot path
+    gc.disable()
+    sys.setswitchinterval(TURN_S)  # both as the server does
     alone, _, lost = uvloop.run(saturated(splits=max(1, options.splits // 10), batch=1))
     print(f"one commit for each command: {alone:,.0f} splits/s")
     rounds = sorted(uvloop.run(saturated(splits=options.splits, batch=options.batch)) for _ in range(options.rounds))
