@@ -12,7 +12,17 @@ from tests.heart import students
 from tuanzi.base.problem import Problem
 from tuanzi.events import GroupClosed, GuestPaid, LateMoneySettled, SplitConfirmed
 from tuanzi.groups import AlreadyMember, GroupFull, GroupNotOpen, UserLimitReached
-from tuanzi.guests import GuestSeatState, GuestsNotTaken, HomeAway, LeaveSeat, PaySeat, SeatGone, TrySeat, branch_of
+from tuanzi.guests import (
+    GuestSeatState,
+    GuestsNotTaken,
+    HearHome,
+    HomeAway,
+    LeaveSeat,
+    PaySeat,
+    SeatGone,
+    TrySeat,
+    branch_of,
+)
 from tuanzi.machinery.post import Letter
 
 
@@ -273,6 +283,43 @@ def test_a_guest_who_asks_to_leave_when_the_group_has_formed_meanwhile_stays() -
 
     assert city.away.state(seated.order_id) == "split"
     assert city.seat(seated.order_id).state is GuestSeatState.PAID
+    check_one_outcome(city)
+
+
+def test_home_keeps_a_paid_guest_of_a_formed_group_though_his_campus_does_not_know_that_yet() -> None:
+    city = City()
+    opened = city.home.open("m1", campaign="steps")
+    seated = city.join(opened.group_id, "g1")
+    city.away.pay(seated.order_id)
+    city.settle()
+    city.home.pay(opened.order_id)
+    assert city.home.the_group(opened.group_id).state == "formed"
+    assert city.away.the_group(opened.group_id).state == "open"
+
+    city.away.leave(opened.group_id, "g1")
+    city.settle()
+
+    assert [seat.member_id for seat in city.home.the_group(opened.group_id).seats] == ["m1", "g1"]
+    assert city.away.state(seated.order_id) == "grouped"
+    check_one_outcome(city)
+
+
+def test_old_news_takes_nothing_back() -> None:
+    city = City()
+    opened = city.home.open("m1", campaign="steps")
+    first = city.join(opened.group_id, "g1")
+    city.away.pay(first.order_id)
+    city.home.pay(opened.order_id)
+    city.settle()
+    (formed,) = [letter for letter in city.home.post.sent if type(letter.command) is HearHome]
+    second = city.join(opened.group_id, "g2")
+    city.away.pay(second.order_id)
+    city.settle()
+
+    city.home.carry(formed)
+
+    assert [city.away.state(one.order_id) for one in (first, second)] == ["grouped", "grouped"]
+    assert city.away.the_group(opened.group_id).paid_count == 3
     check_one_outcome(city)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,16 @@ class Pair:
         await let_guests_in(town, self.operator, **changes)
         self.ming, self.hua = await town.sign_in(), await town.sign_in()
         self.wei, self.yun = await town.sign_in(campus="shanghai"), await town.sign_in(campus="shanghai")
+        await self.open_group()
+        return self
+
+    async def open_group(self) -> None:
+        """Ming opens a group, and hua joins it; from now on it is the one that is meant."""
         opened = await done(self.ming.post("groups", {**LUNCH_FOR_THREE, "lines": BEEF_RICE}), 201)
         self.group_id = opened["group_id"]
         joined = await done(self.hua.post(f"groups/{self.group_id}/orders", {"lines": BEEF_RICE}), 201)
         self.orders = [opened["order_id"], joined["order_id"]]
         self.page = f"neighbours/beijing/groups/{self.group_id}"
-        return self
 
     async def join(self, person: Person, body: Any = None, *, key: str | None = None) -> httpx.Response:
         """A student of Shanghai asks for a seat."""
@@ -153,6 +158,39 @@ async def test_the_last_seat_is_refused_to_a_guest_when_it_is_taken_and_nothing_
     assert pair.town.rows("SELECT COUNT(*) FROM orders", campus="shanghai") == [(0,)]
     assert pair.town.rows("SELECT state, reason FROM guest_seats", campus="shanghai") == [("gone", "groups/group-full")]
     assert pair.town.rows("SELECT state FROM fences WHERE branch = 'seat'") == [("suspended",)]
+
+
+async def test_the_last_seat_goes_to_exactly_one_over_both_campuses(pair: Pair) -> None:
+    town = pair.town
+    locals_, guests = [[await town.sign_in(campus=campus) for _ in range(8)] for campus in ("beijing", "shanghai")]
+    won = []
+    for number in range(9):
+        await pair.open_group()
+        asked = f"SELECT 1 FROM guest_seats WHERE group_id = '{pair.group_id}' LIMIT 1"
+        async with asyncio.TaskGroup() as race:
+            racing = [race.create_task(pair.join(guest)) for guest in guests]
+            if number % 3:  # a guest's way is longer: he may begin earlier
+                await town.until(lambda asked=asked: town.rows(asked, campus="shanghai"))
+            path = f"groups/{pair.group_id}/orders"
+            racing += [race.create_task(local.post(path, {"lines": BEEF_RICE})) for local in locals_]
+        answers = [task.result() for task in racing]
+        codes = [answer.json().get("code") for answer in answers if answer.status_code != 201]
+        assert codes == ["groups/group-full"] * 15
+        (winner,) = [answer.json() for answer in answers if answer.status_code == 201]
+        won.append(winner["order_id"])
+        await pair.settled()
+        home = await done(pair.ming.get(f"groups/{pair.group_id}"))
+        assert (home["seats_taken"], home["seats_max"]) == (3, 3)
+
+    kept = [id for campus in ("beijing", "shanghai") for (id,) in town.rows("SELECT id FROM orders", campus=campus)]
+    assert len(kept) == 2 + 9 * 3
+    assert set(won) <= set(kept)
+    of_guests = [id for (id,) in town.rows("SELECT id FROM orders", campus="shanghai")]
+    states = dict(town.rows("SELECT state, COUNT(*) FROM guest_seats GROUP BY state", campus="shanghai"))
+    assert states.get("held", 0) == len(of_guests)
+    assert states["gone"] == 9 * 8 - len(of_guests)
+    held = town.rows("SELECT COALESCE(SUM(held), 0) FROM portions", campus="shanghai")
+    assert held == [(len(of_guests),)]
 
 
 async def test_a_cart_that_his_campus_cannot_serve_leaves_no_seat_at_home(pair: Pair) -> None:
