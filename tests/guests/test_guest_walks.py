@@ -22,7 +22,7 @@ from tuanzi.groups.store import GROUPS
 from tuanzi.machinery.post import Letter
 from tuanzi.orders import ORDERS, OrderState
 
-WALKS = 60
+WALKS = 40
 STEPS = 30
 CARTS = ((("beef", 1),), (("soup", 3),), (("beef", 1), ("milk-tea", 1)), (("soup", 1), ("cake", 2)))
 CAMPAIGNS = ("steps", "steps", "trio", "once")

@@ -198,7 +198,7 @@ def tell(city: City, sabotage: Sabotage) -> tuple[str, str, str]:
     return group_id, order_id, "refunded"
 
 
-@pytest.mark.parametrize(("step", "moment", "happening"), CELLS, ids=", ".join)
+@pytest.mark.parametrize(("step", "moment", "happening"), CELLS, ids=str)
 def test_every_crash_cell_of_a_seat_has_one_outcome(step: str, moment: str, happening: str) -> None:
     sabotage = Sabotage(step, moment, happening)
     city = City(Sabotaged)

@@ -306,12 +306,10 @@ def give_up_seat(unit: Unit, command: GiveUpSeat, *, now: datetime) -> SeatStand
 
 
 def record_answer(unit: Unit, command: RecordAnswer, *, now: datetime) -> SeatStanding:
-    """Do what home decided about a seat; an answer to a word that is not said any more changes nothing."""
+    """Do what home decided about a seat; of an answer to a word that is not said any more only the news counts."""
     answer = command.answer
     waiting = GuestSeatState.PAYING if command.word is Word.PAY else GuestSeatState.LEAVING
     seat = unit.load(GuestSeat, answer.order_id)
-    if seat.state is not waiting:
-        return SeatStanding(order_id=seat.order_id, state=seat.state)
     part = unit.find(Group, seat.group_id)
     if part is not None and answer.news is not None:
         part = _follow(unit, part, answer.news)
