@@ -22,6 +22,7 @@ def test_who_is_not_signed_in_signs_in_first_and_comes_to_where_he_wanted(
     console.go("operator/nowhere")
 
     expect(console.page.get_by_role("heading", name="团子工作台")).to_be_visible(timeout=WAIT_MS)
+    console.keep_screen("console-signin")
     assert "to=/operator/nowhere" in console.page.url.replace("%2F", "/")
 
 
@@ -46,6 +47,7 @@ def test_the_console_speaks_the_language_that_was_chosen_and_remembers_it(
     console.go()
 
     console.sees("Where kitchens, riders and operators start their day")
+    console.keep_screen("console-signin-en")
     assert console.page.evaluate("document.documentElement.lang") == "en"
     assert console.page.title() == "Tuanzi console"
 

@@ -6,6 +6,9 @@ import { Refusal } from '@/api/client'
 import { isKey, t } from '@/locale'
 import { yuan } from '@/shown'
 
+// Below the bar, which stays in reach.
+const OFFSET_PX = 68
+
 /** One sentence about an error. */
 export function sayError(error: unknown): string {
   if (!(error instanceof Refusal)) return t('unreachable')
@@ -20,10 +23,10 @@ export function sayError(error: unknown): string {
 
 /** Show for a moment that something was done. */
 export function tell(text: string): void {
-  ElMessage({ message: text, type: 'success', plain: true, grouping: true })
+  ElMessage({ message: text, type: 'success', plain: true, grouping: true, offset: OFFSET_PX })
 }
 
 /** Show for a moment what went wrong. */
 export function tellError(error: unknown): void {
-  ElMessage({ message: sayError(error), type: 'error', plain: true, grouping: true, duration: 5000 })
+  ElMessage({ message: sayError(error), type: 'error', plain: true, grouping: true, duration: 5000, offset: OFFSET_PX })
 }
