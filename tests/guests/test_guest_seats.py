@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from tests.guests.city import City, check_one_outcome, say_again
-from tests.heart import students
+from tests.guests.city import AWAY, HOME, City, check_one_outcome, say_again
+from tests.heart import lines, students
+from tuanzi.base.ids import CampusId
 from tuanzi.base.problem import Problem
 from tuanzi.events import GroupClosed, GuestPaid, LateMoneySettled, SplitConfirmed
 from tuanzi.groups import AlreadyMember, GroupFull, GroupNotOpen, UserLimitReached
 from tuanzi.guests import (
+    AskSeat,
     GuestSeatState,
     GuestsNotTaken,
     HearHome,
@@ -200,6 +202,29 @@ def test_money_for_an_order_that_was_not_paid_in_time_goes_back() -> None:
     check_one_outcome(city)
 
 
+def test_a_seat_that_was_asked_for_and_forgotten_is_let_go() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    ask = AskSeat(
+        order_id="o_x",  # type: ignore[arg-type]
+        group_id=group_id,  # type: ignore[arg-type]
+        campus_id=AWAY,
+        home_id=HOME,
+        member_id="g1",  # type: ignore[arg-type]
+        building_id="dorm-1",  # type: ignore[arg-type]
+        wanted=lines("beef"),
+    )
+    city.away.do(ask)
+    city.away.carry(Letter(address="beijing.core", command=a_try(group_id, campus_id=AWAY)))
+    assert len(city.home.the_group(group_id).seats) == 3
+
+    city.pass_time(seconds=11)
+
+    assert len(city.home.the_group(group_id).seats) == 2
+    assert city.seat("o_x").state is GuestSeatState.GONE
+    check_one_outcome(city)
+
+
 def test_a_late_try_after_its_cancel_holds_no_seat() -> None:
     city = City()
     group_id = two_of_three(city)
@@ -382,14 +407,14 @@ def test_groups_that_take_no_guests_of_a_campus_refuse_them() -> None:
     assert isinstance(answer, GuestsNotTaken)
 
 
-def a_try(group_id: str) -> TrySeat:
+def a_try(group_id: str, *, campus_id: CampusId = HOME) -> TrySeat:
     return TrySeat(
-        branch=branch_of("o_x", "beijing"),  # type: ignore[arg-type]
+        branch=branch_of("o_x", campus_id),  # type: ignore[arg-type]
         group_id=group_id,  # type: ignore[arg-type]
         order_id="o_x",  # type: ignore[arg-type]
-        member_id="m1",  # type: ignore[arg-type]
+        member_id="g1",  # type: ignore[arg-type]
         building_id="dorm-1",  # type: ignore[arg-type]
-        campus_id="beijing",  # type: ignore[arg-type]
+        campus_id=campus_id,
     )
 
 
