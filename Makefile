@@ -39,7 +39,7 @@ run: .venv/runtime $(BUILT) ## serve the demo campuses on TUANZI_PORT (8000), da
 ALONE := tests/simulation tests/faults tests/live
 # The driver of the browser keeps a loop running in its process, where no other test can run one.
 BROWSED := tests/web/test_everybody_can_use_them.py tests/web/test_student_journeys.py tests/web/test_console_frame.py \
-	tests/web/test_four_windows.py tests/web/test_boards.py
+	tests/web/test_four_windows.py tests/web/test_boards.py tests/web/test_operator_console.py
 
 test: setup lint webtest browser ## lint, then every test, in a real browser too
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ALONE:%=--ignore=%) $(BROWSED:%=--ignore=%)

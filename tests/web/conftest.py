@@ -52,6 +52,7 @@ class PagesHouse:
         assert all(page.exists() for page in BUILT), "the pages are not built: `make pages`"
         self.port, live_port = _free_port(), _free_port()
         self.address = f"http://127.0.0.1:{self.port}"
+        self.data = folder / "data"
         self._log = (folder / "log").open("wb")
         words = [sys.executable, "-m", "tests.web.serving", str(self.port), str(live_port), str(folder / "data")]
         environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
@@ -77,7 +78,11 @@ class PagesHouse:
 
     def student(self) -> Student:
         """Somebody who signed in over HTTP."""
-        return Student(self, self._sign_in(self.next_phone())["token"])
+        return self.student_with(self.next_phone())
+
+    def student_with(self, phone: str) -> Student:
+        """The one who has this phone, signed in over HTTP."""
+        return Student(self, self._sign_in(phone)["token"])
 
     def hire(self, role: str, *, merchant_id: str | None = None) -> dict[str, Any]:
         """Somebody whom an operator gave a role; gives his session, as the console keeps it."""
@@ -113,6 +118,11 @@ class Student:
     def __init__(self, house: PagesHouse, token: str) -> None:
         self._house = house
         self._token = token
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What his requests say of him."""
+        return {"authorization": f"Bearer {self._token}"}
 
     def post(self, path: str, body: Any) -> Any:
         """POST to the campus; gives the answer, which must be good."""

@@ -1,0 +1,361 @@
+"""An operator works at the console: a campus at a glance, orders, groups, splits, books, rules, people (J1, B3, C3)."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from simulation.living import OPERATOR_PHONE
+from tests.web.conftest import DESK, ROOT, WAIT_MS, ConsoleWindow, PagesHouse
+from tests.web.test_everybody_can_use_them import FIND_FAULTS
+
+ACCOUNT = "tuanzi.console.account"
+SCREENS = ("overview", "orders", "groups", "splits", "books", "rules", "campaigns", "people")
+
+
+@pytest.fixture(scope="module")
+def account(house: PagesHouse, browser: Browser) -> str:
+    """What the browser of the demo's operator keeps once he has signed in, with his phone and the code sent to it."""
+    window = ConsoleWindow(house, browser.new_context(viewport=DESK, locale="zh-CN"))  # type: ignore[arg-type]
+    house.pass_time(seconds=61)  # his last code may have been asked for by another test
+    window.enter(OPERATOR_PHONE)
+    window.sees("实时总览")
+    kept = window.page.evaluate(f"localStorage.getItem('{ACCOUNT}')")
+    window.context.close()
+    assert window.complaints == []
+    return str(kept)
+
+
+@pytest.fixture
+def operator(house: PagesHouse, browser: Browser, account: str) -> Iterator[ConsoleWindow]:
+    """A window of the operator, who signed in before; nothing may go wrong in it, and nothing foreign be asked."""
+    kept = {"origin": house.address, "localStorage": [{"name": ACCOUNT, "value": account}]}
+    context = browser.new_context(viewport=DESK, locale="zh-CN", storage_state={"origins": [kept]})  # type: ignore
+    window = ConsoleWindow(house, context)
+    yield window
+    window.context.close()
+    assert window.complaints == []
+
+
+def closed_group(house: PagesHouse) -> str:
+    """A group of three that is closed, and whose split is confirmed."""
+    group_id = house.student().open_group("trio")
+    house.student().join(group_id)
+    house.student().join(group_id, dish="bj-m02-d03")
+    until(lambda: rows(house, "core", f"SELECT state FROM splits WHERE group_id = '{group_id}'") == [("confirmed",)])
+    return group_id
+
+
+def rows(house: PagesHouse, database: str, sql: str) -> list[tuple[Any, ...]]:
+    """Rows of the house's files, as an auditor would read them."""
+    with sqlite3.connect(f"file:{house.data}/beijing/{database}.db?mode=ro", uri=True) as file:
+        return file.execute(sql).fetchall()
+
+
+def plant(house: PagesHouse, database: str, sql: str) -> None:
+    """Change the house's files behind its back."""
+    with sqlite3.connect(house.data / "beijing" / f"{database}.db", timeout=10) as file:
+        file.execute(sql)
+
+
+def until(condition: Any) -> None:
+    """Wait until something is so that only the house's files show."""
+    ends_at = time.monotonic() + WAIT_MS / 1000
+    while not condition():
+        assert time.monotonic() < ends_at
+        time.sleep(0.05)
+
+
+def keep_screen(window: ConsoleWindow, name: str, *, height: int) -> None:
+    """Keep a picture of a screen that is longer than a desk's."""
+    window.page.set_viewport_size({**DESK, "height": height})  # type: ignore[typeddict-item]
+    window.keep_screen(name)
+    window.page.set_viewport_size(DESK)  # type: ignore[arg-type]
+
+
+def figure(window: ConsoleWindow, label: str) -> Locator:
+    """The value of a figure of the overview."""
+    return window.page.locator(".figure", has_text=label).locator(".value")
+
+
+def choose(window: ConsoleWindow, name: str, option: str) -> None:
+    """Open a list of choices by the keyboard, and take one."""
+    box = window.page.get_by_role("combobox", name=name)
+    box.focus()
+    box.press("Enter")
+    window.page.get_by_role("option", name=option).click()
+
+
+def guard(window: ConsoleWindow, action: str) -> None:
+    """Type the word that a dialog asks for, and do it."""
+    dialog = window.page.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name=action)).to_be_disabled()
+    box = dialog.get_by_label(re.compile("输入 .+ 确认"))
+    asked = re.search("输入 (.+) 确认", str(box.get_attribute("aria-label")))
+    assert asked
+    box.fill(asked.group(1))
+    dialog.get_by_role("button", name=action).click()
+    expect(dialog).to_have_count(0, timeout=WAIT_MS)
+
+
+def test_the_overview_moves_with_what_happens(house: PagesHouse, operator: ConsoleWindow) -> None:
+    operator.go("operator/overview")
+    now = figure(operator, "正在拼的团")
+    expect(now).to_be_visible(timeout=WAIT_MS)
+    expect(operator.page.get_by_text("实时", exact=True)).to_be_visible(timeout=WAIT_MS)
+    before = int(now.inner_text())
+    escrow = figure(operator, "托管中的货款").inner_text()
+
+    house.student().open_group("trio", building="bj-dorm-03")
+
+    expect(now).to_have_text(str(before + 1), timeout=WAIT_MS)
+    expect(figure(operator, "托管中的货款")).not_to_have_text(escrow, timeout=WAIT_MS)
+    expect(figure(operator, "每秒下单")).to_have_text(re.compile(r"^0\.[1-9]$"), timeout=WAIT_MS)
+    expect(operator.page.locator("canvas")).to_have_count(1)
+    for database in ("订单库", "资金库", "配送库", "消息库"):
+        expect(operator.page.get_by_role("row", name=re.compile(database))).to_have_count(1)
+    for _ in range(12):
+        closed_group(house)
+    keep_screen(operator, "console-overview", height=1120)
+
+
+def test_an_order_is_followed_from_the_list_to_its_split(house: PagesHouse, operator: ConsoleWindow) -> None:
+    group_id = closed_group(house)
+    (order_id,) = rows(house, "core", f"SELECT MIN(id) FROM orders WHERE group_id = '{group_id}'")[0]
+
+    operator.go("operator/orders")
+    operator.page.get_by_role("link", name=f"o_…{order_id[-6:]}").click()
+    operator.sees("分毫不差")
+    # 18.00 less 12 % and 2.00 of the delivery.
+    operator.sees("¥17.84")
+    keep_screen(operator, "console-order", height=1100)
+    operator.page.get_by_role("link", name="查看拆单").click()
+    operator.sees("三库事务")
+    lanes = operator.page.locator(".lane")
+    expect(lanes).to_have_count(3)
+    for lane, name in zip(lanes.all(), ("delivery", "sharing", "stock"), strict=True):
+        fence = rows(house, {"sharing": "money", "stock": "core"}.get(name, name), "SELECT DISTINCT branch FROM fences")
+        assert (name,) in fence
+        expect(lane.locator(".tag", has_text="已确认")).to_have_count(2)
+    expect(operator.page.locator("[data-test=sum]")).to_have_text("✓ 合计 ¥0.00")
+    paid = sum(fen for (fen,) in rows(house, "core", f"SELECT paid_fen FROM orders WHERE group_id = '{group_id}'"))
+    operator.sees(f"实付 ¥{paid // 100}.{paid % 100:02}")
+    expect(operator.page.get_by_role("row", name=re.compile("待派单|已承诺|已派单"))).not_to_have_count(0)
+    keep_screen(operator, "console-split", height=1700)
+
+    operator.page.get_by_role("link", name="查看团").click()
+
+    for event in ("开团", "成团", "截团", "拆单计划", "拆单确认", "收款", "送达承诺"):
+        expect(operator.page.locator(".event").get_by_text(event, exact=True).first).to_be_visible(timeout=WAIT_MS)
+    events = operator.page.locator(".event")
+    assert events.count() > 20
+    operator.page.locator(".event").first.get_by_role("button", name="原文").click()
+    operator.sees(f'"group_id": "{group_id}"')
+    operator.page.locator(".event").first.get_by_role("button", name="原文").click()
+    keep_screen(operator, "console-group", height=1250)
+
+
+def test_orders_and_groups_are_found_by_what_they_are(house: PagesHouse, operator: ConsoleWindow) -> None:
+    group_id = closed_group(house)
+    open_id = house.student().open_group("trio", building="bj-dorm-02")
+
+    operator.go("operator/orders")
+    operator.sees("¥")
+    operator.keep_screen("console-orders")
+    box = operator.page.get_by_label("订单号、团号、用户号或手机号")
+    box.fill(group_id)
+    box.press("Enter")
+    operator.sees("全部事件")
+    operator.go("operator/groups")
+    expect(operator.page.get_by_role("link", name=f"g_…{open_id[-6:]}")).to_be_visible(timeout=WAIT_MS)
+    operator.keep_screen("console-groups")
+    choose(operator, "状态", "已截团")
+
+    expect(operator.page.get_by_role("link", name=f"g_…{open_id[-6:]}")).to_have_count(0, timeout=WAIT_MS)
+    expect(operator.page.get_by_role("link", name=f"g_…{group_id[-6:]}")).to_be_visible()
+
+
+def test_money_goes_back_by_hand_only_when_its_amount_is_typed(house: PagesHouse, operator: ConsoleWindow) -> None:
+    group_id = closed_group(house)
+    (order_id,) = rows(house, "core", f"SELECT MAX(id) FROM orders WHERE group_id = '{group_id}'")[0]
+    operator.go(f"operator/orders/{order_id}")
+    operator.press("人工退款")
+    dialog = operator.page.get_by_role("dialog")
+    dialog.get_by_label("金额（元）").fill("1.50")
+    dialog.get_by_label("原因").fill("少了一份汤")
+    operator.keep_screen("console-refund")
+
+    guard(operator, "退还 ¥1.50")
+
+    operator.sees("已退还 ¥1.50")
+    back = f"SELECT amount_fen, reason FROM refunds WHERE order_id = '{order_id}'"
+    until(lambda: rows(house, "money", back) == [(150, "少了一份汤")])
+    expect(operator.page.get_by_role("row", name=re.compile("少了一份汤.+¥1.50"))).to_have_count(1, timeout=WAIT_MS)
+
+
+def test_a_version_of_the_rules_is_drafted_checked_switched_on_and_rolled_back(
+    house: PagesHouse, operator: ConsoleWindow
+) -> None:
+    book = "SELECT active FROM rule_books"
+    operator.go("operator/rules")
+    operator.press("以 v0 为底新建")
+    operator.press("加规则")
+    operator.page.get_by_label("条件").fill("items_fen >= 1500")
+    operator.page.get_by_label("中文名").fill("满 15 减 3")
+    operator.press("加样例")
+    choose(operator, "加入菜品", "番茄牛腩饭 ¥18.00")
+    operator.page.get_by_label("应付（元）").fill("14.00")
+    keep_screen(operator, "console-rules-draft", height=1000)
+    operator.press("保存为新版本")
+    operator.sees("v1 的规则")
+
+    operator.press("核对样例")
+    operator.sees("有不一致")
+    expect(operator.button("上线这个版本")).to_be_disabled()
+    operator.press("以 v1 为底新建")
+    operator.page.get_by_label("应付（元）").fill("15.00")
+    operator.press("保存为新版本")
+    operator.sees("v2 的规则")
+    operator.press("核对样例")
+    operator.sees("全部一致")
+    choose(operator, "加入菜品", "番茄牛腩饭 ¥18.00")
+    operator.press("试算")
+    expect(operator.page.locator(".answer .fen").first).to_have_text("¥15.00", timeout=WAIT_MS)
+    expect(operator.page.locator(".answer .fen").last).to_have_text("¥18.00")
+    keep_screen(operator, "console-rules", height=1000)
+    operator.press("上线这个版本")
+    guard(operator, "上线 v2")
+    operator.sees("当前生效 v2")
+    until(lambda: rows(house, "core", book) == [(2,)])
+    operator.press("回滚到 v0")
+    guard(operator, "立即回滚")
+
+    operator.sees("当前生效 v0")
+    until(lambda: rows(house, "core", book) == [(0,)])
+
+
+def test_a_difference_that_only_a_person_can_decide_is_settled_with_a_reason(
+    house: PagesHouse, operator: ConsoleWindow
+) -> None:
+    group_id = closed_group(house)
+    (order_id,) = rows(house, "core", f"SELECT MIN(id) FROM orders WHERE group_id = '{group_id}'")[0]
+    plant(house, "core", f"DELETE FROM orders WHERE id = '{order_id}'")
+    operator.go("operator/books")
+
+    operator.press("立即核对")
+    card = operator.page.locator(".differences li", has_text=f"o_…{order_id[-6:]}")
+    expect(card).to_have_count(1, timeout=WAIT_MS)
+    card.get_by_role("button", name="证据").click()
+    operator.keep_screen("console-books")
+    card.get_by_role("button", name="人工处理").click()
+    operator.page.get_by_role("dialog").get_by_label("原因（会保存）").fill("已按昨夜备份恢复")
+    guard(operator, "确认处理")
+
+    expect(card).to_have_count(0, timeout=WAIT_MS)
+    kept = rows(house, "money", f"SELECT state, reason FROM differences WHERE order_id = '{order_id}'")
+    assert kept == [("settled", "已按昨夜备份恢复")]
+    operator.page.get_by_role("tab", name="报告").click()
+    expect(operator.page.get_by_text("✓ 完整").first).to_be_visible(timeout=WAIT_MS)
+    with operator.page.expect_download() as waiting:
+        operator.press("下载第 1 号报告的差异表")
+    assert order_id in waiting.value.path().read_text(encoding="utf-8")
+
+
+def test_roles_are_changed_and_the_audit_says_by_whom(house: PagesHouse, operator: ConsoleWindow) -> None:
+    phone = house.next_phone()
+    newcomer = house.student_with(phone)
+    operator.go("operator/people")
+    box = operator.page.get_by_label("完整手机号")
+    box.fill(phone)
+    box.press("Enter")
+    expect(operator.page.locator("tbody tr")).to_have_count(1, timeout=WAIT_MS)
+    operator.press("改身份")
+    operator.page.get_by_role("dialog").get_by_text("骑手", exact=True).click()
+
+    guard(operator, "改身份")
+
+    expect(operator.page.locator("tbody .role", has_text="骑手")).to_have_count(1, timeout=WAIT_MS)
+    assert house.client.get("/v1/me", headers=newcomer.headers).json()["roles"] == ["rider", "student"]
+    operator.keep_screen("console-people")
+    operator.page.get_by_role("tab", name="操作记录").click()
+    expect(operator.page.get_by_role("row", name=re.compile("改身份.+rider,student")).first).to_be_visible(
+        timeout=WAIT_MS
+    )
+
+
+def test_no_screen_of_the_operator_has_a_serious_fault_of_accessibility(
+    house: PagesHouse, operator: ConsoleWindow
+) -> None:
+    group_id = closed_group(house)
+    (order_id,) = rows(house, "core", f"SELECT MIN(id) FROM orders WHERE group_id = '{group_id}'")[0]
+    axe = (ROOT / "web/student/node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
+    operator.page.emulate_media(reduced_motion="reduce")
+    faults: list[str] = []
+
+    for screen in (*SCREENS, f"orders/{order_id}", f"groups/{group_id}", f"splits/{group_id}"):
+        operator.go(f"operator/{screen}")
+        expect(operator.page.get_by_role("heading", level=1)).to_have_count(1, timeout=WAIT_MS)
+        expect(operator.page.locator(".bones")).to_have_count(0, timeout=WAIT_MS)
+        operator.page.evaluate(axe)
+        faults += [f"{screen}: {line}" for line in operator.page.evaluate(FIND_FAULTS)]
+        if screen == "campaigns":
+            operator.keep_screen("console-campaigns")
+
+    assert faults == []
+
+
+def test_a_dialog_that_changes_money_is_left_by_the_keyboard_and_changes_nothing(
+    house: PagesHouse, operator: ConsoleWindow
+) -> None:
+    group_id = closed_group(house)
+    (order_id,) = rows(house, "core", f"SELECT MIN(id) FROM orders WHERE group_id = '{group_id}'")[0]
+    operator.go(f"operator/orders/{order_id}")
+    opener = operator.button("人工退款")
+    opener.focus()
+
+    operator.page.keyboard.press("Enter")
+    dialog = operator.page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    dialog.get_by_label(re.compile("输入 .+ 确认")).press("Enter")
+    operator.page.keyboard.press("Escape")
+
+    expect(dialog).to_have_count(0, timeout=WAIT_MS)
+    expect(opener).to_be_focused()
+    assert rows(house, "money", f"SELECT COUNT(*) FROM refunds WHERE order_id = '{order_id}'") == [(0,)]
+
+
+def test_the_console_speaks_english_to_who_wants_it(house: PagesHouse, operator: ConsoleWindow) -> None:
+    closed_group(house)
+    operator.go("operator/overview")
+    operator.press("English")
+
+    operator.sees("Money in escrow")
+    operator.page.get_by_role("link", name="Reconciliation").click()
+    operator.sees("Compare now")
+    chinese = operator.page.evaluate("document.querySelector('main').innerText.match(/\\p{Script=Han}/gu)")
+    operator.go("operator/overview")
+    operator.sees("Push arrival")
+    expect(figure(operator, "Orders per second")).to_have_text(re.compile("[0-9]"), timeout=WAIT_MS)
+    keep_screen(operator, "console-overview-en", height=1120)
+
+    assert chinese is None
+
+
+def test_a_student_who_opens_it_is_refused(house: PagesHouse, console: ConsoleWindow) -> None:
+    phone = house.next_phone()
+    console.enter(phone)
+
+    console.go("operator/overview")
+
+    console.sees("请联系平台运营开通")
+    expect(console.page.get_by_text("托管中的货款")).to_have_count(0)
+    kept = console.page.evaluate(f"JSON.parse(localStorage.getItem('{ACCOUNT}')).token")
+    for path in ("overview", "operator/orders", "operator/groups"):
+        answer = house.client.get(f"/v1/campuses/beijing/{path}", headers={"authorization": f"Bearer {kept}"})
+        assert answer.status_code == 403, path
