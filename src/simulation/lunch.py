@@ -27,6 +27,8 @@ WATCH_S = 3.0
 CALLBACKS_S = 10.0
 # After the faults end everything must have come to rest within this time: the last timer waits 24 h for a payment.
 REST_S_MAX = 40 * HOUR_S
+# Days pass while payouts wait for their time; hardly anything happens in them.
+REST_PACE = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ def rest(world: World) -> None:
     world.heal()
     until = world.clock.seconds + REST_S_MAX
     world.run(until=world.clock.seconds + 120.0)
+    world.pace = REST_PACE
     while world.clock.seconds < until:
         last = invariants.last_timer(world.house)
         if last is None and not world.acting and not world.house.is_busy and invariants.are_followed(world.house):

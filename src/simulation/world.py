@@ -68,6 +68,7 @@ class World:
         self.house = house(self.clock, self.chance, self.trouble)
         self.auditor = Auditor(self.house)
         self.acting = 0
+        self.pace = 1.0
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self.house.start()
@@ -86,11 +87,11 @@ class World:
         heapq.heappush(self._agenda, (self.clock.seconds + seconds, self._count, act))
 
     def every(self, seconds: float, act: Callable[[], None]) -> None:
-        """Do something again and again."""
+        """Do something again and again; more seldom where nothing is to be missed (`pace`)."""
 
         def again() -> None:
             act()
-            self.later(seconds, again)
+            self.later(seconds * self.pace, again)
 
         self.later(seconds, again)
 

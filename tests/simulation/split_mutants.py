@@ -65,7 +65,7 @@ SILENCE = Weather("half of all answers are lost", 1, Swarm(letter_lost=0.3, lett
 # or when everybody has his money back.
 LATE_TRIES = Weather(
     "Trys come after their Cancels",
-    7,
+    28,
     Swarm(letter_late=0.4, letter_refused=0.3, letter_twice=0.4, letter_lost=0.3),
 )
 KILLS = Weather(

@@ -40,7 +40,7 @@ WORK_SHARE = 4
 ERRANDS_AT_ONCE = 256
 # Clients retry within minutes; three days also cover one whose phone was off over a weekend.
 ANSWERS_KEPT_FOR = timedelta(days=3)
-SWEEP_EVERY_S = 60.0
+SWEEP_EVERY_S = 300.0
 SWEPT_AT_ONCE = 500
 ERRAND_S_MAX = 30.0
 OUTCOMES_KEPT = 4096
