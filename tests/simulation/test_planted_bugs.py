@@ -24,6 +24,8 @@ STORM = Swarm(
     slow_s=1.0,
 )
 SEEDS = range(901, 931)
+# With more a process that hears everything again goes round and round for minutes before it is seen.
+STUDENTS = {"a follower forgets its position": 8}
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +39,11 @@ def _without_logs() -> Iterator[None]:
 def test_a_planted_bug_breaks_its_invariant(bug: str) -> None:
     name, house = MUTANTS[bug]
 
-    found = any(name in small_lunch(seed, swarm=STORM, house=house).invariants_broken for seed in SEEDS)
+    students = STUDENTS.get(bug, 40)
+
+    found = any(
+        name in small_lunch(seed, students=students, swarm=STORM, house=house).invariants_broken for seed in SEEDS
+    )
 
     assert found, f"{bug}: {name} held for every seed of {SEEDS}"
 
