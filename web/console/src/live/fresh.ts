@@ -6,7 +6,7 @@ import { onBack } from '@/live/link'
 
 const POLL_MS = 2500
 // With a live connection too: whatever was missed is seen soon.
-const POLL_LIVE_MS = 15_000
+const POLL_LIVE_MS = 30_000
 // Several messages that come at once are one reason to read.
 const GATHER_MS = 120
 
