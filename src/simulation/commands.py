@@ -1,4 +1,4 @@
-"""The commands `tuanzi simulate`, `replay`, `dispatch` and `bench-seed`; exit code 1 when an invariant breaks."""
+"""The commands `tuanzi simulate`, `reconcile`, `replay`, `dispatch` and `bench-seed`; exit code 1 when one fails."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from simulation import bench, dispatching
 from simulation.faults import draw
 from simulation.lunch import lunch_wave, small_lunch
 from simulation.mdrp import figures_of, read_instance, write_solution
+from simulation.reconciling import DIFFERENCES_MAX, REPAIRED_MIN, reconcile_planted
 from simulation.replaying import DayUnreadable, replay_day
 from simulation.report import Report, lines
 from simulation.storm import StormReport, storms, sum_of
@@ -88,6 +89,31 @@ def _storms(splits: int, *, first: int, faults: bool, as_json: bool) -> int:
 
 def _spoken(counts: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {count:.3g}" for name, count in counts.items()) or "nothing"
+
+
+def reconcile(argv: Sequence[str]) -> int:
+    """`tuanzi reconcile`: differences are planted in books that agreed, and found, classified and mended."""
+    parser = argparse.ArgumentParser(
+        prog="tuanzi reconcile", description="Two days of reconciliation over books that were made to differ."
+    )
+    parser.add_argument("--differences", type=_positive, default=2_000, help="how many are planted (2000)")
+    parser.add_argument("--seed", type=int, default=1, help="of orders and carts (1)")
+    parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
+    options = parser.parse_args(argv)
+    if options.differences > DIFFERENCES_MAX:
+        print(f"tuanzi reconcile: a day has room for {DIFFERENCES_MAX} differences", file=sys.stderr)
+        return 2
+    with _quietly():
+        told = reconcile_planted(options.differences, seed=options.seed)
+    for name, figure in msgspec.to_builtins(told).items():
+        if name != "wrong":
+            print(f"{name}: {figure}")
+    for each in told.wrong[:20]:
+        print(f"  WRONG {each}")
+    if options.json:
+        print(msgspec.json.encode(told).decode())
+    is_right = told.classified_right == told.found == told.planted and not told.wrong and not told.unexplained_fen
+    return 0 if is_right and told.repaired_ratio >= REPAIRED_MIN else 1
 
 
 def replay(argv: Sequence[str]) -> int:

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from tests.heart import run, students
 from tests.reconciliation.auditor import Audited
 from tuanzi.base.time import SHANGHAI
-from tuanzi.events import BillsUnusable, DifferenceRaised, PaymentCaptured
+from tuanzi.events import BillsUnusable, DifferenceFound, DifferenceRaised, PaymentCaptured
 from tuanzi.money import BillKind, BillLine, BillState, RecordCapture, payment_of
 from tuanzi.orders import OrderHeld, SubStep
+from tuanzi.reconciliation.handlers import FINDINGS_MAX
 from tuanzi.reconciliation.model import KeptDifference, Kind, Mend, State
 
 TODAY = date(2026, 11, 23)
@@ -441,6 +442,27 @@ def test_a_bill_that_lacks_the_whole_day_is_not_believed_and_reverses_nothing() 
 
     assert [told.on_day for told in campus.told(BillsUnusable)] == ["2026-11-23"]
     assert campus.counted() == before
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["every day", "asked for"])
+def test_a_day_with_more_differences_than_one_run_tells_is_compared_until_all_are_told(asked: bool) -> None:
+    campus = Audited()
+    if not asked:
+        campus.begin()
+    seats = campus.group(*students(3))
+    own = payment_of(seats[0].order_id)
+    strangers = [f"stranger_{i:04}" for i in range(2 * FINDINGS_MAX + 1)]
+    alter(
+        campus,
+        own,
+        lambda line: [line, *[replace(line, key=key, amount_fen=-100, state=BillState.REFUNDED) for key in strangers]],
+    )
+
+    found = campus.next_bill(TODAY)
+
+    assert [(one.kind, one.item) for one in found] == [(Kind.UNKNOWN_HERE, key) for key in strangers]
+    assert len([one for one in campus.reports() if "2026-11-23" in one.run_id]) == 3
+    assert len(campus.told(DifferenceFound)) == len(strangers)
 
 
 def payment_row(campus: Audited, order_id: str, *, state: str) -> str:

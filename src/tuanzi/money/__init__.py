@@ -117,6 +117,7 @@ from tuanzi.money.vendors import (
 from tuanzi.money.vendors.cashier import (
     Awaiting,
     Cashier,
+    payment_asked,
 )
 from tuanzi.money.vendors.sandbox import (
     Fault,
@@ -212,6 +213,7 @@ __all__ = [
     "out_trade_no_of",
     "pause",
     "pay_refund_otherwise",
+    "payment_asked",
     "payment_named",
     "payment_of",
     "payment_to_refund",

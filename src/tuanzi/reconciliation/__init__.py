@@ -54,5 +54,6 @@ def room(books: Books, provider: PaymentProvider, *, hears: Mapping[tuple[str, s
             model.CheckBills: reconciler.check_bills,
             model.MendDifference: reconciler.mend,
         },
+        assumed_new={model.RecordRun: service.new_to_run},
         routes=ROUTES,
     )

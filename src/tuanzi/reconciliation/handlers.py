@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -26,8 +25,8 @@ from tuanzi.money import (
     BillLine,
     BillState,
     Cashier,
-    Payment,
     PaymentProvider,
+    RecordCapture,
     RecordRefund,
     Refund,
     RefundAsked,
@@ -74,6 +73,7 @@ from tuanzi.reconciliation.model import (
     bill_fault,
     captures_of,
     day_of,
+    difference_id,
     escrow_of,
     gap_fault,
     may_be,
@@ -91,9 +91,11 @@ from tuanzi.reconciliation.model import Book as Said
 V = TypeVar("V")
 
 # Our choice: a look reads so many orders at once, about 50 ms of a reading thread; a run tells so many differences, and
-# finds the others again in a minute.
+# the next one begins where it began.
 ORDERS_AT_ONCE = 500
 FINDINGS_MAX = 500
+# Our choice: at 100 ms each these are asked about in a third of an errand's time; the next run asks about the next.
+ASKED_MAX = 100
 # Entries are summed whenever that takes less than one part in 300 of a reading thread (0.2 s for half a million).
 ENTRIES_A_MINUTE = 500_000
 CLEAN_MAX = 200_000  # about 200 bytes each
@@ -162,7 +164,9 @@ class Reconciler:
         entries, summed_at = cursor.entries, cursor.summed_at
         # A row that is wrong makes sums wrong as well: it is mended first, and they are looked at in the next run.
         open_now = await self._in_state(State.OPEN)
-        if {one.id for one in open_now}.issuperset(finding.difference.id for finding in findings):
+        known = {one.id for one in open_now}
+        findings = [finding for finding in findings if finding.difference.id not in known]
+        if not findings:
             if self._is_time_to_sum(cursor, now=now):
                 sums, entries = await self._books.money.look(money.ledger_sums)
                 summed_at = now
@@ -171,15 +175,15 @@ class Reconciler:
             if not any(one.order_id and one.found_at >= now - MEALS_LOOK_BACK for one in open_now):
                 findings += await self._stock(now=now)
         after = replace(
-            cursor,
-            core_number=max(cursor.core_number, heard_core),
-            money_number=max(cursor.money_number, heard_money),
-            swept=swept_until,
-            minute_runs=cursor.minute_runs + 1,
-            last_run_at=now,
-            summed_at=summed_at,
-            entries=entries,
+            cursor, minute_runs=cursor.minute_runs + 1, last_run_at=now, summed_at=summed_at, entries=entries
         )
+        if len(findings) <= FINDINGS_MAX:
+            after = replace(
+                after,
+                core_number=max(cursor.core_number, heard_core),
+                money_number=max(cursor.money_number, heard_money),
+                swept=swept_until,
+            )
         return RecordRun(
             kind=errand.kind,
             on=None,
@@ -258,11 +262,9 @@ class Reconciler:
         shares = await self._provider.bill(BillKind.SHARES, on, now=now)
         funds = await self._provider.bill(BillKind.FUNDS, on, now=now)
         fault = bill_fault(on, trades=trades, shares=shares, funds=funds)
-        findings: list[Finding] = []
-        matched: tuple[str, ...] = ()
-        if not fault:
-            findings, matched, fault = await self._compare_day(on, trades, shares, now=now)
-        if errand.kind is RunKind.DAILY and not fault:
+        day = Day(fault=fault) if fault else await self._compare_day(on, trades, shares, now=now)
+        is_whole = day.is_whole and len(day.findings) <= FINDINGS_MAX
+        if errand.kind is RunKind.DAILY and not day.fault and is_whole:
             cursor = replace(cursor, billed=on.isoformat())
         return RecordRun(
             kind=errand.kind,
@@ -272,38 +274,54 @@ class Reconciler:
             orders_read=0,
             lines_read=len(trades) + len(shares) + len(funds),
             under_way=0,
-            findings=tuple(findings[:FINDINGS_MAX]),
-            matched=matched,
-            fault=fault,
+            findings=tuple(day.findings[:FINDINGS_MAX]),
+            matched=day.matched,
+            fault=day.fault,
+            is_whole=is_whole,
         )
 
     async def _compare_day(
         self, on: date, trades: Sequence[BillLine], shares: Sequence[BillLine], *, now: datetime
-    ) -> tuple[list[Finding], tuple[str, ...], str]:
+    ) -> Day:
         before = [
             line
             for kind in (BillKind.TRADES, BillKind.SHARES)
             for line in await self._provider.bill(kind, on - DAY, now=now)
         ]
-        paid, twice = await self._named(trades, now=now)
+        named = await self._named(trades, now=now)
+        trades = [line for line in trades if line.key not in named.left | named.told]
         carried = [one for one in await self._in_state(State.CARRIED) if _carried_from(one) < on.isoformat()]
         due = frozenset(one.item for one in carried)
         matched = tuple(one.id for one in carried if one.item in {line.key for line in (*trades, *shares)})
-        bills = BillsRead(on=on, trades=trades, shares=shares, before=before, paid=paid, twice=twice, carried=due)
+        bills = BillsRead(
+            on=on,
+            trades=trades,
+            shares=shares,
+            before=before,
+            paid=named.paid,
+            twice=named.twice,
+            carried=due,
+        )
         statement = await self._books.money.look(lambda ask: _statement(ask, bills))
         found = of_statement(statement)
         if fault := gap_fault(found, of=len(statement.captured) + len(statement.settled) + len(statement.moved)):
-            return [], (), fault
+            return Day(fault=fault)
         found = [one for one in found if not (one.kind is Kind.CUT_OFF and one.key in due)]
         # A carried one that is found with another class is no longer carried.
         other = {one.key for one in found}
         matched += tuple(one.id for one in carried if one.item in other and one.id not in matched)
-        return await self._with_merchants(found), matched, ""
+        known = {
+            one.id: one
+            for one in await self._books.money.look(lambda ask: store.differences_by_id(ask, [one.id for one in found]))
+        }
+        found = [one for one in found if one.id not in known or not known[one.id].covers(one)]
+        return Day(findings=await self._with_merchants(found), matched=matched, is_whole=not named.left)
 
-    async def _named(self, trades: Sequence[BillLine], *, now: datetime) -> tuple[dict[str, str], dict[str, str]]:
+    async def _named(self, trades: Sequence[BillLine], *, now: datetime) -> Named:
         """Payments by trade number; and, of numbers the ledger does not know, those whose order was paid before.
 
-        The provider is asked about each unknown number: what was attached to it tells its order.
+        The provider is asked about each unknown number: what was attached to it tells its order. What was told before
+        is not asked about again.
         """
         paid: dict[str, str] = {
             line.key: payment_id
@@ -312,20 +330,25 @@ class Reconciler:
         }
         known = await self._books.money.look(lambda ask: money.payments_by_id(ask, list(paid.values())))
         here = {payment.out_trade_no for payment in known}
+        unknown = list(dict.fromkeys([line.key for line in trades if line.state is BillState.PAID]))
+        unknown = [key for key in unknown if key not in here]
+        ids = {difference_id(kind, key): key for key in unknown for kind in (Kind.UNKNOWN_HERE, Kind.TWICE)}
+        before = await self._books.money.look(lambda ask: store.differences_by_id(ask, list(ids)))
+        told = {ids[one.id] for one in before if not one.is_ended}
+        asked = [key for key in unknown if key not in told]
+        captures: dict[str, RecordCapture] = {}
+        for key in asked[:ASKED_MAX]:
+            seen = await self._provider.query(key, now=now)
+            if seen.state is TradeState.PAID and seen.attach:
+                captures[key] = self._cashier.capture_of(seen)
+                paid[key] = captures[key].payment_id
+        order_ids = sorted({str(capture.order_id) for capture in captures.values()})
         twice: dict[str, str] = {}
-        for line in trades:
-            if line.state is not BillState.PAID or line.key in here or line.key in twice:
-                continue
-            seen = await self._provider.query(line.key, now=now)
-            if seen.state is not TradeState.PAID or not seen.attach:
-                continue
-            capture = self._cashier.capture_of(seen)
-            paid[line.key] = capture.payment_id
-            others = await self._books.money.look(partial(_payments_of, order_id=capture.order_id))
-            first = next((one for one in others if one.captured and one.id != capture.payment_id), None)
-            if first is not None:
-                twice[line.key] = first.id
-        return paid, twice
+        for other in await self._books.money.look(lambda ask: money.payments_of_orders(ask, order_ids)):
+            for key, capture in captures.items():
+                if other.captured and other.order_id == capture.order_id and other.id != capture.payment_id:
+                    twice.setdefault(key, other.id)
+        return Named(paid=paid, twice=twice, left=frozenset(asked[ASKED_MAX:]), told=frozenset(told))
 
     async def _in_state(self, state: State) -> list[KeptDifference]:
         rows = await self._books.money.look(
@@ -659,8 +682,27 @@ def _carried_from(kept: KeptDifference) -> str:
     return str(msgspec.json.decode(kept.evidence)["on"])
 
 
-def _payments_of(ask: Ask, *, order_id: str) -> list[Payment]:
-    return money.payments_of_orders(ask, [order_id])
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Whom the trade numbers of a bill mean: their payments, and of a second payment the first.
+
+    left: unknown numbers that the provider was not asked about in this run. told: those that differ, as is known.
+    """
+
+    paid: Mapping[str, str]
+    twice: Mapping[str, str]
+    left: frozenset[str]
+    told: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What comparing a day's bills has given; `is_whole`: all lines were compared."""
+
+    findings: Sequence[Finding] = ()
+    matched: tuple[str, ...] = ()
+    fault: str = ""
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,12 @@ class Difference(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def id(self) -> str:
         """The same for the same thing and class, so that what is found again is not a new difference."""
-        return f"d_{sha256(f'{self.kind.value}|{self.key}'.encode()).hexdigest()[:24]}"
+        return difference_id(self.kind, self.key)
+
+
+def difference_id(kind: Kind, key: str) -> str:
+    """The id of a difference of this class about this thing."""
+    return f"d_{sha256(f'{kind.value}|{key}'.encode()).hexdigest()[:24]}"
 
 
 def _differs(
@@ -1121,6 +1126,11 @@ class KeptDifference(Struct, frozen=True, kw_only=True, gc=False):
         """Whether nothing is left to do."""
         return self.state in (State.REPAIRED, State.SETTLED)
 
+    def covers(self, found: Difference) -> bool:
+        """Whether what is found is no news: this is open, or a bill says again what was dealt with."""
+        is_said_again = found.kind is not Kind.ORDER_BOOK and self.evidence == found.evidence
+        return not self.is_ended or is_said_again
+
     def ended(self, state: State, *, by: str, reason: str, at: datetime) -> KeptDifference:
         """With its end; one that ended stays as it is."""
         return self if self.is_ended else replace(self, state=state, ended_by=by, reason=reason, ended_at=at)
@@ -1254,7 +1264,10 @@ class MendDifference(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class RecordRun(Struct, frozen=True, kw_only=True, gc=False):
-    """What a comparison found; `cursor`: how far it got. matched: carried differences that found their line."""
+    """What a comparison found; `cursor`: how far it got. matched: carried differences that found their line.
+
+    is_whole: all that it found; else the next one begins where this one did and tells the rest.
+    """
 
     kind: RunKind
     on: date | None
@@ -1266,6 +1279,7 @@ class RecordRun(Struct, frozen=True, kw_only=True, gc=False):
     findings: tuple[Finding, ...]
     matched: tuple[str, ...] = ()
     fault: str = ""
+    is_whole: bool = True
 
 
 class EndDifference(Struct, frozen=True, kw_only=True, gc=False):

@@ -6,6 +6,7 @@ stays ended.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 
 import msgspec
@@ -16,6 +17,7 @@ from tuanzi.base.problem import Problem
 from tuanzi.base.time import SHANGHAI
 from tuanzi.base.unit import Unit
 from tuanzi.events import BillsUnusable, DifferenceFound, DifferenceRaised, DifferenceRepaired, RefundDue
+from tuanzi.machinery.memory import Place
 from tuanzi.money import (
     Balance,
     Payment,
@@ -49,7 +51,6 @@ from tuanzi.reconciliation.model import (
     EndDifference,
     Finding,
     KeptDifference,
-    Kind,
     Mend,
     MendDifference,
     OweRefund,
@@ -98,9 +99,7 @@ def ask_run(unit: Unit, command: AskRun, *, now: datetime) -> Asked:
     else:
         if now < bills_ready_at(command.on):
             raise DayNotOver(on=command.on.isoformat())
-        unit.schedule(
-            f"reconciliation:asked:{command.on.isoformat()}", CheckBills(on=command.on, kind=RunKind.ASKED), at=now
-        )
+        unit.schedule(_asked_timer(command.on), CheckBills(on=command.on, kind=RunKind.ASKED), at=now)
     return Asked(on=command.on)
 
 
@@ -136,6 +135,8 @@ def record_run(unit: Unit, command: RecordRun, *, now: datetime) -> None:
         unit.schedule("reconciliation:bills", CheckBills(on=command.on), at=now + ASK_AGAIN)
     elif command.kind is RunKind.DAILY:
         _bill_next(unit, cursor, now=now)
+    elif command.on is not None and not command.is_whole:
+        unit.schedule(_asked_timer(command.on), CheckBills(on=command.on, kind=RunKind.ASKED), at=now)
 
 
 def _with_books_of(unit: Unit, cursor: Cursor) -> Cursor:
@@ -155,13 +156,16 @@ def _run_id(command: RecordRun, *, number: int) -> str:
     return f"{command.began_at.strftime('%Y%m%dT%H%M%S')}.{number}.{command.kind.value}{day}"
 
 
+def new_to_run(command: RecordRun) -> Sequence[Place]:
+    """What a run looks for and mostly makes: the differences it found."""
+    return [(KeptDifference, finding.difference.id) for finding in command.findings]
+
+
 def _keep(unit: Unit, finding: Finding, *, run_id: str, now: datetime) -> KeptDifference | None:
     """Keep a difference that is new; None when it is open already, or a bill says again what was dealt with."""
     found = finding.difference
     known = unit.find(KeptDifference, found.id)
-    if known is not None and not known.is_ended:
-        return None
-    if known is not None and found.kind is not Kind.ORDER_BOOK and known.evidence == found.evidence:
+    if known is not None and known.covers(found):
         return None
     is_raised = found.mend not in SAFE
     kept = KeptDifference(
@@ -180,7 +184,10 @@ def _keep(unit: Unit, finding: Finding, *, run_id: str, now: datetime) -> KeptDi
         occurrences=1 if known is None else known.occurrences + 1,
         is_raised=is_raised,
     )
-    unit.put(kept)
+    if known is None:
+        unit.add(kept)
+    else:
+        unit.put(kept)
     if kept.state is State.OPEN and kept.unexplained_fen:
         for merchant_id in kept.merchant_ids:
             hold_payouts(unit, merchant_id, because=kept.id)
@@ -405,6 +412,10 @@ def book_aside(unit: Unit, command: SetAside, *, now: datetime) -> DifferenceSta
 
 def _later(unit: Unit, kept: KeptDifference, *, now: datetime) -> DifferenceStanding:
     return try_again(unit, TryAgain(difference_id=kept.id, reason="it has moved on"), now=now)
+
+
+def _asked_timer(on: date) -> str:
+    return f"reconciliation:asked:{on.isoformat()}"
 
 
 def _mend_timer(difference_id: str) -> str:

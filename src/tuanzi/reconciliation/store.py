@@ -10,6 +10,7 @@ from msgspec import Struct
 from tuanzi import money, orders, sharing, stock
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.internal import EVENTS_AFTER, POSITION_OF_SOURCE
+from tuanzi.machinery.several import SEVERAL, several
 from tuanzi.machinery.tables import Row, table
 from tuanzi.money import ENTRIES, JOURNALS, PAYMENTS, REFUNDS
 from tuanzi.reconciliation.model import (
@@ -42,6 +43,7 @@ _CURSOR = "SELECT " + ", ".join(CURSORS.columns) + " FROM reconciliation_cursors
 
 CURSOR = _CURSOR + "WHERE id = 'books' ORDER BY id LIMIT 1"
 DIFFERENCE = _DIFFERENCE + "WHERE id = :id ORDER BY id LIMIT 1"
+DIFFERENCES_NAMED = _DIFFERENCE + "WHERE id IN (" + SEVERAL + ") ORDER BY id LIMIT 100"
 DIFFERENCES_IN_STATE = _DIFFERENCE + "WHERE state = :state AND id > :after ORDER BY state, id LIMIT :limit"
 DIFFERENCES_OF_RUN = _DIFFERENCE + "WHERE run_id = :run_id AND id > :after ORDER BY run_id, id LIMIT :limit"
 DIFFERENCES_AFTER = _DIFFERENCE + "WHERE id > :after ORDER BY id LIMIT :limit"
@@ -117,6 +119,11 @@ class _About(Struct, frozen=True, gc=False):
 
 
 _about = msgspec.json.Decoder(_About).decode
+
+
+def differences_by_id(ask: Ask, ids: Sequence[str]) -> list[KeptDifference]:
+    """The differences with these ids, as far as there are."""
+    return [DIFFERENCES.from_row(row) for slots in several(ids) for row in ask(DIFFERENCES_NAMED, slots)]
 
 
 def log_of(ask: Ask, other: str) -> Log:

@@ -32,6 +32,7 @@ from tuanzi.wiring import House, Vendors
 # Commands of the simulation's package; it stands above the product, so it is only loaded when asked for.
 _SIMULATION = {
     "simulate": "simulation.commands",
+    "reconcile": "simulation.commands",
     "replay": "simulation.commands",
     "dispatch": "simulation.commands",
     "bench-seed": "simulation.commands",
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("openapi", help="print the OpenAPI document of the API")
     for name, about in (
         ("simulate", "a seeded lunch wave in virtual time"),
+        ("reconcile", "books that were made to differ, found and mended"),
         ("replay", "a real delivery day"),
         ("dispatch", "a real delivery day, planned and brought by delivery"),
         ("bench-seed", "fill a data folder for benchmarks"),
