@@ -9,7 +9,7 @@ import pytest
 
 from tests.guests.city import AWAY, HOME, City, check_one_outcome, say_again
 from tests.heart import lines, students
-from tuanzi.base.ids import CampusId
+from tuanzi.base.ids import CampusId, OrderId
 from tuanzi.base.problem import Problem
 from tuanzi.events import GroupClosed, GuestPaid, LateMoneySettled, SplitConfirmed
 from tuanzi.groups import AlreadyMember, GroupFull, GroupNotOpen, UserLimitReached
@@ -21,8 +21,11 @@ from tuanzi.guests import (
     HomeAway,
     LeaveSeat,
     PaySeat,
+    RecordAnswer,
+    SeatAnswer,
     SeatGone,
     TrySeat,
+    Word,
     branch_of,
 )
 from tuanzi.machinery.post import Letter
@@ -322,10 +325,28 @@ def test_home_keeps_a_paid_guest_of_a_formed_group_though_his_campus_does_not_kn
     assert city.away.the_group(opened.group_id).state == "open"
 
     city.away.leave(opened.group_id, "g1")
+    city.away.fire()  # before home's news comes
+    assert [type(letter.command) for letter in city.away.post.sent].count(LeaveSeat) == 1
     city.settle()
 
     assert [seat.member_id for seat in city.home.the_group(opened.group_id).seats] == ["m1", "g1"]
     assert city.away.state(seated.order_id) == "grouped"
+    check_one_outcome(city)
+
+
+def test_an_answer_to_what_is_not_said_any_more_moves_no_seat() -> None:
+    city = City()
+    group_id = two_of_three(city, paid=1)
+    seated = city.join(group_id, "g1")
+    city.away.pay(seated.order_id)
+    city.settle()
+    city.away.leave(group_id, "g1")
+    city.settle()
+    answer = SeatAnswer(order_id=OrderId(seated.order_id), is_seated=True, news=None)
+
+    city.away.do(RecordAnswer(word=Word.PAY, answer=answer))
+
+    assert city.seat(seated.order_id).state is GuestSeatState.GONE
     check_one_outcome(city)
 
 
