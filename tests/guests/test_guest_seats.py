@@ -9,6 +9,7 @@ import pytest
 
 from tests.guests.city import AWAY, HOME, City, check_one_outcome, say_again
 from tests.heart import lines, students
+from tuanzi.base.branch import Suspended
 from tuanzi.base.ids import CampusId, OrderId
 from tuanzi.base.problem import Problem
 from tuanzi.events import GroupClosed, GuestPaid, LateMoneySettled, SplitConfirmed
@@ -192,6 +193,26 @@ def test_money_that_comes_after_the_group_closed_without_it_goes_back() -> None:
     check_one_outcome(city)
 
 
+def test_money_that_comes_after_the_group_failed_goes_back_and_forms_nothing() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    city.pass_time(minutes=43)
+    seated = city.join(group_id, "g1")
+    lost(city, PaySeat, HearHome)
+    city.away.pay(seated.order_id)
+    city.pass_time(minutes=2)
+    assert city.home.the_group(group_id).state == "failed"
+
+    lost(city, HearHome)
+    city.pass_time(seconds=30)  # before home lets the seat go by itself
+    assert city.away.state(seated.order_id) == "refunded"
+    assert city.home.the_group(group_id).state == "failed"
+
+    city.between(lambda letter: None)
+    city.pass_time(minutes=3)
+    check_one_outcome(city)
+
+
 def test_money_for_an_order_that_was_not_paid_in_time_goes_back() -> None:
     city = City()
     seated = city.join(two_of_three(city), "g1")
@@ -271,8 +292,10 @@ def test_a_payment_word_without_a_try_is_no_seat() -> None:
     other = two_of_three(stranger)
 
     answer = stranger.away.carry(pay)
+    late = stranger.away.carry(next(letter for letter in city.away.post.sent if type(letter.command) is TrySeat))
 
     assert not answer.is_seated
+    assert isinstance(late, Suspended)
     assert len(stranger.home.the_group(other).seats) == 2
     check_one_outcome(city)
 
