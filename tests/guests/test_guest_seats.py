@@ -68,6 +68,22 @@ def test_the_last_payment_closes_the_group_on_both_campuses_and_each_splits_its_
     check_one_outcome(city)
 
 
+def test_the_delivery_is_shared_by_all_members_even_where_a_part_alone_would_stand() -> None:
+    city = City()
+    opened = city.home.open("m1", campaign="ladder")
+    guests = [city.join(opened.group_id, guest) for guest in ("g1", "g2", "g3")]
+    city.home.pay(opened.order_id)
+    for seated in guests:
+        city.away.pay(seated.order_id)
+    city.settle()
+
+    city.pass_time(minutes=46)
+
+    fees = [sub.delivery.fen for side in (city.home, city.away) for sub in subs(side)]
+    assert (fees, sum(fees)) == ([226, 225, 225, 225], 901)
+    check_one_outcome(city)
+
+
 def subs(side: Any) -> list[Any]:
     ids = [row[0] for row in side.rows("SELECT id FROM orders ORDER BY id")]
     return [sub for id in ids for sub in side.sub_orders(id)]
