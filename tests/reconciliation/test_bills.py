@@ -15,7 +15,7 @@ from tuanzi.events import BillsUnusable, DifferenceFound, DifferenceRaised, Paym
 from tuanzi.money import BillKind, BillLine, BillState, RecordCapture, payment_of
 from tuanzi.orders import OrderHeld, SubStep
 from tuanzi.reconciliation.handlers import FINDINGS_MAX
-from tuanzi.reconciliation.model import KeptDifference, Kind, Mend, State
+from tuanzi.reconciliation.model import AskRun, KeptDifference, Kind, Mend, SettleDifference, State
 
 TODAY = date(2026, 11, 23)
 LATER = datetime(2026, 11, 25, tzinfo=SHANGHAI)
@@ -442,6 +442,24 @@ def test_a_bill_that_lacks_the_whole_day_is_not_believed_and_reverses_nothing() 
 
     assert [told.on_day for told in campus.told(BillsUnusable)] == ["2026-11-23"]
     assert campus.counted() == before
+
+
+def test_what_a_bill_says_again_after_a_person_dealt_with_it_is_not_found_again() -> None:
+    campus = Audited()
+    seats = campus.group(*students(3))
+    alter(
+        campus,
+        payment_of(seats[0].order_id),
+        lambda line: [line, replace(line, key="stranger", amount_fen=-100, state=BillState.REFUNDED)],
+    )
+    (found,) = campus.next_bill(TODAY)
+    campus.ask(SettleDifference(difference_id=found.id, by="p_operator", reason="a gift"))
+
+    campus.ask(AskRun(by="p_operator", on=TODAY))
+
+    (after,) = campus.differences()
+    assert (after.state, after.occurrences, after.ended_by) == (State.SETTLED, 1, "p_operator")
+    assert len(campus.told(DifferenceFound)) == 1
 
 
 @pytest.mark.parametrize("asked", [False, True], ids=["every day", "asked for"])
