@@ -43,7 +43,7 @@ from tuanzi.orders import Order, OrderState, OrderView, orders_by_id
 
 # Our choice: half a day of a lunch wave's groups; about 10 ms.
 GROUPS_LOOKED_AT_MAX = 5_000
-# Measured: 100,000 events are looked through in about 0.3 s, beside the writer.
+# Measured: 100,000 events are looked through for two ids in 0.16 s, for twenty in 0.9 s, beside the writer.
 EVENTS_LOOKED_AT_MAX = 100_000
 EVENTS_SHOWN_MAX = 2_000
 
