@@ -372,6 +372,20 @@ def test_d5_a_line_that_stands_twice_in_a_bill_is_raised_and_moves_nothing() -> 
     assert campus.balances() == before
 
 
+def test_d5_a_payment_that_is_billed_under_another_transaction_is_raised_and_moves_nothing() -> None:
+    campus = Audited()
+    seats = campus.group(*students(3))
+    campus.settle_refunds()
+    payment_id = payment_of(seats[0].order_id)
+    alter(campus, payment_id, lambda line: [replace(line, transaction_id="another")])
+    before = campus.balances()
+
+    found = campus.next_bill(TODAY)
+
+    assert the(found) == (Kind.TWICE, payment_id, Mend.NONE, State.OPEN, True)
+    assert campus.balances() == before
+
+
 @pytest.fixture
 def at_midnight() -> tuple[Audited, str]:
     """A payment that the ledger noted at 23:59:50, and the payment company ten seconds after midnight."""
