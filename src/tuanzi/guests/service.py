@@ -107,10 +107,10 @@ def leave_seat(unit: Unit, command: LeaveSeat, *, now: datetime) -> SeatAnswer:
     """Let a guest's seat go: an unpaid one always, a paid one until the group has formed."""
     group = unit.find(Group, command.group_id)
     fence = unit.find(Fence, (command.branch.gid, command.branch.branch))
-    is_free = fence is not None and fence.state is FenceState.CONFIRMED and group is not None
-    is_free = is_free and group.state is GroupState.OPEN  # type: ignore[union-attr]
     if fence is None or fence.state is FenceState.TRIED:
         is_free = cancel_branch(unit, command.branch, now=now)
+    else:
+        is_free = fence.state is FenceState.CONFIRMED and group is not None and group.state is GroupState.OPEN
     if is_free and group is not None:
         group = _let_go(unit, group, command.order_id, reason=command.reason)
     return _answer(group, command.order_id, command.campus_id)
