@@ -84,9 +84,9 @@ def change(number: int, people: Sequence[str]) -> OrderAdvanced:
     return OrderAdvanced(order_id=f"o{person_id[1:]}", member_id=person_id, before="paid", state=state)
 
 
-async def drive(pusher: Pusher, ask: Ask) -> Told:
-    """Push in an open loop, then wait until all is acknowledged."""
-    first, acked = drive.pushed, pusher.acked  # type: ignore[attr-defined]
+async def drive(pusher: Pusher, ask: Ask, *, first: int) -> Told:
+    """Push changes numbered from `first` in an open loop, then wait until all is acknowledged."""
+    acked = pusher.acked
     cpu, began = time.process_time(), time.monotonic()
     pushed, late = 0, 0.0
     wanted = int(ask.rate * ask.seconds)
@@ -98,7 +98,6 @@ async def drive(pusher: Pusher, ask: Ask) -> Told:
             pusher.push(range(first + pushed, first + due))
             pushed = due
         await asyncio.sleep(TICK_S)
-    drive.pushed = first + pushed  # type: ignore[attr-defined]
     until = time.monotonic() + DRAIN_S_MAX
     while pusher.acked - acked < pushed and time.monotonic() < until:  # noqa: ASYNC110 - it is another process's doing
         await asyncio.sleep(0.01)
@@ -110,9 +109,6 @@ async def drive(pusher: Pusher, ask: Ask) -> Told:
         memory_kib=memory_kib(),
         late_s_max=late,
     )
-
-
-drive.pushed = 0  # type: ignore[attr-defined]
 
 
 def memory_kib() -> int:
@@ -309,9 +305,10 @@ async def main(arguments: argparse.Namespace) -> None:
     async with server(arguments.data, arguments.connections) as (pusher, port, tokens):
         (arguments.data / "tokens.json").write_bytes(msgspec.json.encode(tokens))
         print(msgspec.json.encode({"port": port, "memory_kib": memory_kib()}).decode(), flush=True)
-        loop = asyncio.get_running_loop()
+        loop, pushed = asyncio.get_running_loop(), 0
         while line := await loop.run_in_executor(None, sys.stdin.readline):
-            told = await drive(pusher, msgspec.json.decode(line, type=Ask))
+            told = await drive(pusher, msgspec.json.decode(line, type=Ask), first=pushed)
+            pushed += told.pushed
             print(msgspec.json.encode(told).decode(), flush=True)
 
 
