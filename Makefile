@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test soak lint pages client webtest browser bench lock clean
+.PHONY: help setup run test soak lint pages client webtest browser servers bench lock clean
 MAKEFLAGS += --no-builtin-rules
 
 # Where `make run` listens and keeps its databases.
@@ -72,6 +72,9 @@ webtest: web/client/schema.d.ts $(CONSOLE)/node_modules/.complete $(STUDENT)/dis
 
 browser: ## install the browser that tests drive, when there is none and this is root on Debian
 	@eval "$$FIND_BROWSER"
+
+servers: build/kafka/.complete ## install the database, cache and queue servers that tests run, and Kafka's jars
+	@eval "$$FIND_SERVERS"
 
 bench: setup ## run one benchmark: make bench BENCH=order_path ARGS=--json
 	@[[ -n "$(BENCH)" ]] || { echo "say which: make bench BENCH=order_path ARGS=--json" >&2; exit 2; }
@@ -178,6 +181,39 @@ export FIND_PYTHON
 .venv/made:
 	@eval "$$FIND_PYTHON"
 	@touch $@
+
+# The broker itself: Apache's own jars, by the versions in deploy/kafka/pom.xml. Java and Maven come with the servers.
+build/kafka/.complete: deploy/kafka/pom.xml
+	@eval "$$FIND_SERVERS"
+	@echo "Fetching Kafka ..."
+	@mvn --quiet --batch-mode --file deploy/kafka/pom.xml dependency:copy-dependencies \
+		-DincludeScope=runtime -DoutputDirectory="$(CURDIR)/build/kafka/libs"
+	@touch $@
+
+define FIND_SERVERS
+has_servers() {
+	command -v mariadbd > /dev/null && command -v redis-server > /dev/null && command -v redis-cli > /dev/null && \
+	[[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] && command -v java > /dev/null && command -v mvn > /dev/null
+}
+if ! has_servers && [[ $$(id -u) == 0 ]] && command -v apt-get > /dev/null; then
+	echo "Installing MariaDB, Redis, RabbitMQ, Java and Maven ..."
+	# Debian starts what it installs, at ports that may be taken; tests start servers of their own.
+	if [[ ! -e /usr/sbin/policy-rc.d ]]; then
+		printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
+		chmod 755 /usr/sbin/policy-rc.d
+		trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+	fi
+	apt-get -o DPkg::Lock::Timeout=300 update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -qq -y --no-install-recommends \
+		mariadb-server redis-server redis-tools rabbitmq-server default-jre-headless maven > /dev/null
+fi
+has_servers || {
+	echo "The tests of the engines need servers; on Debian: apt-get install --no-install-recommends" \
+		"mariadb-server redis-server redis-tools rabbitmq-server default-jre-headless maven" >&2
+	exit 1
+}
+endef
+export FIND_SERVERS
 
 define FIND_BROWSER
 has_browser() { command -v chromium > /dev/null && fc-list :lang=zh-cn 2> /dev/null | grep -q .; }

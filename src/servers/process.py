@@ -1,0 +1,131 @@
+"""A server as a process of its own: started in a folder on free ports, watched, paused, killed, stopped."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+# Redis and RabbitMQ derive further ports from the one that they are given; above this those would not exist.
+_PORT_MAX = 50_000
+_POLL_S = 0.02
+
+
+class ServerFailed(Exception):
+    """A server did not start, or ended; says which and shows the end of its log."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on 127.0.0.1 that nobody listens on now, all different."""
+    held: list[socket.socket] = []
+    ports: list[int] = []
+    try:
+        while len(ports) < count:
+            one = socket.socket()
+            one.bind(("127.0.0.1", 0))
+            held.append(one)
+            port = one.getsockname()[1]
+            if port <= _PORT_MAX:
+                ports.append(port)
+    finally:
+        for one in held:
+            one.close()
+    return ports
+
+
+class Process:
+    """One server process in a session of its own. log: where its output goes; it is appended to."""
+
+    def __init__(
+        self, name: str, words: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.name = name
+        self._words = list(words)
+        self._log = log
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, is_ready: Callable[[], bool], *, within_s: float = 60.0) -> float:
+        """Start it and wait until `is_ready`; gives how long that took in seconds. Raises ServerFailed."""
+        began = time.monotonic()
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._words,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=None if self._environment is None else dict(self._environment),
+                start_new_session=True,
+            )
+        atexit.register(self.kill)
+        while not is_ready():
+            if self._process.poll() is not None:
+                raise ServerFailed(f"{self.name} ended with {self._process.returncode}: {self.last_words()}")
+            if time.monotonic() - began > within_s:
+                self.kill()
+                raise ServerFailed(f"{self.name} was not ready within {within_s:.0f} s: {self.last_words()}")
+            time.sleep(_POLL_S)
+        return time.monotonic() - began
+
+    @property
+    def pid(self) -> int:
+        """Its process id; also that of its group."""
+        assert self._process is not None, f"{self.name} was never started"
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """End it at once, with its children: SIGKILL. A repeat does nothing."""
+        self._end(signal.SIGKILL, 10.0)
+
+    def stop(self, *, within_s: float = 20.0) -> None:
+        """Ask it to end, and kill it when it takes longer."""
+        self._end(signal.SIGTERM, within_s)
+        self.kill()
+
+    def pause(self) -> None:
+        """Have it stand still (SIGSTOP); its sockets stay open and answer nothing."""
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Have it go on."""
+        os.killpg(self.pid, signal.SIGCONT)
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        try:
+            return self._log.read_text(encoding="utf-8", errors="replace")[-1500:]
+        except OSError:
+            return ""
+
+    def _end(self, number: int, within_s: float) -> None:
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(within_s)
+
+
+def answers(port: int, hello: bytes = b"") -> bool:
+    """Whether something on 127.0.0.1 takes a connection, and when `hello` is given says something back to it."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=0.5) as connection:
+            if not hello:
+                return True
+            connection.settimeout(1.0)
+            connection.sendall(hello)
+            return bool(connection.recv(8))
+    except OSError:
+        return False

@@ -1,0 +1,49 @@
+"""The port to the command log: where commands of other processes wait for their campus's writers (architecture 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """One command as the log keeps it. number: its place in the order of its campus, growing, not always by one."""
+
+    number: int
+    body: bytes
+
+
+class Owner(Protocol):
+    """Who carries out commands here; every method is called in the event loop, one at a time for each campus."""
+
+    async def begin(self, campus: str) -> int:
+        """The campus is given to this process; gives the number after which it reads on, 0 for all."""
+
+    async def take(self, campus: str, entries: Sequence[Entry]) -> None:
+        """Commands in order. Returns when more may come, so that whoever reads waits for whoever decides."""
+
+    async def end(self, campus: str) -> None:
+        """The campus is another process's now, or nobody's: nothing more of it comes."""
+
+
+class CommandLog(Protocol):
+    """One order of commands for each campus, for any number of writing processes and one reading one.
+
+    What `append` returned for is safe from a crash of any one process or server. Nothing is lost; what a sender did not
+    hear of may be there, once or twice. While a campus changes hands its old reader may not know that yet: so
+    whoever carries out keeps the number with the effect, and is fenced by his database's cursor, not by this log.
+    """
+
+    async def append(self, campus: str, bodies: Sequence[bytes]) -> None:
+        """Put commands at the end, in this order. Raises Unavailable: then nobody knows which of them are there."""
+
+    async def read(self, owner: Owner) -> None:
+        """Take a share of the campuses and give their commands to `owner`, until cancelled; then let go of them.
+
+        The campuses are shared out among all processes that read; one that dies loses its share within seconds.
+        """
+
+    async def close(self) -> None:
+        """Let go of connections; what was appended stays."""
