@@ -80,7 +80,7 @@ def unlisted_packages(house: House) -> Iterator[str]:
     """Imports of src that requirements.in does not name."""
     lines = (line.partition("#")[0].partition("==")[0].strip() for line in house.read("requirements.in").splitlines())
     listed = {PACKAGES.get(line, line) for line in lines}
-    own = {"tuanzi", "simulation", "sandboxes"} | sys.stdlib_module_names
+    own = {"tuanzi", "simulation", "sandboxes", "servers"} | sys.stdlib_module_names
     for module in house.under("src"):
         for node, name in module.imports():
             if name.split(".")[0] not in own | listed:
