@@ -17,6 +17,7 @@ from tuanzi.machinery.cache import Absent, ReadCache
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.http.routes import Desk
 from tuanzi.machinery.several import several
+from tuanzi.machinery.sharedcache import NOTHING_SHARED, Shared, SharedCache, SharedReads
 from tuanzi.orders.model import Order, OrderRecord, OrderState, SubOrder, SubOrderState
 from tuanzi.orders.store import (
     LAST_LOOKED_AT,
@@ -36,6 +37,7 @@ from tuanzi.orders.store import (
 )
 
 _encode = msgspec.json.Encoder().encode
+_encode_status = msgspec.msgpack.Encoder().encode
 
 # About 1 kB each, in each of two generations.
 STATUSES_MAX = 50_000
@@ -133,17 +135,23 @@ class OrderStatus(Struct, frozen=True, kw_only=True, gc=False):
     body: bytes
 
 
+_decode_status = msgspec.msgpack.Decoder(OrderStatus).decode
+
+
 class StatusBoard:
     """Order statuses of one campus, kept until an event changes them; unknown ids are remembered briefly.
 
-    A change is heard before its caller is answered, so whoever wrote reads his own write.
+    Read in three levels (A2): here, in the cache that processes share, in the database. A change is heard before its
+    caller is answered, so whoever wrote reads his own write.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, *, shared: SharedCache = NOTHING_SHARED, campus: str = "") -> None:
+        """campus: whose orders these are; names them in the shared cache."""
         self._desk = desk
         self._cache: ReadCache[str, OrderStatus] = ReadCache(
             size_max=STATUSES_MAX, keep_s=60, absent_s=1, clock=asyncio.get_running_loop().time
         )
+        self._shared = None if shared is NOTHING_SHARED else SharedReads(shared, prefix=f"order:{campus}:")
         desk.subscribe(self._hear)
 
     async def load(self, order_id: OrderId) -> OrderStatus:
@@ -155,30 +163,49 @@ class StatusBoard:
 
     async def _read(self, order_id: str) -> OrderStatus | Absent:
         order = self._desk.peek(Order, order_id)
-        if order is None:
-            rows = await self._desk.rows(ORDER, {"id": order_id})
-            if not rows:
-                return Absent.ABSENT
-            order = ORDERS.from_row(rows[0])
-        return OrderStatus(member_id=order.member_id, etag=str(order.version), body=_encode(view_of(order)))
+        if order is not None:
+            return _status_of(order)
+        if self._shared is None:
+            return await self._read_rows(order_id)
+        found = await self._shared.load(order_id, self._read_shared)
+        return found if isinstance(found, Absent) else _decode_status(found.body)
+
+    async def _read_rows(self, order_id: str) -> OrderStatus | Absent:
+        rows = await self._desk.rows(ORDER, {"id": order_id})
+        return _status_of(ORDERS.from_row(rows[0])) if rows else Absent.ABSENT
+
+    async def _read_shared(self, order_id: str) -> Shared | Absent:
+        status = await self._read_rows(order_id)
+        return status if isinstance(status, Absent) else Shared(int(status.etag), _encode_status(status))
 
     def _hear(self, numbered: Sequence[tuple[int, Any]]) -> None:
+        changed: dict[str, None] = {}
         for _, event in numbered:
             order_id = getattr(event, "order_id", None)
             if order_id is not None:
-                self._cache.invalidate(order_id)
+                changed[order_id] = None
             for each in getattr(event, "order_ids", ()):
-                self._cache.invalidate(each)
+                changed[each] = None
+        for order_id in changed:
+            self._cache.invalidate(order_id)
+            if self._shared is not None:
+                # Where it was decided the version is known and said to all; elsewhere only that there is a new one.
+                order = self._desk.peek(Order, order_id)
+                self._shared.heard(order_id, version=None if order is None else order.version)
+
+
+def _status_of(order: Order) -> OrderStatus:
+    return OrderStatus(member_id=order.member_id, etag=str(order.version), body=_encode(view_of(order)))
 
 
 _boards: WeakKeyDictionary[Any, StatusBoard] = WeakKeyDictionary()
 
 
-def board_of(desk: Desk) -> StatusBoard:
-    """The status board of a desk, made when it is first asked for."""
+def board_of(desk: Desk, *, shared: SharedCache = NOTHING_SHARED, campus: str = "") -> StatusBoard:
+    """The status board of a desk, made when it is first asked for; what is shared is said then, or not at all."""
     board = _boards.get(desk)
     if board is None:
-        board = _boards[desk] = StatusBoard(desk)
+        board = _boards[desk] = StatusBoard(desk, shared=shared, campus=campus)
     return board
 
 
