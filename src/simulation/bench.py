@@ -6,6 +6,7 @@ two commands, an errand and a rate limit for each person. They have no phone, an
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -24,8 +25,8 @@ from tuanzi.base.time import SHANGHAI
 from tuanzi.base.unit import Unit
 from tuanzi.base.who import Role
 from tuanzi.catalog import ImportCatalog, ImportKind, PeriodId, meal_id
-from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.engines.post.desks import DeskPost
+from tuanzi.machinery.migrate import Migratable
 from tuanzi.machinery.room import Room
 from tuanzi.machinery.writer import Request, Schema, Writer, drive
 from tuanzi.money import SandboxProvider
@@ -78,7 +79,8 @@ class SeedPeople(Struct, frozen=True, kw_only=True, gc=False):
 def seed(data: Path, *, students: int, out: Path) -> None:
     """Fill the folder and write what was made to `out`; twice makes more students and changes nothing else."""
     now = wiring.wall_clock()
-    settings = read_settings({"TUANZI_DATA": str(data)})
+    place = {name: value for name, value in os.environ.items() if name.startswith("TUANZI_DATABASE")}
+    settings = read_settings({**place, "TUANZI_DATA": str(data)})
     ids = Ids(Random(f"bench {now.isoformat()}").getrandbits)
     rooms = wiring.rooms_of(
         keys=Keys(settings.secret),
@@ -88,10 +90,10 @@ def seed(data: Path, *, students: int, out: Path) -> None:
         post=DeskPost(lambda address: None),
     )
     catalog = bench_catalog(now)
-    core = wiring.open_database(data / CAMPUS / "core.db", "core", now=now)
+    core = wiring.open_where_set(settings, f"{CAMPUS}.core", "core", now=now)
     keep_catalog(core, wiring.schema_of("core", rooms), catalog, now=now)
     core.close()
-    platform = wiring.open_database(data / "platform.db", "platform", now=now)
+    platform = wiring.open_where_set(settings, "platform", "platform", now=now)
     known = _keep_people(platform, rooms, students, ids=ids, now=now)
     platform.close()
     dishes = [KnownDish(dish_id=dish["id"], price_fen=dish["price_fen"]) for dish in catalog["dishes"]]
@@ -103,7 +105,7 @@ def seed(data: Path, *, students: int, out: Path) -> None:
     )
 
 
-def keep_catalog(database: Sqlite, schema: Schema, catalog: Catalog, *, now: datetime) -> None:
+def keep_catalog(database: Migratable, schema: Schema, catalog: Catalog, *, now: datetime) -> None:
     """Put the catalog up, with portions for yesterday's to the day after tomorrow's meals."""
     content = msgspec.json.encode(catalog).decode()
     campus = CampusId(catalog["campus"]["id"])
@@ -127,7 +129,7 @@ def keep_catalog(database: Sqlite, schema: Schema, catalog: Catalog, *, now: dat
 
 
 def _keep_people(
-    database: Sqlite, rooms: Sequence[Room], students: int, *, ids: Ids, now: datetime
+    database: Migratable, rooms: Sequence[Room], students: int, *, ids: Ids, now: datetime
 ) -> list[KnownStudent]:
     known: list[KnownStudent] = []
     commands = []
@@ -183,7 +185,7 @@ def _people_schema(rooms: Sequence[Room]) -> Schema:
     )
 
 
-def _carry_out(database: Sqlite, schema: Schema, commands: Sequence[Any], *, now: datetime) -> None:
+def _carry_out(database: Migratable, schema: Schema, commands: Sequence[Any], *, now: datetime) -> None:
     position, number = database.cursor()
     writer = Writer(schema, position=position, event_number=number, places_max=2 * PEOPLE_AT_ONCE)
     for start in range(0, len(commands), COMMANDS_AT_ONCE):

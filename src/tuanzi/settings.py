@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tuanzi.engines.database.connections import Address, address_of
 from tuanzi.money import GATEWAY, NOTIFY_PATH, Merchant
 
 INPROCESS, WECHAT = "inprocess", "wechat"
@@ -24,6 +25,9 @@ class Settings:
 
     host, port: where HTTP is served (TUANZI_HOST, TUANZI_PORT).
     data: the folder of the databases (TUANZI_DATA).
+    database: a server that keeps the databases instead (TUANZI_DATABASE, mysql://user:password@host:port/prefix, with
+    ?socket=/path for one on this machine; the password rather in the file TUANZI_DATABASE_PASSWORD_FILE). Its schema is
+    the prefix of theirs: `tuanzi` makes `tuanzi_platform` and `tuanzi_beijing_core`. None for SQLite.
     campuses: their ids (TUANZI_CAMPUSES, comma separated).
     secret: seals codes and tokens (TUANZI_SECRET, or the file TUANZI_SECRET_FILE, or `<data>/secret`, made once).
     batch_max: commands of one commit (TUANZI_WRITER_BATCH_MAX). queue_max: commands that may wait
@@ -56,6 +60,7 @@ class Settings:
     demo: bool
     payments: str = INPROCESS
     merchant: Merchant | None = None
+    database: Address | None = None
 
 
 def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = False) -> Settings:
@@ -90,7 +95,24 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         demo=is_demo,
         payments=payments,
         merchant=_merchant(environment) if payments == WECHAT and has_merchant else None,
+        database=_database(environment),
     )
+
+
+def _database(environment: Mapping[str, str]) -> Address | None:
+    """The server of the databases. Raises SettingWrong, which never says a password."""
+    if not environment.get("TUANZI_DATABASE"):
+        return None
+    try:
+        address = address_of(environment["TUANZI_DATABASE"])
+    except ValueError as error:
+        raise SettingWrong(f"TUANZI_DATABASE: {error}") from None
+    if path := environment.get("TUANZI_DATABASE_PASSWORD_FILE"):
+        try:
+            return replace(address, password=Path(path).read_text(encoding="utf-8").strip())
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingWrong(f"TUANZI_DATABASE_PASSWORD_FILE={path}: cannot be read") from error
+    return address
 
 
 def _payments(environment: Mapping[str, str], *, demo: bool) -> str:

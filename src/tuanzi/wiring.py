@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from tuanzi import (
     stock,
 )
 from tuanzi.base.ids import Ids
+from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.engines.fanout.here import Here
 from tuanzi.engines.post.desks import DeskPost
@@ -36,7 +37,7 @@ from tuanzi.machinery.codec import Codec
 from tuanzi.machinery.desk import WriterDesk
 from tuanzi.machinery.follower import Follower
 from tuanzi.machinery.internal import POSITION_OF_SOURCE
-from tuanzi.machinery.migrate import migrate
+from tuanzi.machinery.migrate import Migratable, migrate
 from tuanzi.machinery.post import Post
 from tuanzi.machinery.push.gateway import Gateway
 from tuanzi.machinery.push.hub import Hub
@@ -232,6 +233,16 @@ def open_database(path: Path | None, kind: str, *, now: datetime) -> Sqlite:
     return database
 
 
+def open_where_set(settings: Settings, name: str, kind: str, *, now: datetime) -> Migratable:
+    """The database `platform` or e.g. `beijing.core` where the settings say: a file, or a schema of their server."""
+    if settings.database is None:
+        return open_database(settings.data / f"{name.replace('.', '/')}.db", kind, now=now)
+    prefix = settings.database.schema
+    database = MariaDb(replace(settings.database, schema=f"{prefix}_{name.replace('.', '_')}"))
+    migrate(database, ("every", kind), now=now)
+    return database
+
+
 class CampusBooks:
     """The books of a campus, as its reconciliation finds them when it looks. find: the campus's desks."""
 
@@ -266,7 +277,7 @@ def wall_clock() -> datetime:
 
 
 class House:
-    """All desks of one process, embedded: SQLite files under the data folder (D3)."""
+    """All desks of one process: with SQLite files under the data folder (D3), or on a database server (E1)."""
 
     def __init__(
         self,
@@ -283,20 +294,17 @@ class House:
         self.address = live.Address(url=settings.live_url)
         self.campuses: dict[str, CampusDesks] = {}
         self.campus_rooms: dict[str, list[Room]] = {}
-        self._databases: list[Sqlite] = []
+        self._databases: list[Migratable] = []
         self.payments = vendors.payments
         self._watch = shared(settings.decide_ms_max / 1000)
         self._codes = vendors.codes
         # Their routes serve every campus; what a campus's own desks do is done by rooms of its own.
         self.rooms = self._rooms("")
         self.watches: list[reconciliation.Watch] = []
-        self.platform = self._desk("platform", settings.data / "platform.db", "platform", self.rooms)
+        self.platform = self._desk("platform", "platform", self.rooms)
         for campus in settings.campuses:
-            folder = settings.data / campus
             rooms = self.campus_rooms[campus] = self._rooms(campus)
-            desks = {
-                kind: self._desk(kind, folder / f"{kind}.db", f"{campus}.{kind}", rooms) for kind in CAMPUS_DATABASES
-            }
+            desks = {kind: self._desk(kind, f"{campus}.{kind}", rooms) for kind in CAMPUS_DATABASES}
             for target, source in FOLLOWS:
                 schema = schema_of(target, rooms)
                 position = position_of(desks[target].database, source)
@@ -327,9 +335,9 @@ class House:
         desks = self.campuses.get(elsewhere or campus)
         return None if desks is None or kind not in CAMPUS_DATABASES else getattr(desks, kind)
 
-    def _desk(self, kind: str, path: Path, name: str, rooms: Sequence[Room]) -> WriterDesk:
+    def _desk(self, kind: str, name: str, rooms: Sequence[Room]) -> WriterDesk:
         settings = self.settings
-        database = open_database(path, kind, now=self.clock())
+        database = open_where_set(settings, name, kind, now=self.clock())
         self._databases.append(database)
         position, number = database.cursor()
         writer = Writer(

@@ -14,7 +14,14 @@ from tests.house.house import ANATOMY, House, Rule
 # What stands above the rooms and may start simulated students.
 MAY_SIMULATE = frozenset({"roles"})
 # The module of a package, where they are called differently.
-PACKAGES = {"pillow": "PIL", "prometheus-client": "prometheus_client", "zen-engine": "zen"}
+PACKAGES = {
+    "PyMySQL": "pymysql",
+    "aio-pika": "aio_pika",
+    "confluent-kafka": "confluent_kafka",
+    "pillow": "PIL",
+    "prometheus-client": "prometheus_client",
+    "zen-engine": "zen",
+}
 
 
 def past_the_door(house: House) -> Iterator[str]:

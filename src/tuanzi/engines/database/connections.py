@@ -1,0 +1,251 @@
+"""Connections to a server that speaks MySQL's protocol: made, lent out, and their errors in the words of the port."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pymysql
+from pymysql.constants import CLIENT, FIELD_TYPE
+from pymysql.converters import decoders
+from pymysql.err import DataError, IntegrityError, MySQLError
+
+from tuanzi.machinery.database import DatabaseUnavailable, RowRefused
+from tuanzi.machinery.tables import Row
+
+V = TypeVar("V")
+
+# After a failed connection the next one is tried so much later; until then all fail at once, instead of one time-out
+# for each half of a batch.
+PAUSE_S = 0.25
+CHARACTERS = "utf8mb4"
+
+# The connection is gone, or goes with this answer.
+_LOST = frozenset({1053, 1077, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031})
+# Some row is wrong: besides what PyMySQL calls IntegrityError and DataError, a text of other characters and a number
+# that is none, too long a row, and CHECK in the words of MariaDB and of MySQL.
+_REFUSED = frozenset({1118, 1139, 1153, 1364, 1366, 1690, 3819, 4025})
+# Amounts and counts are whole numbers; sums come as DECIMAL here, whatever was summed.
+_DECODERS = {**decoders, FIELD_TYPE.DECIMAL: int, FIELD_TYPE.NEWDECIMAL: int}
+# Single quotes are the only thing to be careful of in a text then; the rest is what SQLite does anyway.
+_SQL_MODE = (
+    "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,ONLY_FULL_GROUP_BY,"
+    "NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,ANSI_QUOTES"
+)
+LOCK_S_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a database is and as whom. schema: its name there. socket: of a server on this machine, instead of TCP."""
+
+    host: str
+    port: int
+    user: str
+    schema: str
+    password: str = field(default="", repr=False)
+    socket: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.socket or f'{self.host}:{self.port}'}/{self.schema}"
+
+
+def address_of(url: str) -> Address:
+    """The address `mysql://user:password@host:port/schema?socket=/path` names. Raises ValueError, without the password.
+
+    The socket is used where the host is this machine and there is one.
+    """
+    parts = urlsplit(url)
+    schema = parts.path.removeprefix("/")
+    if parts.scheme != "mysql" or not parts.hostname or not parts.username:
+        raise ValueError("mysql://user:password@host:port/prefix is expected")
+    if not _SCHEMA.fullmatch(schema):
+        raise ValueError("after the host 1 to 32 lower-case letters, digits and _ are expected")
+    (socket,) = parse_qs(parts.query).get("socket", [""])
+    is_here = parts.hostname in ("127.0.0.1", "localhost", "::1") and bool(socket) and Path(socket).is_socket()
+    return Address(
+        host=parts.hostname,
+        port=parts.port or 3306,
+        user=unquote(parts.username),
+        schema=schema,
+        password=unquote(parts.password or ""),
+        socket=socket if is_here else "",
+    )
+
+
+_SCHEMA = re.compile(r"[a-z0-9_]{1,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long is waited at most: for a connection, for an answer, and for knowing what became of a commit.
+
+    A commit of a full batch takes 5 to 20 ms; but a paused server takes connections and never answers. An unknown
+    outcome is asked for over a restart of the server (0.2 s) or the promotion of a replica (some seconds).
+    """
+
+    connect_s: float = 2.0
+    answer_s: float = 10.0
+    outcome_s: float = 20.0
+
+
+class Door:
+    """Opens connections to one server; after a failure it stays shut for PAUSE_S."""
+
+    def __init__(self, address: Address, patience: Patience) -> None:
+        self.address = address
+        self._patience = patience
+        self._shut_until = 0.0
+
+    def open(self, *, schema: bool = True) -> Any:
+        """A new connection, ready for use. Raises MySQLError or DatabaseUnavailable."""
+        if time.monotonic() < self._shut_until:
+            raise DatabaseUnavailable(f"{self.address}: it could not be reached a moment ago")
+        address = self.address
+        where = {"unix_socket": address.socket} if address.socket else {"host": address.host, "port": address.port}
+        connection: Any = None
+        try:
+            connection = pymysql.connect(
+                **where,
+                user=address.user,
+                password=address.password,
+                database=address.schema if schema else None,
+                charset=CHARACTERS,
+                autocommit=True,
+                connect_timeout=self._patience.connect_s,
+                read_timeout=self._patience.answer_s,
+                write_timeout=self._patience.answer_s,
+                client_flag=CLIENT.MULTI_STATEMENTS | CLIENT.FOUND_ROWS,
+                conv=_DECODERS,
+            )
+            run_all(
+                connection.cursor(),
+                f"SET SESSION sql_mode = '{_SQL_MODE}', SESSION innodb_lock_wait_timeout = {LOCK_S_MAX};"
+                " SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
+                f" SET NAMES {CHARACTERS} COLLATE {collation_of(connection.get_server_info())}",
+            )
+        except MySQLError as error:
+            if connection is not None:
+                drop(connection)
+            if code_of(error) != _NO_SCHEMA:
+                self._shut_until = time.monotonic() + PAUSE_S
+            raise
+        return connection
+
+
+class Pool:
+    """Connections for readers: lent to one thread at a time, kept for the next."""
+
+    def __init__(self, open_one: Callable[[], Any], *, most: int, wait_s: float) -> None:
+        """most: connections at once; wait_s: how long somebody waits for one that is lent."""
+        self._open = open_one
+        self._free = threading.BoundedSemaphore(most)
+        self._wait_s = wait_s
+        self._idle: list[Any] = []
+
+    @contextlib.contextmanager
+    def lent(self, begin: Callable[[Any], V]) -> Iterator[tuple[Any, V]]:
+        """A connection and what `begin` gave on it; tried again on a new one when the server had let it go meanwhile.
+
+        Raises DatabaseUnavailable when all stay lent, and MySQLError.
+        """
+        if not self._free.acquire(timeout=self._wait_s):
+            raise DatabaseUnavailable("all connections for readers are in use")
+        connection: Any = None
+        try:
+            connection, begun = self._begin(begin)
+            yield connection, begun
+        finally:
+            if connection is not None and connection.open:
+                self._idle.append(connection)
+            self._free.release()
+
+    def close(self) -> None:
+        """Close those that are not lent."""
+        while self._idle:
+            drop(self._idle.pop())
+
+    def _begin(self, begin: Callable[[Any], V]) -> tuple[Any, V]:
+        try:
+            idle = self._idle.pop()
+        except IndexError:
+            idle = self._open()
+            return idle, self._tried(idle, begin)
+        try:
+            return idle, self._tried(idle, begin)
+        except MySQLError as error:
+            if not is_lost(error) or is_late(error):
+                raise
+        self.close()  # what one was told, all others would be
+        fresh = self._open()
+        return fresh, self._tried(fresh, begin)
+
+    def _tried(self, connection: Any, begin: Callable[[Any], V]) -> V:
+        try:
+            return begin(connection)
+        except MySQLError as error:
+            if is_lost(error):
+                drop(connection)
+            else:
+                self._idle.append(connection)
+            raise
+        except BaseException:
+            drop(connection)
+            raise
+
+
+def ask(connection: Any, sql: str | bytes) -> list[Row]:
+    """The rows of one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+
+
+def run_all(cursor: Any, sql: str | bytes) -> None:
+    """Carry out several statements sent as one."""
+    cursor.execute(sql)
+    while cursor.nextset():
+        pass
+
+
+def drop(connection: Any) -> None:
+    """Let go of a connection without a word to the server, which then undoes what was not committed."""
+    connection._force_close()
+
+
+def collation_of(version: str) -> str:
+    """The collation that compares and sorts texts byte by byte as SQLite does, spaces at their end too."""
+    return "utf8mb4_nopad_bin" if "mariadb" in version.lower() else "utf8mb4_0900_bin"
+
+
+def code_of(error: MySQLError) -> int:
+    """The server's number of an error, or the client's; 0 for none."""
+    return error.args[0] if error.args and isinstance(error.args[0], int) else 0
+
+
+def is_lost(error: MySQLError) -> bool:
+    """Whether the connection cannot be used any more."""
+    return code_of(error) in _LOST or isinstance(error, pymysql.err.InterfaceError)
+
+
+def is_late(error: MySQLError) -> bool:
+    """Whether the answer did not come within its time; a second try would wait as long again."""
+    return isinstance(error.__context__, TimeoutError)
+
+
+def translated(error: MySQLError, address: Address) -> RowRefused | DatabaseUnavailable:
+    """A driver's error in the words of the port."""
+    code = code_of(error)
+    if code in _REFUSED or isinstance(error, (IntegrityError, DataError)):
+        return RowRefused(str(error))
+    return DatabaseUnavailable(f"{address}: {error}")
+
+
+_NO_SCHEMA = 1049

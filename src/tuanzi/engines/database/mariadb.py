@@ -1,0 +1,247 @@
+"""MariaDB, or another server that speaks MySQL's protocol: one schema for each database of the house (E1).
+
+What differs from SQLite, and what rooms therefore may not say in SQL, stands in docs/sql.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from pymysql.err import MySQLError
+
+from tuanzi.base.unit import Key
+from tuanzi.engines.database.connections import (
+    PAUSE_S,
+    Address,
+    Door,
+    Patience,
+    Pool,
+    ask,
+    code_of,
+    collation_of,
+    drop,
+    is_late,
+    is_lost,
+    run_all,
+    translated,
+)
+from tuanzi.engines.database.statements import changes_schema, filled, literal, one_of, packets, spoken, statements_of
+from tuanzi.machinery.database import Ask, DatabaseUnavailable, Fenced, Flush
+from tuanzi.machinery.tables import Row, Table
+
+V = TypeVar("V")
+
+# One thread for each reader of a desk, and some to spare.
+READERS_MAX = 16
+_KEYS_AT_ONCE = 256
+# Two processes that open a new database make its schema one after the other.
+_LOCK_S_MAX = 60
+# What a statement of a migration says when it was carried out before: its table, column, index or key is there.
+_EXISTS = frozenset({1050, 1060, 1061, 1091, 1826})
+_STEPS = """
+CREATE TABLE IF NOT EXISTS migration_step (
+    id BIGINT NOT NULL PRIMARY KEY,
+    script VARCHAR(64) NOT NULL,
+    done BIGINT NOT NULL
+)
+"""
+
+
+class MariaDb:
+    """One schema on a server, as `tuanzi.machinery.database.Database` promises it.
+
+    Readers share a few connections; the writer has one of its own. A lost one is made again before its next use.
+    """
+
+    def __init__(self, address: Address, *, patience: Patience | None = None) -> None:
+        """Makes the schema when there is none and the account may. Raises DatabaseUnavailable."""
+        self.address = address
+        self._patience = patience or Patience()
+        self._door = Door(address, self._patience)
+        self._readers = Pool(self._door.open, most=READERS_MAX, wait_s=self._patience.answer_s)
+        self._writer: Any = None
+        self._is_unsure = False
+        with self._translating():
+            maker = self._door.open(schema=False)
+            self._collation = collation_of(maker.get_server_info())
+            if not ask(maker, f"SHOW DATABASES LIKE {literal(address.schema)}"):
+                ask(maker, f'CREATE DATABASE IF NOT EXISTS "{address.schema}" COLLATE {self._collation}')
+            maker.close()
+
+    def execute_script(self, script: str) -> None:
+        """Run a migration. Raises DatabaseUnavailable or RowRefused.
+
+        Statements that change rows alone are one transaction. One that changes the schema commits by itself here: then
+        the statements done are counted in `migration_step`, and a script that was interrupted goes on where it was when
+        it is run again.
+        """
+        statements = statements_of(script)
+        name = literal(self.address.schema)
+        with self._translating(), self._written() as cursor:
+            cursor.execute(f"SELECT GET_LOCK({name}, {int(min(_LOCK_S_MAX, self._patience.answer_s - 1))})")
+            if cursor.fetchone()[0] != 1:
+                raise DatabaseUnavailable(f"{self.address}: its schema is being changed by somebody else")
+            if any(map(changes_schema, statements)):
+                self._execute_stepwise(cursor, [spoken(statement, self._collation) for statement in statements])
+            else:
+                run_all(cursor, ";".join(["START TRANSACTION", *statements, "COMMIT"]))
+            cursor.execute(f"SELECT RELEASE_LOCK({name})")
+
+    def _execute_stepwise(self, cursor: Any, statements: list[str]) -> None:
+        """Carry out statements that commit by themselves: each once, whenever this is interrupted and run again."""
+        if len(statements) == 1:
+            cursor.execute(statements[0])  # all or nothing as it is
+            return
+        # Changes of rows are not counted in: the note that a migration is done has the time in it.
+        mark = hashlib.sha256("\n".join(filter(changes_schema, statements)).encode()).hexdigest()
+        cursor.execute(_STEPS)
+        cursor.execute(f"SELECT done FROM migration_step WHERE script = '{mark}'")
+        found = cursor.fetchone()
+        if found is None:
+            cursor.execute(f"REPLACE INTO migration_step (id, script, done) VALUES (1, '{mark}', 0)")
+        done = 0 if found is None else int(found[0])
+        for i, statement in enumerate(statements[done:], start=done):
+            is_last = i + 1 == len(statements)
+            note = "DELETE FROM migration_step" if is_last else f"UPDATE migration_step SET done = {i + 1}"
+            if not changes_schema(statement):
+                run_all(cursor, ";".join(["START TRANSACTION", statement, note, "COMMIT"]))
+                continue
+            try:
+                cursor.execute(statement)
+            except MySQLError as error:
+                if found is None or i != done or code_of(error) not in _EXISTS:
+                    raise
+            cursor.execute(note)
+
+    def cursor(self) -> tuple[int, int]:
+        """The kept (position, event number). After a commit whose answer was lost it waits until that is known."""
+        sql = "SELECT position, event_number FROM writer_cursor WHERE id = 1"
+        until = time.monotonic() + self._patience.outcome_s
+        while True:
+            try:
+                # The lock waits for the old transaction where that may still be about to commit.
+                ((position, number),) = self._asked(f"{sql} FOR UPDATE" if self._is_unsure else sql)
+            except DatabaseUnavailable:
+                if not self._is_unsure or time.monotonic() > until:
+                    raise
+                time.sleep(PAUSE_S / 5)
+                continue
+            self._is_unsure = False
+            return int(position), int(number)
+
+    def fetch(self, table: Table[Any], keys: Sequence[Key]) -> list[Row]:
+        """The rows with these keys, in any order; missing ones are left out."""
+        rows: list[Row] = []
+        columns = ", ".join(table.columns)
+        for i in range(0, len(keys), _KEYS_AT_ONCE):
+            where = one_of(table, keys[i : i + _KEYS_AT_ONCE])
+            rows += self._asked(f"SELECT {columns} FROM {table.name} WHERE {where}")
+        return rows
+
+    def commit(self, flush: Flush) -> None:
+        """Keep a batch. Raises RowRefused, DatabaseUnavailable or Fenced."""
+        sent = packets(flush)
+        with self._translating():
+            self._again_if_let_go(lambda: self._send(flush, sent))
+            with self._written() as cursor:
+                self._is_unsure = True
+                cursor.execute("COMMIT")
+                self._is_unsure = False
+
+    def _send(self, flush: Flush, sent: Sequence[bytes]) -> None:
+        """Everything of a batch but its COMMIT. Raises Fenced; then, as after any error, nothing is left of it."""
+        with self._written() as cursor:
+            cursor.execute(sent[0])
+            cursor.nextset()
+            if cursor.rowcount != 1:
+                raise Fenced(f"the cursor is not at {flush.before}")
+            while cursor.nextset():
+                pass
+            for packet in sent[1:]:
+                run_all(cursor, packet)
+
+    def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows of a query over a committed state; may be called by any thread."""
+        said = filled(sql, slots)
+        with self._translating(), self._readers.lent(lambda connection: ask(connection, said)) as (_, rows):
+            return rows
+
+    def look(self, reading: Callable[[Ask], V]) -> V:
+        """What `reading` makes of the answers to its questions, all of one committed state; called by any thread."""
+        begin = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+        with self._translating(), self._readers.lent(lambda connection: ask(connection, begin)) as (connection, _):
+
+            def ask_here(sql: str, slots: Mapping[str, Any] | None = None) -> list[Row]:
+                with self._translating():
+                    return ask(connection, filled(sql, slots))
+
+            try:
+                return reading(ask_here)
+            finally:
+                try:
+                    ask(connection, "ROLLBACK")
+                except MySQLError:
+                    drop(connection)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._readers.close()
+        self._let_go()
+
+    def _asked(self, sql: str) -> list[Row]:
+        """The rows of a question on the writer's connection."""
+
+        def ask_once() -> list[Row]:
+            with self._written() as cursor:
+                cursor.execute(sql)
+                return list(cursor.fetchall())
+
+        with self._translating():
+            return self._again_if_let_go(ask_once)
+
+    def _again_if_let_go(self, work: Callable[[], V]) -> V:
+        """Do what commits nothing: again when the server had let go of the connection since it was used last."""
+        was_used = self._writer is not None
+        try:
+            return work()
+        except MySQLError as error:
+            if not was_used or not is_lost(error) or is_late(error):
+                raise
+        return work()
+
+    @contextmanager
+    def _written(self) -> Iterator[Any]:
+        """A cursor of the writer's connection, made when there is none; after an error nothing is open on it."""
+        if self._writer is None:
+            self._writer = self._door.open()
+        try:
+            yield self._writer.cursor()
+        except MySQLError as error:
+            try:
+                if is_lost(error):
+                    self._let_go()
+                else:
+                    ask(self._writer, "ROLLBACK")
+                    ask(self._writer, f"SELECT RELEASE_LOCK({literal(self.address.schema)})")
+            except MySQLError:
+                self._let_go()
+            raise
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _let_go(self) -> None:
+        if self._writer is not None:
+            drop(self._writer)
+            self._writer = None
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except MySQLError as error:
+            raise translated(error, self.address) from error

@@ -1,0 +1,180 @@
+"""The SQL that the engine for MySQL's protocol makes: literals, slots, batches as packets, the schema as it is there.
+
+Values stand in the text as literals: the protocol's own slots would cost a round trip for each row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from tuanzi.base.unit import Key
+from tuanzi.machinery.database import Flush, RowRefused
+from tuanzi.machinery.tables import Row, Table
+
+_ROWS_AT_ONCE = 256
+# Of one packet, which MariaDB takes up to 16 MiB of (max_allowed_packet); a longer statement travels alone.
+_PACKET_CHARACTERS = 1_000_000
+PACKET_BYTES_MAX = 16 * 2**20 - 1024
+_EVENT_COLUMNS = ("number", "name", "version", "at_ms", "body")
+
+
+def literal(value: Any) -> str:
+    """A value as it stands in a statement. Raises RowRefused for what no column takes."""
+    if value.__class__ is str:
+        return "'" + value.replace("'", "''") + "'"
+    if value is None:
+        return "NULL"
+    if isinstance(value, int):
+        return str(int(value))
+    if isinstance(value, str):
+        return "'" + str.__str__(value).replace("'", "''") + "'"
+    if isinstance(value, bytes):
+        return "x'" + value.hex() + "'"
+    raise RowRefused(f"no column takes a {type(value).__name__}")
+
+
+def encoded(sql: str) -> bytes:
+    """A statement as it is sent. Raises RowRefused for a text that is none, or one the server would not take."""
+    try:
+        sent = sql.encode()
+    except UnicodeEncodeError as error:
+        raise RowRefused(f"not Unicode: {error.reason}") from error
+    if len(sent) > PACKET_BYTES_MAX:
+        raise RowRefused(f"{len(sent)} bytes in one row")
+    return sent
+
+
+def filled(sql: str, slots: Mapping[str, Any] | None) -> bytes:
+    """A query with the values of its `:name` slots."""
+    parts, names = _pieces(sql)
+    if not names:
+        return encoded(sql)
+    given = slots or {}
+    said = [parts[0]]
+    for name, part in zip(names, parts[1:], strict=True):
+        said.append(literal(given[name]))
+        said.append(part)
+    return encoded("".join(said))
+
+
+@lru_cache(maxsize=1024)
+def _pieces(sql: str) -> tuple[list[str], list[str]]:
+    """The text between a query's slots, and their names."""
+    parts: list[str] = []
+    names: list[str] = []
+    start = 0
+    for found in _SLOT.finditer(sql):
+        if found[1]:
+            parts.append(sql[start : found.start()])
+            names.append(found[1])
+            start = found.end()
+    parts.append(sql[start:])
+    return parts, names
+
+
+_SLOT = re.compile(r"'(?:[^']|'')*'|:(\w+)")
+
+
+def one_of(table: Table[Any], keys: Sequence[Key]) -> str:
+    """The condition that a row has one of these keys."""
+    if len(table.key) == 1:
+        return f"{table.key[0]} IN ({', '.join(map(literal, keys))})"
+    return f"({', '.join(table.key)}) IN ({', '.join(map(_row, keys))})"  # type: ignore[arg-type]
+
+
+def packets(flush: Flush) -> list[bytes]:
+    """A batch as packets of statements, all but its COMMIT; the second statement must find one row, or it is fenced."""
+    made: list[bytes] = []
+    together = [
+        "START TRANSACTION",
+        f"UPDATE writer_cursor SET position = {flush.after}, event_number = {flush.event_number}"
+        f" WHERE id = 1 AND position = {flush.before}",
+    ]
+    length = 0
+    for statement in _changes(flush):
+        if length + len(statement) > _PACKET_CHARACTERS and together:
+            made.append(encoded(";".join(together)))
+            together, length = [], 0
+        together.append(statement)
+        length += len(statement)
+    if together:
+        made.append(encoded(";".join(together)))
+    return made
+
+
+def _changes(flush: Flush) -> Iterator[str]:
+    for table, keys in flush.removes:
+        for i in range(0, len(keys), _ROWS_AT_ONCE):
+            yield f"DELETE FROM {table.name} WHERE {one_of(table, keys[i : i + _ROWS_AT_ONCE])}"
+    for table, rows in flush.inserts:
+        yield from _inserts(table.name, table.columns, rows, "")
+    for table, rows in flush.upserts:
+        yield from _inserts(table.name, table.columns, rows, _instead(table.key, table.columns))
+    yield from _inserts("events", _EVENT_COLUMNS, flush.events, "")
+
+
+def _inserts(name: str, columns: Sequence[str], rows: Sequence[Row], end: str) -> Iterator[str]:
+    """Statements of some rows each: few statements, none of them much longer than a packet."""
+    start = f"INSERT INTO {name} ({', '.join(columns)}) VALUES "
+    some: list[str] = []
+    length = 0
+    for row in rows:
+        text = _row(row)
+        if len(some) == _ROWS_AT_ONCE or (some and length + len(text) > _PACKET_CHARACTERS):
+            yield start + ",".join(some) + end
+            some, length = [], 0
+        some.append(text)
+        length += len(text)
+    if some:
+        yield start + ",".join(some) + end
+
+
+def _row(row: Row) -> str:
+    return "(" + ",".join([literal(value) for value in row]) + ")"
+
+
+@lru_cache(maxsize=512)
+def _instead(key: tuple[str, ...], columns: tuple[str, ...]) -> str:
+    """What an upsert does where its key is there already.
+
+    The server comes here for any unique key. Where it was another than the primary one, a row that was not meant would
+    be changed: then the first key column, which may not be NULL, is made so, and the batch is refused.
+    """
+    same = " AND ".join(f"{column} = VALUES({column})" for column in key)
+    changes = [f"{key[0]} = IF({same}, {key[0]}, NULL)"]
+    changes += [f"{column} = VALUES({column})" for column in columns if column not in key]
+    return " ON DUPLICATE KEY UPDATE " + ", ".join(changes)
+
+
+def statements_of(script: str) -> list[str]:
+    """The statements of a migration, without its comments."""
+    statements = [""]
+    for found in _TOKEN.finditer(script):
+        if found[0] == ";":
+            statements.append("")
+        elif not found[0].startswith("--"):
+            statements[-1] += found[0]
+    return [statement.strip() for statement in statements if statement.strip()]
+
+
+_TOKEN = re.compile(r"'(?:[^']|'')*'|--[^\n]*|;|[^;'-]+|-")
+
+
+def changes_schema(statement: str) -> bool:
+    """Whether a statement commits by itself."""
+    return statement.split(None, 1)[0].upper() in ("CREATE", "ALTER", "DROP")
+
+
+def spoken(statement: str, collation: str) -> str:
+    """A statement of the portable schema as this server keeps it best.
+
+    TEXT holds 64 KiB there, so it is MEDIUMTEXT (16 MiB); a text's default must be an expression in MySQL.
+    """
+    statement = re.sub(r"\bTEXT\b", "MEDIUMTEXT", statement)
+    statement = re.sub(r"(MEDIUMTEXT NOT NULL DEFAULT) ('[^']*')", r"\1 (\2)", statement)
+    if statement.upper().startswith("CREATE TABLE"):
+        statement += f" ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = {collation}"
+    return statement

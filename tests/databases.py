@@ -1,0 +1,48 @@
+"""Databases of each engine for tests: a MariaDB server that all share, and schemas of one's own on it."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from servers.maria import APPLICATION, Maria, Node
+from tuanzi.engines.database.connections import Address
+from tuanzi.engines.database.mariadb import MariaDb
+
+_numbers = count(1)
+
+
+class Site:
+    """Servers, and the one that takes writes."""
+
+    def __init__(self, servers: Maria, primary: Node) -> None:
+        self.servers = servers
+        self.primary = primary
+
+    def address(self, node: Node | None = None, *, schema: str = "", by_socket: bool = True) -> Address:
+        """A schema that nobody has used yet, or the one named, as the application reaches it."""
+        at = node or self.primary
+        return Address(
+            host="127.0.0.1",
+            port=at.port,
+            user=APPLICATION,
+            schema=schema or f"tuanzi_t{next(_numbers)}",
+            password=self.servers.passwords[APPLICATION],
+            socket=at.socket if by_socket else "",
+        )
+
+    def url(self) -> str:
+        """A prefix that nobody has used yet, as a setting."""
+        address = self.address()
+        return (
+            f"mysql://{address.user}:{address.password}@127.0.0.1:{address.port}/{address.schema}"
+            f"?socket={address.socket}"
+        )
+
+
+def tables_of(database: Any) -> list[str]:
+    """The names of a database's tables, in order."""
+    sql = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+    if isinstance(database, MariaDb):
+        sql = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY table_name"
+    return [name for (name,) in database.rows(sql)]
