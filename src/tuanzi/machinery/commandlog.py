@@ -16,7 +16,11 @@ class Entry(Struct, frozen=True, gc=False):
 
 
 class Owner(Protocol):
-    """Who carries out commands here; every method is called in the event loop, one at a time for each campus."""
+    """Who carries out commands here; every method is called in the event loop, one at a time for each campus.
+
+    Whatever `begin` or `take` raises, `end` follows; a second later the campus begins anew, as long as it is given to
+    this process. So an owner whose database is away, or has fenced him, need not repeat anything himself.
+    """
 
     async def begin(self, campus: str) -> int:
         """The campus is given to this process; gives the number after which it reads on, 0 for all."""
@@ -25,7 +29,10 @@ class Owner(Protocol):
         """Commands in order. Returns when more may come, so that whoever reads waits for whoever decides."""
 
     async def end(self, campus: str) -> None:
-        """The campus is another process's now, or nobody's: nothing more of it comes."""
+        """Nothing more of the campus comes: it is another process's now, or nobody's, or `begin` or `take` failed.
+
+        Whoever hands over waits for this, two seconds at most.
+        """
 
 
 class CommandLog(Protocol):
@@ -41,6 +48,7 @@ class CommandLog(Protocol):
 
     async def read(self, owner: Owner) -> None:
         """Take a share of the campuses and give their commands to `owner`, until cancelled; then let go of them.
+        Returns, when cancelled, after the owner has ended. One log may have several readers.
 
         The campuses are shared out among all processes that read; one that dies loses its share within seconds.
         """

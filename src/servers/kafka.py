@@ -1,0 +1,147 @@
+"""A private Kafka of one node, broker and controller in one (KRaft), from the jars that `make servers` brings."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import shutil
+import struct
+import subprocess
+import uuid
+from pathlib import Path
+
+from servers.process import Process, ServerFailed, answers, free_ports
+
+# ApiVersions, version 0, correlation 1, no client id: the first thing that every client asks.
+_HELLO = struct.pack(">ihhih", 10, 18, 0, 1, -1)
+
+# Serial collector and first compiler only: measured, a start costs 5 s of processor, 3 s with the archive of classes.
+_JAVA = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto")
+
+# Sessions may be short, so that a dead reader's share moves within seconds; a group does not wait for more to come.
+# Nothing is flushed at a write: what was acknowledged is in the page cache and outlives the process, not the machine.
+_PROPERTIES = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=DIRECT://127.0.0.1:{port},PROXIED://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=DIRECT://127.0.0.1:{port},PROXIED://127.0.0.1:{proxy}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=DIRECT
+listener.security.protocol.map=DIRECT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={folder}/logs
+auto.create.topics.enable=false
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.min.session.timeout.ms=1000
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+num.network.threads=1
+num.io.threads=2
+background.threads=2
+num.recovery.threads.per.data.dir=1
+log.cleaner.dedupe.buffer.size=4194304
+metadata.log.max.snapshot.interval.ms=0
+"""
+
+
+class Kafka:
+    """One broker over `folder`, which outlives it: start it again after `kill` and it goes on with what it kept.
+
+    libs: the folder of jars. Clients reach it at `servers`; those that should pass through a proxy start from
+    `servers_by_proxy`, where a proxy then listens at `proxy_port` and leads to `behind_proxy_port`.
+    """
+
+    def __init__(self, folder: Path, *, libs: Path) -> None:
+        self._folder = folder
+        self._libs = libs
+        self.port, self.proxy_port, self.behind_proxy_port, self._controller_port = free_ports(4)
+        self.servers = f"127.0.0.1:{self.port}"
+        self.servers_by_proxy = f"127.0.0.1:{self.proxy_port}"
+        self._properties = folder / "server.properties"
+        self._archive = folder / "classes.jsa"
+        self._process = Process("kafka", self._words(), log=folder / "kafka.log")
+
+    def start(self, *, within_s: float = 90.0) -> float:
+        """Start it, over what is there or anew; gives how long that took in seconds. Raises ServerFailed."""
+        if not any(self._libs.glob("kafka_*.jar")):
+            raise ServerFailed(f"Kafka's jars are not in {self._libs}: make servers")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._write_properties()
+        if not (self._folder / "logs" / "meta.properties").exists():
+            self._format()
+        return self._process.start(lambda: answers(self.port, _HELLO), within_s=within_s)
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL)."""
+        self._process.kill()
+
+    def stop(self) -> None:
+        """Have it end by itself; the first time it then leaves an archive of classes, and later starts are quicker."""
+        self._process.stop(within_s=40.0)
+        if self._archive.exists() and not self._kept_archive.exists():
+            with contextlib.suppress(OSError):
+                shutil.move(self._archive, self._kept_archive)
+
+    def pause(self) -> None:
+        """Have it stand still; connections stay open and answer nothing."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Have it go on."""
+        self._process.resume()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def _kept_archive(self) -> Path:
+        return self._libs.parent / "classes.jsa"
+
+    def _words(self) -> list[str]:
+        # Java takes an archive that does not fit for none.
+        archive = (
+            f"-XX:SharedArchiveFile={self._kept_archive}"
+            if self._kept_archive.exists()
+            else f"-XX:ArchiveClassesAtExit={self._archive}"
+        )
+        return ["java", *_JAVA, archive, "-cp", self._class_path(), "kafka.Kafka", str(self._properties)]
+
+    def _class_path(self) -> str:
+        # Named one by one in order: an archive of classes is bound to the very same path.
+        return os.pathsep.join(str(jar) for jar in sorted(self._libs.glob("*.jar")))
+
+    def _write_properties(self) -> None:
+        text = _PROPERTIES.format(
+            folder=self._folder,
+            port=self.port,
+            proxy=self.proxy_port,
+            behind=self.behind_proxy_port,
+            controller=self._controller_port,
+        )
+        self._properties.write_text(text, encoding="utf-8")
+
+    def _format(self) -> None:
+        """Prepare the folder of a new cluster; one that was cut short is prepared anew."""
+        shutil.rmtree(self._folder / "logs", ignore_errors=True)
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        words = ["java", *_JAVA, "-cp", self._class_path(), "kafka.tools.StorageTool", "format"]
+        done = subprocess.run(
+            [*words, "--cluster-id", cluster, "--config", str(self._properties)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=90.0,
+        )
+        if done.returncode:
+            raise ServerFailed(f"Kafka's folder could not be prepared: {done.stdout}{done.stderr}")

@@ -1,0 +1,122 @@
+"""The command log and the event log on Apache Kafka: a topic of one partition for each campus and each database.
+
+Kafka's transactions are not used, and its offsets are only shown: what was carried out is known by the databases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+from tuanzi.engines.logs.reader import Reader
+from tuanzi.engines.logs.sender import Sender
+from tuanzi.machinery.commandlog import Owner
+from tuanzi.machinery.problems import Unavailable
+
+_ADMIN_S_MAX = 10.0
+_HOUR_MS = 3_600_000
+
+
+class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a cluster is reached and what is kept there.
+
+    servers: where to start, "host:port,host:port". prefix: begins every topic and group, so that installations can
+    share a cluster. copies: brokers that keep each record; with 3 or more a write needs two of them. kept_h: how long
+    records stay. send_s_max: after so long an append gives up (our choice: whoever waits for an answer has given up by
+    then). options: further ones of librdkafka for every client, such as how to sign in.
+    """
+
+    servers: str
+    prefix: str = "tuanzi"
+    copies: int = 1
+    kept_h: int = 7 * 24
+    send_s_max: float = 5.0
+    options: Mapping[str, Any] = {}
+
+    @property
+    def client_options(self) -> dict[str, Any]:
+        """What every client is made with."""
+        return {"bootstrap.servers": self.servers, **self.options}
+
+    def topic(self, kind: str, name: str) -> str:
+        """The topic of a campus's commands or a database's events."""
+        return f"{self.prefix}.{kind}.{name}"
+
+
+class KafkaCommandLog:
+    """Commands by campus, shared out among the members of one consumer group. An entry's number is its offset + 1."""
+
+    def __init__(self, settings: KafkaSettings, *, campuses: Sequence[str]) -> None:
+        self._settings = settings
+        self._topics = {campus: settings.topic("commands", campus) for campus in campuses}
+        self._client = f"{settings.prefix}-{socket.gethostname()}"
+        self._sender = Sender(
+            f"{self._client}-commands", settings.client_options, send_s_max=settings.send_s_max, clock=time.monotonic
+        )
+        self._readers: list[Reader] = []
+
+    async def ensure(self) -> None:
+        """Make the campuses' topics where they are missing; harmless twice and at once. Raises Unavailable."""
+        await _ensure(self._settings, list(self._topics.values()))
+
+    async def append(self, campus: str, bodies: Sequence[bytes]) -> None:
+        """As the port says; raises Unavailable within `send_s_max`."""
+        await self._sender.send(self._topics[campus], bodies)
+
+    async def read(self, owner: Owner) -> None:
+        """As the port says; a clean end leaves the group at once: a successor has the campus within a second."""
+        options = {**self._settings.client_options, "group.id": f"{self._settings.prefix}.writers"}
+        reader = Reader(owner, self._topics, options, client=f"{self._client}-writer", clock=time.monotonic)
+        self._readers.append(reader)
+        try:
+            await reader.run()
+        finally:
+            self._readers.remove(reader)
+
+    @property
+    def lags(self) -> dict[str, int]:
+        """By campus that is read here: how many commands wait there."""
+        return {campus: lag for reader in self._readers for campus, lag in reader.lags.items()}
+
+    async def close(self) -> None:
+        """As the port says."""
+        await self._sender.close()
+
+
+async def _ensure(settings: KafkaSettings, topics: Sequence[str]) -> None:
+    """Make topics of one partition. Raises Unavailable; and ValueError when one is there with more partitions, for then
+    nothing in it has an order."""
+    admin = AdminClient({**settings.client_options, "log_level": 0})
+    config = {
+        "cleanup.policy": "delete",
+        "retention.ms": str(settings.kept_h * _HOUR_MS),
+        "min.insync.replicas": "2" if settings.copies > 2 else "1",
+    }
+    wanted = [NewTopic(topic, 1, settings.copies, config=config) for topic in topics]
+    try:
+        making = admin.create_topics(wanted, operation_timeout=_ADMIN_S_MAX, request_timeout=_ADMIN_S_MAX)
+        for made in making.values():
+            await _made(made)
+        there = (await asyncio.to_thread(admin.list_topics, timeout=_ADMIN_S_MAX)).topics
+    except KafkaException as error:
+        raise Unavailable(reason=error.args[0].name()) from error
+    for topic in topics:
+        partitions = len(there[topic].partitions) if topic in there else 0
+        if partitions > 1:
+            raise ValueError(f"{topic} has {partitions} partitions, and an order needs that it has one")
+
+
+async def _made(making: Future[None]) -> None:
+    try:
+        await asyncio.wrap_future(making)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise

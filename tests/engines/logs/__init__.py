@@ -1,0 +1,1 @@
+"""The command log and the event log, in this process and on a real Kafka."""

@@ -1,0 +1,296 @@
+"""The command log on Kafka while readers, the broker and the network fail (E1, issue 5: takeover within 5 s)."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from servers.kafka import Kafka
+from servers.proxy import Proxy
+from tests.engines.logs.owner import CAMPUSES, Diary
+from tests.engines.logs.test_command_log import reading
+from tests.engines.logs.writer_process import prepare
+from tuanzi.engines.logs.kafka import KafkaCommandLog, KafkaSettings
+from tuanzi.machinery.commandlog import Entry
+from tuanzi.machinery.problems import Unavailable
+
+V = TypeVar("V")
+
+BEIJING, XIAN = CAMPUSES
+TAKEOVER_S_MAX = 5.0
+UNAVAILABLE_S_MAX = 6.0
+
+
+async def soon(look: Callable[[], V], *, within_s: float = 30.0) -> V:
+    """What is seen, as soon as it is something. Raises TimeoutError."""
+    async with asyncio.timeout(within_s):
+        while not (seen := look()):  # noqa: ASYNC110 - other processes write what is looked at
+            await asyncio.sleep(0.02)
+    return seen
+
+
+class Writers:
+    """Processes that carry out commands, and the database that they share."""
+
+    def __init__(self, kafka: KafkaSettings, file: Path) -> None:
+        program = [sys.executable, "-m", "tests.engines.logs.writer_process"]
+        self._words = [*program, kafka.servers, kafka.prefix, str(file)]
+        self._database = prepare(str(file))
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(self._words)
+        self._processes.append(process)
+        return process
+
+    def kept(self, campus: str) -> list[str]:
+        """The commands of a campus that were carried out, in order."""
+        rows = self._database.execute("SELECT body FROM kept WHERE campus = ? ORDER BY number", (campus,))
+        return [body for (body,) in rows]
+
+    async def until_each_has_a_campus(self) -> None:
+        """Wait until each process has kept the newest command of a campus."""
+        pids = {process.pid for process in self._processes}
+        newest = "SELECT pid FROM kept WHERE (campus, number) IN (SELECT campus, MAX(number) FROM kept GROUP BY campus)"
+        await soon(lambda: {pid for (pid,) in self._database.execute(newest)} == pids)
+
+    def campus_of(self, process: subprocess.Popen[bytes]) -> str:
+        """Where it kept a command last."""
+        sql = "SELECT campus FROM kept WHERE pid = ? ORDER BY at DESC LIMIT 1"
+        (campus,) = self._database.execute(sql, (process.pid,)).fetchone()
+        return str(campus)
+
+    async def first_kept_at(
+        self, process: subprocess.Popen[bytes], *, after: float, campuses: Sequence[str] = CAMPUSES
+    ) -> float:
+        """When a process first kept a command of these campuses after a time. Raises TimeoutError."""
+        marks = ", ".join("?" * len(campuses))
+        sql = f"SELECT MIN(at) FROM kept WHERE pid = ? AND at > ? AND campus IN ({marks})"
+        return await soon(lambda: self._database.execute(sql, (process.pid, after, *campuses)).fetchone()[0])
+
+    def stop(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        self._database.close()
+
+
+@pytest.fixture
+def writers(kafka: KafkaSettings, tmp_path: Path) -> Iterator[Writers]:
+    writers = Writers(kafka, tmp_path / "campuses.db")
+    yield writers
+    writers.stop()
+
+
+class Load:
+    """Commands appended to both campuses all the time. kept: those that `append` returned for."""
+
+    def __init__(self, log: KafkaCommandLog) -> None:
+        self.kept: dict[str, list[str]] = {campus: [] for campus in CAMPUSES}
+        self.refused = 0
+        self._log = log
+        self._number = 0
+
+    async def run(self, campus: str) -> None:
+        while True:
+            self._number += 1
+            body = f"{self._number}"
+            try:
+                await self._log.append(campus, [body.encode()])
+            except Unavailable:
+                self.refused += 1
+            else:
+                self.kept[campus].append(body)
+            await asyncio.sleep(0.01)
+
+    async def until_kept(self, more: int) -> None:
+        goal = len(self.kept[BEIJING]) + more
+        await soon(lambda: len(self.kept[BEIJING]) >= goal)
+
+
+@asynccontextmanager
+async def loading(log: KafkaCommandLog) -> AsyncIterator[Load]:
+    load = Load(log)
+    tasks = [asyncio.create_task(load.run(campus)) for campus in CAMPUSES]
+    try:
+        yield load
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+@asynccontextmanager
+async def opened(settings: KafkaSettings) -> AsyncIterator[KafkaCommandLog]:
+    log = KafkaCommandLog(settings, campuses=CAMPUSES)
+    await log.ensure()
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+async def assert_all_kept_once(writers: Writers, load: Load) -> None:
+    """Everything that was acknowledged is carried out; that no number is kept twice, the keys see to."""
+    for campus in CAMPUSES:
+        acknowledged = set(load.kept[campus])
+        await soon(lambda campus=campus, acknowledged=acknowledged: acknowledged <= set(writers.kept(campus)))  # type: ignore[misc]
+        assert len(set(writers.kept(campus))) == len(writers.kept(campus))
+
+
+async def test_a_killed_readers_campus_goes_on_elsewhere_within_5_s(kafka: KafkaSettings, writers: Writers) -> None:
+    async with opened(kafka) as log, loading(log) as load:
+        dies, lives = writers.start(), writers.start()
+        await writers.until_each_has_a_campus()
+        campus = writers.campus_of(dies)
+
+        dies.kill()
+        killed_at = time.time()
+        taken_over_at = await writers.first_kept_at(lives, after=killed_at, campuses=[campus])
+        await load.until_kept(20)
+    await assert_all_kept_once(writers, load)
+
+    assert taken_over_at - killed_at <= TAKEOVER_S_MAX
+
+
+async def test_a_paused_reader_loses_its_campus_and_is_of_use_again_when_it_wakes(
+    kafka: KafkaSettings, writers: Writers
+) -> None:
+    async with opened(kafka) as log, loading(log) as load:
+        sleeps, lives = writers.start(), writers.start()
+        await writers.until_each_has_a_campus()
+        campus = writers.campus_of(sleeps)
+
+        sleeps.send_signal(signal.SIGSTOP)
+        paused_at = time.time()
+        taken_over_at = await writers.first_kept_at(lives, after=paused_at, campuses=[campus])
+        sleeps.send_signal(signal.SIGCONT)
+        await writers.first_kept_at(sleeps, after=taken_over_at)
+        await writers.until_each_has_a_campus()
+        await load.until_kept(20)
+    await assert_all_kept_once(writers, load)
+
+    assert taken_over_at - paused_at <= TAKEOVER_S_MAX
+
+
+async def test_a_killed_broker_loses_nothing_that_it_acknowledged(kafka: KafkaSettings, broker: Kafka) -> None:
+    owner = Diary()
+
+    async with opened(kafka) as log, reading(log, owner):
+        async with loading(log) as load:
+            await load.until_kept(100)
+            broker.kill()
+            await asyncio.sleep(0.5)
+            await asyncio.to_thread(broker.start)
+            await load.until_kept(100)
+        for campus in CAMPUSES:
+            last = load.kept[campus][-1].encode()
+            await owner.until(lambda campus=campus, last=last: last in owner.bodies(campus))  # type: ignore[misc]
+
+    for campus in CAMPUSES:
+        read = [body.decode() for body in owner.bodies(campus)]
+        assert len(set(read)) == len(read)
+        assert set(load.kept[campus]) <= set(read)
+
+
+async def test_a_paused_broker_is_told_of_in_time_and_its_return_is_noticed(
+    kafka: KafkaSettings, broker: Kafka
+) -> None:
+    owner = Diary()
+    loop = asyncio.get_running_loop()
+
+    async with opened(kafka) as log, reading(log, owner):
+        await log.append(BEIJING, [b"before"])
+        broker.pause()
+        try:
+            began = loop.time()
+            with pytest.raises(Unavailable):
+                await log.append(BEIJING, [b"meanwhile"])
+            took_s = loop.time() - began
+        finally:
+            broker.resume()
+        began = loop.time()
+        await append_at_last(log, b"after")
+        recovered_s = loop.time() - began
+        await owner.until(lambda: b"after" in owner.bodies(BEIJING))
+
+    assert took_s <= UNAVAILABLE_S_MAX
+    assert recovered_s <= 10.0
+    assert owner.bodies(BEIJING)[0] == b"before"
+
+
+@pytest.mark.parametrize("way", ["there", "back", "cut"])
+async def test_a_network_that_fails_is_told_of_in_time_and_its_return_is_noticed(
+    kafka: KafkaSettings, broker: Kafka, way: str
+) -> None:
+    owner = Diary()
+    loop = asyncio.get_running_loop()
+    proxy = Proxy(broker.behind_proxy_port, port=broker.proxy_port)
+    await proxy.start()
+    far = KafkaSettings(servers=broker.servers_by_proxy, prefix=kafka.prefix, send_s_max=2.0)
+
+    try:
+        async with opened(far) as log, opened(kafka) as near, reading(near, owner):
+            await log.append(BEIJING, [b"before"])
+            if way == "cut":
+                proxy.cut()
+            else:
+                proxy.stall(there=way == "there", back=way == "back")
+            began = loop.time()
+            with pytest.raises(Unavailable):
+                await log.append(BEIJING, [b"meanwhile"])
+            took_s = loop.time() - began
+            proxy.heal()
+            began = loop.time()
+            await append_at_last(log, b"after")
+            recovered_s = loop.time() - began
+            await owner.until(lambda: b"after" in owner.bodies(BEIJING))
+    finally:
+        await proxy.stop()
+
+    assert took_s <= 2.5
+    assert recovered_s <= 10.0
+    assert owner.bodies(BEIJING).count(b"before") == 1
+
+
+async def test_a_reader_who_hears_nothing_any_more_loses_his_campus(kafka: KafkaSettings, broker: Kafka) -> None:
+    kept: dict[str, list[Entry]] = {}
+    deaf, hears = Diary(kept), Diary(kept)
+    proxy = Proxy(broker.behind_proxy_port, port=broker.proxy_port)
+    await proxy.start()
+    far = KafkaSettings(servers=broker.servers_by_proxy, prefix=kafka.prefix)
+
+    try:
+        async with opened(kafka) as near, reading(near, hears), reading(KafkaCommandLog(far, campuses=CAMPUSES), deaf):
+            await hears.until(lambda: len(hears.held) == len(deaf.held) == 1)
+            proxy.stall(back=True)
+            began = asyncio.get_running_loop().time()
+            await hears.until(lambda: hears.held == set(CAMPUSES))
+            took_s = asyncio.get_running_loop().time() - began
+            await deaf.until(lambda: deaf.held == set())
+            proxy.heal()
+            await deaf.until(lambda: len(deaf.held) == 1)
+    finally:
+        await proxy.stop()
+
+    assert took_s <= TAKEOVER_S_MAX
+
+
+async def append_at_last(log: KafkaCommandLog, body: bytes) -> None:
+    """Repeat it as a sender would."""
+    async with asyncio.timeout(30.0):
+        while True:
+            try:
+                await log.append(BEIJING, [body])
+            except Unavailable:
+                continue
+            return
