@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from tuanzi.machinery.tables import Row
@@ -11,8 +11,8 @@ from tuanzi.machinery.tables import Row
 class EventLog(Protocol):
     """Carries committed events, (number, name, version, at_ms, body), from each database to whoever listens.
 
-    source: a database, e.g. "beijing.core". In order; numbers have no gaps but may repeat after a crash of the relay.
-    The `events` table stays the truth: what is lost here, or too old to be kept, is read there.
+    source: a database, e.g. "beijing.core". at_ms: about when it was committed. The `events` table stays the truth:
+    what is lost here, or too old to be kept, is read there; so who sees a gap in the numbers reads the table.
     """
 
     async def publish(self, source: str, events: Sequence[Row]) -> None:
@@ -21,8 +21,12 @@ class EventLog(Protocol):
     async def newest(self, source: str) -> int:
         """The highest number that was published, 0 when there is none. Raises Unavailable."""
 
-    def listen(self, sources: Sequence[str]) -> AsyncIterator[tuple[str, list[Row]]]:
-        """Events published from now on, as (source, events in order)."""
+    def listen(self, sources: Sequence[str]) -> AsyncGenerator[tuple[str, list[Row]], None]:
+        """Events published from now on, as (source, events), until whoever iterates is cancelled or stops.
+
+        Each source first gives an empty list: what is published after that is heard, what came before is in the table.
+        It may give another one later, when something may have been missed. Numbers grow: a repeat is left out.
+        """
 
     async def close(self) -> None:
         """Let go of connections."""

@@ -12,9 +12,10 @@ import pytest_asyncio
 
 from servers.kafka import Kafka
 from tests.engines.logs.owner import CAMPUSES
-from tuanzi.engines.logs.here import HereCommandLog
-from tuanzi.engines.logs.kafka import KafkaCommandLog, KafkaSettings
+from tuanzi.engines.logs.here import HereCommandLog, HereEventLog
+from tuanzi.engines.logs.kafka import KafkaCommandLog, KafkaEventLog, KafkaSettings
 
+SOURCES = ("beijing.core", "xian.core")
 LIBS = Path("build/kafka/libs").resolve()
 _numbers = count(1)
 
@@ -51,6 +52,19 @@ async def commands(request: pytest.FixtureRequest) -> AsyncIterator[HereCommandL
         log = HereCommandLog(campuses=CAMPUSES)
     else:
         log = KafkaCommandLog(request.getfixturevalue("kafka"), campuses=CAMPUSES)
+    await log.ensure()
+    yield log
+    await log.close()
+
+
+@pytest_asyncio.fixture(params=["here", "kafka"])
+async def events(request: pytest.FixtureRequest) -> AsyncIterator[HereEventLog | KafkaEventLog]:
+    """An empty event log."""
+    log: HereEventLog | KafkaEventLog
+    if request.param == "here":
+        log = HereEventLog(sources=SOURCES)
+    else:
+        log = KafkaEventLog(request.getfixturevalue("kafka"), sources=SOURCES)
     await log.ensure()
     yield log
     await log.close()

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,10 +16,12 @@ import pytest
 
 from servers.kafka import Kafka
 from servers.proxy import Proxy
+from tests.engines.logs.conftest import SOURCES
 from tests.engines.logs.owner import CAMPUSES, Diary
 from tests.engines.logs.test_command_log import reading
+from tests.engines.logs.test_event_log import hear, listening, rows
 from tests.engines.logs.writer_process import prepare
-from tuanzi.engines.logs.kafka import KafkaCommandLog, KafkaSettings
+from tuanzi.engines.logs.kafka import KafkaCommandLog, KafkaEventLog, KafkaSettings
 from tuanzi.machinery.commandlog import Entry
 from tuanzi.machinery.problems import Unavailable
 
@@ -184,14 +186,25 @@ async def test_a_paused_reader_loses_its_campus_and_is_of_use_again_when_it_wake
 
 async def test_a_killed_broker_loses_nothing_that_it_acknowledged(kafka: KafkaSettings, broker: Kafka) -> None:
     owner = Diary()
+    quick = KafkaSettings(servers=kafka.servers, prefix=kafka.prefix, send_s_max=1.0)
+    events = KafkaEventLog(quick, sources=SOURCES)
+    await events.ensure()
 
-    async with opened(kafka) as log, reading(log, owner):
+    async with opened(kafka) as log, reading(log, owner), aclosing(await listening(events)) as heard:
         async with loading(log) as load:
+            await events.publish(SOURCES[0], rows(1, 3))
             await load.until_kept(100)
             broker.kill()
-            await asyncio.sleep(0.5)
+            refused = await asyncio.gather(
+                events.publish(SOURCES[0], rows(4, 4)), events.newest(SOURCES[0]), return_exceptions=True
+            )
             await asyncio.to_thread(broker.start)
             await load.until_kept(100)
+        assert [type(one) for one in refused] == [Unavailable, Unavailable]
+        assert await events.newest(SOURCES[0]) == 3
+        await events.publish(SOURCES[0], rows(4, 6))
+        assert await hear(heard, SOURCES[0], 6) == rows(1, 6)
+        await events.close()
         for campus in CAMPUSES:
             last = load.kept[campus][-1].encode()
             await owner.until(lambda campus=campus, last=last: last in owner.bodies(campus))  # type: ignore[misc]

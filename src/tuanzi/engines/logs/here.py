@@ -1,20 +1,23 @@
-"""The command log within one process: for one that runs everything, and for tests. It lives as long as the process."""
+"""Both logs within one process: for one that runs everything, and for tests. They live as long as the process."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from itertools import islice
 
 from tuanzi.engines.logs.share import Share
 from tuanzi.machinery.commandlog import Entry, Owner
 from tuanzi.machinery.problems import Unavailable
+from tuanzi.machinery.tables import Row
 
 # Our choice: commands that wait for a campus's owner (about 50 MB); more are turned away.
 WAITING_MAX = 100_000
 # Our choice: how many stay after an owner took them, for one who begins anew behind him.
 KEPT_MAX = 20_000
+# Our choice: batches that a listener has not asked for; one who is slower hears no more until he has caught up.
+UNHEARD_MAX = 1_000
 
 
 class _Lane:
@@ -98,3 +101,69 @@ class HereCommandLog:
                 if owner is not None:
                     campus = list(self._lanes)[i]
                     lane.share = Share(campus, owner, read_from=lane.read_from, former=former)
+
+
+class HereEventLog:
+    """Events by database, to whoever listens in this process; nothing is kept but the newest numbers."""
+
+    def __init__(self, *, sources: Sequence[str]) -> None:
+        self._newest = dict.fromkeys(sources, 0)
+        self._listeners: list[_Ear] = []
+
+    async def ensure(self) -> None:
+        """Nothing needs to be made."""
+
+    async def publish(self, source: str, events: Sequence[Row]) -> None:
+        """As the port says."""
+        newest = self._newest[source]
+        rows = [row for row in events if row[0] > newest]
+        if rows:
+            self._newest[source] = rows[-1][0]
+            for listener in self._listeners:
+                listener.hear(source, rows)
+
+    async def newest(self, source: str) -> int:
+        """As the port says."""
+        return self._newest[source]
+
+    async def listen(self, sources: Sequence[str]) -> AsyncGenerator[tuple[str, list[Row]], None]:
+        """As the port says; whoever falls UNHEARD_MAX batches behind misses what comes meanwhile, and is told so."""
+        ear = _Ear(sources)
+        self._listeners.append(ear)
+        try:
+            while True:
+                yield await ear.next()
+        finally:
+            self._listeners.remove(ear)
+
+    async def close(self) -> None:
+        """As the port says."""
+
+
+class _Ear:
+    """What one listener has not asked for yet."""
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        self._waiting: deque[tuple[str, list[Row]]] = deque((source, []) for source in sources)
+        self._sources = frozenset(sources)
+        self._missed: set[str] = set()
+        self._wake = asyncio.Event()
+
+    def hear(self, source: str, rows: list[Row]) -> None:
+        """Something was published."""
+        if source not in self._sources:
+            return
+        if len(self._waiting) >= UNHEARD_MAX:
+            self._missed.add(source)
+        else:
+            self._waiting.append((source, rows))
+            self._wake.set()
+
+    async def next(self) -> tuple[str, list[Row]]:
+        """The next batch; an empty one where some were missed."""
+        while not self._waiting:
+            if self._missed:
+                return self._missed.pop(), []
+            self._wake.clear()
+            await self._wake.wait()
+        return self._waiting.popleft()

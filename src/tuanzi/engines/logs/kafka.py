@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -16,10 +16,12 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from tuanzi.engines.logs.listener import Listener, encode, newest_number
 from tuanzi.engines.logs.reader import Reader
 from tuanzi.engines.logs.sender import Sender
 from tuanzi.machinery.commandlog import Owner
 from tuanzi.machinery.problems import Unavailable
+from tuanzi.machinery.tables import Row
 
 _ADMIN_S_MAX = 10.0
 _HOUR_MS = 3_600_000
@@ -85,6 +87,47 @@ class KafkaCommandLog:
     def lags(self) -> dict[str, int]:
         """By campus that is read here: how many commands wait there."""
         return {campus: lag for reader in self._readers for campus, lag in reader.lags.items()}
+
+    async def close(self) -> None:
+        """As the port says."""
+        await self._sender.close()
+
+
+class KafkaEventLog:
+    """Events by database. A record is the event's row in MessagePack; its number is in it."""
+
+    def __init__(self, settings: KafkaSettings, *, sources: Sequence[str]) -> None:
+        self._settings = settings
+        self._topics = {source: settings.topic("events", source) for source in sources}
+        self._client = f"{settings.prefix}-{socket.gethostname()}"
+        # A consumer must have a group; these never join it.
+        self._hearing = {**settings.client_options, "group.id": f"{settings.prefix}.listeners"}
+        self._sender = Sender(
+            f"{self._client}-events", settings.client_options, send_s_max=settings.send_s_max, clock=time.monotonic
+        )
+
+    async def ensure(self) -> None:
+        """Make the sources' topics where they are missing; harmless twice and at once. Raises Unavailable."""
+        await _ensure(self._settings, list(self._topics.values()))
+
+    async def publish(self, source: str, events: Sequence[Row]) -> None:
+        """As the port says; raises Unavailable within `send_s_max`."""
+        await self._sender.send(self._topics[source], [encode(row) for row in events])
+
+    async def newest(self, source: str) -> int:
+        """As the port says; answers within about 10 s."""
+        return await asyncio.to_thread(newest_number, self._topics[source], self._hearing)
+
+    async def listen(self, sources: Sequence[str]) -> AsyncGenerator[tuple[str, list[Row]], None]:
+        """As the port says."""
+        topics = {source: self._topics[source] for source in sources}
+        listener = Listener(topics, self._hearing, client=f"{self._client}-listener", clock=time.monotonic)
+        listener.start()
+        try:
+            while True:
+                yield await listener.next()
+        finally:
+            await listener.stop()
 
     async def close(self) -> None:
         """As the port says."""

@@ -19,7 +19,7 @@ from typing import Any
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from tuanzi.engines.logs.sender import Complaints
+from tuanzi.engines.logs.sender import RETRY_OPTIONS, Complaints
 from tuanzi.engines.logs.share import END_S_MAX, RETRY_S, Share
 from tuanzi.machinery.commandlog import Entry, Owner
 
@@ -35,6 +35,7 @@ _LOOK_EVERY_S = 1.0
 _CLOSE_S_MAX = 10.0
 
 _OPTIONS = {
+    **RETRY_OPTIONS,
     "partition.assignment.strategy": "cooperative-sticky",  # a campus that stays where it is does not stop
     # A dead reader's share moves on after this, and after twice this when he can still speak but not hear (measured:
     # 6 s at 3 s). Brokers must allow it.
@@ -48,12 +49,6 @@ _OPTIONS = {
     "fetch.queue.backoff.ms": 20,
     "queued.min.messages": 10_000,
     "queued.max.messages.kbytes": 16_384,
-    "socket.timeout.ms": 4_000,
-    "socket.connection.setup.timeout.ms": 2_000,
-    "retry.backoff.ms": 50,
-    "reconnect.backoff.ms": 50,
-    "reconnect.backoff.max.ms": 500,
-    "log_level": 0,  # errors come through error_cb
 }
 
 

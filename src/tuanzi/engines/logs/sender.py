@@ -21,19 +21,24 @@ _POLL_S = 0.2
 # The same complaint is logged again only after so long: a broker that is gone is complained of twice a second.
 _COMPLAINTS_EVERY_S = 30.0
 
-_OPTIONS = {
-    "enable.idempotence": True,  # and so acks=all, and an order that retries keep
-    "linger.ms": 0,  # measured: what comes while a request is under way goes together in the next one all the same
-    "request.timeout.ms": 3_000,
+# How every client of Kafka notices within seconds that a broker is gone, and is back.
+RETRY_OPTIONS: Mapping[str, Any] = {
     "socket.timeout.ms": 4_000,
     "socket.connection.setup.timeout.ms": 2_000,
     "retry.backoff.ms": 50,
-    "retry.backoff.max.ms": 500,
     "reconnect.backoff.ms": 50,
     "reconnect.backoff.max.ms": 500,
+    "log_level": 0,  # errors come through error_cb
+}
+
+_OPTIONS = {
+    **RETRY_OPTIONS,
+    "enable.idempotence": True,  # and so acks=all, and an order that retries keep
+    "linger.ms": 0,  # measured: what comes while a request is under way goes together in the next one all the same
+    "request.timeout.ms": 3_000,
+    "retry.backoff.max.ms": 500,
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 65_536,
-    "log_level": 0,  # errors come through error_cb
 }
 
 

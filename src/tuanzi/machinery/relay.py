@@ -1,0 +1,120 @@
+"""Carries one desk's committed events to the event log; the desk never waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from tuanzi.base.problem import Problem
+from tuanzi.base.time import to_ms
+from tuanzi.machinery.codec import encode
+from tuanzi.machinery.database import DatabaseError
+from tuanzi.machinery.eventlog import EventLog
+from tuanzi.machinery.follower import Numbered
+from tuanzi.machinery.internal import EVENTS_AFTER
+from tuanzi.machinery.tables import Row
+
+log = logging.getLogger("tuanzi.relay")
+
+# Our choice: 20,000 events wait in memory (about 10 MB); a relay further behind reads the table.
+WAITING_MAX = 20_000
+AT_ONCE = 1_000
+RETRY_S = 0.5
+
+
+class Source(Protocol):
+    """The desk whose events are relayed."""
+
+    @property
+    def event_number(self) -> int: ...
+
+    async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]: ...
+
+    def subscribe(self, subscriber: Callable[[Sequence[Numbered]], None]) -> None: ...
+
+
+class Relay:
+    """Publishes the events of one source in order, from where the log ends.
+
+    An empty log is new, or all of it was too old to be kept: then the newest event alone is published before what
+    comes, and tells listeners how far the table goes. position: the last event that is published.
+    """
+
+    def __init__(self, source: str, desk: Source, events: EventLog, *, clock: Callable[[], datetime]) -> None:
+        self.source = source
+        self.position = 0
+        self.failures = 0
+        self._desk = desk
+        self._log = events
+        self._clock = clock
+        self._seen = 0  # the last event that waits in memory or was read
+        self._waiting: deque[tuple[int, Any, int]] = deque()
+        self._wake = asyncio.Event()
+        desk.subscribe(self._offer)
+
+    @property
+    def lag(self) -> int:
+        """How many events are committed and not published."""
+        return max(0, self._desk.event_number - self.position)
+
+    async def run(self) -> None:
+        """Relay until cancelled."""
+        await self._find_position()
+        while True:
+            rows = await self._next()
+            await self._insist(self._log.publish, self.source, rows)
+            self.position = rows[-1][0]
+
+    def _offer(self, events: Sequence[Numbered]) -> None:
+        """Events just committed, in order; kept if they go on where memory ends and room is left."""
+        self._wake.set()
+        if not events or events[0][0] != self._seen + 1 or len(self._waiting) >= WAITING_MAX:
+            return
+        at_ms = to_ms(self._clock())
+        self._waiting.extend((number, event, at_ms) for number, event in events)
+        self._seen = events[-1][0]
+
+    async def _find_position(self) -> None:
+        newest = await self._insist(self._log.newest, self.source)
+        committed = self._desk.event_number
+        if newest > committed:
+            log.error("relay.log_is_ahead", extra={"source": self.source, "newest": newest, "committed": committed})
+        self.position = min(newest, committed) if newest else max(0, committed - 1)
+        self._waiting.clear()
+        self._seen = self.position
+
+    async def _next(self) -> list[Row]:
+        """The events after those published, a batch at a time; waits for one."""
+        while True:
+            if self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), AT_ONCE))]
+                return [_row(*each) for each in batch]
+            if self._desk.event_number > self._seen:
+                slots = {"after": self._seen, "limit": AT_ONCE}
+                rows: list[Row] = await self._insist(self._desk.rows, EVENTS_AFTER, slots)
+                if rows and not self._waiting:
+                    self._seen = rows[-1][0]
+                    return rows
+                continue
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _insist(self, do: Callable[..., Any], *words: Any) -> Any:
+        """The answer, as soon as there is one."""
+        while True:
+            try:
+                return await do(*words)
+            except (Problem, DatabaseError) as failed:
+                self.failures += 1
+                if self.failures == 1 or not self.failures % 60:
+                    log.warning("relay.waiting", extra={"source": self.source, "because": str(failed)})
+                await asyncio.sleep(RETRY_S)
+
+
+def _row(number: int, event: Any, at_ms: int) -> Row:
+    kind = type(event)
+    return (number, kind.name, kind.version, at_ms, encode(event).decode())
