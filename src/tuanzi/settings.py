@@ -39,9 +39,16 @@ class Settings:
     payments: who is paid (TUANZI_PAYMENTS): "inprocess" plays with money in memory, "wechat" is WeChat Pay v3; a demo
     without it runs a WeChat Pay sandbox of its own. merchant: who we are there (TUANZI_WECHAT_MCHID, _APPID,
     _MERCHANT_SERIAL, _MERCHANT_KEY_FILE, _API_KEY_FILE; _PUBLIC_KEY_FILE and _PUBLIC_KEY_ID of WeChat Pay, or neither
-    for its certificates; _NOTIFY_URL, where WeChat reaches this house from outside; _GATEWAY). None in the other cases.
+    for its certificates; _NOTIFY_URL, where WeChat reaches this house from outside; _GATEWAY; _PAY_PAGE of a sandbox).
+    None in the other cases.
     proxies: addresses of proxies whose X-Forwarded-For is believed, comma separated (TUANZI_PROXIES; none).
     demo: demo campuses with simulated students; codes are printed (TUANZI_DEMO=1).
+    kafka: the brokers of an installation of many processes, host:port, comma separated (TUANZI_KAFKA); "" for one that
+    is all in one process. kafka_prefix: what its topics' names begin with (TUANZI_KAFKA_PREFIX).
+    redis: nodes of a Redis Cluster, host:port, comma separated (TUANZI_REDIS), and its password
+    (TUANZI_REDIS_PASSWORD_FILE). rabbit: amqp://user@host:port (TUANZI_RABBIT), and the password
+    (TUANZI_RABBIT_PASSWORD_FILE). "": what they would carry stays in the process.
+    answers_host: this process's address for others of the installation, who connect to it (TUANZI_ANSWERS_HOST).
     """
 
     host: str
@@ -58,6 +65,13 @@ class Settings:
     live_url: str
     proxies: str
     demo: bool
+    kafka: str = ""
+    kafka_prefix: str = "tuanzi"
+    redis: str = ""
+    redis_password: str = ""
+    rabbit: str = ""
+    rabbit_password: str = ""
+    answers_host: str = "127.0.0.1"
     payments: str = INPROCESS
     merchant: Merchant | None = None
     database: Address | None = None
@@ -72,7 +86,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         raise SettingWrong(f"TUANZI_DATA={data}: {error.strerror}") from error
     campuses = tuple(name.strip() for name in environment.get("TUANZI_CAMPUSES", "beijing,shanghai").split(","))
     for name in campuses:
-        if not name.isalnum() or not name.islower() or len(name) > 20:
+        if not name.isalnum() or not name.islower() or len(name) > 20 or name == "platform":
             raise SettingWrong(f"TUANZI_CAMPUSES: a campus id is 1 to 20 lower-case letters and digits, not {name!r}")
     port = _whole(environment, "TUANZI_PORT", 8000, 0, 65535)
     is_demo = demo or environment.get("TUANZI_DEMO") == "1"
@@ -93,6 +107,13 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         live_url=environment.get("TUANZI_LIVE_URL", ""),
         proxies=environment.get("TUANZI_PROXIES", ""),
         demo=is_demo,
+        kafka=environment.get("TUANZI_KAFKA", ""),
+        kafka_prefix=environment.get("TUANZI_KAFKA_PREFIX", "tuanzi"),
+        redis=environment.get("TUANZI_REDIS", ""),
+        redis_password=_password(environment, "TUANZI_REDIS_PASSWORD_FILE"),
+        rabbit=environment.get("TUANZI_RABBIT", ""),
+        rabbit_password=_password(environment, "TUANZI_RABBIT_PASSWORD_FILE"),
+        answers_host=environment.get("TUANZI_ANSWERS_HOST", "127.0.0.1"),
         payments=payments,
         merchant=_merchant(environment) if payments == WECHAT and has_merchant else None,
         database=_database(environment),
@@ -154,7 +175,19 @@ def _merchant(environment: Mapping[str, str]) -> Merchant:
         public_key=file("PUBLIC_KEY") if by_key else "",
         public_key_id=need("PUBLIC_KEY_ID") if by_key else "",
         notify_url=base + NOTIFY_PATH,
+        pay_page=environment.get("TUANZI_WECHAT_PAY_PAGE", ""),
     )
+
+
+def _password(environment: Mapping[str, str], name: str) -> str:
+    """What a file holds; "" when none is named. Raises SettingWrong, which never says what is in it."""
+    path = environment.get(name)
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingWrong(f"{name}={path}: cannot be read") from error
 
 
 def _whole(environment: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from tuanzi import (
     catalog,
     delivery,
@@ -31,7 +33,7 @@ from tuanzi.base.ids import Ids
 from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.engines.fanout.here import Here
-from tuanzi.engines.post.desks import DeskPost
+from tuanzi.engines.post.desks import CarrierDesk, DeskPost
 from tuanzi.events import Event
 from tuanzi.machinery.codec import Codec
 from tuanzi.machinery.desk import WriterDesk
@@ -43,11 +45,15 @@ from tuanzi.machinery.push.gateway import Gateway
 from tuanzi.machinery.push.hub import Hub
 from tuanzi.machinery.push.keeper import Keeper, Log
 from tuanzi.machinery.push.limits import PushLimits
+from tuanzi.machinery.push.ports import FanOut
 from tuanzi.machinery.push.seen import Seen
-from tuanzi.machinery.room import Listener, Room
+from tuanzi.machinery.room import ErrandHandler, Listener, Room
 from tuanzi.machinery.stopwatch import shared
 from tuanzi.machinery.writer import Schema, Writer
 from tuanzi.settings import Settings
+
+# The desk at an address as a campus writes it (`Letter.address`), wherever it is.
+FindDesk = Callable[[str], CarrierDesk | None]
 
 # Who hears what: (the listener's database, the listener). In the emitter's own database a listener runs in the
 # same commit; in another one it hears through the event log, in order and once in effect.
@@ -233,13 +239,21 @@ def open_database(path: Path | None, kind: str, *, now: datetime) -> Sqlite:
     return database
 
 
-def open_where_set(settings: Settings, name: str, kind: str, *, now: datetime) -> Migratable:
-    """The database `platform` or e.g. `beijing.core` where the settings say: a file, or a schema of their server."""
+def open_where_set(settings: Settings, name: str, kind: str, *, now: datetime | None) -> Migratable:
+    """The database `platform` or e.g. `beijing.core` where the settings say: a file, or a schema of their server.
+
+    now: when it is brought to this release; None for one that another process keeps, which may not be there yet.
+    """
+    database: Migratable
     if settings.database is None:
-        return open_database(settings.data / f"{name.replace('.', '/')}.db", kind, now=now)
-    prefix = settings.database.schema
-    database = MariaDb(replace(settings.database, schema=f"{prefix}_{name.replace('.', '_')}"))
-    migrate(database, ("every", kind), now=now)
+        path = settings.data / f"{name.replace('.', '/')}.db"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        database = Sqlite(path)
+    else:
+        schema = f"{settings.database.schema}_{name.replace('.', '_')}"
+        database = MariaDb(replace(settings.database, schema=schema))
+    if now is not None:
+        migrate(database, ("every", kind), now=now)
     return database
 
 
@@ -276,8 +290,8 @@ def wall_clock() -> datetime:
     return datetime.now(UTC)
 
 
-class House:
-    """All desks of one process: with SQLite files under the data folder (D3), or on a database server (E1)."""
+class Workshop:
+    """What this process makes desks and rooms with, whichever part of the house it is."""
 
     def __init__(
         self,
@@ -292,62 +306,62 @@ class House:
         self.ids = ids or Ids(secrets.randbits)
         self.keys = people.Keys(settings.secret)
         self.address = live.Address(url=settings.live_url)
-        self.campuses: dict[str, CampusDesks] = {}
-        self.campus_rooms: dict[str, list[Room]] = {}
-        self._databases: list[Migratable] = []
         self.payments = vendors.payments
-        self._watch = shared(settings.decide_ms_max / 1000)
+        self.watch = shared(settings.decide_ms_max / 1000)
         self._codes = vendors.codes
-        # Their routes serve every campus; what a campus's own desks do is done by rooms of its own.
-        self.rooms = self._rooms("")
-        self.watches: list[reconciliation.Watch] = []
-        self.platform = self._desk("platform", "platform", self.rooms)
-        for campus in settings.campuses:
-            rooms = self.campus_rooms[campus] = self._rooms(campus)
-            desks = {kind: self._desk(kind, f"{campus}.{kind}", rooms) for kind in CAMPUS_DATABASES}
-            for target, source in FOLLOWS:
-                schema = schema_of(target, rooms)
-                position = position_of(desks[target].database, source)
-                desks[target].follow(desks[source], follower_of(target, source, schema=schema, position=position))
-            self.campuses[campus] = CampusDesks(**desks, platform=self.platform)
-            self.watches.append(reconciliation.Watch(campus, desks["money"]))
-            desks["money"].subscribe(self.watches[-1].on_events)
-        self.doorkeeper = people.Doorkeeper(self.platform)
-        self.live = LiveSide(self)
-        self.platform.subscribe(self._tell_doorkeeper)
 
-    def _rooms(self, campus: str) -> list[Room]:
-        """The rooms of a campus: their errands go to a payment company that reports to it, and by its post."""
+    def rooms_for(self, campus: str, find: FindDesk, books: reconciliation.Books | None) -> list[Room]:
+        """The rooms of a campus: their errands go to a payment company that reports to it, and by its post.
+
+        campus: "" for those whose routes serve every campus. find: the desk at an address (`Letter.address`).
+        """
         return rooms_of(
             keys=self.keys,
             sender=self._codes,
             provider=self.payments.at(campus) if campus else self.payments,
             is_campus=lambda name: name in self.settings.campuses,
-            post=DeskPost(lambda address: self._find_desk(campus, address)),
+            post=DeskPost(find),
             campus=campus,
-            books=CampusBooks(lambda: {"core": self.campuses[campus].core, "money": self.campuses[campus].money}),
+            books=books,
             address=self.address,
         )
 
-    def _find_desk(self, campus: str, address: str) -> WriterDesk | None:
-        """The desk at an address as this campus writes it (`Letter.address`)."""
-        elsewhere, _, kind = address.rpartition(".")
-        desks = self.campuses.get(elsewhere or campus)
-        return None if desks is None or kind not in CAMPUS_DATABASES else getattr(desks, kind)
+    def rooms_without_campus(self, find: FindDesk) -> list[Room]:
+        """The rooms whose routes are served: they work with the desks of whichever campus is asked for."""
+        return self.rooms_for("", find, None)
 
-    def _desk(self, kind: str, name: str, rooms: Sequence[Room]) -> WriterDesk:
+    def open(self, kind: str, name: str) -> Migratable:
+        """A database of this installation, made when it is not there. name: "platform", or a campus and the kind."""
+        return open_where_set(self.settings, name, kind, now=self.clock())
+
+    def open_for_reading(self, kind: str, name: str) -> Migratable:
+        """A database that a writer elsewhere keeps; it may not be there yet, and then cannot be asked."""
+        return open_where_set(self.settings, name, kind, now=None)
+
+    def open_campus(self, campus: str) -> dict[str, Migratable]:
+        """The databases of a campus, by kind."""
+        return {kind: self.open(kind, f"{campus}.{kind}") for kind in CAMPUS_DATABASES}
+
+    def desk(
+        self,
+        kind: str,
+        name: str,
+        rooms: Sequence[Room],
+        database: Migratable,
+        *,
+        errands: Mapping[type, ErrandHandler] | None = None,
+    ) -> WriterDesk:
+        """The desk and the writer of an open database. errands: who does which, instead of the rooms themselves."""
         settings = self.settings
-        database = open_where_set(settings, name, kind, now=self.clock())
-        self._databases.append(database)
         position, number = database.cursor()
         writer = Writer(
             schema_of(kind, rooms),
             position=position,
             event_number=number,
             places_max=settings.places_max,
-            stopwatch=self._watch,
+            stopwatch=self.watch,
         )
-        errands: dict[type, Any] = {
+        of_rooms: dict[type, ErrandHandler] = {
             errand: handler for room in rooms if room.database == kind for errand, handler in room.errands.items()
         }
         return WriterDesk(
@@ -355,23 +369,136 @@ class House:
             writer,
             database,
             clock=self.clock,
-            errands=errands,
+            errands=of_rooms if errands is None else {**of_rooms, **errands},
             openings=[opening for room in rooms if room.database == kind for opening in room.openings],
             batch_max=settings.batch_max,
             queue_max=settings.queue_max,
             wait_s_max=settings.wait_ms_max / 1000,
         )
 
+
+class WriterLine(Struct, frozen=True, kw_only=True, gc=False):
+    """How one database's writer keeps up.
+
+    waiting: commands in its queue. wait_ms: about how long a new one waits, by the mean batch so far. batch_ms_max: the
+    longest batch. turned_away: commands refused because too many waited. lag_events: of other databases, not heard yet.
+    """
+
+    database: str
+    is_open: bool
+    waiting: int
+    wait_ms: int
+    batch_ms: int
+    batch_ms_max: int
+    commands: int
+    turned_away: int
+    timers: int
+    lag_events: int
+
+
+class LocalCampus:
+    """The writers of one campus, all in this process."""
+
+    def __init__(
+        self, campus: str, shop: Workshop, databases: Mapping[str, Migratable], *, platform: Any, find: FindDesk
+    ) -> None:
+        """databases: open, by kind. platform: its desk, here or elsewhere. find: desks of other campuses."""
+        self.campus = campus
+        self.rooms = shop.rooms_for(campus, self._find_or(find), CampusBooks(lambda: self.writers))
+        self.writers = {
+            kind: shop.desk(kind, f"{campus}.{kind}", self.rooms, databases[kind]) for kind in CAMPUS_DATABASES
+        }
+        for target, source in FOLLOWS:
+            schema = schema_of(target, self.rooms)
+            position = position_of(self.writers[target].database, source)
+            follower = follower_of(target, source, schema=schema, position=position)
+            self.writers[target].follow(self.writers[source], follower)
+        self.desks = CampusDesks(**self.writers, platform=platform)
+        self.watch = reconciliation.Watch(campus, self.writers["money"])
+        self.writers["money"].subscribe(self.watch.on_events)
+
+    def lines(self, *, batch_max: int) -> list[WriterLine]:
+        """How each writer keeps up."""
+        return [_writer_line(kind, desk, batch_max=batch_max) for kind, desk in self.writers.items()]
+
+    def _find_or(self, find: FindDesk) -> FindDesk:
+        def find_here(address: str) -> CarrierDesk | None:
+            elsewhere, _, kind = address.rpartition(".")
+            return self.writers.get(kind) if elsewhere in ("", self.campus) else find(address)
+
+        return find_here
+
+
+def _writer_line(database: str, desk: WriterDesk, *, batch_max: int) -> WriterLine:
+    figures = desk.figures
+    batch_ms = 1000 * figures.busy_s / figures.batches if figures.batches else 0.0
+    batches_before = -(-desk.queue_length // batch_max)
+    return WriterLine(
+        database=database,
+        is_open=desk.is_open,
+        waiting=desk.queue_length,
+        wait_ms=round(batches_before * batch_ms),
+        batch_ms=round(batch_ms),
+        batch_ms_max=round(1000 * figures.batch_s_max),
+        commands=figures.commands,
+        turned_away=figures.turned_away,
+        timers=desk.timers_held,
+        lag_events=sum(desk.lags.values()),
+    )
+
+
+class House(Workshop):
+    """All desks of one process: with SQLite files under the data folder (D3), or on a database server (E1)."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        vendors: Vendors,
+        *,
+        clock: Callable[[], datetime] = wall_clock,
+        ids: Ids | None = None,
+    ) -> None:
+        super().__init__(settings, vendors, clock=clock, ids=ids)
+        # Their routes serve every campus; what a campus's own desks do is done by rooms of its own.
+        self.campuses: dict[str, CampusDesks] = {}
+        self.rooms = self.rooms_without_campus(self._find_desk)
+        self.platform = self.desk("platform", "platform", self.rooms, self.open("platform", "platform"))
+        self.locals = [
+            LocalCampus(campus, self, self.open_campus(campus), platform=self.platform, find=self._find_desk)
+            for campus in settings.campuses
+        ]
+        self.campuses = {each.campus: each.desks for each in self.locals}
+        self.campus_rooms = {each.campus: each.rooms for each in self.locals}
+        self.watches = [each.watch for each in self.locals]
+        self.doorkeeper = people.Doorkeeper(self.platform)
+        self.live = LiveSide(self)
+        self.platform.subscribe(self._tell_doorkeeper)
+
+    def _find_desk(self, address: str) -> WriterDesk | None:
+        """The desk of a campus, by its full address."""
+        campus, _, kind = address.rpartition(".")
+        desks = self.campuses.get(campus)
+        return None if desks is None or kind not in CAMPUS_DATABASES else getattr(desks, kind)
+
     def _tell_doorkeeper(self, numbered: Sequence[tuple[int, Any]]) -> None:
         for _, event in numbered:
             self.doorkeeper.on_event(event)
             self.live.on_event(event)
 
+    def writer_lines(self, campus: str) -> list[WriterLine]:
+        """How the writers of a campus keep up."""
+        (here,) = [each for each in self.locals if each.campus == campus]
+        return here.lines(batch_max=self.settings.batch_max)
+
+    @property
+    def closed(self) -> list[str]:
+        """The desks that do not take commands yet, or no more."""
+        return sorted(desk.name for desk in self.desks if not desk.is_open)
+
     @property
     def desks(self) -> list[WriterDesk]:
         """Every desk of the house."""
-        campuses = self.campuses.values()
-        return [self.platform, *(getattr(campus, kind) for campus in campuses for kind in CAMPUS_DATABASES)]
+        return [self.platform, *(desk for each in self.locals for desk in each.writers.values())]
 
     def desks_of(self, campus: str | None) -> CampusDesks | None:
         """The desks of a campus; for None some whose `platform` may be used; None for an unknown one."""
@@ -379,7 +506,7 @@ class House:
 
     async def run(self) -> None:
         """Work until `close`. Raises Fenced when another process writes to the same data."""
-        self._watch.arm()
+        self.watch.arm()
         try:
             async with asyncio.TaskGroup() as tasks:
                 working = [tasks.create_task(desk.run()) for desk in self.desks]
@@ -387,9 +514,9 @@ class House:
                 await asyncio.wait(working)
                 beside.cancel()
         finally:
-            self._watch.disarm()
-            for database in self._databases:
-                database.close()
+            self.watch.disarm()
+            for desk in self.desks:
+                desk.database.close()
 
     async def _run_live(self) -> None:
         for desk in self.desks:
@@ -410,46 +537,87 @@ class House:
             desk.close()
 
 
+class Telling:
+    """What tells the people of one campus what happened: who keeps its streams, beside the campus's writers."""
+
+    def __init__(self, shop: Workshop, campus: str, desks: CampusDesks, fan_out: FanOut) -> None:
+        self.archive = live.StreamArchive(desks.notices)
+        self.teller = live.LiveTeller(desks.notices)
+        self._ids = shop.ids
+        self.keeper = Keeper(
+            campus,
+            [_log_of(desks, source) for source in TOLD_LIVE],
+            teller=self.teller,
+            archive=self.archive,
+            fan_out=fan_out,
+            seen=Seen(clock=time.monotonic),
+            now=shop.clock,
+        )
+
+    async def begin(self) -> str:
+        """The name of the streams' history; it begins now when there is none."""
+        return await self.archive.begin(fresh=self._ids.token()[:12], positions=self.keeper.positions)
+
+
 class LiveSide:
     """What tells people what happened: for each campus one who keeps its streams, and the gateway of this process."""
 
     def __init__(self, house: House) -> None:
         self.fan_out = Here()
-        self._ids = house.ids
         self.limits = PushLimits()
-        self.archives = {id: live.StreamArchive(desks.notices) for id, desks in house.campuses.items()}
-        self.tellers = {id: live.LiveTeller(desks.notices) for id, desks in house.campuses.items()}
-        gate = live.Gatekeeper(house.platform, house.campuses, keys=house.keys, now=house.clock, overview=self.overview)
-        self.hubs = {
-            id: Hub(id, archive=archive, gate=gate, limits=self.limits, clock=time.monotonic)
-            for id, archive in self.archives.items()
-        }
-        self.keepers = {
-            id: Keeper(
-                id,
-                [_log_of(desks, source) for source in TOLD_LIVE],
-                teller=self.tellers[id],
-                archive=self.archives[id],
-                fan_out=self.fan_out,
-                seen=Seen(clock=time.monotonic),
-                now=house.clock,
-            )
-            for id, desks in house.campuses.items()
-        }
-        name = house.ids.token()[:8]
-        self.gateway = Gateway(self.hubs, gate, name=name, limits=self.limits, clock=time.monotonic, now=house.clock)
-        for id, hub in self.hubs.items():
-            self.fan_out.join(id, hub)
+        self.tellings = {id: Telling(house, id, desks, self.fan_out) for id, desks in house.campuses.items()}
+        self.archives = {id: each.archive for id, each in self.tellings.items()}
+        self.tellers = {id: each.teller for id, each in self.tellings.items()}
+        self.keepers = {id: each.keeper for id, each in self.tellings.items()}
+        self.gates = GateSide(
+            house,
+            house.platform,
+            house.campuses,
+            archives=self.archives,
+            fan_out=self.fan_out,
+            limits=self.limits,
+            overview=self.overview,
+        )
+        self.hubs, self.gateway, self.on_event = self.gates.hubs, self.gates.gateway, self.gates.on_event
 
     async def run(self) -> None:
         """Work until cancelled."""
         for id, hub in self.hubs.items():
-            positions = self.keepers[id].positions
-            hub.epoch = await self.archives[id].begin(fresh=self._ids.token()[:12], positions=positions)
+            hub.epoch = await self.tellings[id].begin()
         async with asyncio.TaskGroup() as tasks:
             for keeper in self.keepers.values():
                 tasks.create_task(keeper.run())
             tasks.create_task(self.gateway.run())
+
+    def overview(self, campus_id: str) -> live.OpsPicture:
+        """What a campus's operators see."""
+        tally = self.tellers[campus_id].tally
+        return self.gates.overview(campus_id, tally, messages_kept=self.keepers[campus_id].figures.messages)
+
+
+class GateSide:
+    """The gateway of a process: who comes in, and the hubs that hand out what was kept, wherever it was kept."""
+
+    def __init__(
+        self,
+        shop: Workshop,
+        platform: Any,
+        campuses: Mapping[str, Any],
+        *,
+        archives: Mapping[str, live.StreamArchive],
+        fan_out: FanOut,
+        limits: PushLimits,
+        overview: Callable[[str], live.OpsPicture],
+    ) -> None:
+        gate = live.Gatekeeper(platform, campuses, keys=shop.keys, now=shop.clock, overview=overview)
+        self.hubs = {
+            id: Hub(id, archive=archive, gate=gate, limits=limits, clock=time.monotonic)
+            for id, archive in archives.items()
+        }
+        name = shop.ids.token()[:8]
+        self.gateway = Gateway(self.hubs, gate, name=name, limits=limits, clock=time.monotonic, now=shop.clock)
+        for id, hub in self.hubs.items():
+            fan_out.join(id, hub)
 
     def on_event(self, event: object) -> None:
         """Hear an event of the database `platform`: who signed out, was erased or has other rights is let go."""
@@ -463,12 +631,12 @@ class LiveSide:
             case _:
                 pass
 
-    def overview(self, campus_id: str) -> live.OpsPicture:
-        """What a campus's operators see."""
-        hub, tally = self.hubs[campus_id], self.tellers[campus_id].tally
+    def overview(self, campus_id: str, tally: Mapping[str, Any], *, messages_kept: int) -> live.OpsPicture:
+        """What a campus's operators see of this gateway, beside what was told."""
+        hub = self.hubs[campus_id]
         return live.OpsPicture(
             **tally,
-            messages_kept=self.keepers[campus_id].figures.messages,
+            messages_kept=messages_kept,
             messages_sent=hub.figures.sent,
             messages_acked=hub.figures.acked,
             people_connected=len(hub.clients),

@@ -6,6 +6,7 @@ Run as a program by `test_slow.py`; settings come from the environment as always
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import uvloop
 from msgspec import Struct
@@ -20,7 +21,7 @@ from tuanzi.money import SandboxProvider
 from tuanzi.roles.api import serve
 from tuanzi.roles.logs import log_json
 from tuanzi.settings import read_settings
-from tuanzi.wiring import House, Vendors
+from tuanzi.wiring import FindDesk, House, Vendors
 
 
 class Misbehave(Struct, frozen=True, kw_only=True, gc=False):
@@ -74,8 +75,9 @@ PLANTED = Room(
 class PlantedHouse(House):
     """A house with one more room."""
 
-    def _rooms(self, campus: str) -> list[Room]:
-        return [*super()._rooms(campus), PLANTED]
+    def rooms_for(self, campus: str, find: FindDesk, books: Any) -> list[Room]:
+        """The rooms of a house, and the planted one."""
+        return [*super().rooms_for(campus, find, books), PLANTED]
 
 
 async def run() -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import typing
 from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
 
 from tuanzi.base.ids import Ids
 from tuanzi.catalog import ImportCatalog, ImportKind
+from tuanzi.engines.logs.here import HereCommandLog
+from tuanzi.installation import Engines, Front, WriterSide, log_names
+from tuanzi.machinery.internal import COMMAND_LOG
 from tuanzi.money import SandboxProvider
 from tuanzi.people import AppointOperator
 from tuanzi.roles.api import application
@@ -74,27 +78,45 @@ class Person:
 
 
 class Town:
-    """A running house with its demo catalogs, a clock that tests move, and people who sign in."""
+    """A running house with its demo catalogs, a clock that tests move, and people who sign in.
 
-    def __init__(self, data: Path, *, pays_at_once: bool = True, seed: int = 7, **settings: str) -> None:
+    is_apart: whether who serves and who decides meet by logs and lines, as processes of an installation do.
+    """
+
+    is_apart = False
+    # By folder: a command log outlives the processes that meet by it.
+    _logs: ClassVar[dict[Path, HereCommandLog]] = {}
+
+    def __init__(
+        self, data: Path, *, pays_at_once: bool = True, seed: int = 7, is_apart: bool | None = None, **settings: str
+    ) -> None:
         """seed: of the ids; a second house on the same folder needs another. settings: as in the environment."""
         self.now = LUNCH
         self.codes = Codes()
         self.provider = SandboxProvider(pays_at_once=pays_at_once)
         environment = {"TUANZI_DATA": str(data), "TUANZI_SECRET": "s" * 32, **settings}
-        self.house = House(
-            read_settings(environment),
-            Vendors(codes=self.codes, payments=self.provider),
-            clock=lambda: self.now,
-            ids=Ids(Random(seed).getrandbits),
-        )
+        self._settings = read_settings(environment)
+        self._vendors = Vendors(codes=self.codes, payments=self.provider)
+        self._ids = Ids(Random(seed).getrandbits)
+        self.writers: House | WriterSide
+        self.house: House
+        if self.is_apart if is_apart is None else is_apart:
+            log = self._logs.setdefault(data, HereCommandLog(campuses=log_names(self._settings.campuses)))
+            self.writers = WriterSide(
+                self._settings, self._vendors, Engines(log), name="w1", clock=lambda: self.now, ids=self._ids
+            )
+            self.house = typing.cast(
+                House, Front(self._settings, self._vendors, Engines(log), clock=lambda: self.now, ids=self._ids)
+            )  # the same to whoever asks
+        else:
+            self.writers = self.house = House(self._settings, self._vendors, clock=lambda: self.now, ids=self._ids)
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(application(self.house)), base_url="http://tuanzi"
         )
         self._phones = count(13800000000 + seed)
 
     async def __aenter__(self) -> Town:
-        self._working = asyncio.create_task(self.house.run())
+        self._working = asyncio.gather(self.house.run(), *([] if self.house is self.writers else [self.writers.run()]))
         await self.house.opened()
         for campus, desks in self.house.campuses.items():
             if desks.core.database.rows("SELECT id FROM campuses"):
@@ -114,12 +136,13 @@ class Town:
     async def __aexit__(self, *_: object) -> None:
         await self.client.aclose()
         self.house.close()
+        self.writers.close()
         await self._working
 
     def pass_time(self, **amount: float) -> None:
         """Move the clock; what is due fires."""
         self.now += timedelta(**amount)
-        for desk in self.house.desks:
+        for desk in self.writers.desks:
             desk._ring()
 
     async def sign_in(self, *, campus: str = "beijing", phone: str | None = None) -> Person:
@@ -166,8 +189,13 @@ class Town:
         def is_calm() -> bool:
             busy = any(
                 desk.queue_length or any(desk.lags.values()) or desk._errands_running or desk._errands_waiting
-                for desk in self.house.desks
+                for desk in self.writers.desks
             )
+            if isinstance(self.house, Front):  # type: ignore[unreachable]
+                behind = [
+                    desk for desk in self.writers.desks if self.house.remote[desk.name].event_number < desk.event_number
+                ]
+                busy = busy or bool(behind)
             return not busy and not any(desks.core.database.rows(splits) for desks in self.house.campuses.values())
 
         for _ in range(5):
@@ -177,18 +205,19 @@ class Town:
     async def digest(self) -> str:
         """Of every row of every database, once they are calm; equal when nothing was changed.
 
-        The writer's own position counts refused commands too, and the coordinator's epoch starts: they are left out.
+        The writer's own position, and that in the command log, count refused commands too, and the coordinator's epoch
+        starts: they are left out.
         """
         await self.settled()
         said = blake2b()
-        for desk in self.house.desks:
+        for desk in self.writers.desks:
             tables = desk.database.rows(
                 "SELECT name FROM sqlite_master WHERE type = 'table'"
                 " AND name NOT IN ('writer_cursor', 'split_coordinators') ORDER BY name"
             )
             said.update(f"{desk.event_number}".encode())
             for (name,) in tables:
-                rows = sorted(map(repr, desk.database.rows(f"SELECT * FROM {name}")))
+                rows = sorted(repr(row) for row in desk.database.rows(f"SELECT * FROM {name}") if row[0] != COMMAND_LOG)
                 said.update(f"{desk.name} {name} {rows}".encode("utf-8", "surrogatepass"))
         return said.hexdigest()
 

@@ -171,11 +171,8 @@ class WriterDesk:
         self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False
     ) -> Outcome:
         """Have the writer carry out `command`; returns after the commit (see `Desk.submit`)."""
-        waiting = len(self._queue.people)
-        wait_s = waiting * self._batch_s / self._batch_max
-        if not is_accepted and (waiting >= self._queue_max or wait_s > self._wait_s_max):
-            self.figures.turned_away += 1
-            raise Busy(retry_after_s=max(1, round_up(wait_s)))
+        if not is_accepted and (busy := self._find_busy()) is not None:
+            raise busy
         outcome = await self._hand_in(Request(command, who=who, key=key))
         if outcome.problem is not None:
             raise outcome.problem
@@ -195,6 +192,26 @@ class WriterDesk:
         comes after the commit. Raises Unavailable when the desk is closed.
         """
         return self._hand_in(Request(command), is_work=True)
+
+    def carry(self, request: Request, told: Callable[[Outcome], None], *, is_accepted: bool = False) -> None:
+        """Queue what another process wrote into the command log, behind all that is queued.
+
+        told: called with its outcome, a problem too, after the commit. So is that it was turned away: its number is
+        kept all the same, and nobody who reads the log again does it after all. Raises Unavailable when the desk is
+        closed.
+        """
+        busy = None if is_accepted or request.command is None else self._find_busy()
+        if busy is not None:
+            request = Request(None, entry=request.entry)
+
+        def answer(done: asyncio.Future[Outcome]) -> None:
+            if done.cancelled() or done.exception() is not None:
+                told(Outcome(problem=Unavailable(retry_after_s=2)))
+            else:
+                outcome = done.result()
+                told(outcome if busy is None or outcome.problem is not None else Outcome(problem=busy))
+
+        self._hand_in(request).add_done_callback(answer)
 
     async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """The rows of a committed, recent state. Raises Unavailable when the desk is closed."""
@@ -296,6 +313,15 @@ class WriterDesk:
                 if not isinstance(outcome.problem, (Unavailable, TooSlow)):
                     raise outcome.problem
                 await asyncio.sleep(1.0)
+
+    def _find_busy(self) -> Busy | None:
+        """What whoever comes now is turned away with; None when there is room."""
+        waiting = len(self._queue.people)
+        wait_s = waiting * self._batch_s / self._batch_max
+        if waiting < self._queue_max and wait_s <= self._wait_s_max:
+            return None
+        self.figures.turned_away += 1
+        return Busy(retry_after_s=max(1, round_up(wait_s)))
 
     def _hand_in(self, request: Request, *, is_work: bool = False) -> asyncio.Future[Outcome]:
         if not self.is_open or self._closing:

@@ -71,10 +71,14 @@ KEPT_ANSWERS = table("kept_answers", KeptAnswer, key=("who", "idempotency_key"))
 FOLLOWER_POSITIONS = table("follower_positions", FollowerPosition, key="source")
 PARKED_EVENTS = table("parked_events", ParkedEvent, key=("source", "number"))
 
+# The source under which a database keeps how far it has read the command log.
+COMMAND_LOG = "commands"
+
 FIRST_TIMERS = "SELECT id, due_at_ms, command, body, attempts FROM timers ORDER BY due_at_ms, id LIMIT :limit"
 EVENTS_AFTER = """
 SELECT number, name, version, at_ms, body FROM events WHERE number > :after ORDER BY number LIMIT :limit
 """
+NEWEST_EVENT = "SELECT event_number FROM writer_cursor WHERE id = 1 ORDER BY id LIMIT 1"
 POSITION_OF_SOURCE = "SELECT number FROM follower_positions WHERE source = :source ORDER BY source LIMIT 1"
 ANSWERS_BEFORE = """
 SELECT who, idempotency_key FROM kept_answers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from importlib import resources
 from typing import Protocol
@@ -26,6 +27,9 @@ class Migratable(Database, Protocol):
     def execute_script(self, script: str) -> None:
         """Run statements as one transaction."""
 
+    def alone(self) -> AbstractContextManager[None]:
+        """No other process that asks for this is in it meanwhile; for migrations."""
+
 
 class MigrationChanged(Exception):
     """A released migration differs from what this database was made with: history was edited."""
@@ -37,6 +41,11 @@ def migrate(database: Migratable, folders: Sequence[str], *, now: datetime) -> l
     A repeat applies nothing. Each file is applied in one transaction together with its note, so a crash leaves
     either. Raises MigrationChanged when a file applied earlier has been edited.
     """
+    with database.alone():
+        return _migrate(database, folders, now=now)
+
+
+def _migrate(database: Migratable, folders: Sequence[str], *, now: datetime) -> list[str]:
     database.execute_script(_LEDGER)
     rows = database.rows("SELECT name, digest FROM schema_migrations ORDER BY name")
     kept = {str(name): str(digest) for name, digest in rows}

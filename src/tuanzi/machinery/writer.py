@@ -22,6 +22,7 @@ from tuanzi.machinery.codec import Codec, encode, name_of
 from tuanzi.machinery.database import Database, DatabaseUnavailable, Fenced, Flush, RowRefused
 from tuanzi.machinery.fence import COORDINATOR_EPOCHS, FENCES
 from tuanzi.machinery.internal import (
+    COMMAND_LOG,
     FOLLOWER_POSITIONS,
     KEPT_ANSWERS,
     PARKED_EVENTS,
@@ -74,7 +75,8 @@ class Request(Struct):
     A command of a person (`who`, `key`), of a timer (`timer`), or an event of another database (`source`, `number`,
     following `after`). `postpones`: the timer that failed, in whose place `timer` is kept. `parked` says why an event
     is laid aside instead of being heard; an event None only moves the position. `was_too_slow`: it used up its time
-    when its batch was decided before.
+    when its batch was decided before. `entry`: its number in the command log, kept with what it does; a command None
+    only keeps that number.
     """
 
     command: Any
@@ -87,6 +89,7 @@ class Request(Struct):
     postpones: Timer | None = None
     parked: str | None = None
     was_too_slow: bool = False
+    entry: int = 0
 
 
 class Outcome(Struct, frozen=True):
@@ -226,6 +229,8 @@ class Writer:
             yield from self._fetch(misses)
         if self.schema.foresees and (foreseen := self._foreseen(requests, batch)):
             yield from self._fetch(foreseen)
+        if entry := max(request.entry for request in requests):
+            batch[FollowerPosition, COMMAND_LOG] = FollowerPosition(source=COMMAND_LOG, number=entry)
         flush = self._flush_of(decided, batch, commands=len(requests), now=now)
         # From here the next batch may be decided on top of this one, though it is not kept yet: see `carry_out`.
         self.position, self.event_number, self._pending = flush.after, flush.event_number, batch
@@ -314,6 +319,8 @@ class Writer:
         command = request.command
         if type(command) is Rows:
             return _Decided(rows=command)
+        if command is None:
+            return _Decided(overlay=overlay)
         if type(command) is ForgetAnswers:
             for answer in command.answers:
                 overlay.remove(KeptAnswer, answer)

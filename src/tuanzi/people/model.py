@@ -522,7 +522,7 @@ class CodeSent(Struct, frozen=True, kw_only=True, gc=False):
     is_recorded: bool
 
 
-class SignedIn(Struct, frozen=True, kw_only=True, gc=False):
+class SignedIn(Struct, frozen=True, kw_only=True, gc=False, tag=True):
     """A session is open; who has the token is this person."""
 
     session_id: SessionId
@@ -533,7 +533,7 @@ class SignedIn(Struct, frozen=True, kw_only=True, gc=False):
     expires_at: datetime
 
 
-class CodeRefused(Struct, frozen=True, kw_only=True, gc=False):
+class CodeRefused(Struct, frozen=True, kw_only=True, gc=False, tag=True):
     """The code was wrong; an answer and no Problem, because the try must be counted."""
 
     tries_left: int

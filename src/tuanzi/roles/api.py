@@ -1,4 +1,4 @@
-"""Serves HTTP over the house of this process (J2, J4): the API in front, health and metrics behind it."""
+"""Serves HTTP over the house, here or elsewhere (J2, J4): the API in front, health and metrics behind it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from importlib import resources
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from starlette.routing import Route as Page
 from tuanzi.base.ids import GroupId
 from tuanzi.base.problem import Unknown
 from tuanzi.base.who import Role
+from tuanzi.installation import Front, WriterSide
 from tuanzi.machinery.http.api import Api
 from tuanzi.machinery.http.documents import CHINESE, ENGLISH, preferred_language
 from tuanzi.machinery.http.routes import Call, Route
@@ -30,7 +32,7 @@ from tuanzi.roles.metrics import Metrics
 from tuanzi.roles.overview import overview_route
 from tuanzi.roles.pages import BuiltPages
 from tuanzi.roles.poster import LANGUAGES, Posters, facts_of
-from tuanzi.settings import SettingWrong
+from tuanzi.settings import Settings, SettingWrong
 from tuanzi.wiring import House
 
 log = logging.getLogger("tuanzi.api")
@@ -42,6 +44,9 @@ _HOME_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsaf
 
 _NOT_KEPT = {"cache-control": "no-store"}
 
+
+# The house whose desks are here, or the one whose desks are elsewhere.
+Serving = House | Front
 
 # The role and phone of each.
 Accounts = Sequence[tuple[Role, str]]
@@ -72,7 +77,7 @@ class Clock(Struct, frozen=True, kw_only=True, gc=False):
     now: datetime
 
 
-def routes_of(house: House) -> list[Route]:
+def routes_of(house: Serving) -> list[Route]:
     """Every route of the API: those of the house itself, then those of its rooms."""
 
     async def list_campuses(call: Call[None, None]) -> CampusList:
@@ -93,7 +98,7 @@ def routes_of(house: House) -> list[Route]:
     ]
 
 
-def application(house: House, *, inbox: Inbox | None = None, accounts: Accounts = ()) -> Api:
+def application(house: Serving, *, inbox: Inbox | None = None, accounts: Accounts = ()) -> Api:
     """The ASGI application over a house that runs.
 
     inbox: where the demo keeps what it would have sent to phones; shown to callers on this machine only, as are
@@ -110,20 +115,9 @@ def application(house: House, *, inbox: Inbox | None = None, accounts: Accounts 
     )
 
 
-def _behind(house: House, inbox: Inbox | None, accounts: Accounts) -> Starlette:
+def _behind(house: Serving, inbox: Inbox | None, accounts: Accounts) -> Starlette:
     """Health and metrics, which machines ask; pages and posters for people."""
-    metrics = Metrics(house)
     posters = Posters()
-
-    async def healthz(request: Request) -> Response:
-        return JSONResponse({"status": "alive"})
-
-    async def readyz(request: Request) -> Response:
-        closed = sorted(desk.name for desk in house.desks if not desk.is_open)
-        return JSONResponse({"status": "ready" if not closed else "starting", "closed": closed}, 503 if closed else 200)
-
-    async def figures(request: Request) -> Response:
-        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4")
 
     home = (resources.files("tuanzi.roles") / "home.html").read_text(encoding="utf-8")
 
@@ -168,9 +162,7 @@ def _behind(house: House, inbox: Inbox | None, accounts: Accounts) -> Starlette:
     return Starlette(
         routes=[
             Page("/", show_home),
-            Page("/healthz", healthz),
-            Page("/readyz", readyz),
-            Page("/metrics", figures),
+            *health_of(house),
             Page("/demo/inbox", show_inbox),
             Page("/demo/accounts", show_accounts),
             Page("/share/campuses/{campus}/groups/{group_id}/poster.png", show_poster),
@@ -186,37 +178,89 @@ def _is_here(request: Request) -> bool:
     return request.client is not None and request.client.host in here and request.url.hostname in here
 
 
+def health_of(part: Serving | WriterSide) -> list[Page]:
+    """What machines ask of any process: whether it lives, whether it works, and its figures."""
+    metrics = Metrics(part)
+
+    async def healthz(request: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def readyz(request: Request) -> Response:
+        closed = part.closed
+        return JSONResponse({"status": "ready" if not closed else "starting", "closed": closed}, 503 if closed else 200)
+
+    async def figures(request: Request) -> Response:
+        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    return [Page("/healthz", healthz), Page("/readyz", readyz), Page("/metrics", figures)]
+
+
+class Part(Protocol):
+    """A part of the house that works in this process."""
+
+    async def run(self) -> None:
+        """Work until `close`."""
+
+    def close(self) -> None:
+        """Stop when what was accepted is done."""
+
+
 async def serve(
-    house: House,
+    house: Serving,
     *,
+    others: Sequence[Part] = (),
+    has_api: bool = True,
+    has_gateway: bool = True,
     beside: Callable[[], Awaitable[Any]] | None = None,
     inbox: Inbox | None = None,
     accounts: Accounts = (),
 ) -> None:
     """Serve until SIGINT or SIGTERM, then answer what was accepted and close. Raises Fenced, OSError (port taken).
 
+    others: other parts that work in this process. has_api: whether people are answered, or only machines that watch
+    this one. has_gateway: whether WebSockets are taken.
     beside: work that lives as long as the server, e.g. the demo's students; it starts when the writers are open.
     inbox, accounts: as for `application`.
     """
+    settings = house.settings
+    serving = application(house, inbox=inbox, accounts=accounts) if has_api else Starlette(routes=health_of(house))
+    gateway = live_gateway(house, _bound(settings.host, settings.live_port)) if has_gateway else None
+    await _serve(settings, serving, [house, *others], gateway=gateway, beside=_beside(house, beside))
+
+
+async def serve_health(side: WriterSide) -> None:
+    """As `serve`, for a process that answers nobody but machines that watch it."""
+    await _serve(side.settings, Starlette(routes=health_of(side)), [side])
+
+
+async def _serve(
+    settings: Settings,
+    app: Any,
+    parts: Sequence[Part],
+    *,
+    gateway: AbstractAsyncContextManager[None] | None = None,
+    beside: Coroutine[Any, Any, None] | None = None,
+) -> None:
+    """Serve an application while parts work; when one of them ends, all do."""
     try:
-        serving = application(house, inbox=inbox, accounts=accounts)
-        server = Server(serving, proxies=house.settings.proxies, drain_s_max=DRAIN_S_MAX)
+        server = Server(app, proxies=settings.proxies, drain_s_max=DRAIN_S_MAX)
     except ValueError as error:
         raise SettingWrong(f"TUANZI_PROXIES: {error}") from None
-    listening = _bound(house.settings.host, house.settings.port)
-    listening_live = _bound(house.settings.host, house.settings.live_port)
+    listening = _bound(settings.host, settings.port)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.close)
     async with asyncio.TaskGroup() as tasks:
-        working = tasks.create_task(house.run())
-        working.add_done_callback(lambda _: server.close())
-        others = tasks.create_task(_beside(house, beside))
-        log.info("api.serving", extra={"address": f"http://{house.settings.host}:{house.settings.port}"})
-        async with live_gateway(house, listening_live):
+        for part in parts:
+            tasks.create_task(part.run()).add_done_callback(lambda _: server.close())
+        living = None if beside is None else tasks.create_task(beside)
+        log.info("api.serving", extra={"address": f"http://{settings.host}:{settings.port}"})
+        async with nullcontext() if gateway is None else gateway:
             await server.serve(listening)
-        others.cancel()
-        house.close()
+        if living is not None:
+            living.cancel()
+        for part in parts:
+            part.close()
     log.info("api.closed")
 
 
@@ -232,7 +276,7 @@ def _bound(host: str, port: int) -> socket.socket:
     return bound
 
 
-async def _beside(house: House, work: Callable[[], Awaitable[Any]] | None) -> None:
+async def _beside(house: Serving, work: Callable[[], Awaitable[Any]] | None) -> None:
     await house.opened()
     if work is not None:
         await work()

@@ -8,7 +8,7 @@ import fcntl
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ from typing import TextIO
 import msgspec
 import uvloop
 
+from tuanzi.installation import Front
 from tuanzi.machinery.collector import calm_collector
 from tuanzi.machinery.database import DatabaseError
 from tuanzi.machinery.http.openapi import openapi_of
@@ -26,7 +27,8 @@ from tuanzi.people import AbsentSender, CodeSender, ConsoleSender
 from tuanzi.roles.api import routes_of, serve
 from tuanzi.roles.company import Company, CompanyFailed
 from tuanzi.roles.logs import log_json
-from tuanzi.settings import INPROCESS, Settings, SettingWrong, read_settings
+from tuanzi.roles.parts import Part, parts_of, serve_parts
+from tuanzi.settings import INPROCESS, WECHAT, Settings, SettingWrong, read_settings
 from tuanzi.wiring import House, Vendors
 
 # Commands of the simulation's package; it stands above the product, so it is only loaded when asked for.
@@ -56,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(given[1:])
     parser = argparse.ArgumentParser(prog="tuanzi", description="Tuanzi 团子: campus food delivery by group buying.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="serve everything in this process")
+    run = commands.add_parser("run", help="serve everything in this process, or be some roles of an installation")
+    run.add_argument("roles", nargs="*", metavar="ROLE", help=f"{', '.join(Part)}; none: all of it in this process")
     run.add_argument("--demo", action="store_true", help="with demo campuses and simulated students; codes are printed")
     commands.add_parser("openapi", help="print the OpenAPI document of the API")
     for name, about in (
@@ -73,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         settings = read_settings(demo=options.demo)
-        return _run(settings)
+        return _run(settings, parts_of(options.roles, settings))
     except MigrationChanged as changed:
         return _say(f"tuanzi: the databases were made with another {changed}.sql; run the release that made them")
     except (SettingWrong, DatabaseError, CompanyFailed, OSError) as error:
@@ -91,64 +94,83 @@ def _openapi() -> str:
     return msgspec.json.format(msgspec.json.encode(document), indent=1).decode()
 
 
-def _run(settings: Settings) -> int:
+def _run(settings: Settings, parts: Collection[Part]) -> int:
     if len(settings.secret) < SECRET_BYTES_MIN:
         raise SettingWrong(f"TUANZI_SECRET or its file: at least {SECRET_BYTES_MIN} bytes are expected")
     log_json()
+    os.environ.setdefault(*POLLING_THREAD)
+    if parts:
+        uvloop.run(_serve(settings, parts))
+        return 0
     with _lock(settings.data) as lock:
         if lock is None:
             return _say(
                 f"tuanzi: another process is using {settings.data}; stop it, or set TUANZI_DATA to another folder"
             )
-        os.environ.setdefault(*POLLING_THREAD)
-        uvloop.run(_serve(settings))
+        uvloop.run(_serve(settings, parts))
     return 0
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, parts: Collection[Part]) -> None:
     codes = ConsoleSender() if settings.demo else AbsentSender()
+    if parts and settings.merchant is None:
+        raise SettingWrong(f"TUANZI_PAYMENTS={WECHAT} and TUANZI_WECHAT_MCHID are needed: roles share a company")
     if settings.payments == INPROCESS:
         payments = SandboxProvider(remembered_max=DEMO_PAYMENTS_REMEMBERED)
-        await _serve_house(settings, Vendors(codes=codes, payments=payments))
+        await _serve_house(settings, parts, Vendors(codes=codes, payments=payments))
         return
     if settings.merchant is not None:
-        await _serve_wechat(settings, codes, settings.merchant)
+        await _serve_wechat(settings, parts, codes, settings.merchant)
         return
     company = Company(settings.data / "wechatpay")
     try:
         await company.start()
         host = "127.0.0.1" if settings.host in EVERYWHERE else settings.host
         merchant = company.merchant(house_address=f"http://{host}:{settings.port}")
-        await _serve_wechat(settings, codes, merchant, company=company)
+        await _serve_wechat(settings, parts, codes, merchant, company=company)
     finally:
         await company.stop()
 
 
 async def _serve_wechat(
-    settings: Settings, codes: CodeSender, merchant: Merchant, *, company: Company | None = None
+    settings: Settings,
+    parts: Collection[Part],
+    codes: CodeSender,
+    merchant: Merchant,
+    *,
+    company: Company | None = None,
 ) -> None:
     wechat = WeChatPay(merchant)
     try:
-        await _serve_house(settings, Vendors(codes=codes, payments=wechat), company=company)
+        await _serve_house(settings, parts, Vendors(codes=codes, payments=wechat), company=company)
     finally:
         await wechat.close_connections()
 
 
-async def _serve_house(settings: Settings, vendors: Vendors, *, company: Company | None = None) -> None:
-    house = House(settings, vendors)
+async def _serve_house(
+    settings: Settings, parts: Collection[Part], vendors: Vendors, *, company: Company | None = None
+) -> None:
     living = importlib.import_module("simulation.living") if settings.demo else None
     calm_collector()
     sys.setswitchinterval(TURN_S)
 
-    async def beside() -> None:
-        async with asyncio.TaskGroup() as tasks:
-            if company is not None:
-                tasks.create_task(company.watch())
-            if living is not None:
-                tasks.create_task(living.live(house, seed=os.getpid(), students=400))
+    def demo_of(house: House | Front) -> Callable[[], Awaitable[None]]:
+        async def beside() -> None:
+            async with asyncio.TaskGroup() as tasks:
+                if company is not None:
+                    tasks.create_task(company.watch())
+                if living is not None:
+                    tasks.create_task(living.live(house, seed=os.getpid(), students=400))
+
+        return beside
 
     inbox = vendors.codes if isinstance(vendors.codes, ConsoleSender) else None
-    await serve(house, beside=beside, inbox=inbox, accounts=() if living is None else living.ACCOUNTS)
+    accounts = () if living is None else living.ACCOUNTS
+    if parts:
+        await serve_parts(settings, parts, vendors, beside=demo_of, inbox=inbox, accounts=accounts)
+        return
+    house = House(settings, vendors)
+    await serve(house, beside=demo_of(house), inbox=inbox, accounts=accounts)
 
 
 class _lock:

@@ -9,13 +9,14 @@ from contextlib import asynccontextmanager
 
 from tuanzi import live
 from tuanzi.engines.sockets.picows import serve_sockets
+from tuanzi.installation import Front
 from tuanzi.wiring import House
 
 log = logging.getLogger("tuanzi.live")
 
 
 @asynccontextmanager
-async def live_gateway(house: House, listening: socket.socket) -> AsyncIterator[None]:
+async def live_gateway(house: House | Front, listening: socket.socket) -> AsyncIterator[None]:
     """Take WebSockets on a bound socket while this lasts; then everybody is told to come back."""
     gateway = house.live.gateway
     house.address.port = listening.getsockname()[1]

@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from tuanzi.installation import Front, WriterSide
 from tuanzi.money import PaymentProvider, WeChatPay
 from tuanzi.wiring import House
 
@@ -26,7 +27,7 @@ _COUNTERS = {
 class HouseCollector(Collector):
     """Reads the desks' figures when Prometheus asks."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House | Front | WriterSide) -> None:
         self._house = house
 
     def collect(self) -> Iterator[Metric]:
@@ -88,7 +89,7 @@ def _of_payments(provider: PaymentProvider) -> Iterator[Metric]:
     yield from (notices, unknown)
 
 
-def _reconciliation(house: House) -> Iterator[Metric]:
+def _reconciliation(house: House | Front | WriterSide) -> Iterator[Metric]:
     """What the comparing of books has found since this process started, and when it last did (C3)."""
     labels = ["campus", "difference_class"]
     found = CounterMetricFamily("tuanzi_differences_found_total", "Differences between books.", labels=labels)
@@ -133,7 +134,7 @@ _KEEPER_COUNTERS = {
 class LiveCollector(Collector):
     """Reads the figures of the gateway and of those who keep streams; arrival is acked over messages."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House | Front | WriterSide) -> None:
         self._live = house.live
 
     def collect(self) -> Iterator[Metric]:
@@ -152,18 +153,22 @@ class LiveCollector(Collector):
         for campus, keeper in self._live.keepers.items():
             for source, behind in keeper.lags.items():
                 lag.add_metric([campus, source], behind)
+        yield lag
+        gateway = self._live.gateway
+        if gateway is None:
+            return
         closes = CounterMetricFamily("tuanzi_gateway_closes_total", "Connections that were ended.", labels=["reason"])
-        for reason, count in self._live.gateway.closes.items():
+        for reason, count in gateway.closes.items():
             closes.add_metric([reason], count)
         open_now = GaugeMetricFamily("tuanzi_gateway_connections", "Open connections.")
-        open_now.add_metric([], self._live.gateway.connections)
-        yield from (lag, closes, open_now)
+        open_now.add_metric([], gateway.connections)
+        yield from (closes, open_now)
 
 
 class Metrics:
     """The registry of one process."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House | Front | WriterSide) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(HouseCollector(house))
         self._registry.register(LiveCollector(house))

@@ -10,31 +10,12 @@ from tuanzi.base.ids import make_id
 from tuanzi.base.time import SHANGHAI
 from tuanzi.base.who import Role
 from tuanzi.groups import groups_counted
+from tuanzi.installation import Front
 from tuanzi.live import OpsPicture
-from tuanzi.machinery.desk import WriterDesk
 from tuanzi.machinery.http.routes import Call, Route
 from tuanzi.money import Account, balances_of
 from tuanzi.splitting import splits_counted
-from tuanzi.wiring import CAMPUS_DATABASES, House
-
-
-class WriterLine(Struct, frozen=True, kw_only=True, gc=False):
-    """How one database's writer keeps up.
-
-    waiting: commands in its queue. wait_ms: about how long a new one waits, by the mean batch so far. batch_ms_max: the
-    longest batch. turned_away: commands refused because too many waited. lag_events: of other databases, not heard yet.
-    """
-
-    database: str
-    is_open: bool
-    waiting: int
-    wait_ms: int
-    batch_ms: int
-    batch_ms_max: int
-    commands: int
-    turned_away: int
-    timers: int
-    lag_events: int
+from tuanzi.wiring import House, WriterLine
 
 
 class SplitsLine(Struct, frozen=True, kw_only=True, gc=False):
@@ -79,7 +60,7 @@ class CampusOverview(Struct, frozen=True, kw_only=True, gc=False):
     pushes: Pushes
 
 
-async def overview_of(house: House, campus: str, *, now: datetime) -> CampusOverview:
+async def overview_of(house: House | Front, campus: str, *, now: datetime) -> CampusOverview:
     """A campus as it is now; three small queries."""
     desks = house.campuses[campus]
     midnight = now.astimezone(SHANGHAI).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -109,9 +90,7 @@ async def overview_of(house: House, campus: str, *, now: datetime) -> CampusOver
         ),
         splits_confirmed_today=splits.confirmed_since,
         splits_cancelled_today=splits.cancelled_since,
-        writers=tuple(
-            [_writer_line(kind, getattr(desks, kind), batch_max=house.settings.batch_max) for kind in CAMPUS_DATABASES]
-        ),
+        writers=tuple(house.writer_lines(campus)),
         pushes=Pushes(
             kept=picture.messages_kept,
             sent=picture.messages_sent,
@@ -125,25 +104,7 @@ def _ms(lasted: timedelta) -> int:
     return max(0, lasted // timedelta(milliseconds=1))
 
 
-def _writer_line(database: str, desk: WriterDesk, *, batch_max: int) -> WriterLine:
-    figures = desk.figures
-    batch_ms = 1000 * figures.busy_s / figures.batches if figures.batches else 0.0
-    batches_before = -(-desk.queue_length // batch_max)
-    return WriterLine(
-        database=database,
-        is_open=desk.is_open,
-        waiting=desk.queue_length,
-        wait_ms=round(batches_before * batch_ms),
-        batch_ms=round(batch_ms),
-        batch_ms_max=round(1000 * figures.batch_s_max),
-        commands=figures.commands,
-        turned_away=figures.turned_away,
-        timers=desk.timers_held,
-        lag_events=sum(desk.lags.values()),
-    )
-
-
-def overview_route(house: House) -> Route:
+def overview_route(house: House | Front) -> Route:
     """The route of it."""
 
     async def show_overview(call: Call[None, None]) -> CampusOverview:

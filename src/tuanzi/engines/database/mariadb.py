@@ -72,6 +72,20 @@ class MariaDb:
                 ask(maker, f'CREATE DATABASE IF NOT EXISTS "{address.schema}" COLLATE {self._collation}')
             maker.close()
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other process that asks for this is in it meanwhile. Raises DatabaseUnavailable when one is for long."""
+        with self._translating():
+            connection = self._door.open(schema=False)
+            wait_s = int(min(_LOCK_S_MAX, self._patience.answer_s - 1))
+            ((locked,),) = ask(connection, f"SELECT GET_LOCK({literal(f'{self.address.schema}.alone')}, {wait_s})")
+        try:
+            if locked != 1:
+                raise DatabaseUnavailable(f"{self.address}: another process changes its schema")
+            yield
+        finally:
+            drop(connection)
+
     def execute_script(self, script: str) -> None:
         """Run a migration. Raises DatabaseUnavailable or RowRefused.
 

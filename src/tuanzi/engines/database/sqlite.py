@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,6 +64,10 @@ class Sqlite:
             raise DatabaseUnavailable(self._named(error)) from error
         self._opened.append(connection)
         return connection
+
+    def alone(self) -> AbstractContextManager[None]:
+        """The folder of the files is one process's, which is alone anyway."""
+        return nullcontext()
 
     def execute_script(self, script: str) -> None:
         """Run a migration as one transaction. Raises DatabaseUnavailable or RowRefused."""

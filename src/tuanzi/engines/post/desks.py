@@ -1,12 +1,11 @@
-"""The post within one process: letters go straight to the desks."""
+"""The post: letters go straight to the desks, which carry out what is handed in wherever their writers are."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from tuanzi.machinery.desk import WriterDesk
 from tuanzi.machinery.post import Letter
 from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.writer import Outcome
@@ -15,14 +14,21 @@ from tuanzi.machinery.writer import Outcome
 ANSWER_S_MAX = 5.0
 
 
+class CarrierDesk(Protocol):
+    """A desk that has a command of another database carried out."""
+
+    def hand_in(self, command: Any) -> asyncio.Future[Outcome]:
+        """Its outcome, a problem too, comes after the commit. Raises Unavailable when the desk is closed."""
+
+
 class DeskPost:
-    """Hands letters in at desks of this process.
+    """Hands letters in at desks.
 
     find: the desk at an address, None where there is none. answer_s_max: what is not answered by then is given up,
     though it may still be done.
     """
 
-    def __init__(self, find: Callable[[str], WriterDesk | None], *, answer_s_max: float = ANSWER_S_MAX) -> None:
+    def __init__(self, find: Callable[[str], CarrierDesk | None], *, answer_s_max: float = ANSWER_S_MAX) -> None:
         self._find = find
         self._answer_s_max = answer_s_max
 

@@ -1,0 +1,247 @@
+"""The desk of a database whose writer is in another process: commands go by the log, reads to the database (D3)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+from tuanzi.base.once import Once
+from tuanzi.base.problem import Busy, Problem
+from tuanzi.base.unit import Key
+from tuanzi.machinery.answers import AnswerHall
+from tuanzi.machinery.calls import FOLLOWED, Call, Words, followed_body, pack_call
+from tuanzi.machinery.codec import Codec
+from tuanzi.machinery.commandlog import CommandLog
+from tuanzi.machinery.database import Ask, DatabaseError
+from tuanzi.machinery.desk import Subscriber
+from tuanzi.machinery.internal import EVENTS_AFTER, NEWEST_EVENT, Rows
+from tuanzi.machinery.problems import Unavailable
+from tuanzi.machinery.tables import Row
+from tuanzi.machinery.writer import Outcome
+
+log = logging.getLogger("tuanzi.afar")
+
+V = TypeVar("V")
+
+# Our choice: what the event log lost is found in the table after so long.
+LOOKED_FOR_EVERY_S = 1.0
+EVENTS_AT_ONCE = 1_000
+OPENED_AGAIN_S = 0.2
+
+
+class Readable(Protocol):
+    """The reading half of a database; any thread may call it."""
+
+    def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows of a query over a committed state."""
+
+    def look(self, reading: Callable[[Ask], V]) -> V:
+        """What `reading` makes of the answers to its questions, all of one committed state."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+class Sender:
+    """Writes the calls of one campus into the log, those of one turn of the loop together and in order."""
+
+    def __init__(self, campus: str, log: CommandLog, hall: AnswerHall, *, waiting_max: int) -> None:
+        """waiting_max: how many of this process's calls to this campus may wait; more are turned away."""
+        self.campus = campus
+        self.turned_away = 0
+        self._log = log
+        self._hall = hall
+        self._waiting_max = waiting_max
+        self._waiting = 0
+        self._calls: list[tuple[Call, asyncio.Future[Any]]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def ask(
+        self,
+        desk: str,
+        command: str,
+        body: bytes,
+        *,
+        once: Once | None = None,
+        who: str = "",
+        is_accepted: bool = False,
+    ) -> Any:
+        """The reply to a call. Raises Busy when too many wait, Unavailable when it could not be written or the process
+        ends; then, as for a caller who gives up, nobody knows whether it is done."""
+        if self._waiting >= self._waiting_max and not is_accepted:
+            self.turned_away += 1
+            raise Busy(retry_after_s=1)
+        number, future = self._hall.expect()
+        key, fingerprint = ("", "") if once is None else once
+        call = Call(number, self._hall.address, desk, command, body, who, key, fingerprint, is_accepted)
+        self._waiting += 1
+        try:
+            self._calls.append((call, future))
+            if len(self._calls) == 1:
+                asyncio.get_running_loop().call_soon(self._send)
+            return await future
+        finally:
+            self._waiting -= 1
+            self._hall.forget(number)
+
+    def _send(self) -> None:
+        calls, self._calls = self._calls, []
+        task = asyncio.create_task(self._append(calls))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _append(self, calls: Sequence[tuple[Call, asyncio.Future[Any]]]) -> None:
+        try:
+            await self._log.append(self.campus, [pack_call(call) for call, _ in calls])
+        except Problem as problem:
+            for _, future in calls:
+                if not future.done():
+                    future.set_exception(problem)
+
+
+class Carrier:
+    """Has commands of other databases carried out by a writer in another process."""
+
+    def __init__(self, kind: str, sender: Sender, *, words: Words) -> None:
+        """kind: the database's, e.g. "core"."""
+        self.kind = kind
+        self._sender = sender
+        self._words = words
+
+    def hand_in(self, command: Any) -> asyncio.Future[Outcome]:
+        """Send what another database's work asks for; its outcome, a problem too, comes after the commit."""
+        return asyncio.ensure_future(self._ask(command, is_accepted=True))
+
+    async def _ask(self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False) -> Outcome:
+        name, body = self._words.body_of(command)
+        reply = await self._sender.ask(self.kind, name, body, once=key, who=who, is_accepted=is_accepted)
+        return self._words.outcome(name, reply)
+
+
+class RemoteDesk(Carrier):
+    """A desk as the port says, and as `live` and the post use it. Reading blocks a thread, not the loop.
+
+    A subscriber hears an event twice at most times: with the reply to the command that this process sent, before
+    its caller is answered, and from the event log or the table like everybody else's, in order.
+    """
+
+    def __init__(
+        self, name: str, kind: str, sender: Sender, database: Readable, *, words: Words, events: Codec, threads: int = 4
+    ) -> None:
+        """kind: the database's, e.g. "core". events: knows every event of the house."""
+        super().__init__(kind, sender, words=words)
+        self.name = name
+        self.database = database
+        self.event_number = 0
+        self.is_open = False
+        self._events = events
+        self._subscribers: list[Subscriber] = []
+        self._reading = ThreadPoolExecutor(threads, thread_name_prefix=f"read-{name}")
+
+    async def submit(
+        self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False
+    ) -> Outcome:
+        """Have the writer carry out `command`; returns after the commit (see `Desk.submit`)."""
+        outcome = await self._ask(command, who=who, key=key, is_accepted=is_accepted)
+        if outcome.problem is not None:
+            raise outcome.problem
+        return outcome
+
+    async def keep_rows(self, rows: Rows) -> None:
+        """Keep rows as they are; returns after the commit. Raises Crashed when the database refuses them."""
+        await self.submit(rows, is_accepted=True)
+
+    async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows of a committed, recent state. Raises Unavailable when the database cannot be asked."""
+        return await self._read(self.database.rows, sql, slots)
+
+    async def look(self, reading: Callable[[Ask], V]) -> V:
+        """What `reading` makes of the answers to its questions, all of one committed state; it runs in a thread."""
+        return await self._read(self.database.look, reading)
+
+    async def followed(self, source: str, number: int) -> tuple[Any, ...]:
+        """Wait until the writer has handled event `number` of `source`; what was emitted then."""
+        reply = await self._sender.ask(self.kind, FOLLOWED, followed_body(source, number), is_accepted=True)
+        outcome = self._words.outcome(FOLLOWED, reply)
+        if outcome.problem is not None:
+            raise outcome.problem
+        if outcome.events:
+            self._tell(outcome.events)  # so that whoever waited for his payment finds his order paid
+        return tuple(event for _, event in outcome.events)
+
+    def peek(self, kind: type[V], key: Key) -> V | None:
+        """Nothing is at hand here."""
+        return None
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Call `subscriber` with committed events; its errors hurt only itself."""
+        self._subscribers.append(subscriber)
+
+    async def open(self) -> None:
+        """Know where the log of events stands: what is told from now on is what comes after it. As long as the
+        database is not there yet, or cannot be asked, it is asked again."""
+        while not self.is_open:
+            try:
+                self.event_number = await self._newest()
+                self.is_open = True
+            except Unavailable:
+                await asyncio.sleep(OPENED_AGAIN_S)
+
+    async def hear(self, rows: Sequence[Row]) -> None:
+        """Tell subscribers of rows of the event log; what lies between is read in the table first."""
+        if not rows or rows[-1][0] <= self.event_number:
+            return
+        if rows[0][0] > self.event_number + 1:
+            await self._catch_up(rows[0][0] - 1)
+        self._tell_rows([row for row in rows if row[0] > self.event_number])
+
+    async def watch(self) -> None:
+        """Find what the event log lost, until cancelled; without one, everything is found so, a second late."""
+        while True:
+            await asyncio.sleep(LOOKED_FOR_EVERY_S)
+            try:
+                await self._catch_up(await self._newest())
+            except Unavailable:
+                log.warning("afar.unreadable", extra={"desk": self.name})
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._reading.shutdown(wait=False)
+        self.database.close()
+
+    async def _ask(self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False) -> Outcome:
+        outcome = await super()._ask(command, who=who, key=key, is_accepted=is_accepted)
+        if outcome.events:
+            self._tell(outcome.events)
+        return outcome
+
+    async def _read(self, read: Callable[..., V], *arguments: Any) -> V:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._reading, read, *arguments)
+        except (DatabaseError, RuntimeError) as error:
+            raise Unavailable(retry_after_s=2) from error
+
+    async def _newest(self) -> int:
+        rows = await self.rows(NEWEST_EVENT)
+        return int(rows[0][0]) if rows else 0
+
+    async def _catch_up(self, number: int) -> None:
+        while self.event_number < number:
+            rows = await self.rows(EVENTS_AFTER, {"after": self.event_number, "limit": EVENTS_AT_ONCE})
+            if not rows:
+                return
+            self._tell_rows(rows)
+
+    def _tell_rows(self, rows: Sequence[Row]) -> None:
+        self.event_number = rows[-1][0]
+        self._tell(tuple((row[0], self._events.event(row[1], row[2], row[4])) for row in rows))
+
+    def _tell(self, events: Sequence[tuple[int, Any]]) -> None:
+        for subscriber in self._subscribers:
+            try:
+                subscriber(events)
+            except Exception:
+                log.exception("afar.subscriber_failed", extra={"desk": self.name})
