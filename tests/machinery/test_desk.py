@@ -226,7 +226,7 @@ async def test_another_database_hears_every_event_once_and_whoever_asks_can_wait
         await halls.submit(Build(id="h", seats=500))
         outcomes = await asyncio.gather(*(halls.submit(Take(ticket_id=f"t{i}", hall_id="h")) for i in range(300)))
         await diary.followed("halls", outcomes[-1].events[-1][0])
-        rows = await diary.rows("SELECT lines FROM pages"), await diary.rows("SELECT number FROM follower_positions")
+        rows = await diary.rows("SELECT notes FROM pages"), await diary.rows("SELECT number FROM follower_positions")
 
     assert rows == ([(300,)], [(300,)])
 
@@ -254,7 +254,7 @@ async def test_a_follower_that_was_away_reads_what_it_missed_and_repeats_nothing
         for database in databases:
             database.close()
 
-    assert open_database(paths[1]).rows("SELECT id, lines FROM pages") == [("h", 300)]
+    assert open_database(paths[1]).rows("SELECT id, notes FROM pages") == [("h", 300)]
 
 
 async def test_an_event_whose_listener_has_a_bug_is_parked_and_the_next_ones_are_heard() -> None:
@@ -266,7 +266,7 @@ async def test_an_event_whose_listener_has_a_bug_is_parked_and_the_next_ones_are
             await halls.submit(Build(id=hall, seats=9))
         await asyncio.gather(*(halls.submit(Take(ticket_id=hall, hall_id=hall)) for hall in ("a", "unspeakable", "b")))
         await diary.followed("halls", 3)
-        pages = await diary.rows("SELECT id, lines FROM pages ORDER BY id")
+        pages = await diary.rows("SELECT id, notes FROM pages ORDER BY id")
         parked = await diary.rows("SELECT source, number, name FROM parked_events")
 
     assert pages == [("a", 1), ("b", 1)]

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.machinery.toy import NOON
+from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.machinery.migrate import MigrationChanged, migrate
 
 
-def test_a_repeat_applies_nothing(tmp_path: Path) -> None:
-    database = Sqlite(tmp_path / "core.db")
+@pytest.fixture(params=["sqlite", "mariadb"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """A new database of each engine."""
+    is_file = request.param == "sqlite"
+    made = Sqlite(tmp_path / "new.db") if is_file else MariaDb(request.getfixturevalue("site").address())
+    yield made
+    made.close()
+
+
+def test_a_repeat_applies_nothing(database: Any) -> None:
 
     first = migrate(database, ("every", "core"), now=NOON)
     again = migrate(database, ("every", "core"), now=NOON)
@@ -22,8 +33,7 @@ def test_a_repeat_applies_nothing(tmp_path: Path) -> None:
     assert again == []
 
 
-def test_an_edited_migration_is_refused_before_anything_changes(tmp_path: Path) -> None:
-    database = Sqlite(tmp_path / "core.db")
+def test_an_edited_migration_is_refused_before_anything_changes(database: Any) -> None:
     migrate(database, ("every",), now=NOON)
     database.execute_script("UPDATE schema_migrations SET digest = 'another';")
 
@@ -34,8 +44,7 @@ def test_an_edited_migration_is_refused_before_anything_changes(tmp_path: Path) 
     assert database.rows("SELECT name FROM schema_migrations ORDER BY name") == kept
 
 
-def test_a_database_of_another_kind_is_refused_before_anything_changes(tmp_path: Path) -> None:
-    database = Sqlite(tmp_path / "money.db")
+def test_a_database_of_another_kind_is_refused_before_anything_changes(database: Any) -> None:
     migrate(database, ("every", "money"), now=NOON)
     before = database.rows("SELECT name FROM schema_migrations ORDER BY name")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,10 +24,12 @@ from tests.machinery.toy import (
     carry_out,
     open_database,
     open_writer,
+    prepared,
     state,
 )
 from tuanzi.base.once import Once
 from tuanzi.base.problem import Unknown
+from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.machinery.database import Ask, DatabaseUnavailable, Fenced
 from tuanzi.machinery.problems import Crashed, KeyReused, TooSlow, Unavailable
 from tuanzi.machinery.stopwatch import Stopwatch
@@ -34,8 +37,17 @@ from tuanzi.machinery.writer import Commit, Fetch, Request, Writer
 from tuanzi.machinery.writer import take as take_step
 
 
-def test_a_command_is_kept_with_its_events_and_answered_after_the_commit() -> None:
-    database = open_database()
+@pytest.fixture(params=["sqlite", "mariadb"])
+def database(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The toy business, on each engine."""
+    made = (
+        open_database() if request.param == "sqlite" else prepared(MariaDb(request.getfixturevalue("site").address()))
+    )
+    yield made
+    made.close()
+
+
+def test_a_command_is_kept_with_its_events_and_answered_after_the_commit(database: Any) -> None:
     writer = open_writer(database)
 
     built, taken = carry_out(writer, database, [Build(id="h", seats=2), Take(ticket_id="t", hall_id="h")])
@@ -50,8 +62,7 @@ def test_a_command_is_kept_with_its_events_and_answered_after_the_commit() -> No
     assert database.cursor() == (2, 1)
 
 
-def test_a_refusal_changes_nothing_whatever_line_raised_it() -> None:
-    database = open_database()
+def test_a_refusal_changes_nothing_whatever_line_raised_it(database: Any) -> None:
     writer = open_writer(database)
     carry_out(writer, database, [Build(id="h", seats=1), Take(ticket_id="t1", hall_id="h")])
     before = state(database)
@@ -63,8 +74,7 @@ def test_a_refusal_changes_nothing_whatever_line_raised_it() -> None:
     assert state(database) == before
 
 
-def test_the_last_seat_goes_to_whoever_queued_first_even_when_memory_holds_nothing() -> None:
-    database = open_database()
+def test_the_last_seat_goes_to_whoever_queued_first_even_when_memory_holds_nothing(database: Any) -> None:
     writer = open_writer(database, places_max=1)
     carry_out(writer, database, [Build(id=f"h{i}", seats=1) for i in range(20)])
     writer.forget()
@@ -78,8 +88,7 @@ def test_the_last_seat_goes_to_whoever_queued_first_even_when_memory_holds_nothi
     assert {row[0] for row in database.rows("SELECT id FROM tickets")} == {f"t{i}.0" for i in range(20)}
 
 
-def test_a_campus_larger_than_memory_works_and_memory_stays_bounded() -> None:
-    database = open_database()
+def test_a_campus_larger_than_memory_works_and_memory_stays_bounded(database: Any) -> None:
     writer = open_writer(database, places_max=50)
     carry_out(writer, database, [Build(id=f"h{i}", seats=9) for i in range(500)])
 
@@ -91,8 +100,7 @@ def test_a_campus_larger_than_memory_works_and_memory_stays_bounded() -> None:
     assert database.rows("SELECT MIN(taken), MAX(taken) FROM halls") == [(3, 3)]
 
 
-def test_a_command_with_a_bug_fails_alone_and_leaves_nothing() -> None:
-    database = open_database()
+def test_a_command_with_a_bug_fails_alone_and_leaves_nothing(database: Any) -> None:
     writer = open_writer(database)
     carry_out(writer, database, [Build(id="h", seats=9)])
 
@@ -112,8 +120,7 @@ def test_a_command_with_a_bug_fails_alone_and_leaves_nothing() -> None:
 
 
 @pytest.mark.parametrize("bad", [Take(ticket_id="t0", hall_id="h"), Take(ticket_id="x", hall_id="h", bug="negative")])
-def test_what_the_database_refuses_fails_alone_and_the_numbers_have_no_gap(bad: Take) -> None:
-    database = open_database()
+def test_what_the_database_refuses_fails_alone_and_the_numbers_have_no_gap(database: Any, bad: Take) -> None:
     writer = open_writer(database, places_max=1)
     carry_out(writer, database, [Build(id="h", seats=99), Take(ticket_id="t0", hall_id="h")])
     writer.forget()
@@ -130,8 +137,7 @@ def test_what_the_database_refuses_fails_alone_and_the_numbers_have_no_gap(bad: 
     assert database.cursor()[1] == 9
 
 
-def test_a_value_added_twice_in_one_batch_fails_the_second_command_alone() -> None:
-    database = open_database()
+def test_a_value_added_twice_in_one_batch_fails_the_second_command_alone(database: Any) -> None:
     writer = open_writer(database)
 
     outcomes = carry_out(writer, database, [Build(id="h", seats=1), Build(id="h", seats=2), Build(id="g", seats=3)])
@@ -140,8 +146,7 @@ def test_a_value_added_twice_in_one_batch_fails_the_second_command_alone() -> No
     assert database.rows("SELECT id, seats FROM halls ORDER BY id") == [("g", 3), ("h", 1)]
 
 
-def test_an_endless_command_is_ended_and_the_others_are_answered() -> None:
-    database = open_database()
+def test_an_endless_command_is_ended_and_the_others_are_answered(database: Any) -> None:
     position, number = database.cursor()
     watch = Stopwatch(0.05)
     writer = Writer(SCHEMA, position=position, event_number=number, stopwatch=watch)
@@ -186,8 +191,7 @@ def test_a_full_disk_refuses_what_does_not_fit_and_the_next_command_works(tmp_pa
     assert database.rows("SELECT taken FROM halls") == [(2,)]
 
 
-def test_a_repeated_key_gets_the_first_answer_and_has_no_second_effect() -> None:
-    database = open_database()
+def test_a_repeated_key_gets_the_first_answer_and_has_no_second_effect(database: Any) -> None:
     writer = open_writer(database)
     carry_out(writer, database, [Build(id="h", seats=9)])
     once = Once("k" * 8, "said")
@@ -201,9 +205,8 @@ def test_a_repeated_key_gets_the_first_answer_and_has_no_second_effect() -> None
     assert database.rows("SELECT taken FROM halls") == [(1,)]
 
 
-def test_many_repeats_in_a_batch_cost_it_one_more_try_and_not_one_each() -> None:
+def test_many_repeats_in_a_batch_cost_it_one_more_try_and_not_one_each(database: Any) -> None:
     """Found by a storm of splits: halves cost commits for every repeat, and the queue grew faster than it was done."""
-    database = open_database()
     first = open_writer(database)
     carry_out(first, database, [Build(id="h", seats=99)])
     takes = [
@@ -226,8 +229,7 @@ def test_many_repeats_in_a_batch_cost_it_one_more_try_and_not_one_each() -> None
     assert database.rows("SELECT taken FROM halls") == [(40,)]
 
 
-def test_a_key_is_remembered_across_a_restart_even_in_the_middle_of_a_batch() -> None:
-    database = open_database()
+def test_a_key_is_remembered_across_a_restart_even_in_the_middle_of_a_batch(database: Any) -> None:
     carry_out(open_writer(database), database, [Build(id="h", seats=9)])
     writer = open_writer(database)
     carry_out(writer, database, [Request(Take(ticket_id="t1", hall_id="h"), who="p1", key=Once("k" * 8, "said"))])
@@ -248,8 +250,7 @@ def test_a_key_is_remembered_across_a_restart_even_in_the_middle_of_a_batch() ->
     assert database.rows("SELECT taken FROM halls") == [(3,)]
 
 
-def test_another_request_under_a_used_key_is_refused() -> None:
-    database = open_database()
+def test_another_request_under_a_used_key_is_refused(database: Any) -> None:
     writer = open_writer(database)
     carry_out(writer, database, [Build(id="h", seats=9)])
     carry_out(writer, database, [Request(Take(ticket_id="t1", hall_id="h"), who="p1", key=Once("k" * 8, "said"))])
@@ -262,8 +263,7 @@ def test_another_request_under_a_used_key_is_refused() -> None:
     assert database.rows("SELECT taken FROM halls") == [(1,)]
 
 
-def test_a_refused_request_may_be_tried_again_under_its_key() -> None:
-    database = open_database()
+def test_a_refused_request_may_be_tried_again_under_its_key(database: Any) -> None:
     writer = open_writer(database)
     once = Once("k" * 8, "said")
     refused = carry_out(writer, database, [Request(Take(ticket_id="t1", hall_id="h"), who="p1", key=once)])
@@ -275,8 +275,7 @@ def test_a_refused_request_may_be_tried_again_under_its_key() -> None:
     assert again[0].problem is None
 
 
-def test_a_second_writer_fences_the_first_which_stops_without_having_written() -> None:
-    database = open_database()
+def test_a_second_writer_fences_the_first_which_stops_without_having_written(database: Any) -> None:
     first = open_writer(database)
     second = open_writer(database)
     carry_out(second, database, [Build(id="h", seats=9)])
@@ -311,8 +310,7 @@ class LostAnswer:
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_commit_whose_answer_was_lost_counts_once(after: bool) -> None:
-    database = open_database()
+def test_a_commit_whose_answer_was_lost_counts_once(database: Any, after: bool) -> None:
     carry_out(open_writer(database), database, [Build(id="h", seats=9)])
     writer = open_writer(database)
 
@@ -326,8 +324,7 @@ def test_a_commit_whose_answer_was_lost_counts_once(after: bool) -> None:
     assert database.rows("SELECT taken FROM halls") == [(2,)]
 
 
-def test_an_errand_is_kept_as_a_row_to_be_found_after_a_crash() -> None:
-    database = open_database()
+def test_an_errand_is_kept_as_a_row_to_be_found_after_a_crash(database: Any) -> None:
     writer = open_writer(database)
 
     carry_out(writer, database, [Send(errand=Errand(ticket_id="t", hall_id="h"))], now=NOON + timedelta(seconds=1))
@@ -337,8 +334,7 @@ def test_an_errand_is_kept_as_a_row_to_be_found_after_a_crash() -> None:
     ]
 
 
-def test_a_row_that_was_damaged_from_outside_fails_the_commands_that_read_it_and_no_other() -> None:
-    database = open_database()
+def test_a_row_that_was_damaged_from_outside_fails_the_commands_that_read_it_and_no_other(database: Any) -> None:
     writer = open_writer(database)
     carry_out(writer, database, [Build(id="h1", seats=2), Build(id="h2", seats=2)])
     database.execute_script("UPDATE halls SET seats = -1 WHERE id = 'h1';")
@@ -383,8 +379,7 @@ def steps_taken(writer: Writer, database: Any, requests: list[Request]) -> list[
         reply, _ = take_step(step, database)
 
 
-def test_events_behind_one_that_misses_learn_what_they_need_in_the_same_look() -> None:
-    database = open_database()
+def test_events_behind_one_that_misses_learn_what_they_need_in_the_same_look(database: Any) -> None:
     heard = [
         Request(SeatTaken(hall_id=f"h{i}"), source="halls", number=i + 1, after=i) for i in range(50)
     ]  # each writes on a page of its own, of which memory knows nothing
@@ -392,11 +387,10 @@ def test_events_behind_one_that_misses_learn_what_they_need_in_the_same_look() -
     kinds = steps_taken(open_writer(database), database, heard)
 
     assert kinds == [Fetch, Fetch, Commit]  # the position, then all pages at once
-    assert database.rows("SELECT COUNT(*), SUM(lines) FROM pages") == [(50, 50)]
+    assert database.rows("SELECT COUNT(*), SUM(notes) FROM pages") == [(50, 50)]
 
 
-def test_what_a_command_foresees_is_at_hand_for_the_next() -> None:
-    database = open_database()
+def test_what_a_command_foresees_is_at_hand_for_the_next(database: Any) -> None:
     carry_out(open_writer(database), database, [Build(id="h", seats=2), Build(id="other", seats=2)])
     schema = replace(SCHEMA, foresees={Build: lambda command: [(Hall, "h"), (Hall, "other")]})
     writer = open_writer(database, schema=schema)

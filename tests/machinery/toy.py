@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tests.databases import tables_of
 from tuanzi.base.problem import Problem
 from tuanzi.base.unit import Unit
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.machinery.codec import Codec
-from tuanzi.machinery.migrate import migrate
+from tuanzi.machinery.database import Database
+from tuanzi.machinery.migrate import Migratable, migrate
 from tuanzi.machinery.tables import table
 from tuanzi.machinery.writer import Outcome, Request, Schema, Writer, drive
+
+D = TypeVar("D", bound=Migratable)
 
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 
@@ -27,7 +31,7 @@ CREATE TABLE halls (
     taken BIGINT NOT NULL CHECK (taken >= 0)
 );
 CREATE TABLE tickets (id VARCHAR(40) NOT NULL PRIMARY KEY, hall_id VARCHAR(40) NOT NULL);
-CREATE TABLE pages (id VARCHAR(40) NOT NULL PRIMARY KEY, lines BIGINT NOT NULL);
+CREATE TABLE pages (id VARCHAR(40) NOT NULL PRIMARY KEY, notes BIGINT NOT NULL);
 """
 
 
@@ -54,7 +58,7 @@ class Page(Struct, frozen=True, kw_only=True, gc=False):
     """How often the diary heard of a hall."""
 
     id: str
-    lines: int
+    notes: int
 
 
 class SeatTaken(Struct, frozen=True, kw_only=True, gc=False):
@@ -149,7 +153,7 @@ def write_down(unit: Unit, event: SeatTaken, *, now: datetime) -> None:
     if event.hall_id == "unspeakable":
         raise ZeroDivisionError
     page = unit.find(Page, event.hall_id)
-    unit.put(Page(id=event.hall_id, lines=1 if page is None else page.lines + 1))
+    unit.put(Page(id=event.hall_id, notes=1 if page is None else page.notes + 1))
 
 
 CODEC = Codec(commands=[Build, Take, Later, Errand, Send], events=[SeatTaken])
@@ -169,9 +173,13 @@ SCHEMA = Schema(
 
 def open_database(path: Path | None = None) -> Sqlite:
     """A database of the toy business, in memory or in a file; a file that exists is opened again."""
-    database = Sqlite(path)
+    return prepared(Sqlite(path))
+
+
+def prepared(database: D) -> D:
+    """A database with the tables of the toy business, made where they are not there."""
     migrate(database, ("every",), now=NOON)
-    if not database.rows("SELECT name FROM sqlite_master WHERE name = 'halls'"):
+    if "halls" not in tables_of(database):
         database.execute_script(TABLES)
     return database
 
@@ -188,7 +196,7 @@ def carry_out(writer: Writer, database: Any, commands: Sequence[Any], *, now: da
     return drive(writer.carry_out(requests, now=now), database)
 
 
-def state(database: Sqlite) -> dict[str, list[tuple[Any, ...]]]:
+def state(database: Database) -> dict[str, list[tuple[Any, ...]]]:
     """Everything kept, to compare before and after."""
-    names = [row[0] for row in database.rows("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-    return {name: sorted(database.rows(f"SELECT * FROM {name}")) for name in names if name != "writer_cursor"}
+    names = [name for name in tables_of(database) if name != "writer_cursor"]
+    return {name: sorted(database.rows(f"SELECT * FROM {name}")) for name in names}

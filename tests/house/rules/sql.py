@@ -17,12 +17,45 @@ STATEMENT = re.compile(
     r"|(CREATE|ALTER|DROP)\s+(TABLE|INDEX|VIEW)|WITH\s+\w+\s.*\sAS\s*\()",
     re.DOTALL | re.IGNORECASE,
 )
-# What SQLite alone understands, or MySQL does not.
+# What SQLite alone understands, or MySQL does not, or both in two ways: docs/sql.md says how each differs.
 DIALECT = re.compile(
-    r"\b(AUTOINCREMENT|AUTO_INCREMENT|WITHOUT\s+ROWID|STRICT|PRAGMA|ON\s+CONFLICT|INSERT\s+OR|GLOB|STRFTIME|ENGINE\s*=)\b"
-    r"|\bCREATE\s+(UNIQUE\s+)?INDEX\b[^;]*\bWHERE\b",
+    r"\b(?:AUTOINCREMENT|AUTO_INCREMENT|WITHOUT\s+ROWID|STRICT|PRAGMA|ON\s+CONFLICT|ON\s+DUPLICATE|INSERT\s+OR|ROWID|"
+    r"REPLACE\s+INTO|RETURNING|ENGINE\s*=|LIKE|ILIKE|GLOB|REGEXP|COLLATE|DIV|OFFSET|CURRENT_(?:TIMESTAMP|DATE|TIME)|"
+    r"NULLS\s+(?:FIRST|LAST)|FULL\s+(?:OUTER\s+)?JOIN|INTERSECT|EXCEPT|IS\s+(?:NOT\s+)?DISTINCT|FOR\s+UPDATE)\b"
+    r"|\b(?:AVG|TOTAL|LENGTH|ROUND|MOD|CAST|CONVERT|IF|IIF|IFNULL|NVL|CONCAT|GROUP_CONCAT|STRING_AGG|PRINTF|FORMAT|"
+    r"STRFTIME|DATETIME|JULIANDAY|UNIXEPOCH|NOW|RANDOM|RAND|JSON_\w+|UPPER|LOWER|TRIM)\s*\("
+    r"|\bCREATE\s+(?:UNIQUE\s+)?INDEX\b[^;]*\bWHERE\b|\bIN\s*\(\s*SELECT\b[^)]*\bLIMIT\b"
+    r"|\|\||[\"`\\/%]|==|<=>|->|::|\bLIMIT\s+[:\w]+\s*,",
     re.IGNORECASE,
 )
+# What columns may be, and how wide a key may be in MySQL: 3,072 bytes of 4 for each character.
+COLUMN = re.compile(r"^ {4}(?!CHECK\b|PRIMARY\b|UNIQUE\b|FOREIGN\b)(\w+)\s+(\w+(?:\(\d+\))?)", re.MULTILINE)
+ADDED_COLUMN = re.compile(r"\bADD\s+COLUMN\s+(\w+)\s+(\w+(?:\(\d+\))?)", re.IGNORECASE)
+TYPE = re.compile(r"BIGINT|TEXT|VARCHAR\(\d+\)")
+KEY_CHARACTERS_MAX = 3072 // 4
+# Words that MySQL 8.4, MariaDB 11 or TiDB 8 take for their own where a name should stand.
+_WORDS = """
+accessible add all alter analyze and as asc asensitive before between bigint binary blob both by call cascade case
+change char character check collate column condition constraint continue convert create cross cube cume_dist
+current_date current_role current_time current_timestamp current_user cursor database databases day_hour
+day_microsecond day_minute day_second dec decimal declare default delayed delete dense_rank desc describe
+deterministic distinct distinctrow div double drop dual each else elseif empty enclosed escaped except exists exit
+explain false fetch first_value float float4 float8 for force foreign from fulltext function generated get grant
+group grouping groups having high_priority hour_microsecond hour_minute hour_second if ignore ilike in index infile
+inner inout insensitive insert int int1 int2 int3 int4 int8 integer intersect interval into is iterate join
+json_table key keys kill lag last_value lateral lead leading leave left like limit linear lines load localtime
+localtimestamp lock long longblob longtext loop low_priority manual match maxvalue mediumblob mediumint mediumtext
+middleint minute_microsecond minute_second mod modifies natural not nth_value ntile null numeric of offset on
+optimize option optionally or order out outer outfile over page_checksum parallel parse_vcol_expr partition
+percent_rank precision primary procedure purge qualify range rank read reads read_write real recursive
+references regexp release rename repeat replace require resignal restrict return returning revoke right rlike row
+row_number rows schema schemas second_microsecond select sensitive separator set show signal smallint spatial
+specific sql sqlexception sqlstate sqlwarning ssl starting statistics stored straight_join system table tablesample
+terminated then tidb tinyblob tinyint tinytext to trailing trigger true undo union unique unlock unsigned until
+update usage use using utc_date utc_time utc_timestamp values varbinary varchar varcharacter varying virtual when
+where while window with write xor year_month zerofill
+"""
+RESERVED = frozenset(_WORDS.split())
 HEADER = {
     "a spec id such as B1": re.compile(r"\b[A-J]\d{1,2}\b"),
     "why it is safe beside the release before": re.compile(r"\bsafe\b|安全", re.IGNORECASE),
@@ -68,6 +101,37 @@ def dialects(house: House) -> Iterator[str]:
         found = DIALECT.search(_without_comments(house.read(path)))
         if found:
             yield f"{path}: says {found[0]!r}"
+
+
+def nameless_tables(house: House) -> Iterator[str]:
+    """SELECTs in the place of a table that are not called anything, as MySQL wants it."""
+    for module in house.in_rooms(kinds=("store",)):
+        for node, text in _texts(module):
+            for found in re.finditer(r"\bFROM\s*\(\s*SELECT\b", text, re.IGNORECASE):
+                rest = _after_brackets(text[found.start() :])
+                if rest is not None and not re.match(r"\s*AS\s+\w+", rest, re.IGNORECASE):
+                    yield module.at(node, f"selects from a nameless SELECT: {' '.join(text.split())[:60]!r}")
+
+
+def foreign_columns(house: House) -> Iterator[str]:
+    """Columns of migrations whose name or type another database would not take, and keys too wide for it."""
+    for path in _migrations(house):
+        sql = _without_comments(house.read(path))
+        widths: dict[str, int] = {}
+        for table in re.findall(r"\b(?:TABLE|INDEX)\s+(\w+)", sql):
+            if table.lower() in RESERVED:
+                yield f"{path}: calls something {table!r}, a word of MySQL's own"
+        for name, kind in [*COLUMN.findall(sql), *ADDED_COLUMN.findall(sql)]:
+            if name.lower() in RESERVED:
+                yield f"{path}: calls a column {name!r}, a word of MySQL's own"
+            if not TYPE.fullmatch(kind):
+                yield f"{path}: {name} is {kind}, not BIGINT, VARCHAR(n) or TEXT"
+            digits = re.search(r"\d+", kind)
+            widths[name] = max(widths.get(name, 0), 10_000 if kind == "TEXT" else int(digits[0]) if digits else 2)
+        for names in re.findall(r"(?:PRIMARY KEY|UNIQUE|\bON \w+) \(([\w, ]+)\)", sql):
+            width = sum(widths.get(name.strip(), 0) for name in names.split(","))
+            if width > KEY_CHARACTERS_MAX:
+                yield f"{path}: a key of ({names}) has {width} characters, of which MySQL takes {KEY_CHARACTERS_MAX}"
 
 
 def headless_migrations(house: House) -> Iterator[str]:
@@ -119,6 +183,16 @@ def _texts(module: Module) -> Iterator[tuple[ast.Constant, str]]:
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
             yield node, node.value
+
+
+def _after_brackets(text: str) -> str | None:
+    """What stands behind the first brackets of a text; None when they do not end in it."""
+    depth = 0
+    for i, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0 and character == ")":
+            return text[i + 1 :]
+    return None
 
 
 def _puts_sql_together(node: ast.AST) -> bool:
@@ -190,6 +264,51 @@ RULES = (
             + "CREATE TABLE t (n INTEGER PRIMARY KEY AUTOINCREMENT);"
         },
         caught="says 'AUTOINCREMENT'",
+    ),
+    Rule(
+        says="SQL of rooms says what every database takes the same",
+        instead="see docs/sql.md; say it with comparisons, IN, COALESCE, CASE, SUM, MIN, MAX, COUNT and INSTR",
+        find=dialects,
+        planted={"src/tuanzi/stock/store.py": 'HELD = "SELECT held FROM portions WHERE dish_id LIKE :some LIMIT 1"'},
+        caught="says 'LIKE'",
+    ),
+    Rule(
+        says="a SELECT in the place of a table has a name",
+        instead="call it something: FROM (SELECT ...) AS next_ones",
+        find=nameless_tables,
+        planted={"src/tuanzi/stock/store.py": 'HELD = "SELECT MIN(n) FROM (SELECT n FROM portions LIMIT 3) LIMIT 1"'},
+        caught="selects from a nameless SELECT",
+    ),
+    Rule(
+        says="columns are of three types, and no words of a database",
+        instead="use BIGINT (0 and 1 for yes and no), VARCHAR(n) or TEXT, a name of its own, and keys of short columns",
+        find=foreign_columns,
+        planted={
+            "src/tuanzi/migrations/core/0001_orders.sql": _HEADER
+            + "CREATE TABLE t (\n    id VARCHAR(64) NOT NULL PRIMARY KEY,\n    is_open BOOLEAN NOT NULL\n);"
+        },
+        caught="is_open is BOOLEAN",
+    ),
+    Rule(
+        says="no column is called by a word of MySQL",
+        instead="find another word, so that nobody has to quote it",
+        find=foreign_columns,
+        planted={
+            "src/tuanzi/migrations/core/0001_orders.sql": _HEADER
+            + "CREATE TABLE t (\n    id VARCHAR(64) NOT NULL PRIMARY KEY,\n    lines BIGINT NOT NULL\n);"
+        },
+        caught="calls a column 'lines'",
+    ),
+    Rule(
+        says="keys are as short as MySQL takes them",
+        instead="index a shorter column, or a hash of it",
+        find=foreign_columns,
+        planted={
+            "src/tuanzi/migrations/core/0001_orders.sql": _HEADER
+            + "CREATE TABLE t (\n    id VARCHAR(64) NOT NULL PRIMARY KEY,\n    body TEXT NOT NULL\n);\n"
+            + "CREATE INDEX t_by_body ON t (body, id);"
+        },
+        caught="a key of (body, id)",
     ),
     Rule(
         says="a migration has its header",

@@ -97,7 +97,7 @@ class Patience:
 
 
 class Door:
-    """Opens connections to one server; after a failure it stays shut for PAUSE_S."""
+    """Opens connections to one server; after a failure, or an answer that did not come, it stays shut for PAUSE_S."""
 
     def __init__(self, address: Address, patience: Patience) -> None:
         self.address = address
@@ -120,7 +120,7 @@ class Door:
                 charset=CHARACTERS,
                 autocommit=True,
                 connect_timeout=self._patience.connect_s,
-                read_timeout=self._patience.answer_s,
+                read_timeout=self._patience.connect_s,  # of the greeting
                 write_timeout=self._patience.answer_s,
                 client_flag=CLIENT.MULTI_STATEMENTS | CLIENT.FOUND_ROWS,
                 conv=_DECODERS,
@@ -131,13 +131,17 @@ class Door:
                 " SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
                 f" SET NAMES {CHARACTERS} COLLATE {collation_of(connection.get_server_info())}",
             )
-        except MySQLError as error:
+        except MySQLError:
             if connection is not None:
                 drop(connection)
-            if code_of(error) != _NO_SCHEMA:
-                self._shut_until = time.monotonic() + PAUSE_S
+            self.shut()
             raise
+        connection._read_timeout = self._patience.answer_s
         return connection
+
+    def shut(self) -> None:
+        """Let nobody try for a while: who waits for a server that stands still holds up all behind him."""
+        self._shut_until = time.monotonic() + PAUSE_S
 
 
 class Pool:
@@ -246,6 +250,3 @@ def translated(error: MySQLError, address: Address) -> RowRefused | DatabaseUnav
     if code in _REFUSED or isinstance(error, (IntegrityError, DataError)):
         return RowRefused(str(error))
     return DatabaseUnavailable(f"{address}: {error}")
-
-
-_NO_SCHEMA = 1049

@@ -258,4 +258,6 @@ class MariaDb:
         try:
             yield
         except MySQLError as error:
+            if is_late(error):
+                self._door.shut()
             raise translated(error, self.address) from error

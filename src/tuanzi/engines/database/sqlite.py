@@ -123,6 +123,9 @@ class Sqlite:
         except sqlite3.Error as error:
             self._roll_back()
             raise self._translated(error) from error
+        except (OverflowError, UnicodeEncodeError) as error:  # more than 64 bits, half of a character
+            self._roll_back()
+            raise RowRefused(str(error)) from error
         except BaseException:
             self._roll_back()
             raise
