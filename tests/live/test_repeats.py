@@ -43,6 +43,9 @@ class Told:
     def change(self, channel: str) -> None:
         """No pictures here."""
 
+    def catch_up(self) -> None:
+        """Nothing is missed here."""
+
 
 async def told(batches: Sequence[Sequence[tuple[int, int]]], filter_name: str) -> tuple[Keeper, Told, Direct]:
     """Post batches of (event, person), some again and again; the keeper starts anew before each third batch."""

@@ -117,6 +117,7 @@ _PUSH_COUNTERS = {
     "acked": "Messages that a client acknowledged.",
     "resent": "Messages read again from the window or the database.",
     "archive_reads": "Reads of the database for clients that fell behind.",
+    "caught_up": "Streams of which the database knew more than was heard from the fan-out.",
     "pictures": "Pictures sent.",
     "pictures_dropped": "Pictures left out because a client took nothing.",
     "closed_slow": "Clients closed because they took nothing.",

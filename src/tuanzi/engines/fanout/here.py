@@ -30,6 +30,11 @@ class Here:
             for channel in channels:
                 node.change(channel)
 
+    def catch_up(self, campus_id: str) -> None:
+        """Have every gateway of a campus look for what it did not hear."""
+        for node in self._nodes.get(campus_id, ()):
+            node.catch_up()
+
     def join(self, campus_id: str, node: Node) -> None:
         """Be told from now on."""
         self._nodes.setdefault(campus_id, []).append(node)

@@ -77,8 +77,10 @@ class Cluster:
                     pause_s = LOOK_EVERY_S
                 else:
                     pause_s = RETRY_S
+                # Not wait_for: Python 3.11's forgets that it was cancelled when the event comes at the same time.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wrong.wait(), pause_s)
+                    async with asyncio.timeout(pause_s):
+                        await self._wrong.wait()
                     # However many see it: a look costs every server a question.
                     await asyncio.sleep(RETRY_S / 2)
         finally:

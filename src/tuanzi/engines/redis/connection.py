@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import hiredis
 
@@ -14,6 +14,7 @@ import hiredis
 WAITING_MAX = 10_000
 # So many replies in a row that came too late, and nothing more is asked until one comes: 3 asks find out, not all.
 LATE_MAX = 3
+OPEN_S_MAX = 0.5
 _STALL_S = 0.004
 
 _MORE: Final = object()
@@ -54,9 +55,9 @@ class Connection(asyncio.Protocol):
     @classmethod
     async def open(
         cls, address: tuple[str, int], *, user: str, password: str, reply_s: float, on_wrong: Callable[[], None]
-    ) -> Connection:
+    ) -> Self:
         """A connection that has been let in. Raises OSError, TimeoutError or Refused."""
-        async with asyncio.timeout(10 * reply_s):
+        async with asyncio.timeout(OPEN_S_MAX):
             loop = asyncio.get_running_loop()
             _, connection = await loop.create_connection(lambda: cls(reply_s=reply_s, on_wrong=on_wrong), *address)
         try:
@@ -69,8 +70,7 @@ class Connection(asyncio.Protocol):
     async def enter(self, *, user: str, password: str) -> None:
         """Say who asks. Raises Refused, TimeoutError."""
         words = ["AUTH", user, password] if user else ["AUTH", password] if password else ["PING"]
-        async with asyncio.timeout(10 * self._reply_s):
-            reply = await self.ask(*words)
+        reply = await self.ask(*words)
         if isinstance(reply, hiredis.ReplyError):
             raise Refused(str(reply))
         if reply is LOST:
@@ -185,10 +185,9 @@ class Connection(asyncio.Protocol):
 
 
 class Listening(Connection):
-    """A connection that hears sharded channels. Raises nothing either: it ends when nothing comes from there."""
+    """A connection that hears sharded channels; it ends when the server says that another one has them."""
 
     on_message: Callable[[bytes], None]
-    on_ready: Callable[[], None]
 
     def take(self, reply: Any) -> None:
         """A message, or what the server says about the channel."""
@@ -199,8 +198,6 @@ class Listening(Connection):
         elif reply[0] == b"sunsubscribe":  # the slot has moved to another server
             self.close()
         else:  # "ssubscribe" and "pong" are answers
-            if reply[0] == b"ssubscribe":
-                self.on_ready()
             super().take(reply)
 
 

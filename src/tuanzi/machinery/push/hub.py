@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tuanzi.base.problem import Problem
 from tuanzi.machinery.push.limits import PushLimits
 from tuanzi.machinery.push.ports import Archive, Gate, Kept
 from tuanzi.machinery.push.protocol import publication, snapshot
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from tuanzi.machinery.push.client import Client
 
 log = logging.getLogger("tuanzi.push")
+
+# Our choice: some 5 ms of a reading thread at a time.
+STREAMS_AT_ONCE = 500
+CATCH_UP_AGAIN_S = 1.0
 
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -34,6 +39,7 @@ class PushFigures:
         self.acked = 0
         self.resent = 0  # read again from the window or the archive
         self.archive_reads = 0
+        self.caught_up = 0  # streams of which the archive knew more than was heard
         self.pictures = 0
         self.pictures_dropped = 0
         self.closed_slow = 0
@@ -81,6 +87,8 @@ class Hub:
         self._order: deque[tuple[Stream, int, int]] = deque()  # the windows' messages by age: stream, number, bytes
         self._window_bytes = 0
         self._dirty: set[Stream] = set()
+        # Whether the archive is being looked through for what was not heard, and whether it must be once more.
+        self._is_catching_up = self._catches_up_again = False
 
     def start(self, spawn: Spawn) -> None:
         """Work with tasks that `spawn` owns."""
@@ -177,6 +185,45 @@ class Hub:
                 self._start(client.guard(self._read_on(reader)))
                 return
             self._send(reader, stream.after(reader.at, self.limits.replay_max))
+
+    def catch_up(self) -> None:
+        """Find in the archive what was not heard, and show every picture again; several calls cost one or two looks."""
+        if self._is_catching_up:
+            self._catches_up_again = True
+        elif self._spawn is not None:
+            self._is_catching_up = True
+            self._start(self._look_for_unheard())
+
+    async def _look_for_unheard(self) -> None:
+        try:
+            while True:
+                self._catches_up_again = False
+                await self._reach_newest()
+                for channel in list(self.pictures):
+                    self.change(channel)
+                if not self._catches_up_again:
+                    return
+        finally:
+            self._is_catching_up = False
+
+    async def _reach_newest(self) -> None:
+        """Ask for the newest number of every stream held here, and let those who read go on; retries until it knows."""
+        names = list(self._streams)
+        for i in range(0, len(names), STREAMS_AT_ONCE):
+            some = names[i : i + STREAMS_AT_ONCE]
+            while True:
+                try:
+                    newest = await self._archive.newest(some)
+                    break
+                except Problem as problem:
+                    log.warning("push.catching_up", extra={"campus": self.campus_id, "refusal": problem.title_en()})
+                    await asyncio.sleep(CATCH_UP_AGAIN_S)
+            for name, number in newest.items():
+                stream = self._streams.get(name)
+                if stream is not None and stream.reach(number):
+                    self.figures.caught_up += 1
+                    for reader in list(stream.readers):
+                        self.pump(reader)
 
     async def _read_on(self, reader: Reader) -> None:
         """Read a part that only the archive has."""

@@ -115,6 +115,9 @@ class Node(Protocol):
     def change(self, channel: str) -> None:
         """A channel's picture has changed."""
 
+    def catch_up(self) -> None:
+        """Something may not have been heard: look in the archive, and at every picture. Must be quick; works beside."""
+
 
 class FanOut(Protocol):
     """Carries what was committed to every gateway. A bell, not a letterbox: what it loses is found by the numbers."""

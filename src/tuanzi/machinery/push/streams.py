@@ -60,6 +60,15 @@ class Stream:
         self.newest = message.number
         return True
 
+    def reach(self, number: int) -> bool:
+        """Know that everything up to `number` is kept; False when that was known. It is read from the archive."""
+        if number <= self.newest:
+            return False
+        self.newest = number
+        self.window.clear()
+        self.first = number + 1
+        return True
+
     def forget_first(self, number: int) -> None:
         """Let the oldest message go, if it is still this one."""
         if self.window and self.first == number:
