@@ -298,6 +298,47 @@ async def test_a_reader_who_hears_nothing_any_more_loses_his_campus(kafka: Kafka
     assert took_s <= TAKEOVER_S_MAX
 
 
+async def test_a_reader_too_far_ahead_of_its_owner_stands_still_until_he_has_caught_up(kafka: KafkaSettings) -> None:
+    owner = Diary()
+    owner.may_take.clear()
+
+    async with opened(kafka) as log, reading(log, owner):
+        await owner.until(lambda: owner.held == set(CAMPUSES))
+        for first in range(0, 40_000, 10_000):
+            await log.append(BEIJING, [b"%d" % i for i in range(first, first + 10_000)])
+        place = await soon(lambda: log._readers[0]._places.get(BEIJING))
+        await soon(lambda: place.is_paused)
+        ahead = place.next - place.share.taken
+        owner.may_take.set()
+        await owner.until(lambda: len(owner.bodies(BEIJING)) == 40_000)
+
+    assert 10_000 < ahead <= 10_000 + 1_001
+    assert owner.bodies(BEIJING) == [b"%d" % i for i in range(40_000)]
+
+
+async def test_a_log_that_lost_its_end_is_not_read_in_silence(
+    kafka: KafkaSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    owner = Diary({BEIJING: [Entry(100, b"")]})
+
+    async with opened(kafka) as log, reading(log, owner):
+        await log.append(BEIJING, [b"%d" % i for i in range(5)])
+        await soon(lambda: sum(record.message == "commandlog.missing" for record in caplog.records) >= 2)
+
+    assert owner.bodies(BEIJING) == [b""]
+    assert {record.campus for record in caplog.records if record.levelname == "CRITICAL"} == {BEIJING}
+
+
+async def test_topics_are_made_by_many_processes_at_once(kafka: KafkaSettings) -> None:
+    logs = [KafkaCommandLog(kafka, campuses=CAMPUSES) for _ in range(3)]
+
+    await asyncio.gather(*(log.ensure() for log in logs))
+    await logs[0].ensure()
+
+    await asyncio.gather(*(log.append(XIAN, [b"1"]) for log in logs))
+    await asyncio.gather(*(log.close() for log in logs))
+
+
 async def append_at_last(log: KafkaCommandLog, body: bytes) -> None:
     """Repeat it as a sender would."""
     async with asyncio.timeout(30.0):

@@ -34,7 +34,9 @@ RETRY_OPTIONS: Mapping[str, Any] = {
 _OPTIONS = {
     **RETRY_OPTIONS,
     "enable.idempotence": True,  # and so acks=all, and an order that retries keep
-    "linger.ms": 0,  # measured: what comes while a request is under way goes together in the next one all the same
+    # Measured at 2,000 a second, client and broker on 2 busy cores: 1.0 core without, 0.6 with 1 ms, 0.5 with 2 ms; one
+    # alone takes 0.7, 1.8 and 3 ms.
+    "linger.ms": 1,
     "request.timeout.ms": 3_000,
     "retry.backoff.max.ms": 500,
     "queue.buffering.max.messages": 100_000,
