@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from servers.rabbit import Rabbit
 from servers.redis import RedisCluster
 
 
@@ -19,3 +20,14 @@ def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisClu
         yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbit]:
+    """A RabbitMQ broker."""
+    broker = Rabbit(tmp_path_factory.mktemp("rabbit"), password=secrets.token_hex(8))
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()

@@ -1,0 +1,1 @@
+"""Engines that keep the promise of `tuanzi.machinery.workqueue.WorkQueue`."""
