@@ -46,8 +46,9 @@ test: setup lint webtest browser ## lint, then every test, in a real browser too
 	@$(BIN)/python -m pytest $(BROWSED)
 	@exec $(BIN)/python -m pytest $(ALONE)
 
-soak: setup ## long runs: new cases for the properties, 300,000 splits and 1,000,000 messages under faults
+soak: setup ## long runs: new cases, 1,000,000 reads of replicas, 30 promotions, 300,000 splits, 1,000,000 messages
 	@$(BIN)/python -m pytest --hypothesis-profile=soak -m hypothesis
+	@TUANZI_REPLICA_READS=1000000 TUANZI_PROMOTIONS=30 $(BIN)/python -m pytest -s tests/engines/database/test_replicas.py
 	@TUANZI_SPLITS=300000 $(BIN)/python -m pytest tests/simulation/test_split_storms.py -k whole
 	@TUANZI_SOAK_EVENTS=1000000 TUANZI_SOAK_CLIENTS=1000 exec $(BIN)/python -m pytest tests/live/test_chaos.py
 

@@ -82,9 +82,12 @@ class Node:
     def start(self, *, is_read_only: bool = False) -> float:
         """Start it, for the first time or again, and wait until it answers; gives how long that took in seconds.
 
-        is_read_only: applications may not write; so start whoever was primary before and is not any more.
+        is_read_only: applications may not write; so start replicas, and whoever was the primary and is not any more: it
+        forgets what it had not acknowledged, for nobody else has that.
         """
         words = ["mariadbd", f"--defaults-file={self._file}", f"--read-only={'ON' if is_read_only else 'OFF'}"]
+        if is_read_only:
+            words += ["--rpl-semi-sync-slave-enabled=ON", "--init-rpl-role=SLAVE"]
         self._process = Process(self.name, words, log=self.folder / "output.log")
         try:
             return self._process.start(self._answers, within_s=60)

@@ -31,6 +31,7 @@ from tuanzi import (
 )
 from tuanzi.base.ids import Ids
 from tuanzi.engines.database.mariadb import MariaDb
+from tuanzi.engines.database.replicas import Replicated
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.engines.fanout.here import Here
 from tuanzi.engines.post.desks import CarrierDesk, DeskPost
@@ -251,7 +252,8 @@ def open_where_set(settings: Settings, name: str, kind: str, *, now: datetime | 
         database = Sqlite(path)
     else:
         schema = f"{settings.database.schema}_{name.replace('.', '_')}"
-        database = MariaDb(replace(settings.database, schema=schema))
+        address = replace(settings.database, schema=schema)
+        database = Replicated(address) if address.others else MariaDb(address)
     if now is not None:
         migrate(database, ("every", kind), now=now)
     return database

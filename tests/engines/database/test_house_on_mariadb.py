@@ -69,6 +69,19 @@ def test_the_setting_names_a_server_an_account_and_a_prefix(tmp_path: Path) -> N
     assert "a@b" not in f"{plain!r} {plain}"
 
 
+def test_the_setting_may_name_several_servers_of_which_one_takes_writes(tmp_path: Path) -> None:
+    url = "mysql://app:pw@a.example.edu,b.example.edu:3307,[::1]:3308/campus"
+
+    database = read_settings({"TUANZI_DATA": str(tmp_path), "TUANZI_DATABASE": url}).database
+
+    assert database is not None
+    assert [(each.host, each.port, each.schema, each.password, each.others) for each in database.each] == [
+        ("a.example.edu", 3306, "campus", "pw", ()),
+        ("b.example.edu", 3307, "campus", "pw", ()),
+        ("::1", 3308, "campus", "pw", ()),
+    ]
+
+
 def test_a_socket_is_used_where_the_server_is_on_this_machine(site: Site, tmp_path: Path) -> None:
     there = f"?socket={site.primary.socket}"
     environment = {"TUANZI_DATA": str(tmp_path)}

@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from servers.maria import Maria
-from tests.databases import Site, tables_of
+from tests.databases import Site, servers, tables_of
 from tests.engines.database.things import MARKS, PARTS, TABLES, THINGS, flush, ids, keep, prepare, thing
 from tests.machinery.toy import NOON
 from tuanzi.engines.database.connections import Patience
@@ -28,13 +27,10 @@ SHORT = Patience(connect_s=0.5, answer_s=1.0, outcome_s=10.0)
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def own() -> Iterator[Site]:
     """A server that may be hurt."""
-    servers = Maria(tmp_path_factory.mktemp("own"))
-    try:
-        yield Site(servers, servers.start_primary())
-    finally:
-        servers.stop()
+    with servers() as made:
+        yield Site(made, made.start_primary())
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -27,8 +27,8 @@ V = TypeVar("V")
 PAUSE_S = 0.25
 CHARACTERS = "utf8mb4"
 
-# The connection is gone, or goes with this answer.
-_LOST = frozenset({1053, 1077, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031})
+# The connection is gone, goes with this answer, or leads to a server that takes no writes (any more): 1290, 1836.
+_LOST = frozenset({1053, 1077, 1290, 1836, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031})
 # Some row is wrong: besides what PyMySQL calls IntegrityError and DataError, a text of other characters and a number
 # that is none, too long a row, and CHECK in the words of MariaDB and of MySQL.
 _REFUSED = frozenset({1118, 1139, 1153, 1364, 1366, 1690, 3819, 4025})
@@ -44,7 +44,10 @@ LOCK_S_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a database is and as whom. schema: its name there. socket: of a server on this machine, instead of TCP."""
+    """Where a database is and as whom. schema: its name there. socket: of a server on this machine, instead of TCP.
+
+    others: more servers that have it; whichever takes writes is the primary, the rest are its replicas.
+    """
 
     host: str
     port: int
@@ -52,34 +55,54 @@ class Address:
     schema: str
     password: str = field(default="", repr=False)
     socket: str = ""
+    others: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def each(self) -> list[Address]:
+        """The address of each server by itself."""
+        alone = replace(self, others=())
+        return [alone, *(replace(alone, host=host, port=port, socket="") for host, port in self.others)]
 
     def __str__(self) -> str:
         return f"{self.user}@{self.socket or f'{self.host}:{self.port}'}/{self.schema}"
 
 
 def address_of(url: str) -> Address:
-    """The address `mysql://user:password@host:port/schema?socket=/path` names. Raises ValueError, without the password.
+    """The address that `mysql://user:password@host:port,host:port/schema?socket=/path` names.
 
-    The socket is used where the host is this machine and there is one.
+    Several hosts are a primary and its replicas, in any order. The socket is used where the first host is this machine
+    and there is one. Raises ValueError, without the password.
     """
     parts = urlsplit(url)
     schema = parts.path.removeprefix("/")
-    if parts.scheme != "mysql" or not parts.hostname or not parts.username:
+    account, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = account.partition(":")
+    if parts.scheme != "mysql" or not user or not hosts:
         raise ValueError("mysql://user:password@host:port/prefix is expected")
     if not _SCHEMA.fullmatch(schema):
         raise ValueError("after the host 1 to 32 lower-case letters, digits and _ are expected")
+    places = [_place(text) for text in hosts.split(",")]
     (socket,) = parse_qs(parts.query).get("socket", [""])
-    is_here = parts.hostname in ("127.0.0.1", "localhost", "::1") and bool(socket) and Path(socket).is_socket()
+    is_here = places[0][0] in ("127.0.0.1", "localhost", "::1") and bool(socket) and Path(socket).is_socket()
     return Address(
-        host=parts.hostname,
-        port=parts.port or 3306,
-        user=unquote(parts.username),
+        host=places[0][0],
+        port=places[0][1],
+        user=unquote(user),
         schema=schema,
-        password=unquote(parts.password or ""),
+        password=unquote(password),
         socket=socket if is_here else "",
+        others=tuple(places[1:]),
     )
 
 
+def _place(text: str) -> tuple[str, int]:
+    found = _PLACE.fullmatch(text)
+    if found is None or int(found[3] or 3306) > 65535:
+        raise ValueError("host:port is expected, or several with a comma between")
+    return found[1] or found[2], int(found[3] or 3306)
+
+
+_PLACE = re.compile(r"(?:\[([0-9a-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?")
 _SCHEMA = re.compile(r"[a-z0-9_]{1,32}")
 
 
@@ -96,6 +119,36 @@ class Patience:
     outcome_s: float = 20.0
 
 
+def connect(address: Address, patience: Patience, *, schema: bool = True) -> Any:
+    """A connection to one server, its session as the engine wants it; without `schema` in none. Raises MySQLError."""
+    where = {"unix_socket": address.socket} if address.socket else {"host": address.host, "port": address.port}
+    connection = pymysql.connect(
+        **where,
+        user=address.user,
+        password=address.password,
+        database=address.schema if schema else None,
+        charset=CHARACTERS,
+        autocommit=True,
+        connect_timeout=patience.connect_s,
+        read_timeout=patience.connect_s,  # of the greeting
+        write_timeout=patience.answer_s,
+        client_flag=CLIENT.MULTI_STATEMENTS | CLIENT.FOUND_ROWS,
+        conv=_DECODERS,
+    )
+    try:
+        run_all(
+            connection.cursor(),
+            f"SET SESSION sql_mode = '{_SQL_MODE}', SESSION innodb_lock_wait_timeout = {LOCK_S_MAX};"
+            " SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
+            f" SET NAMES {CHARACTERS} COLLATE {collation_of(connection.get_server_info())}",
+        )
+    except MySQLError:
+        drop(connection)
+        raise
+    connection._read_timeout = patience.answer_s
+    return connection
+
+
 class Door:
     """Opens connections to one server; after a failure, or an answer that did not come, it stays shut for PAUSE_S."""
 
@@ -108,40 +161,43 @@ class Door:
         """A new connection, ready for use. Raises MySQLError or DatabaseUnavailable."""
         if time.monotonic() < self._shut_until:
             raise DatabaseUnavailable(f"{self.address}: it could not be reached a moment ago")
-        address = self.address
-        where = {"unix_socket": address.socket} if address.socket else {"host": address.host, "port": address.port}
-        connection: Any = None
         try:
-            connection = pymysql.connect(
-                **where,
-                user=address.user,
-                password=address.password,
-                database=address.schema if schema else None,
-                charset=CHARACTERS,
-                autocommit=True,
-                connect_timeout=self._patience.connect_s,
-                read_timeout=self._patience.connect_s,  # of the greeting
-                write_timeout=self._patience.answer_s,
-                client_flag=CLIENT.MULTI_STATEMENTS | CLIENT.FOUND_ROWS,
-                conv=_DECODERS,
-            )
-            run_all(
-                connection.cursor(),
-                f"SET SESSION sql_mode = '{_SQL_MODE}', SESSION innodb_lock_wait_timeout = {LOCK_S_MAX};"
-                " SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
-                f" SET NAMES {CHARACTERS} COLLATE {collation_of(connection.get_server_info())}",
-            )
+            return connect(self.address, self._patience, schema=schema)
         except MySQLError:
-            if connection is not None:
-                drop(connection)
             self.shut()
             raise
-        connection._read_timeout = self._patience.answer_s
-        return connection
 
     def shut(self) -> None:
         """Let nobody try for a while: who waits for a server that stands still holds up all behind him."""
         self._shut_until = time.monotonic() + PAUSE_S
+
+
+class PrimaryDoor:
+    """Opens connections to whichever of some servers takes writes now; the one that did last is asked first."""
+
+    def __init__(self, addresses: Sequence[Address], patience: Patience) -> None:
+        self._doors = [Door(address, patience) for address in addresses]
+
+    def open(self, *, schema: bool = True) -> Any:
+        """A new connection to the primary. Raises MySQLError or DatabaseUnavailable."""
+        doors = self._doors
+        if len(doors) == 1:
+            return doors[0].open(schema=schema)
+        fault: Exception = DatabaseUnavailable("no server takes writes")
+        for door in doors:
+            try:
+                connection = door.open(schema=schema)
+                if not ask(connection, "SELECT @@global.read_only")[0][0]:
+                    self._doors = [door, *(each for each in doors if each is not door)]
+                    return connection
+                drop(connection)
+            except (MySQLError, DatabaseUnavailable) as error:
+                fault = error
+        raise fault
+
+    def shut(self) -> None:
+        """Let nobody try for a while the server that was asked last."""
+        self._doors[0].shut()
 
 
 class Pool:

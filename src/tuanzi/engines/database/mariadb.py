@@ -17,9 +17,9 @@ from tuanzi.base.unit import Key
 from tuanzi.engines.database.connections import (
     PAUSE_S,
     Address,
-    Door,
     Patience,
     Pool,
+    PrimaryDoor,
     ask,
     code_of,
     collation_of,
@@ -42,6 +42,8 @@ _KEYS_AT_ONCE = 256
 _LOCK_S_MAX = 60
 # What a statement of a migration says when it was carried out before: its table, column, index or key is there.
 _EXISTS = frozenset({1050, 1060, 1061, 1091, 1826})
+# Behind all that a primary has committed, its own and what it had received before it was one.
+POSITION = "SELECT @@global.gtid_current_pos"
 _STEPS = """
 CREATE TABLE IF NOT EXISTS migration_step (
     id BIGINT NOT NULL PRIMARY KEY,
@@ -54,14 +56,19 @@ CREATE TABLE IF NOT EXISTS migration_step (
 class MariaDb:
     """One schema on a server, as `tuanzi.machinery.database.Database` promises it.
 
-    Readers share a few connections; the writer has one of its own. A lost one is made again before its next use.
+    Readers share a few connections; the writer has one of its own. A lost one is made again before its next use, with
+    whichever server of the address takes writes then.
+
+    gtid: behind everything that this process has committed or has found committed, where `tracks_gtid`.
     """
 
-    def __init__(self, address: Address, *, patience: Patience | None = None) -> None:
+    def __init__(self, address: Address, *, patience: Patience | None = None, tracks_gtid: bool = False) -> None:
         """Makes the schema when there is none and the account may. Raises DatabaseUnavailable."""
         self.address = address
+        self.gtid = ""
+        self._tracks_gtid = tracks_gtid
         self._patience = patience or Patience()
-        self._door = Door(address, self._patience)
+        self._door = PrimaryDoor(address.each, self._patience)
         self._readers = Pool(self._door.open, most=READERS_MAX, wait_s=self._patience.answer_s)
         self._writer: Any = None
         self._is_unsure = False
@@ -94,16 +101,14 @@ class MariaDb:
         it is run again.
         """
         statements = statements_of(script)
-        name = literal(self.address.schema)
         with self._translating(), self._written() as cursor:
-            cursor.execute(f"SELECT GET_LOCK({name}, {int(min(_LOCK_S_MAX, self._patience.answer_s - 1))})")
-            if cursor.fetchone()[0] != 1:
-                raise DatabaseUnavailable(f"{self.address}: its schema is being changed by somebody else")
             if any(map(changes_schema, statements)):
                 self._execute_stepwise(cursor, [spoken(statement, self._collation) for statement in statements])
             else:
                 run_all(cursor, ";".join(["START TRANSACTION", *statements, "COMMIT"]))
-            cursor.execute(f"SELECT RELEASE_LOCK({name})")
+            if self._tracks_gtid:
+                cursor.execute(POSITION)
+                self.gtid = cursor.fetchone()[0]
 
     def _execute_stepwise(self, cursor: Any, statements: list[str]) -> None:
         """Carry out statements that commit by themselves: each once, whenever this is interrupted and run again."""
@@ -145,6 +150,8 @@ class MariaDb:
                 time.sleep(PAUSE_S / 5)
                 continue
             self._is_unsure = False
+            if self._tracks_gtid:
+                ((self.gtid,),) = self._asked(POSITION)
             return int(position), int(number)
 
     def fetch(self, table: Table[Any], keys: Sequence[Key]) -> list[Row]:
@@ -163,7 +170,10 @@ class MariaDb:
             self._again_if_let_go(lambda: self._send(flush, sent))
             with self._written() as cursor:
                 self._is_unsure = True
-                cursor.execute("COMMIT")
+                cursor.execute("COMMIT; SELECT @@last_gtid" if self._tracks_gtid else "COMMIT")
+                if self._tracks_gtid:
+                    cursor.nextset()
+                    self.gtid = cursor.fetchone()[0]
                 self._is_unsure = False
 
     def _send(self, flush: Flush, sent: Sequence[bytes]) -> None:
@@ -240,7 +250,6 @@ class MariaDb:
                     self._let_go()
                 else:
                     ask(self._writer, "ROLLBACK")
-                    ask(self._writer, f"SELECT RELEASE_LOCK({literal(self.address.schema)})")
             except MySQLError:
                 self._let_go()
             raise

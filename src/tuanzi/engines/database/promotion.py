@@ -1,0 +1,145 @@
+"""Making a replica the primary when the primary is lost, and the old one its replica: docs/runbooks/promote.md."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pymysql
+from pymysql.err import MySQLError
+
+from tuanzi.engines.database.connections import Address, Patience, connect
+from tuanzi.engines.database.statements import literal
+
+# What was received is on the replica's disk; it is applied at thousands of transactions a second.
+APPLY_S_MAX = 60.0
+
+
+class NotPromoted(Exception):
+    """No server was made the primary; says why. Nothing is lost by calling it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """Who takes writes now, from which position on, and how long that took."""
+
+    primary: Address
+    position: str
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """How a replica reaches its primary: an account that may REPLICATION SLAVE."""
+
+    user: str
+    password: str
+
+
+def promote(replicas: Sequence[Address], *, copying: Copying, apply_s_max: float = APPLY_S_MAX) -> Promotion:
+    """Make the replica that received most the primary, and the others its replicas.
+
+    The old primary must be dead, or it goes on acknowledging what nobody else will have. A repeat after a failure goes
+    on where that was. replicas: those that answer, reached by an account that may do all this (see the runbook).
+    Raises NotPromoted: one still hears the primary, none can be reached, or one does not apply what it received.
+    """
+    began = time.monotonic()
+    received: list[tuple[dict[str, int], Address]] = []
+    for address in replicas:
+        try:
+            with _asked(address) as ask:
+                received.append((_received(ask, address), address))
+        except MySQLError as error:
+            raise NotPromoted(f"{address}: {error}; leave it out only if it is lost for good") from error
+    if not received:
+        raise NotPromoted("there is no replica")
+    chosen = max(received, key=lambda each: sum(each[0].values()))[1]
+    with _asked(chosen) as ask:
+        position = _take_over(ask, chosen, apply_s_max)
+    others = [address for _, address in received if address is not chosen]
+    for address in others:
+        follow(address, chosen, copying=copying)
+    with _asked(chosen) as ask:
+        # Alone it cannot wait for a witness: the next replica that follows makes it do so again (`follow`).
+        ask(f"SET GLOBAL rpl_semi_sync_master_enabled = {'ON' if others else 'OFF'}")
+        ask("SET GLOBAL read_only = OFF")
+    return Promotion(primary=chosen, position=position, took_s=time.monotonic() - began)
+
+
+def follow(replica: Address, primary: Address, *, copying: Copying) -> None:
+    """Make `replica` copy `primary` from where it is, and be a witness of its commits. Twice is as once.
+
+    The old primary too, when it was started so that it forgot what no replica has (see the runbook).
+    """
+    with _asked(replica) as ask:
+        ask("SET GLOBAL read_only = ON")
+        ask("STOP SLAVE")
+        ask("SET GLOBAL rpl_semi_sync_master_enabled = OFF")
+        ask("SET GLOBAL rpl_semi_sync_slave_enabled = ON")
+        # What it wrote itself counts too, when it was a primary before.
+        ask("SET GLOBAL gtid_slave_pos = @@global.gtid_current_pos")
+        ask(
+            f"CHANGE MASTER TO MASTER_HOST={literal(primary.host)}, MASTER_PORT={primary.port},"
+            f" MASTER_USER={literal(copying.user)}, MASTER_PASSWORD={literal(copying.password)},"
+            " MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1, MASTER_HEARTBEAT_PERIOD=1"
+        )
+        ask("START SLAVE")
+    with _asked(primary) as ask:
+        ask("SET GLOBAL rpl_semi_sync_master_enabled = ON")
+
+
+def _received(ask: Any, address: Address) -> dict[str, int]:
+    """What a replica has received, applied or not, by domain. Raises NotPromoted when it still hears its primary."""
+    status = _status(ask)
+    if status.get("Slave_IO_Running") == "Yes":
+        raise NotPromoted(f"{address} still hears the primary {status['Master_Host']}:{status['Master_Port']}")
+    position = status.get("Gtid_IO_Pos") or ask("SELECT @@global.gtid_slave_pos AS position")[0]["position"]
+    return {part.split("-")[0]: int(part.split("-")[2]) for part in position.split(",") if part}
+
+
+def _take_over(ask: Any, address: Address, apply_s_max: float) -> str:
+    """Apply everything that was received, and copy nobody any more; the position then."""
+    status = _status(ask)
+    if status:
+        if status["Slave_SQL_Running"] == "No":
+            # With both of its threads stopped a start throws away what was received, to ask a primary for it again.
+            if status["Slave_IO_Running"] == "No" and not _is_applied(ask, status["Gtid_IO_Pos"], 0):
+                raise NotPromoted(f"{address} has both threads stopped and {status['Gtid_IO_Pos']} not applied")
+            ask("START SLAVE SQL_THREAD")
+        # Not "has read all relay log": with parallel appliers that says nothing, and what is received would be lost.
+        if not _is_applied(ask, status["Gtid_IO_Pos"], apply_s_max):
+            raise NotPromoted(f"{address} has not applied {status['Gtid_IO_Pos']} within {apply_s_max:.0f} s")
+        ask("STOP SLAVE")
+        ask("RESET SLAVE ALL")
+    ask("SET GLOBAL rpl_semi_sync_slave_enabled = OFF")
+    position: str = ask("SELECT @@global.gtid_current_pos AS position")[0]["position"]
+    return position
+
+
+def _is_applied(ask: Any, position: str, within_s: float) -> bool:
+    (row,) = ask(f"SELECT MASTER_GTID_WAIT({literal(position)}, {within_s}) AS came")
+    return bool(row["came"] == 0)
+
+
+def _status(ask: Any) -> dict[str, Any]:
+    rows = ask("SHOW SLAVE STATUS")
+    return rows[0] if rows else {}
+
+
+@contextmanager
+def _asked(address: Address) -> Iterator[Any]:
+    """Asks one server, row by row as a mapping."""
+    connection = connect(address, Patience(connect_s=2.0, answer_s=APPLY_S_MAX + 10.0), schema=False)
+
+    def ask(sql: str) -> list[dict[str, Any]]:
+        with connection.cursor(pymysql.cursors.DictCursor) as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+
+    try:
+        yield ask
+    finally:
+        connection.close()

@@ -1,0 +1,325 @@
+"""A2, E1: replicas answer what they have, nobody is answered stale, and a replica takes over without a loss."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from servers.maria import OPERATOR, REPLICATION, Node
+from tests.databases import Site, servers
+from tests.engines.database.things import THINGS, flush, ids, keep, prepare, thing
+from tests.journeys.conftest import Cast, Town
+from tuanzi.engines.database.connections import Address, Patience
+from tuanzi.engines.database.promotion import Copying, NotPromoted, Promotion, follow, promote
+from tuanzi.engines.database.replicas import Replicated
+from tuanzi.machinery.database import DatabaseUnavailable
+from tuanzi.machinery.writer import keep as keep_flush
+
+# `make soak` asks a million times and promotes thirty times (issue 5); here a part of that in some seconds.
+READS = int(os.environ.get("TUANZI_REPLICA_READS", "8000"))
+PROMOTIONS = int(os.environ.get("TUANZI_PROMOTIONS", "3"))
+SHORT = Patience(connect_s=0.5, answer_s=1.0, outcome_s=30.0)
+
+
+class Trio(Site):
+    """A primary and two replicas, each commit on one of them before it is answered."""
+
+    def address_of_all(self) -> Address:
+        """A schema on all, as a setting names it; no server is told apart."""
+        first, *others = [self.address(node, by_socket=False) for node in self.servers.nodes]
+        return replace(first, others=tuple((other.host, other.port) for other in others))
+
+    def operated(self, node: Node) -> Address:
+        """A server as the operator reaches it."""
+        password = self.servers.passwords[OPERATOR]
+        return Address(host="127.0.0.1", port=node.port, user=OPERATOR, schema="mysql", password=password)
+
+    @property
+    def copying(self) -> Copying:
+        """As whom replicas reach a primary."""
+        return Copying(user=REPLICATION, password=self.servers.passwords[REPLICATION])
+
+
+@pytest.fixture(scope="module")
+def trio() -> Iterator[Trio]:
+    """Servers that flush every commit."""
+    with servers() as made:
+        yield Trio(made, made.start_primary(with_replicas=2))
+
+
+@pytest.fixture
+def replicated(trio: Trio) -> Iterator[Replicated]:
+    """A database on all of them, whose replicas are in."""
+    database = Replicated(trio.address_of_all(), patience=SHORT)
+    prepare(database)
+    wait_until(lambda: sum(replica.is_in for replica in database.replicas) == 2)
+    yield database
+    database.close()
+
+
+def wait_until(condition: Any, *, within_s: float = 20.0) -> None:
+    """Wait until something is so that is only seen from outside."""
+    until = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < until, "it never became so"
+        time.sleep(0.005)
+
+
+def replica_at(database: Replicated, node: Node) -> Any:
+    """The database's view of a node."""
+    return next(replica for replica in database.replicas if replica.address.port == node.port)
+
+
+def test_questions_are_answered_by_replicas_and_writes_by_the_primary(trio: Trio, replicated: Replicated) -> None:
+    keep(replicated, thing("a"))
+    before = replicated.answered_by_replicas
+
+    answers = [ids(replicated) for _ in range(20)]
+    looks = [replicated.look(lambda ask: ask("SELECT id FROM things")) for _ in range(20)]
+
+    assert (answers, looks) == ([["a"]] * 20, [[("a",)]] * 20)
+    assert replicated.answered_by_replicas - before >= 30
+    assert {replica.address.port for replica in replicated.replicas if replica.is_in} == {
+        node.port for node in trio.servers.nodes[1:]
+    }
+
+
+def test_whoever_wrote_is_never_answered_stale(trio: Trio, replicated: Replicated) -> None:
+    """One replica is a second late all the time. The control: asked without the GTID, replicas do answer stale."""
+    keep(replicated, thing("a", amount=20), thing("b", amount=-20))
+    late = trio.servers.nodes[2]
+    written = [20]
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            amount = written[0] + 1
+            pair = [thing("a", amount=amount), thing("b", amount=-amount)]
+            replicated.commit(flush(replicated, upserts=[(THINGS, pair)]))
+            written[0] = amount
+
+    def read(count: int) -> tuple[int, int]:
+        stale = stale_without = 0
+        for i in range(count):
+            least = written[0]
+            if i % 10 == 9:
+                (first,), (second,) = replicated.look(
+                    lambda ask: [ask("SELECT amount FROM things WHERE id = :id", {"id": id})[0] for id in "ab"]
+                )
+                assert first == -second
+            else:
+                ((first,),) = replicated.rows("SELECT amount FROM things WHERE id = 'a'")
+            stale += first < least
+            if i % 20 == 0:
+                least = written[0]
+                ((first,),) = control.rows(b"SELECT amount FROM things WHERE id = 'a'", since="", wait_s=0)
+                stale_without += first < least
+        return stale, stale_without
+
+    late.delay(1)
+    control = replica_at(replicated, late)
+    with ThreadPoolExecutor(5) as threads:
+        writing = threads.submit(write)
+        reading = [threads.submit(read, READS // 4) for _ in range(4)]
+        counts = [each.result(7200) for each in reading]
+        stop.set()
+        writing.result(30)
+    late.delay(0)
+
+    assert sum(stale for stale, _ in counts) == 0
+    assert sum(stale for _, stale in counts) > READS // 100
+    assert replicated.answered_by_replicas > READS // 20
+    assert written[0] > 50
+    wait_until(lambda: replica_at(replicated, late).is_in)
+
+
+def test_a_token_of_another_process_is_waited_for_too(trio: Trio, replicated: Replicated) -> None:
+    other = Replicated(replicated.primary.address, patience=SHORT)
+    wait_until(lambda: sum(replica.is_in for replica in other.replicas) == 2)
+
+    for i in range(200):
+        keep(replicated, thing(f"{i:04}"))
+        seen = other.rows_since(replicated.token, "SELECT MAX(id) FROM things")
+        looked = other.look_since(replicated.token, lambda ask: ask("SELECT COUNT(*) FROM things"))
+        untold = other.rows("SELECT COUNT(*) FROM things")
+
+        assert (seen, looked, untold) == ([(f"{i:04}",)], [(i + 1,)], [(i + 1,)])
+
+    assert other.answered_by_replicas > 0
+    other.close()
+
+
+def test_a_replica_that_lags_is_left_out_and_comes_back_by_itself(trio: Trio, replicated: Replicated) -> None:
+    late, view = trio.servers.nodes[1], replica_at(replicated, trio.servers.nodes[1])
+    late.ask("STOP SLAVE SQL_THREAD")
+    keep(replicated, thing("a"))
+
+    wait_until(lambda: not view.is_in)
+    answers = [ids(replicated) for _ in range(10)]
+    late.ask("START SLAVE SQL_THREAD")
+    wait_until(lambda: view.is_in)
+
+    assert answers == [["a"]] * 10
+    assert ids(replicated) == ["a"]
+
+
+@pytest.mark.parametrize("how", ["killed", "paused"])
+def test_a_replica_that_fails_is_left_out_and_comes_back_by_itself(
+    trio: Trio, replicated: Replicated, how: str
+) -> None:
+    keep(replicated, thing("a"))
+    node = trio.servers.nodes[1]
+    view = replica_at(replicated, node)
+
+    if how == "killed":
+        node.kill()
+    else:
+        node.pause()
+    answers = [ids(replicated) for _ in range(10)]
+    keep(replicated, thing("b"))
+    wait_until(lambda: not view.is_in)
+    began = time.monotonic()
+    answers += [ids(replicated) for _ in range(20)]
+    took = time.monotonic() - began
+    if how == "killed":
+        node.start(is_read_only=True)
+    else:
+        node.resume()
+    wait_until(lambda: view.is_in)
+
+    assert answers == [["a"]] * 10 + [["a", "b"]] * 20
+    assert took < 3.0  # nobody waits for it any more
+    assert ids(replicated) == ["a", "b"]
+
+
+def test_questions_are_answered_while_there_is_no_primary(trio: Trio, replicated: Replicated) -> None:
+    keep(replicated, thing("a"))
+    trio.primary.kill()
+
+    try:
+        answers = [ids(replicated) for _ in range(20)]
+        with pytest.raises(DatabaseUnavailable):
+            replicated.primary.rows("SELECT 1")
+    finally:
+        trio.primary.start()
+        trio.primary.ask("SET GLOBAL rpl_semi_sync_master_enabled = ON")
+
+    assert answers == [["a"]] * 20
+
+
+async def test_a_house_on_replicas_orders_pays_and_splits(trio: Trio, tmp_path: Path) -> None:
+    address = trio.address_of_all()
+    hosts = ",".join(f"127.0.0.1:{node.port}" for node in trio.servers.nodes)
+    url = f"mysql://{address.user}:{address.password}@{hosts}/{address.schema}"
+
+    async with Town(tmp_path, TUANZI_DATABASE=url) as town:
+        cast = await Cast(town).gather()
+        _, orders = await cast.closed_group()
+        page = (await cast.ming.get(f"orders/{orders[0]}")).json()
+        databases = [desk.database for desk in town.house.desks]
+
+        assert page["state"] == "split"
+        assert town.rows("SELECT SUM(amount_fen) FROM entries", database="money") == [(0,)]
+        assert {type(database) for database in databases} == {Replicated}
+        assert sum(database.answered_by_replicas for database in databases) > 0
+
+
+def test_a_replica_that_hears_its_primary_is_not_promoted(trio: Trio) -> None:
+    with pytest.raises(NotPromoted, match="still hears the primary"):
+        promote([trio.operated(node) for node in trio.servers.nodes[1:]], copying=trio.copying)
+
+    assert [node.ask("SELECT @@read_only") for node in trio.servers.nodes] == [[(0,)], [(1,)], [(1,)]]
+
+
+def test_what_was_received_and_not_applied_is_not_lost_by_a_promotion() -> None:
+    """The trap: a replica that has received everything and applied little of it."""
+    with servers() as made:
+        pair = Trio(made, made.start_primary(with_replicas=1))
+        replica = made.nodes[1]
+        database = Replicated(pair.address_of_all(), patience=SHORT)
+        prepare(database)
+        keep(database, thing("a"))
+        wait_until(lambda: replica.ask(f"SELECT MASTER_GTID_WAIT('{database.token}', 5)") == [(0,)])
+        replica.ask("STOP SLAVE SQL_THREAD")
+        for i in range(300):
+            keep(database, thing(f"{i:04}"))
+        pair.primary.kill()
+        assert replica.ask(f"SELECT COUNT(*) FROM {database.primary.address.schema}.things") == [(1,)]
+        wait_until(lambda: replica.slave_status()["Slave_IO_Running"] != "Yes")
+
+        promote([pair.operated(replica)], copying=pair.copying)
+
+        assert database.rows("SELECT COUNT(*) FROM things") == [(301,)]
+        keep(database, thing("after"))
+        database.close()
+
+
+def promoted(trio: Trio) -> tuple[Promotion, Node]:
+    """The primary is dead: a replica takes over, as the runbook says; who it is."""
+    rest = [node for node in trio.servers.nodes if node is not trio.primary]
+    wait_until(lambda: all(node.slave_status()["Slave_IO_Running"] != "Yes" for node in rest))
+    done = promote([trio.operated(node) for node in rest], copying=trio.copying)
+    return done, next(node for node in rest if node.port == done.primary.port)
+
+
+def test_nothing_acknowledged_is_lost_when_the_primary_is_killed_and_a_replica_promoted(
+    trio: Trio, replicated: Replicated
+) -> None:
+    answered: list[str] = []
+    refused: list[str] = []
+    took: list[float] = []
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            id = f"{len(answered) + len(refused):06}"
+            try:
+                keep_flush(flush(replicated, inserts=[(THINGS, [thing(id)])]), replicated)
+            except DatabaseUnavailable:
+                refused.append(id)
+                time.sleep(0.01)
+            else:
+                answered.append(id)
+
+    def go_on() -> None:
+        enough = len(answered) + 30
+        wait_until(lambda: len(answered) >= enough or not writing.running(), within_s=60)
+
+    with ThreadPoolExecutor(1) as threads:
+        writing = threads.submit(write)
+        for _ in range(PROMOTIONS):
+            go_on()
+            old = trio.primary
+            old.kill()
+            killed = time.monotonic()
+            done, trio.primary = promoted(trio)
+            go_on()
+            took.append(time.monotonic() - killed)
+            old.start(is_read_only=True)
+            follow(trio.operated(old), done.primary, copying=trio.copying)
+            wait_until(lambda node=old: node.slave_status().get("Slave_SQL_Running") == "Yes")  # type: ignore[misc]
+        go_on()
+        stop.set()
+        writing.result(60)
+
+    kept = [id for (id,) in replicated.primary.rows("SELECT id FROM things ORDER BY id")]
+    assert set(answered) - set(kept) == set()
+    assert len(kept) == len(set(kept)) == replicated.cursor()[0]
+    assert set(kept) <= set(answered)  # what was refused was not kept either: the cursor had told
+    for node in trio.servers.nodes:
+        assert node is trio.primary or node.ask(f"SELECT MASTER_GTID_WAIT('{replicated.token}', 20)") == [(0,)]
+        counted = node.ask(f"SELECT COUNT(*) FROM {replicated.primary.address.schema}.things")
+        assert counted == [(len(kept),)]
+    sys.stdout.write(
+        f"{PROMOTIONS} promotions, {len(answered)} commits answered, 0 lost; "
+        f"writes again {min(took):.1f} to {max(took):.1f} s after the kill\n"
+    )
