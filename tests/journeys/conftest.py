@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import shutil
 import typing
 from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
 from random import Random
+from tempfile import mkdtemp
 from typing import Any, ClassVar
 
 import httpx
@@ -24,7 +28,7 @@ from tuanzi.money import SandboxProvider
 from tuanzi.people import AppointOperator
 from tuanzi.roles.api import application
 from tuanzi.settings import read_settings
-from tuanzi.wiring import House, Vendors
+from tuanzi.wiring import CAMPUS_DATABASES, House, Vendors, open_where_set
 
 CAMPUSES = Path(__file__).parents[2] / "src/simulation/campuses"
 # 11:40 in Shanghai on a Monday: lunch is ordered.
@@ -77,6 +81,18 @@ class Person:
         return await self.send("GET", path)
 
 
+@cache
+def new_databases() -> Path:
+    """A data folder as the first start makes it, made once and copied for every town."""
+    folder = Path(mkdtemp(prefix="tuanzi-towns-"))
+    atexit.register(shutil.rmtree, folder)
+    settings = read_settings({"TUANZI_DATA": str(folder), "TUANZI_SECRET": "s" * 32})
+    names = [f"{campus}.{kind}" for campus in settings.campuses for kind in CAMPUS_DATABASES]
+    for name in ["platform", *names]:
+        open_where_set(settings, name, name.rpartition(".")[2], now=LUNCH).close()
+    return folder
+
+
 class Town:
     """A running house with its demo catalogs, a clock that tests move, and people who sign in.
 
@@ -94,6 +110,8 @@ class Town:
         self.now = LUNCH
         self.codes = Codes()
         self.provider = SandboxProvider(pays_at_once=pays_at_once)
+        if "TUANZI_DATABASE" not in settings and not (data / "platform.db").exists():
+            shutil.copytree(new_databases(), data, dirs_exist_ok=True)
         environment = {"TUANZI_DATA": str(data), "TUANZI_SECRET": "s" * 32, **settings}
         self._settings = read_settings(environment)
         self._vendors = Vendors(codes=self.codes, payments=self.provider)

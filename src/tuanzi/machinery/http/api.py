@@ -114,7 +114,8 @@ class Api:
         self._languages = tuple(languages)
         self._answering = Deadlines(limits.answer_wait_s)
         self._receiving = Deadlines(limits.body_wait_s)
-        self._pages = Pages(openapi_of(routes))
+        # To describe them takes as long as all else here, and few houses are ever asked.
+        self._pages = Pages(lambda: openapi_of(routes))
         # Unlike ids of the house these need not sort, and cost 0.2 us.
         self._request_ids = count(1)
         self._request_id_prefix = f"q{ids.token()[:12]}".encode("ascii")

@@ -99,8 +99,9 @@ def openapi_of(routes: Sequence[Route]) -> Document:
             operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
         operation["responses"] = _responses(endpoint, answer, refusals)
         paths.setdefault(route.path, {})[route.method.lower()] = operation
+    referred = _references([paths, components])
     for name in queries:
-        if name not in _references([paths, components]):
+        if name not in referred:
             components.pop(name, None)
     return {
         "openapi": "3.1.0",

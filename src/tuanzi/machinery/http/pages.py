@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from hashlib import blake2b
 from html import escape
 from typing import Any
@@ -58,12 +58,19 @@ class Page:
 
 
 class Pages:
-    """Finds the page at a path."""
+    """Finds the page at a path. describe: makes the OpenAPI document, when somebody first asks for it."""
 
-    def __init__(self, openapi: dict[str, Any]) -> None:
-        self._openapi = openapi
-        self._document = _page(_JSON, msgspec.json.encode(openapi))
+    def __init__(self, describe: Callable[[], dict[str, Any]]) -> None:
+        self._describe = describe
         self._docs = cache(self._make_docs)
+
+    @cached_property
+    def _openapi(self) -> dict[str, Any]:
+        return self._describe()
+
+    @cached_property
+    def _document(self) -> Page:
+        return _page(_JSON, msgspec.json.encode(self._openapi))
 
     def has(self, path: str) -> bool:
         """Whether the path is one of these pages' or would be."""
