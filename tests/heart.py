@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from tuanzi import catalog, delivery, groups, money, orders, pricing, sharing, splitting, stock
+from tuanzi import catalog, delivery, groups, money, orders, pricing, sharing, splitting, stock, wiring
 from tuanzi.base.ids import CampusId, OrderId, PersonId, SubOrderId
 from tuanzi.base.problem import Problem
 from tuanzi.catalog import (
@@ -30,11 +30,9 @@ from tuanzi.catalog import (
     PeriodId,
     TierEntry,
 )
-from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.groups import CancelOrder, Group, JoinGroup, LeaveGroup, Left, OpenGroup, Seated, Wanted
 from tuanzi.machinery.codec import name_of
 from tuanzi.machinery.internal import EVENTS_AFTER, Timer
-from tuanzi.machinery.migrate import migrate
 from tuanzi.machinery.post import Letter
 from tuanzi.machinery.problems import Crashed
 from tuanzi.machinery.room import Room
@@ -184,8 +182,7 @@ class Books:
         self.kind = kind
         self.schema: Schema = schema_of(kind, rooms)
         self._openings = [opening for room in rooms if room.database == kind for opening in room.openings]
-        self.database = Sqlite(None)
-        migrate(self.database, ("every", kind), now=MORNING)
+        self.database = wiring.open_database(None, kind, now=MORNING)
         self.open(now=MORNING)
 
     def open(self, *, now: datetime) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.catalog.campus import MIGRATIONS, NOON, OPERATOR
-from tuanzi import catalog
+from tuanzi import catalog, wiring
 from tuanzi.base.ids import CampaignId, CampusId
 from tuanzi.catalog import CampaignEntry, CampaignState, ImportCatalog, ImportKind, PutCampaign
 from tuanzi.catalog.problems import CampaignStepRefused, ImportRefused
@@ -18,7 +18,6 @@ from tuanzi.catalog.store import TABLES, campaign_entry
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.events import CampaignChanged, CatalogChanged
 from tuanzi.machinery.codec import Codec
-from tuanzi.machinery.migrate import migrate
 from tuanzi.machinery.writer import Outcome, Request, Schema, Writer, drive
 
 ROOM = catalog.room()
@@ -37,9 +36,7 @@ FILE = Path(__file__).parents[2] / "src/simulation/campuses/beijing.json"
 @pytest.fixture
 def database() -> Sqlite:
     """A campus's database, as a release makes it."""
-    database = Sqlite(None)
-    migrate(database, ("every", "core"), now=NOON)
-    return database
+    return wiring.open_database(None, "core", now=NOON)
 
 
 def do(database: Sqlite, command: Any, *, now: datetime = NOON) -> Outcome:

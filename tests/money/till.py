@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.bench_unit import BenchUnit
-from tuanzi import money, sharing
+from tuanzi import money, sharing, wiring
 from tuanzi.base.ids import Ids
 from tuanzi.base.once import Once
 from tuanzi.base.who import Who
-from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.events import (
     OrderCompleted,
     ParcelDelivered,
@@ -23,7 +22,6 @@ from tuanzi.events import (
 from tuanzi.machinery.codec import Codec
 from tuanzi.machinery.http.routes import Call
 from tuanzi.machinery.internal import FIRST_TIMERS, TIMERS
-from tuanzi.machinery.migrate import migrate
 from tuanzi.machinery.writer import Outcome, Request, Schema, Writer, drive
 from tuanzi.money import ProviderUnreachable, store
 from tuanzi.money.vendors import PaymentProvider
@@ -50,8 +48,7 @@ class Till:
         self.now = NOON
         self.events: list[Any] = []
         self.commands: list[Any] = []
-        self.database = Sqlite(None)
-        migrate(self.database, ("every", "money"), now=NOON)
+        self.database = wiring.open_database(None, "money", now=NOON)
         schema = Schema(
             database="money",
             tables=[table for room in rooms for table in room.tables],

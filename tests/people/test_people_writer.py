@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 
 from tests.people.people_bench import BEIJING, NOON, PHONE, SECRET, Inbox
-from tuanzi import people
+from tuanzi import people, wiring
 from tuanzi.base.ids import PersonId, SessionId
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.events import PersonErased, PersonJoined, RolesChanged, SessionEnded
 from tuanzi.machinery.codec import Codec
-from tuanzi.machinery.migrate import migrate
 from tuanzi.machinery.writer import Outcome, Request, Schema, Writer, drive
 from tuanzi.people import model
 from tuanzi.people.problems import CodeLocked, TooManyCodes
@@ -38,9 +37,7 @@ CODE = "246810"
 @pytest.fixture
 def database() -> Sqlite:
     """A platform's database, as a release makes it."""
-    database = Sqlite(None)
-    migrate(database, ("every", "platform"), now=NOON)
-    return database
+    return wiring.open_database(None, "platform", now=NOON)
 
 
 def do(database: Sqlite, command: Any, *, now: datetime = NOON) -> Outcome:

@@ -8,15 +8,13 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from tuanzi import pricing
+from tuanzi import pricing, wiring
 from tuanzi.base.ids import Ids
 from tuanzi.base.money import Money
 from tuanzi.base.who import Role, Who
-from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.events import RuleBookSwitched
 from tuanzi.machinery.codec import Codec
 from tuanzi.machinery.http.routes import Call
-from tuanzi.machinery.migrate import migrate
 from tuanzi.machinery.writer import Request, Schema, Writer, drive
 from tuanzi.pricing import BASE_RULES, Cart, CartLine, Coupon, Quote, Rule, RuleKind, RuleVersion, Tier
 
@@ -87,8 +85,7 @@ class Campus:
 
     def __init__(self) -> None:
         room = pricing.room()
-        self.database = Sqlite(None)
-        migrate(self.database, ("every", "core"), now=NOON)
+        self.database = wiring.open_database(None, "core", now=NOON)
         schema = Schema(
             database="core",
             tables=room.tables,

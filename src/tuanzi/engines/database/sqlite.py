@@ -69,6 +69,12 @@ class Sqlite:
         """The folder of the files is one process's, which is alone anyway."""
         return nullcontext()
 
+    def copy(self) -> Sqlite:
+        """Another database in memory with the same content: to copy one costs a tenth of having it migrated."""
+        other = Sqlite(None, synchronous=self._synchronous)
+        self._writer.backup(other._writer)
+        return other
+
     def execute_script(self, script: str) -> None:
         """Run a migration as one transaction. Raises DatabaseUnavailable or RowRefused."""
         try:
