@@ -672,20 +672,25 @@ def _matched(
     free_at = np.array([max(hand.free_at, now) for hand in hands], dtype=float)
     until = np.array([hand.until for hand in hands], dtype=float)
     room = np.array([hand.portions_max for hand in hands], dtype=float)
-    costs = np.empty((len(rounds), len(hands)))
-    for i, (one, way) in enumerate(zip(rounds, ways, strict=True)):
-        travel = np.array(way.travel, dtype=float)
-        picks_up_at = np.maximum(one.ready_at, free_at + travel + terms.half_pick_up)
-        leaves_at = np.maximum(free_at, picks_up_at - terms.half_pick_up - travel)
-        cost = price * (picks_up_at + one.length(terms) - leaves_at)
-        for load, offset in zip(one.loads, one.offsets, strict=True):
-            door = picks_up_at + offset
-            cost += door - load.ready_at + _LATE_WEIGHT * np.maximum(0, door - load.ordered_at - terms.late)
-            cost -= _LEFT_OUT * terms.late + _LEFT_OUT_PER_TICK * (now - load.ordered_at)
-        cannot = picks_up_at > until
-        if len(one.loads) > 1:
-            cannot |= one.portions > room
-        costs[i] = np.where(cannot, _NEVER, cost)
+    travel = np.array([way.travel for way in ways], dtype=float)
+    ready_at = np.array([[one.ready_at] for one in rounds], dtype=float)
+    length = np.array([[one.length(terms)] for one in rounds], dtype=float)
+    picks_up_at = np.maximum(ready_at, free_at + travel + terms.half_pick_up)
+    leaves_at = np.maximum(free_at, picks_up_at - terms.half_pick_up - travel)
+    costs = price * (picks_up_at + length - leaves_at)
+    for nth in range(_PARCELS_PER_BUNDLE):
+        # The nth parcel of each round that has so many, against every rider at once.
+        having = [i for i, one in enumerate(rounds) if len(one.loads) > nth]
+        if not having:
+            break
+        loads = [rounds[i].loads[nth] for i in having]
+        ready = np.array([[load.ready_at] for load in loads], dtype=float)
+        ordered = np.array([[load.ordered_at] for load in loads], dtype=float)
+        door = picks_up_at[having] + np.array([[rounds[i].offsets[nth]] for i in having], dtype=float)
+        cost = costs[having] + (door - ready + _LATE_WEIGHT * np.maximum(0, door - ordered - terms.late))
+        costs[having] = cost - (_LEFT_OUT * terms.late + _LEFT_OUT_PER_TICK * (now - ordered))
+    portions = np.array([[one.portions if len(one.loads) > 1 else 0] for one in rounds], dtype=float)
+    costs[(picks_up_at > until) | (portions > room)] = _NEVER
     made = []
     for i, j in zip(*linear_sum_assignment(costs), strict=True):
         if costs[i, j] < _NEVER:

@@ -414,8 +414,11 @@ def replan(unit: Unit, command: Replan, *, now: datetime, terms: Terms) -> None:
         return
     if not board.parcels or not board.riders:
         return
+    situation = _situation(unit, board, now=now, terms=terms)
+    if not any(hand.until >= situation.now for hand in situation.hands):
+        return  # everybody's time is up, though some have not brought what they have; who comes is planned with soon
     unit.put(replace(board, planning_since=now))
-    unit.schedule("planning", PlanBundles(situation=_situation(unit, board, now=now, terms=terms)), at=now)
+    unit.schedule("planning", PlanBundles(situation=situation), at=now)
 
 
 async def make_plan(errand: PlanBundles, *, now: datetime, terms: Terms) -> TakePlan:
