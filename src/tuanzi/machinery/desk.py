@@ -19,7 +19,7 @@ from tuanzi.base.unit import Key
 from tuanzi.machinery.codec import name_of
 from tuanzi.machinery.database import Ask, Database, DatabaseUnavailable, Fenced
 from tuanzi.machinery.follower import Follower, Numbered
-from tuanzi.machinery.internal import ANSWERS_BEFORE, EVENTS_AFTER, ForgetAnswers, Rows, Timer
+from tuanzi.machinery.internal import ANSWERS_BEFORE, EVENTS_AFTER, OLDEST_ANSWER, ForgetAnswers, Rows, Timer
 from tuanzi.machinery.memory import ABSENT, UNKNOWN, Damaged
 from tuanzi.machinery.problems import Crashed, TooSlow, Unavailable
 from tuanzi.machinery.room import ErrandHandler, Opening
@@ -41,6 +41,7 @@ ERRANDS_AT_ONCE = 256
 # Clients retry within minutes; three days also cover one whose phone was off over a weekend.
 ANSWERS_KEPT_FOR = timedelta(days=3)
 SWEEP_EVERY_S = 300.0
+SWEEP_AFTER_S_MAX = 3600.0
 SWEPT_AT_ONCE = 500
 ERRAND_S_MAX = 30.0
 OUTCOMES_KEPT = 4096
@@ -491,14 +492,19 @@ class WriterDesk:
         """Forget kept answers when they are old, a few at a time, so that the table stays bounded."""
         while True:
             before_ms = to_ms(self._now() - ANSWERS_KEPT_FOR)
+            pause_s = SWEEP_EVERY_S
             try:
                 old = await self.rows(ANSWERS_BEFORE, {"before_ms": before_ms, "limit": SWEPT_AT_ONCE})
+                if not old:
+                    oldest = await self.rows(OLDEST_ANSWER)
+                    in_s = (oldest[0][0] - before_ms) / 1000 if oldest else SWEEP_AFTER_S_MAX
+                    pause_s = min(max(in_s, SWEEP_EVERY_S), SWEEP_AFTER_S_MAX)
             except (DatabaseUnavailable, Unavailable):
                 old = []
             if old:
                 await self._enqueue(Request(ForgetAnswers(answers=tuple((who, key) for who, key in old))), is_work=True)
             if len(old) < SWEPT_AT_ONCE:
-                await asyncio.sleep(SWEEP_EVERY_S)
+                await asyncio.sleep(pause_s)
 
     # timers and errands
 
@@ -529,7 +535,16 @@ class WriterDesk:
         self._alarm_at = next_at
         delay_s = max(0.0, (next_at - now).total_seconds())
         # Looked at again at least every minute, in case the machine's clock was set.
-        self._alarm = asyncio.get_running_loop().call_later(min(delay_s, 60.0), self._ring)
+        self._alarm = asyncio.get_running_loop().call_later(min(delay_s, 60.0), self._look_at_clock)
+
+    def _look_at_clock(self) -> None:
+        """Ring when something is due; else look again later, and nobody is woken."""
+        next_at, now = self._timers.next_at, self._now()
+        if next_at is None or next_at <= now:
+            self._ring()
+        else:
+            self._alarm = self._alarm_at = None
+            self._set_alarm(now)
 
     def _ring(self) -> None:
         self._alarm = self._alarm_at = None
