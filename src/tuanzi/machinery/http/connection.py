@@ -165,6 +165,10 @@ class Exchange:
         self.is_gone = True
         self._wake()
 
+    def let_go(self) -> None:
+        """It is over: nothing refers to itself any more, so that it is gone at once and not when Python next looks."""
+        self.scope.pop("tuanzi.received", None)
+
     def _take(self) -> bytes:
         body = b"".join(self._chunks)
         self._chunks.clear()
@@ -461,6 +465,7 @@ class Connection(asyncio.Protocol):
                     await self._host.application(exchange.scope, exchange.receive, exchange.send)
                 except Exception:
                     log.error("http.application_failed", exc_info=True)
+                exchange.let_go()
                 self._finish(exchange)
                 if self._current is None and self._transport is not None:
                     self._called = asyncio.get_running_loop().create_future()
