@@ -190,8 +190,11 @@ class VirtualHouse:
     @property
     def next_at(self) -> float | None:
         """When the process has something to do next."""
-        times = [self._post.next_at, None if self._process is None else self._process.loop.next_at]
-        return min((at for at in times if at is not None), default=None)
+        posted = self._post.next_at
+        working = None if self._process is None else self._process.loop.next_at
+        if posted is None or working is None:
+            return working if posted is None else posted
+        return min(posted, working)
 
     @property
     def is_busy(self) -> bool:

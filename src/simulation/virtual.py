@@ -134,8 +134,18 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def step(self) -> None:
         """Run everything that can run without time passing."""
-        while self._soon and not self.killed:
-            self._run_one(self._soon.popleft())
+        soon = self._soon
+        if not soon or self.killed:
+            return
+        before = asyncio._get_running_loop()
+        asyncio._set_running_loop(self)
+        try:
+            while soon and not self.killed:
+                handle = soon.popleft()
+                if not handle.cancelled():
+                    handle._run()
+        finally:
+            asyncio._set_running_loop(before)
 
     def wake(self) -> None:
         """Make ready what is due by now."""
@@ -148,16 +158,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
         while self._later and self._later[0][2].cancelled():
             heapq.heappop(self._later)
         return self._later[0][0] if self._later else None
-
-    def _run_one(self, handle: asyncio.Handle) -> None:
-        if handle.cancelled():
-            return
-        before = asyncio._get_running_loop()
-        asyncio._set_running_loop(self)
-        try:
-            handle._run()
-        finally:
-            asyncio._set_running_loop(before)
 
     def dismantle(self) -> None:
         """Throw the process away. Its tasks are cancelled so that Python can free them; its owner has unplugged it, so

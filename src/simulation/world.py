@@ -127,10 +127,10 @@ class World:
             if not house.is_up and not self._starting:
                 self._starting = True
                 self.later(self._down_s(), self._restart)
-            next_at = until + 1 if house.next_at is None else house.next_at
-            if self._agenda:
-                next_at = min(next_at, self._agenda[0][0])
-            if next_at > until:
+            next_at = house.next_at
+            if self._agenda and (next_at is None or self._agenda[0][0] < next_at):
+                next_at = self._agenda[0][0]
+            if next_at is None or next_at > until:
                 self.clock.seconds = until
                 return
             self.clock.seconds = max(self.clock.seconds, next_at)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -66,7 +66,7 @@ class Books:
         """By database: (number, name, body) of every event."""
         return {
             kind: [
-                (number, name, _json(body))
+                (number, name, _event(body))
                 for number, name, _, body in self.house.rows(kind, store.EVENTS_AFTER, {"after": 0, "limit": -1})
             ]
             for kind in self.house.disks
@@ -636,6 +636,15 @@ def _group(*row: Any) -> GroupRow:
 
 
 _json = msgspec.json.decode
+
+
+@lru_cache(maxsize=10_000)
+def _event(body: str) -> dict[str, Any]:
+    """An event as it was told, not to be changed: the books are read again after each crash, and hold the same ones."""
+    event: dict[str, Any] = _json(body)
+    return event
+
+
 _quote = msgspec.json.Decoder(Quote).decode
 _amounts = msgspec.json.Decoder(tuple[Money, ...]).decode
 _refunds = msgspec.json.Decoder(tuple[Refund, ...]).decode
