@@ -1,0 +1,59 @@
+"""SQLite's log is folded into the file beside the commits, so that none of them has to wait for all of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tuanzi import wiring
+from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.machinery.database import Flush
+
+NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
+COMMITS = 120
+EVENTS = 400
+BODY = "x" * 1000
+
+
+def write(database: Sqlite) -> list[int]:
+    """Many commits of many rows; the size of the log after each."""
+    assert database._path is not None
+    log = database._path.with_name(f"{database._path.name}-wal")
+    sizes = []
+    for i in range(COMMITS):
+        events = [(i * EVENTS + j + 1, "tests.told", 1, 0, BODY) for j in range(EVENTS)]
+        number = events[-1][0]
+        database.commit(
+            Flush(before=i, after=i + 1, event_number=number, inserts=[], upserts=[], removes=[], events=events)
+        )
+        sizes.append(log.stat().st_size)
+    return sizes
+
+
+def test_the_log_begins_anew_while_commits_go_on(tmp_path: Path) -> None:
+    database = wiring.open_database(tmp_path / "core.db", "core", now=NOON)
+
+    sizes = write(database)
+
+    assert max(sizes) < COMMITS * EVENTS * len(BODY) / 2
+    assert database.rows("SELECT COUNT(*), MAX(number) FROM events") == [(COMMITS * EVENTS, COMMITS * EVENTS)]
+    database.close()
+
+
+def test_all_that_was_kept_is_there_whatever_was_folded(tmp_path: Path) -> None:
+    database = wiring.open_database(tmp_path / "core.db", "core", now=NOON)
+    write(database)
+
+    # What a crash leaves: both files as they are.
+    for name in ("core.db", "core.db-wal"):
+        (tmp_path / f"after-{name}").write_bytes((tmp_path / name).read_bytes())
+    database.close()
+
+    with closing(sqlite3.connect(tmp_path / "after-core.db")) as found:
+        assert found.execute("SELECT COUNT(*), SUM(LENGTH(body)) FROM events").fetchone() == (
+            COMMITS * EVENTS,
+            COMMITS * EVENTS * len(BODY),
+        )
+        assert found.execute("PRAGMA integrity_check").fetchone() == ("ok",)
