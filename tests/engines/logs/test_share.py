@@ -77,3 +77,21 @@ async def test_a_campus_that_comes_back_begins_after_its_last_end() -> None:
 
     assert after == 1
     assert [call for call, _ in owner.calls] == ["begin", "take", "end", "begin", "end"]
+
+
+class Slow(Diary):
+    """An owner whose end takes longer than anybody waits for a call."""
+
+    async def end(self, campus: str) -> None:
+        await asyncio.sleep(END_S_MAX + 0.5)
+        await super().end(campus)
+
+
+async def test_an_end_under_way_is_not_cancelled() -> None:
+    owner, readings = Slow(), Readings()
+    share = Share(BEIJING, owner, read_from=readings)
+    await readings.next()
+
+    await share.let_go()
+
+    assert owner.calls == [("begin", BEIJING), ("end", BEIJING)]

@@ -40,6 +40,7 @@ class Share:
         self._waiting: deque[Entry] = deque()
         self._wake = asyncio.Event()
         self._is_ending = False
+        self._is_in_end = False
         self._task = asyncio.create_task(self._serve())
 
     def hand(self, stamp: int, entries: Sequence[Entry]) -> None:
@@ -49,14 +50,17 @@ class Share:
             self._wake.set()
 
     async def let_go(self) -> None:
-        """Have the owner end: after the call that he is in, at the latest after END_S_MAX."""
+        """Have the owner end: after the call that he is in, which is cancelled after END_S_MAX. His end itself is never
+        cancelled; when it takes longer still, it goes on, and a later share of the campus waits for it."""
         self._is_ending = True
         self._wake.set()
         done, _ = await asyncio.wait({self._task}, timeout=END_S_MAX)
-        if not done:
-            log.warning("commandlog.owner_cancelled", extra={"campus": self.campus})
+        if done:
+            return
+        log.warning("commandlog.owner_slow", extra={"campus": self.campus})
+        if not self._is_in_end:
             self._task.cancel()
-            await asyncio.wait({self._task}, timeout=END_S_MAX)
+        await asyncio.wait({self._task}, timeout=END_S_MAX)
 
     async def _serve(self) -> None:
         if self._former is not None:
@@ -87,7 +91,11 @@ class Share:
         finally:
             self.stamp += 1
             self._read_from(self, self.stamp, None)
-            await self._owner.end(self.campus)
+            self._is_in_end = True
+            try:
+                await self._owner.end(self.campus)
+            finally:
+                self._is_in_end = False
 
     async def _rest(self) -> None:
         """Wait before the next attempt, unless it is to end."""
