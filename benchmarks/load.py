@@ -5,7 +5,8 @@ chains share a group and come over different connections: a free connection take
 offers, or opens a group when there is none. Without `--rate` the loop is closed (each connection starts its next chain
 at once); with it the loop is open, and a chain's latency counts from the time it was scheduled, not from when a
 connection was free. Of every group it is checked that exactly one answer held the plan, and of one in 50 that the
-plan's fen add up to what each member was asked to pay. The last line printed is one JSON object.
+plan's fen add up to what each member was asked to pay. With `--alone` nobody joins: each buys in a group of his own.
+The last line printed is one JSON object.
 """
 
 from __future__ import annotations
@@ -127,8 +128,14 @@ class Result(msgspec.Struct):
 class Load:
     """The state of one run."""
 
-    def __init__(self, known: Known, *, first: int, connections: list[Connection], run: str) -> None:
-        """first: index of the first student not used before. run: makes the idempotency keys of this run its own."""
+    def __init__(
+        self, known: Known, *, first: int, connections: list[Connection], run: str, is_alone: bool = False
+    ) -> None:
+        """first: index of the first student not used before. run: makes the idempotency keys of this run its own.
+
+        is_alone: no group's seats are offered to others.
+        """
+        self._seats_offered = 0 if is_alone else SIZE - 1
         self.acknowledged: list[Acknowledged] = []
         self.groups: dict[str, Group] = {}
         self.refused: dict[str, int] = {}
@@ -196,7 +203,7 @@ class Load:
             placed = self._decode_placed(answer)
             if is_leader:
                 self.groups[placed.group_id] = Group(paid=[])
-                self._seats.extend([placed.group_id] * (SIZE - 1))
+                self._seats.extend([placed.group_id] * self._seats_offered)
             chain = Acknowledged(placed.order_id, placed.payable_fen, student)
             self.requests += 1
             pay = (self._pay_path % placed.order_id).encode()
@@ -293,7 +300,8 @@ async def run(arguments: argparse.Namespace) -> tuple[Result, Load]:
     """Warm up, measure, finish what is under way, check."""
     known = msgspec.json.decode(arguments.students.read_bytes(), type=Known)
     connections = await connect(Address(arguments.port), arguments.connections)
-    load = Load(known, first=arguments.first, connections=list(connections), run=f"{time.time_ns():x}")
+    name = f"{time.time_ns():x}"
+    load = Load(known, first=arguments.first, connections=list(connections), run=name, is_alone=arguments.alone)
     gc.collect()
     gc.freeze()
     gc.disable()  # a run is short and keeps what it makes; a collection would look like the server's latency
@@ -362,6 +370,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--warmup", type=float, default=1.0, help="seconds before the measured window")
     parser.add_argument("--rate", type=float, help="chains a second, open loop; without it the loop is closed")
+    parser.add_argument("--alone", action="store_true", help="everybody buys in a group of his own")
     parser.add_argument("--acknowledged", type=Path, help="write what was acknowledged here, as a JSON list")
     arguments = parser.parse_args()
     uvloop.install()

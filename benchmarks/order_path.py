@@ -17,6 +17,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
@@ -62,9 +63,10 @@ class Report(msgspec.Struct):
 class Track:
     """One server, what it has answered so far, and which students are used up."""
 
-    def __init__(self, server: Server) -> None:
-        """server: running and seeded."""
+    def __init__(self, server: Server, *, words: Sequence[str] = ()) -> None:
+        """server: running and seeded. words: more options of the generator."""
         self.server = server
+        self._words = words
         self.results: list[Result] = []
         self.server_us: list[float] = []
         self.acknowledged: list[Acknowledged] = []
@@ -77,7 +79,7 @@ class Track:
         words = [sys.executable, "-m", "benchmarks.load", "--port", str(self.server.port)]
         words += ["--students", str(self.server.known), "--first", str(self._students_used)]
         words += ["--seconds", str(seconds), "--warmup", str(warmup), "--connections", str(connections)]
-        words += ["--acknowledged", str(paid)] + (["--rate", str(rate)] if rate else [])
+        words += ["--acknowledged", str(paid), *self._words] + (["--rate", str(rate)] if rate else [])
         cpu = self.server.cpu_s
         done = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, check=True)
         cpu = self.server.cpu_s - cpu

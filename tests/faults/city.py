@@ -65,24 +65,20 @@ def environment(data: Path, **settings: str) -> dict[str, str]:
 
 
 def house_in(
-    data: Path,
-    *,
-    clock: Callable[[], datetime] = wall_clock,
-    provider: SandboxProvider | None = None,
-    **settings: str,
+    data: Path, *, clock: Callable[[], datetime] = wall_clock, provider: SandboxProvider | None = None
 ) -> House:
     """A house on this folder, in this process."""
     vendors = Vendors(codes=Unsent(), payments=provider or SandboxProvider(remembered_max=1000))
-    return House(read_settings(environment(data, **settings)), vendors, clock=clock, ids=Ids(Random(5).getrandbits))
+    return House(read_settings(environment(data)), vendors, clock=clock, ids=Ids(Random(5).getrandbits))
 
 
-async def seed(data: Path, *, students: int, at: datetime | None = None, **settings: str) -> City:
+async def seed(data: Path, *, students: int, at: datetime | None = None) -> City:
     """Fill a folder: the demo campus with one campaign that can be opened at any hour, and students with sessions.
 
-    at: when the students will order; now when not given. settings: as in the environment, e.g. of a database server.
+    at: when the students will order; now when not given.
     """
     now = at or datetime.now(UTC)
-    house = house_in(data, clock=lambda: now, **settings)
+    house = house_in(data, clock=lambda: now)
     working = asyncio.create_task(house.run())
     await house.opened()
     content, dishes = _catalog(now)

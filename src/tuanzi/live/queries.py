@@ -27,9 +27,11 @@ from tuanzi.live.model import (
 )
 from tuanzi.live.store import (
     EPOCH,
-    KNOWN_EVENT,
+    FLOORS_OF_STREAMS,
+    KNOWN_EVENTS,
     LOG_POSITIONS,
     MESSAGES_AFTER,
+    NEWEST_OF_STREAMS,
     OLDEST_MESSAGES,
     OLDEST_OWNERS,
     ORDER_OWNERS,
@@ -45,6 +47,7 @@ from tuanzi.machinery.http.routes import Desk
 from tuanzi.machinery.internal import PARKED_EVENTS, Rows
 from tuanzi.machinery.push.ports import Batch, ChannelKind, StreamState, Ticket
 from tuanzi.machinery.push.protocol import Close, Closing, Fault, Refused
+from tuanzi.machinery.several import several
 from tuanzi.machinery.tables import Row
 
 V = TypeVar("V")
@@ -121,13 +124,21 @@ class StreamArchive:
 
     async def newest(self, streams: Sequence[str]) -> dict[str, int]:
         """The newest number of each; 0 for one nobody wrote to."""
-        return await self._desk.look(
-            lambda ask: {each: _state_of(ask(STREAM_STATE, {"stream": each})).newest for each in streams}
-        )
+
+        def reading(ask: Ask) -> dict[str, int]:
+            found = dict.fromkeys(streams, 0)
+            for slots in several(streams):
+                for stream, number in [*ask(NEWEST_OF_STREAMS, slots), *ask(FLOORS_OF_STREAMS, slots)]:
+                    found[stream] = max(found[stream], number)
+            return found
+
+        return await self._desk.look(reading)
 
     async def known(self, event_ids: Sequence[str]) -> set[str]:
         """Which of these events are kept."""
-        return await self._desk.look(lambda ask: {id for id in event_ids if ask(KNOWN_EVENT, {"event_id": id})})
+        return await self._desk.look(
+            lambda ask: {id for slots in several(event_ids) for (id,) in ask(KNOWN_EVENTS, slots)}
+        )
 
     async def keep(self, batch: Batch) -> None:
         """Keep all of a batch in one commit."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from tuanzi.live.model import OrderOwner
+from tuanzi.machinery.several import SEVERAL
 from tuanzi.machinery.tables import table
 
 
@@ -72,13 +73,24 @@ SELECT
 ORDER BY 1 LIMIT 1
 """
 
+# Where several streams are: one with no message any more ends at its floor.
+NEWEST_OF_STREAMS = (
+    "SELECT " + "stream, MAX(number) FROM stream_messages WHERE stream IN (" + SEVERAL + ")"
+    " GROUP BY stream ORDER BY stream LIMIT 100"
+)
+FLOORS_OF_STREAMS = (
+    "SELECT " + "stream, floor FROM stream_floors WHERE stream IN (" + SEVERAL + ") ORDER BY stream LIMIT 100"
+)
+
 MESSAGES_AFTER = """
 SELECT number, body FROM stream_messages
 WHERE stream = :stream AND number > :after
 ORDER BY number LIMIT :limit
 """
 
-KNOWN_EVENT = "SELECT event_id FROM stream_messages WHERE event_id = :event_id ORDER BY event_id LIMIT 1"
+KNOWN_EVENTS = (
+    "SELECT " + "event_id FROM stream_messages WHERE event_id IN (" + SEVERAL + ") ORDER BY event_id LIMIT 100"
+)
 
 OLDEST_MESSAGES = """
 SELECT event_id, stream, number FROM stream_messages

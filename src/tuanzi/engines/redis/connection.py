@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
 import hiredis
 
@@ -116,7 +116,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is there."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are of no class of asyncio
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         """Replies, in the order of what was asked."""
