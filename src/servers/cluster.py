@@ -139,6 +139,7 @@ class Member:
     roles: tuple[str, ...]
     port: int
     process: Process
+    log: Path
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -193,7 +194,7 @@ class Cluster:
         process = Process(
             f"tuanzi {name}", words, log=self._folder / f"{name}.log", environment={**os.environ, **environment}
         )
-        member = Member(name, roles, port, process, environment)
+        member = Member(name, roles, port, process, self._folder / f"{name}.log", environment)
         self.members.append(member)
         return member
 

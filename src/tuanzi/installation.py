@@ -21,7 +21,7 @@ from tuanzi import live, people, reconciliation
 from tuanzi.base.ids import Ids
 from tuanzi.base.problem import Problem
 from tuanzi.engines.fanout.here import Here
-from tuanzi.engines.logs.kafka import KafkaCommandLog, KafkaSettings
+from tuanzi.engines.logs.kafka import KafkaCommandLog, KafkaEventLog, KafkaSettings
 from tuanzi.machinery.afar import Carrier, RemoteDesk, Sender
 from tuanzi.machinery.answers import AnswerHall, AnswerLines
 from tuanzi.machinery.calls import FOLLOWED, Call, Reply, Words, followed_of, reply_of, told_events, unpack_call
@@ -30,11 +30,13 @@ from tuanzi.machinery.commandlog import CommandLog, Entry
 from tuanzi.machinery.desk import WriterDesk
 from tuanzi.machinery.eventlog import EventLog
 from tuanzi.machinery.internal import COMMAND_LOG
+from tuanzi.machinery.migrate import Migratable
 from tuanzi.machinery.problems import Crashed, Unavailable
 from tuanzi.machinery.push.hub import Hub
 from tuanzi.machinery.push.keeper import Keeper
 from tuanzi.machinery.push.limits import PushLimits
 from tuanzi.machinery.push.ports import FanOut
+from tuanzi.machinery.relay import Relay
 from tuanzi.machinery.room import Room
 from tuanzi.machinery.writer import Outcome, Request
 from tuanzi.settings import Settings
@@ -60,7 +62,7 @@ PLATFORM = "platform"
 FIGURES = "installation.Figures"
 FIGURES_EVERY_S = 2.0
 # Our choice: a database that no command was meant for remembers, after so many others, that it has seen them.
-SILENT_MAX = 1_000
+SILENT_MAX = 200
 END_S_MAX = 10.0
 EPOCH_AGAIN_S = 0.2
 
@@ -84,8 +86,9 @@ async def engines_of(settings: Settings) -> Engines:
     """What the settings say processes meet by. Raises Unavailable when the logs cannot be made ready."""
     kafka = KafkaSettings(servers=settings.kafka, prefix=settings.kafka_prefix)
     commands = KafkaCommandLog(kafka, campuses=log_names(settings.campuses))
-    await commands.ensure()
-    return Engines(commands)
+    told = KafkaEventLog(kafka, sources=sources_of(settings.campuses))
+    await asyncio.gather(commands.ensure(), told.ensure())
+    return Engines(commands, told)
 
 
 class CampusFigures(Struct, frozen=True, kw_only=True):
@@ -105,6 +108,11 @@ def databases_of(campus: str) -> tuple[str, ...]:
 def log_names(campuses: Sequence[str]) -> list[str]:
     """By whose name commands are kept in the command log."""
     return [PLATFORM, *campuses]
+
+
+def sources_of(campuses: Sequence[str]) -> list[str]:
+    """The databases whose events are told."""
+    return [PLATFORM, *(f"{campus}.{kind}" for campus in campuses for kind in CAMPUS_DATABASES)]
 
 
 @dataclass(slots=True)
@@ -294,6 +302,7 @@ class Held:
         self.words = words
         self.local: LocalCampus | None = None
         self.telling: Telling | None = None
+        self.relays: list[Relay] = []
         self.task: asyncio.Task[None] | None = None
         # Per database: the last number of the command log that it keeps, or was handed.
         self.kept = {kind: position_of(desk.database, COMMAND_LOG) for kind, desk in writers.items()}
@@ -403,8 +412,7 @@ class WriterSide(Workshop):
 
     async def begin(self, campus: str) -> int:
         """Open the databases of a campus and decide for it; gives where its commands are to be read on."""
-        opened = await asyncio.to_thread(self._open, campus)
-        held = self._hold(campus, opened)
+        held = self._hold(campus, await self._open(campus))
         self.held[campus] = held
         working = held.task = asyncio.create_task(self._work(held))
         for desk in held.writers.values():
@@ -416,6 +424,8 @@ class WriterSide(Workshop):
         if held.telling is not None:
             await held.telling.begin()
             self._start(held.telling.keeper.run(), held)
+        for relay in held.relays:
+            self._start(relay.run(), held)
         if "money" in held.writers:
             await held.writers["money"].submit(reconciliation.Begin(), is_accepted=True)
         log.info("installation.begun", extra={"campus": campus, "owner": self.name, "after": min(held.kept.values())})
@@ -449,21 +459,29 @@ class WriterSide(Workshop):
         await asyncio.gather(held.task, return_exceptions=True)
         log.info("installation.ended", extra={"campus": campus, "owner": self.name})
 
-    def _open(self, campus: str) -> dict[str, Any]:
-        if campus == PLATFORM:
-            return {PLATFORM: self.open(PLATFORM, PLATFORM)}
-        return self.open_campus(campus)
+    async def _open(self, campus: str) -> dict[str, Migratable]:
+        """The databases of a campus, all at once; whoever wrote there is ended."""
+        kinds = databases_of(campus)
 
-    def _hold(self, campus: str, opened: Mapping[str, Any]) -> Held:
+        def open_here(kind: str) -> Migratable:
+            return self.open(kind, PLATFORM if campus == PLATFORM else f"{campus}.{kind}", takes_over=True)
+
+        opened = await asyncio.gather(*(asyncio.to_thread(open_here, kind) for kind in kinds))
+        return dict(zip(kinds, opened, strict=True))
+
+    def _hold(self, campus: str, opened: Mapping[str, Migratable]) -> Held:
         if campus == PLATFORM:
             rooms = self.rooms_without_campus(lambda _: None)
             writers = {PLATFORM: self.desk(PLATFORM, PLATFORM, rooms, opened[PLATFORM])}
             held = Held(campus, writers, self._words)
         else:
             here = LocalCampus(campus, self, opened, platform=None, find=self._carriers.get)
-            held = Held(campus, here.writers, self._words)
+            writers = here.writers
+            held = Held(campus, writers, self._words)
             held.local = here
             held.telling = Telling(self, campus, here.desks, self.engines.fan_out)
+        if self.engines.events is not None:
+            held.relays = [Relay(desk.name, desk, self.engines.events, clock=self.clock) for desk in writers.values()]
         return held
 
     async def _work(self, held: Held) -> None:

@@ -250,10 +250,13 @@ def _new_in_memory(kind: str, now: datetime) -> Sqlite:
     return database
 
 
-def open_where_set(settings: Settings, name: str, kind: str, *, now: datetime | None) -> Migratable:
+def open_where_set(
+    settings: Settings, name: str, kind: str, *, now: datetime | None, takes_over: bool = False
+) -> Migratable:
     """The database `platform` or e.g. `beijing.core` where the settings say: a file, or a schema of their server.
 
     now: when it is brought to this release; None for one that another process keeps, which may not be there yet.
+    takes_over: whether whoever wrote there is ended first.
     """
     database: Migratable
     if settings.database is None:
@@ -264,6 +267,8 @@ def open_where_set(settings: Settings, name: str, kind: str, *, now: datetime | 
         schema = f"{settings.database.schema}_{name.replace('.', '_')}"
         address = replace(settings.database, schema=schema)
         database = Replicated(address) if address.others else MariaDb(address)
+    if takes_over:
+        database.take_over()
     if now is not None:
         migrate(database, ("every", kind), now=now)
     return database
@@ -342,9 +347,9 @@ class Workshop:
         """The rooms whose routes are served: they work with the desks of whichever campus is asked for."""
         return self.rooms_for("", find, None)
 
-    def open(self, kind: str, name: str) -> Migratable:
+    def open(self, kind: str, name: str, *, takes_over: bool = False) -> Migratable:
         """A database of this installation, made when it is not there. name: "platform", or a campus and the kind."""
-        return open_where_set(self.settings, name, kind, now=self.clock())
+        return open_where_set(self.settings, name, kind, now=self.clock(), takes_over=takes_over)
 
     def open_for_reading(self, kind: str, name: str) -> Migratable:
         """A database that a writer elsewhere keeps; it may not be there yet, and then cannot be asked."""

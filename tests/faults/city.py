@@ -65,20 +65,24 @@ def environment(data: Path, **settings: str) -> dict[str, str]:
 
 
 def house_in(
-    data: Path, *, clock: Callable[[], datetime] = wall_clock, provider: SandboxProvider | None = None
+    data: Path,
+    *,
+    clock: Callable[[], datetime] = wall_clock,
+    provider: SandboxProvider | None = None,
+    **settings: str,
 ) -> House:
     """A house on this folder, in this process."""
     vendors = Vendors(codes=Unsent(), payments=provider or SandboxProvider(remembered_max=1000))
-    return House(read_settings(environment(data)), vendors, clock=clock, ids=Ids(Random(5).getrandbits))
+    return House(read_settings(environment(data, **settings)), vendors, clock=clock, ids=Ids(Random(5).getrandbits))
 
 
-async def seed(data: Path, *, students: int, at: datetime | None = None) -> City:
+async def seed(data: Path, *, students: int, at: datetime | None = None, **settings: str) -> City:
     """Fill a folder: the demo campus with one campaign that can be opened at any hour, and students with sessions.
 
-    at: when the students will order; now when not given.
+    at: when the students will order; now when not given. settings: as in the environment, e.g. of a database server.
     """
     now = at or datetime.now(UTC)
-    house = house_in(data, clock=lambda: now)
+    house = house_in(data, clock=lambda: now, **settings)
     working = asyncio.create_task(house.run())
     await house.opened()
     content, dishes = _catalog(now)

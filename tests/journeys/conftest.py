@@ -21,8 +21,8 @@ import pytest
 
 from tuanzi.base.ids import Ids
 from tuanzi.catalog import ImportCatalog, ImportKind
-from tuanzi.engines.logs.here import HereCommandLog
-from tuanzi.installation import Engines, Front, WriterSide, log_names
+from tuanzi.engines.logs.here import HereCommandLog, HereEventLog
+from tuanzi.installation import Engines, Front, WriterSide, log_names, sources_of
 from tuanzi.machinery.internal import COMMAND_LOG
 from tuanzi.money import SandboxProvider
 from tuanzi.people import AppointOperator
@@ -100,8 +100,8 @@ class Town:
     """
 
     is_apart = False
-    # By folder: a command log outlives the processes that meet by it.
-    _logs: ClassVar[dict[Path, HereCommandLog]] = {}
+    # By folder: logs outlive the processes that meet by it.
+    _logs: ClassVar[dict[Path, Engines]] = {}
 
     def __init__(
         self, data: Path, *, pays_at_once: bool = True, seed: int = 7, is_apart: bool | None = None, **settings: str
@@ -119,12 +119,14 @@ class Town:
         self.writers: House | WriterSide
         self.house: House
         if self.is_apart if is_apart is None else is_apart:
-            log = self._logs.setdefault(data, HereCommandLog(campuses=log_names(self._settings.campuses)))
+            campuses = self._settings.campuses
+            logs = Engines(HereCommandLog(campuses=log_names(campuses)), HereEventLog(sources=sources_of(campuses)))
+            logs = self._logs.setdefault(data, logs)
             self.writers = WriterSide(
-                self._settings, self._vendors, Engines(log), name="w1", clock=lambda: self.now, ids=self._ids
+                self._settings, self._vendors, logs, name="w1", clock=lambda: self.now, ids=self._ids
             )
             self.house = typing.cast(
-                House, Front(self._settings, self._vendors, Engines(log), clock=lambda: self.now, ids=self._ids)
+                House, Front(self._settings, self._vendors, logs, clock=lambda: self.now, ids=self._ids)
             )  # the same to whoever asks
         else:
             self.writers = self.house = House(self._settings, self._vendors, clock=lambda: self.now, ids=self._ids)

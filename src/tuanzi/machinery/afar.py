@@ -191,12 +191,18 @@ class RemoteDesk(Carrier):
                 await asyncio.sleep(OPENED_AGAIN_S)
 
     async def hear(self, rows: Sequence[Row]) -> None:
-        """Tell subscribers of rows of the event log; what lies between is read in the table first."""
-        if not rows or rows[-1][0] <= self.event_number:
+        """Tell subscribers of rows of the event log; what lies between is read in the table first. None: some may have
+        been missed."""
+        if not rows:
+            await self._catch_up(await self._newest())
+            return
+        if rows[-1][0] <= self.event_number:
             return
         if rows[0][0] > self.event_number + 1:
             await self._catch_up(rows[0][0] - 1)
-        self._tell_rows([row for row in rows if row[0] > self.event_number])
+        news = [row for row in rows if row[0] > self.event_number]  # what was just read in the table is told already
+        if news:
+            self._tell_rows(news)
 
     async def watch(self) -> None:
         """Find what the event log lost, until cancelled; without one, everything is found so, a second late."""

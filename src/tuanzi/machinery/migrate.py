@@ -27,6 +27,9 @@ class Migratable(Database, Protocol):
     def execute_script(self, script: str) -> None:
         """Run statements as one transaction."""
 
+    def take_over(self) -> None:
+        """Be the one that writes here; what a predecessor had not committed is undone, and he hears Fenced."""
+
     def alone(self) -> AbstractContextManager[None]:
         """No other process that asks for this is in it meanwhile; for migrations."""
 

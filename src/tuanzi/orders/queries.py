@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from tuanzi.base.ids import OrderId, PersonId
 from tuanzi.base.problem import Unknown
-from tuanzi.machinery.cache import Absent, ReadCache
+from tuanzi.machinery.cache import Absent, Counts, ReadCache
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.http.routes import Desk
 from tuanzi.machinery.several import several
@@ -147,6 +147,7 @@ class StatusBoard:
 
     def __init__(self, desk: Desk, *, shared: SharedCache = NOTHING_SHARED, campus: str = "") -> None:
         """campus: whose orders these are; names them in the shared cache."""
+        self.database_reads = 0
         self._desk = desk
         self._cache: ReadCache[str, OrderStatus] = ReadCache(
             size_max=STATUSES_MAX, keep_s=60, absent_s=1, clock=asyncio.get_running_loop().time
@@ -161,6 +162,11 @@ class StatusBoard:
             raise Unknown(kind="order", id=order_id)
         return status
 
+    @property
+    def counts(self) -> Counts:
+        """How reads went at the first level."""
+        return self._cache.counts
+
     async def _read(self, order_id: str) -> OrderStatus | Absent:
         order = self._desk.peek(Order, order_id)
         if order is not None:
@@ -171,6 +177,7 @@ class StatusBoard:
         return found if isinstance(found, Absent) else _decode_status(found.body)
 
     async def _read_rows(self, order_id: str) -> OrderStatus | Absent:
+        self.database_reads += 1
         rows = await self._desk.rows(ORDER, {"id": order_id})
         return _status_of(ORDERS.from_row(rows[0])) if rows else Absent.ABSENT
 

@@ -82,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SettingWrong, DatabaseError, CompanyFailed, OSError) as error:
         return _say(f"tuanzi: {error}")
     except ExceptionGroup as group:
+        if not isinstance(_first(group), (SettingWrong, DatabaseError, CompanyFailed, OSError)):
+            raise  # a fault of ours: where it is says more than what it says
         return _say(f"tuanzi: {_first(group)}")
 
 
@@ -113,8 +115,8 @@ def _run(settings: Settings, parts: Collection[Part]) -> int:
 
 async def _serve(settings: Settings, parts: Collection[Part]) -> None:
     codes = ConsoleSender() if settings.demo else AbsentSender()
-    if parts and settings.merchant is None:
-        raise SettingWrong(f"TUANZI_PAYMENTS={WECHAT} and TUANZI_WECHAT_MCHID are needed: roles share a company")
+    if parts and settings.payments == WECHAT and settings.merchant is None:
+        raise SettingWrong("TUANZI_WECHAT_MCHID is missing: processes with roles share a payment company")
     if settings.payments == INPROCESS:
         payments = SandboxProvider(remembered_max=DEMO_PAYMENTS_REMEMBERED)
         await _serve_house(settings, parts, Vendors(codes=codes, payments=payments))

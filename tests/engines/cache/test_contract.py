@@ -10,6 +10,7 @@ from random import Random
 
 import pytest
 import pytest_asyncio
+import uvloop
 
 from servers.redis import RedisCluster
 from tests.engines.redis import connected
@@ -116,3 +117,13 @@ async def test_a_thousand_keys_are_kept_apart(cache: SharedCache, key: str) -> N
     found = await asyncio.gather(*[cache.find(each) for each in keys])
 
     assert found == [Shared(i + 1, b"%d" % i) for i in range(1_000)]
+
+
+def test_redis_is_reached_from_the_event_loop_of_production_too(redis_cluster: RedisCluster, key: str) -> None:
+    async def put_and_find() -> Shared | Claim:
+        async with connected(redis_cluster, reply_s=5.0) as client:
+            cache = RedisCache(client)
+            cache.put(key, Shared(1, b"one"), keep_s=60)
+            return await cache.find(key)
+
+    assert uvloop.run(put_and_find()) == Shared(1, b"one")

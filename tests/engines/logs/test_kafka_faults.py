@@ -284,7 +284,7 @@ async def test_a_reader_who_hears_nothing_any_more_loses_his_campus(kafka: Kafka
 
     try:
         async with opened(kafka) as near, reading(near, hears), reading(KafkaCommandLog(far, campuses=CAMPUSES), deaf):
-            await hears.until(lambda: len(hears.held) == len(deaf.held) == 1)
+            await soon(lambda: len(hears.held) == len(deaf.held) == 1)
             proxy.stall(back=True)
             began = asyncio.get_running_loop().time()
             await hears.until(lambda: hears.held == set(CAMPUSES))

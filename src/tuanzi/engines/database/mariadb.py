@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from pymysql.err import MySQLError
@@ -40,6 +40,9 @@ READERS_MAX = 16
 _KEYS_AT_ONCE = 256
 # Two processes that open a new database make its schema one after the other.
 _LOCK_S_MAX = 60
+# How long the connection of a predecessor may take to end when it is killed; and one of our own that was just lost.
+_TAKE_OVER_S_MAX = 5
+_OWN_S_MAX = 2
 # What a statement of a migration says when it was carried out before: its table, column, index or key is there.
 _EXISTS = frozenset({1050, 1060, 1061, 1091, 1826})
 # Behind all that a primary has committed, its own and what it had received before it was one.
@@ -72,6 +75,7 @@ class MariaDb:
         self._readers = Pool(self._door.open, most=READERS_MAX, wait_s=self._patience.answer_s)
         self._writer: Any = None
         self._is_unsure = False
+        self._is_owner = False
         with self._translating():
             maker = self._door.open(schema=False)
             self._collation = collation_of(maker.get_server_info())
@@ -92,6 +96,27 @@ class MariaDb:
             yield
         finally:
             drop(connection)
+
+    def take_over(self) -> None:
+        """Be the one that writes here: end the connection of whoever was, with what he had not committed.
+
+        He may be paused, or cut off, in the middle of a transaction whose locks would outlast everybody's patience.
+        When he comes back he is told Fenced. Raises DatabaseUnavailable.
+        """
+        self._is_owner = False
+        self._let_go()
+        name = literal(f"{self.address.schema}.writer")
+        with self._translating():
+            connection = self._door.open(schema=False)
+            try:
+                ((holder,),) = ask(connection, f"SELECT IS_USED_LOCK({name})")
+                if holder is not None:
+                    with suppress(MySQLError):  # it may have gone by itself
+                        ask(connection, f"KILL {int(holder)}")
+                    ask(connection, f"SELECT GET_LOCK({name}, {_TAKE_OVER_S_MAX})")
+            finally:
+                drop(connection)
+        self._is_owner = True
 
     def execute_script(self, script: str) -> None:
         """Run a migration. Raises DatabaseUnavailable or RowRefused.
@@ -241,7 +266,7 @@ class MariaDb:
     def _written(self) -> Iterator[Any]:
         """A cursor of the writer's connection, made when there is none; after an error nothing is open on it."""
         if self._writer is None:
-            self._writer = self._door.open()
+            self._writer = self._open_writer()
         try:
             yield self._writer.cursor()
         except MySQLError as error:
@@ -256,6 +281,17 @@ class MariaDb:
         except BaseException:
             self._let_go()
             raise
+
+    def _open_writer(self) -> Any:
+        """A connection to write by. Raises Fenced when another took over."""
+        connection = self._door.open()
+        if self._is_owner:
+            lock = f"SELECT GET_LOCK({literal(f'{self.address.schema}.writer')}, {_OWN_S_MAX})"
+            ((locked,),) = ask(connection, lock)
+            if locked != 1:
+                drop(connection)
+                raise Fenced(f"{self.address}: another process writes here")
+        return connection
 
     def _let_go(self) -> None:
         if self._writer is not None:

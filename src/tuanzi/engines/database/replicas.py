@@ -169,6 +169,11 @@ class Replicated:
         ((position,),) = self.primary.rows(POSITION)
         return str(position)
 
+    def take_over(self) -> None:
+        """Be the one that writes on the primary."""
+        self._writes_here = True
+        self.primary.take_over()
+
     def alone(self) -> AbstractContextManager[None]:
         """No other process that asks for this is in it meanwhile; for migrations."""
         return self.primary.alone()

@@ -85,6 +85,9 @@ class Sqlite:
         self._writer.backup(other._writer)
         return other
 
+    def take_over(self) -> None:
+        """Nobody else writes to a folder's files; the cursor says so if it happens all the same."""
+
     def execute_script(self, script: str) -> None:
         """Run a migration as one transaction. Raises DatabaseUnavailable or RowRefused."""
         try:

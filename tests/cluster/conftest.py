@@ -1,0 +1,113 @@
+"""A whole installation on this machine: every server once for all tests, Tuanzi's processes anew for each."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+
+from servers.cluster import Cluster, Servers
+from tests.faults.city import CAMPUS, City, seed
+
+STUDENTS = 320
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """MariaDB with a replica, Redis Cluster, RabbitMQ, Kafka and a payment company."""
+    folder = Path(tempfile.mkdtemp(prefix="tz-"))  # a socket's path must be short
+    servers = Servers(folder)
+    try:
+        servers.start()
+        yield servers
+    finally:
+        servers.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Ground:
+    """Databases and topics that no other test uses, with a city in them, and processes to come."""
+
+    def __init__(self, servers: Servers, folder: Path) -> None:
+        number = next(_numbers)
+        self.servers = servers
+        self.schema = f"tuanzi_c{number}"
+        settings = servers.environment()
+        self.settings = {
+            **settings,
+            "TUANZI_DATABASE": settings["TUANZI_DATABASE"].replace("/tuanzi?", f"/{self.schema}?"),
+            "TUANZI_KAFKA_PREFIX": f"c{number}",
+            "TUANZI_CAMPUSES": CAMPUS,
+            "TUANZI_PAYMENTS": "inprocess",
+        }
+        self.cluster = Cluster(folder / "processes", servers, environment=self.settings)
+        self._folder = folder
+
+    async def seed(self) -> City:
+        """A campus and students with sessions."""
+        place = {"TUANZI_DATABASE": self.settings["TUANZI_DATABASE"]}
+        return await seed(self._folder / "seeding", students=STUDENTS, **place)
+
+    def files(self) -> Copies:
+        """What the databases keep now."""
+        return Copies(self.servers, self.schema)
+
+
+class Copies:
+    """The campus's databases, copied into SQLite, which is then asked what is asked everywhere."""
+
+    def __init__(self, servers: Servers, schema: str) -> None:
+        self._servers = servers
+        self._schema = schema
+        self._copies: dict[str, sqlite3.Connection] = {}
+
+    def rows(self, kind: str, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """The rows of a query over "core", "money" or "delivery"."""
+        if kind not in self._copies:
+            self._copies[kind] = self._copy(kind)
+        return self._copies[kind].execute(sql, slots or {}).fetchall()
+
+    def _copy(self, kind: str) -> sqlite3.Connection:
+        copy = sqlite3.connect(":memory:")
+        primary = self._servers.primary
+        assert primary is not None
+        with closing(pymysql.connect(unix_socket=primary.socket, user="root", charset="utf8mb4")) as server:
+            cursor = server.cursor()
+            cursor.execute(f"USE {self._schema}_{CAMPUS}_{kind}")
+            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+            cursor.execute("SHOW TABLES")
+            for (table,) in cursor.fetchall():
+                cursor.execute(f"SELECT * FROM {table}")
+                columns = [column[0] for column in cursor.description]
+                copy.execute(f"CREATE TABLE {table} ({', '.join(columns)})")
+                copy.executemany(
+                    f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})",
+                    [[int(cell) if type(cell).__name__ == "Decimal" else cell for cell in row] for row in cursor],
+                )
+        return copy
+
+
+@pytest.fixture
+def ground(servers: Servers, tmp_path: Path) -> Iterator[Ground]:
+    """A place for an installation, whose processes end with the test."""
+    ground = Ground(servers, tmp_path)
+    try:
+        yield ground
+    finally:
+        ground.cluster.stop()
+
+
+@pytest.fixture
+def city(ground: Ground) -> City:
+    """Who lives there."""
+    return asyncio.run(ground.seed())

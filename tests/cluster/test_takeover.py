@@ -1,0 +1,94 @@
+"""Writers that die, hang or come back while students order: one after another has the campus, and nothing is lost.
+
+Real processes, a real Kafka and a real MariaDB: kill -9, SIGSTOP, and a restart one by one (issue 5, D3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import urllib.request
+from random import Random
+
+from servers.cluster import Member
+from tests.cluster.conftest import Ground
+from tests.faults.books import is_at_rest, wrong_in
+from tests.faults.city import City
+from tests.faults.crowd import Crowd
+
+SEED = 20261126
+CONNECTIONS = 24
+TAKEOVER_S_MAX = 5.0
+
+
+async def goes_on(crowd: Crowd, *, within_s: float) -> float:
+    """Wait until orders are placed again; how long that took in seconds."""
+    began, before = time.monotonic(), len(crowd.placed)
+    async with asyncio.timeout(within_s):
+        while len(crowd.placed) < before + CONNECTIONS:  # noqa: ASYNC110 - answers come on many connections
+            await asyncio.sleep(0.01)
+    return time.monotonic() - began
+
+
+async def start(*members: Member) -> None:
+    """Start processes, all at once."""
+    await asyncio.gather(*(asyncio.to_thread(member.start) for member in members))
+
+
+async def test_no_order_is_lost_or_doubled_when_writers_die_hang_and_take_over(ground: Ground, city: City) -> None:
+    chance = Random(SEED)
+    api = ground.cluster.add("api", "api")
+    writers = [ground.cluster.add(f"writer{i}", "writer") for i in (1, 2)]
+    await start(*writers)
+    await start(api)
+    crowd = Crowd(city, port=api.port, seed=SEED, connections=CONNECTIONS)
+    crowd.up.set()
+    ordering = asyncio.create_task(crowd.order())
+    await goes_on(crowd, within_s=30)
+
+    takeovers = []
+    for _ in range(4):
+        holder = owner_of(writers)
+        await asyncio.sleep(chance.uniform(0.5, 1.5))
+        holder.process.kill()
+        takeovers.append(await goes_on(crowd, within_s=20))
+        await start(holder)
+    hung = owner_of(writers)
+    hung.process.pause()
+    hang_s = await goes_on(crowd, within_s=20)
+    hung.process.resume()
+    await goes_on(crowd, within_s=20)
+    for writer in writers:  # a rolling restart
+        if not writer.process.is_running:
+            await start(writer)
+        await asyncio.to_thread(writer.process.stop)
+        await start(writer)
+        await goes_on(crowd, within_s=20)
+    crowd.end()
+    await ordering
+    await crowd.repeat()
+    async with asyncio.timeout(20):
+        while not is_at_rest(ground.files()):  # noqa: ASYNC110 - other processes write there
+            await asyncio.sleep(0.2)
+
+    assert max([*takeovers, hang_s]) <= TAKEOVER_S_MAX, (takeovers, hang_s)
+    assert crowd.differing[:3] == []
+    assert set(crowd.refused) <= {"409 stock/stock-short"}, crowd.refused
+    assert len(crowd.placed) > 500
+    assert wrong_in(ground.files(), crowd=crowd) == [], f"seed {SEED}"
+
+
+def owner_of(writers: list[Member]) -> Member:
+    """Which of them decides for the campus now."""
+    owners = [writer for writer in writers if 'tuanzi_writer_open{desk="beijing.core"} 1.0' in figures_of(writer)]
+    assert len(owners) == 1, [owner.name for owner in owners]
+    return owners[0]
+
+
+def figures_of(member: Member) -> str:
+    """What a process says of itself; nothing when it does not answer."""
+    try:
+        with urllib.request.urlopen(f"{member.address}/metrics", timeout=2.0) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return ""
