@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,29 +17,46 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from tuanzi import live, people, reconciliation
+from tuanzi import live, orders, people, reconciliation
 from tuanzi.base.ids import Ids
 from tuanzi.base.problem import Problem
+from tuanzi.engines.cache.redis import RedisCache
 from tuanzi.engines.fanout.here import Here
+from tuanzi.engines.fanout.redis import RedisFanOut
 from tuanzi.engines.logs.kafka import KafkaCommandLog, KafkaEventLog, KafkaSettings
+from tuanzi.engines.queue.rabbit import RabbitQueue
+from tuanzi.engines.redis.cluster import Cluster as RedisServers
 from tuanzi.machinery.afar import Carrier, RemoteDesk, Sender
 from tuanzi.machinery.answers import AnswerHall, AnswerLines
-from tuanzi.machinery.calls import FOLLOWED, Call, Reply, Words, followed_of, reply_of, told_events, unpack_call
-from tuanzi.machinery.codec import Codec
+from tuanzi.machinery.calls import (
+    FOLLOWED,
+    Call,
+    Reply,
+    Words,
+    followed_of,
+    problem_of,
+    reply_of,
+    told_events,
+    unpack_call,
+)
+from tuanzi.machinery.codec import Codec, encode, name_of
 from tuanzi.machinery.commandlog import CommandLog, Entry
-from tuanzi.machinery.desk import WriterDesk
+from tuanzi.machinery.desk import ERRAND_S_MAX, WriterDesk
 from tuanzi.machinery.eventlog import EventLog
 from tuanzi.machinery.internal import COMMAND_LOG
 from tuanzi.machinery.migrate import Migratable
+from tuanzi.machinery.pool import Pool, PoolLimits
 from tuanzi.machinery.problems import Crashed, Unavailable
 from tuanzi.machinery.push.hub import Hub
 from tuanzi.machinery.push.keeper import Keeper
 from tuanzi.machinery.push.limits import PushLimits
 from tuanzi.machinery.push.ports import FanOut
 from tuanzi.machinery.relay import Relay
-from tuanzi.machinery.room import Room
+from tuanzi.machinery.room import ErrandHandler, Room
+from tuanzi.machinery.sharedcache import NOTHING_SHARED, SharedCache
+from tuanzi.machinery.workqueue import Patience, Work, WorkQueue
 from tuanzi.machinery.writer import Outcome, Request
-from tuanzi.settings import Settings
+from tuanzi.settings import Settings, SettingWrong
 from tuanzi.wiring import (
     CAMPUS_DATABASES,
     GateSide,
@@ -61,6 +78,9 @@ PLATFORM = "platform"
 # To be told how a campus does; carried by the command log like everything that its owner is asked.
 FIGURES = "installation.Figures"
 FIGURES_EVERY_S = 2.0
+# The queue of work that goes to companies outside or keeps a processor busy, and whose rooms have such.
+ERRANDS = "errands"
+BUSY_ROOMS = frozenset({"money", "sharing", "delivery"})
 # Our choice: a database that no command was meant for remembers, after so many others, that it has seen them.
 SILENT_MAX = 200
 END_S_MAX = 10.0
@@ -69,26 +89,83 @@ EPOCH_AGAIN_S = 0.2
 
 @dataclass(slots=True)
 class Engines:
-    """What processes meet by. events: None where whoever hears reads the tables; a second late."""
+    """What processes meet by. events: None where whoever hears reads the tables; a second late.
+
+    works: where work for vendors and solvers waits for workers; None where writers do it themselves.
+    cache: what readers share. keep: what keeps all of these connected, until cancelled.
+    """
 
     commands: CommandLog
     events: EventLog | None = None
     fan_out: FanOut = field(default_factory=Here)
+    works: WorkQueue | None = None
+    cache: SharedCache = NOTHING_SHARED
+    keep: Sequence[Callable[[], Awaitable[None]]] = ()
 
-    async def close(self) -> None:
-        """Let go of connections."""
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """Be connected for as long as this lasts."""
+        async with asyncio.TaskGroup() as tasks:
+            keeping = [tasks.create_task(_keep(each)) for each in self.keep]
+            try:
+                yield
+            finally:
+                for task in keeping:
+                    task.cancel()
         await self.commands.close()
         if self.events is not None:
             await self.events.close()
 
 
-async def engines_of(settings: Settings) -> Engines:
-    """What the settings say processes meet by. Raises Unavailable when the logs cannot be made ready."""
+async def _keep(work: Callable[[], Awaitable[None]]) -> None:
+    await work()
+
+
+async def engines_of(settings: Settings, *, name: str, now: Callable[[], datetime]) -> Engines:
+    """What the settings say processes meet by. name: of this process, told apart from every other.
+
+    Raises Unavailable when the logs cannot be made ready, SettingWrong for an address that is none.
+    """
     kafka = KafkaSettings(servers=settings.kafka, prefix=settings.kafka_prefix)
     commands = KafkaCommandLog(kafka, campuses=log_names(settings.campuses))
     told = KafkaEventLog(kafka, sources=sources_of(settings.campuses))
     await asyncio.gather(commands.ensure(), told.ensure())
-    return Engines(commands, told)
+    engines = Engines(commands, told)
+    keep: list[Callable[[], Awaitable[None]]] = []
+    if settings.redis:
+        cluster = RedisServers(_places(settings.redis), password=settings.redis_password)
+        fan_out = RedisFanOut(cluster, name=name)
+        engines.fan_out, engines.cache = fan_out, RedisCache(cluster)
+        keep += [cluster.run, fan_out.run]
+    if settings.rabbit:
+        queue = RabbitQueue(
+            settings.rabbit, queues=(ERRANDS,), patience=Patience(), now=now, prefix=f"{settings.kafka_prefix}."
+        )
+        engines.works = queue
+        keep.append(queue.run)
+    engines.keep = keep
+    return engines
+
+
+def _places(addresses: str) -> list[tuple[str, int]]:
+    """host:port, comma separated. Raises SettingWrong."""
+    places = []
+    for text in addresses.split(","):
+        host, _, port = text.strip().rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise SettingWrong(f"TUANZI_REDIS={addresses}: host:port is expected, or several with a comma between")
+        places.append((host, int(port)))
+    return places
+
+
+class ErrandCall(Struct, frozen=True, array_like=True, gc=False):
+    """An errand on its way to a worker: of which campus, its stored name and JSON, and where its command goes."""
+
+    number: int
+    reply_to: str
+    campus: str
+    name: str
+    body: bytes
 
 
 class CampusFigures(Struct, frozen=True, kw_only=True):
@@ -203,6 +280,8 @@ class Front(Workshop):
     async def run(self) -> None:
         """Work until `close`."""
         await self.hall.open()
+        for campus, desks in self.campuses.items():
+            orders.board_of(desks.core, shared=self.engines.cache, campus=campus)
         try:
             async with asyncio.TaskGroup() as tasks:
                 beside = [tasks.create_task(self.live.run()), tasks.create_task(self._ask_figures())]
@@ -475,7 +554,14 @@ class WriterSide(Workshop):
             writers = {PLATFORM: self.desk(PLATFORM, PLATFORM, rooms, opened[PLATFORM])}
             held = Held(campus, writers, self._words)
         else:
-            here = LocalCampus(campus, self, opened, platform=None, find=self._carriers.get)
+            here = LocalCampus(
+                campus,
+                self,
+                opened,
+                platform=None,
+                find=self._carriers.get,
+                errands=None if self.engines.works is None else self._errands_of(campus, self.engines.works),
+            )
             writers = here.writers
             held = Held(campus, writers, self._words)
             held.local = here
@@ -483,6 +569,35 @@ class WriterSide(Workshop):
         if self.engines.events is not None:
             held.relays = [Relay(desk.name, desk, self.engines.events, clock=self.clock) for desk in writers.values()]
         return held
+
+    def _errands_of(self, campus: str, works: WorkQueue) -> Callable[[Sequence[Room]], dict[type, ErrandHandler]]:
+        """Has errands of busy rooms done by workers; when none does one in time, its timer asks again."""
+        pack = msgspec.msgpack.Encoder().encode
+        unpack = msgspec.msgpack.Decoder(tuple[str, bytes]).decode
+
+        def errands(rooms: Sequence[Room]) -> dict[type, ErrandHandler]:
+            return {kind: have_done(room) for room in rooms if room.name in BUSY_ROOMS for kind in room.errands}
+
+        def have_done(room: Room) -> ErrandHandler:
+            codec = self._words[room.database].codec
+
+            async def send(errand: Any, *, now: datetime) -> Any:
+                number, done = self.hall.expect()
+                name = name_of(type(errand))
+                call = ErrandCall(number, self.hall.address, campus, name, encode(errand))
+                try:
+                    work = Work(id=f"{campus}.{number:x}", queue=ERRANDS, body=pack(call), put_at=now)
+                    await works.put([work])
+                    reply = await done
+                finally:
+                    self.hall.forget(number)
+                if reply.problem:
+                    raise problem_of(reply)
+                return codec.command(*unpack(reply.body))
+
+            return send
+
+        return errands
 
     async def _work(self, held: Held) -> None:
         """Run the desks of a campus until they are closed; what else ends them ends the process."""
@@ -559,6 +674,80 @@ class WriterSide(Workshop):
             tally={} if told is None else dict(told.teller.tally),
             messages_kept=0 if told is None else told.keeper.figures.messages,
         )
+
+
+class WorkerSide(Workshop):
+    """Does errands of every campus: asks companies outside, plans rounds. As many at once as is good (D1)."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        vendors: Vendors,
+        engines: Engines,
+        *,
+        clock: Callable[[], datetime] = wall_clock,
+        ids: Ids | None = None,
+    ) -> None:
+        """Raises SettingWrong when there is no queue to take errands from."""
+        super().__init__(settings, vendors, clock=clock, ids=ids)
+        if engines.works is None:
+            raise SettingWrong("TUANZI_RABBIT is missing: workers take their work from there")
+        self.pool = Pool(PoolLimits(most=settings.workers_max), name=ERRANDS)
+        self.lines = AnswerLines(settings.secret)
+        self._works = engines.works
+        self._closing = asyncio.Event()
+        self._errands: dict[tuple[str, str], ErrandHandler] = {}
+        self._decode: dict[str, Callable[[bytes], Any]] = {}
+        for campus in settings.campuses:
+            for room in self.rooms_for(campus, lambda _: None, None):
+                if room.name in BUSY_ROOMS:
+                    for kind, handler in room.errands.items():
+                        self._errands[campus, name_of(kind)] = handler
+                        self._decode[name_of(kind)] = msgspec.json.Decoder(kind).decode
+        # What a process that decides nothing has none of, for those who count.
+        self.desks: list[WriterDesk] = []
+        self.campus_rooms: dict[str, list[Room]] = {}
+        self.watches: list[reconciliation.Watch] = []
+        self.closed: list[str] = []
+        self.live = Tellers({})
+
+    async def run(self) -> None:
+        """Work until `close`; what is under way then is done again by another."""
+        working = asyncio.create_task(self._works.work(ERRANDS, self._do, pool=self.pool))
+        closing = asyncio.create_task(_of(self._closing))
+        try:
+            await asyncio.wait({working, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+        finally:
+            working.cancel()
+            closing.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            await self.lines.close()
+
+    def close(self) -> None:
+        """Stop."""
+        self._closing.set()
+
+    async def _do(self, work: Work) -> None:
+        """Do an errand and send its command back; one that fails is told, for whoever sent it insists by its timer."""
+        call = _unpack_errand(work.body)
+        try:
+            async with asyncio.timeout(ERRAND_S_MAX):
+                command = await self._errands[call.campus, call.name](
+                    self._decode[call.name](call.body), now=self.clock()
+                )
+            reply = Reply(call.number, msgspec.msgpack.encode((name_of(type(command)), encode(command))))
+        except Exception as error:
+            # The type only: a vendor's text may hold a phone number.
+            log.warning("installation.errand_failed", extra={"errand": call.name, "reason": type(error).__name__})
+            self.lines.send(call.reply_to, Reply(call.number, problem=Unavailable.code, facts=b"{}"))
+            self.pool.figures.failed += 1
+            return
+        self.lines.send(call.reply_to, reply)
+
+
+_unpack_errand = msgspec.msgpack.Decoder(ErrandCall).decode
 
 
 async def _of(event: asyncio.Event) -> None:

@@ -46,8 +46,9 @@ class Settings:
     kafka: the brokers of an installation of many processes, host:port, comma separated (TUANZI_KAFKA); "" for one that
     is all in one process. kafka_prefix: what its topics' names begin with (TUANZI_KAFKA_PREFIX).
     redis: nodes of a Redis Cluster, host:port, comma separated (TUANZI_REDIS), and its password
-    (TUANZI_REDIS_PASSWORD_FILE). rabbit: amqp://user@host:port (TUANZI_RABBIT), and the password
-    (TUANZI_RABBIT_PASSWORD_FILE). "": what they would carry stays in the process.
+    (TUANZI_REDIS_PASSWORD_FILE). rabbit: amqp://user:password@host:port/ (TUANZI_RABBIT, or the file
+    TUANZI_RABBIT_FILE). "": what they would carry stays in the process.
+    workers_max: how many errands a worker does at once at most (TUANZI_WORKERS_MAX).
     answers_host: this process's address for others of the installation, who connect to it (TUANZI_ANSWERS_HOST).
     """
 
@@ -70,7 +71,7 @@ class Settings:
     redis: str = ""
     redis_password: str = ""
     rabbit: str = ""
-    rabbit_password: str = ""
+    workers_max: int = 64
     answers_host: str = "127.0.0.1"
     payments: str = INPROCESS
     merchant: Merchant | None = None
@@ -111,8 +112,8 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         kafka_prefix=environment.get("TUANZI_KAFKA_PREFIX", "tuanzi"),
         redis=environment.get("TUANZI_REDIS", ""),
         redis_password=_password(environment, "TUANZI_REDIS_PASSWORD_FILE"),
-        rabbit=environment.get("TUANZI_RABBIT", ""),
-        rabbit_password=_password(environment, "TUANZI_RABBIT_PASSWORD_FILE"),
+        rabbit=environment.get("TUANZI_RABBIT", "") or _password(environment, "TUANZI_RABBIT_FILE"),
+        workers_max=_whole(environment, "TUANZI_WORKERS_MAX", 64, 1, 10_000),
         answers_host=environment.get("TUANZI_ANSWERS_HOST", "127.0.0.1"),
         payments=payments,
         merchant=_merchant(environment) if payments == WECHAT and has_merchant else None,

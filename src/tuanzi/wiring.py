@@ -386,7 +386,7 @@ class Workshop:
             writer,
             database,
             clock=self.clock,
-            errands=of_rooms if errands is None else {**of_rooms, **errands},
+            errands={kind: (errands or {}).get(kind, handler) for kind, handler in of_rooms.items()},
             openings=[opening for room in rooms if room.database == kind for opening in room.openings],
             batch_max=settings.batch_max,
             queue_max=settings.queue_max,
@@ -417,13 +417,25 @@ class LocalCampus:
     """The writers of one campus, all in this process."""
 
     def __init__(
-        self, campus: str, shop: Workshop, databases: Mapping[str, Migratable], *, platform: Any, find: FindDesk
+        self,
+        campus: str,
+        shop: Workshop,
+        databases: Mapping[str, Migratable],
+        *,
+        platform: Any,
+        find: FindDesk,
+        errands: Callable[[Sequence[Room]], Mapping[type, ErrandHandler]] | None = None,
     ) -> None:
-        """databases: open, by kind. platform: its desk, here or elsewhere. find: desks of other campuses."""
+        """databases: open, by kind. platform: its desk, here or elsewhere. find: desks of other campuses.
+
+        errands: who does which errands of the rooms, where it is not the rooms themselves.
+        """
         self.campus = campus
         self.rooms = shop.rooms_for(campus, self._find_or(find), CampusBooks(lambda: self.writers))
+        others = {} if errands is None else errands(self.rooms)
         self.writers = {
-            kind: shop.desk(kind, f"{campus}.{kind}", self.rooms, databases[kind]) for kind in CAMPUS_DATABASES
+            kind: shop.desk(kind, f"{campus}.{kind}", self.rooms, databases[kind], errands=others)
+            for kind in CAMPUS_DATABASES
         }
         for target, source in FOLLOWS:
             schema = schema_of(target, self.rooms)

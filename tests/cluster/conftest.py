@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from itertools import count
@@ -15,8 +16,9 @@ from typing import Any
 import pymysql
 import pytest
 
-from servers.cluster import Cluster, Servers
+from servers.cluster import Cluster, Member, Servers
 from tests.faults.city import CAMPUS, City, seed
+from tests.faults.crowd import Crowd
 
 STUDENTS = 320
 _numbers = count(1)
@@ -111,3 +113,17 @@ def ground(servers: Servers, tmp_path: Path) -> Iterator[Ground]:
 def city(ground: Ground) -> City:
     """Who lives there."""
     return asyncio.run(ground.seed())
+
+
+async def goes_on(crowd: Crowd, *, count: int, within_s: float) -> float:
+    """Wait until so many more orders are placed; how long that took in seconds."""
+    began, before = time.monotonic(), len(crowd.placed)
+    async with asyncio.timeout(within_s):
+        while len(crowd.placed) < before + count:  # noqa: ASYNC110 - answers come on many connections
+            await asyncio.sleep(0.01)
+    return time.monotonic() - began
+
+
+async def start(*members: Member) -> None:
+    """Start processes, all at once."""
+    await asyncio.gather(*(asyncio.to_thread(member.start) for member in members))

@@ -6,12 +6,11 @@ Real processes, a real Kafka and a real MariaDB: kill -9, SIGSTOP, and a restart
 from __future__ import annotations
 
 import asyncio
-import time
 import urllib.request
 from random import Random
 
 from servers.cluster import Member
-from tests.cluster.conftest import Ground
+from tests.cluster.conftest import Ground, goes_on, start
 from tests.faults.books import is_at_rest, wrong_in
 from tests.faults.city import City
 from tests.faults.crowd import Crowd
@@ -21,49 +20,36 @@ CONNECTIONS = 24
 TAKEOVER_S_MAX = 5.0
 
 
-async def goes_on(crowd: Crowd, *, within_s: float) -> float:
-    """Wait until orders are placed again; how long that took in seconds."""
-    began, before = time.monotonic(), len(crowd.placed)
-    async with asyncio.timeout(within_s):
-        while len(crowd.placed) < before + CONNECTIONS:  # noqa: ASYNC110 - answers come on many connections
-            await asyncio.sleep(0.01)
-    return time.monotonic() - began
-
-
-async def start(*members: Member) -> None:
-    """Start processes, all at once."""
-    await asyncio.gather(*(asyncio.to_thread(member.start) for member in members))
-
-
 async def test_no_order_is_lost_or_doubled_when_writers_die_hang_and_take_over(ground: Ground, city: City) -> None:
     chance = Random(SEED)
-    api = ground.cluster.add("api", "api")
+    api = ground.cluster.add("api", "api", "gateway")
+    worker = ground.cluster.add("worker", "worker")
     writers = [ground.cluster.add(f"writer{i}", "writer") for i in (1, 2)]
-    await start(*writers)
+    await start(*writers, worker)
     await start(api)
     crowd = Crowd(city, port=api.port, seed=SEED, connections=CONNECTIONS)
     crowd.up.set()
     ordering = asyncio.create_task(crowd.order())
-    await goes_on(crowd, within_s=30)
+    await goes_on(crowd, count=CONNECTIONS, within_s=30)
 
     takeovers = []
     for _ in range(4):
         holder = owner_of(writers)
         await asyncio.sleep(chance.uniform(0.5, 1.5))
         holder.process.kill()
-        takeovers.append(await goes_on(crowd, within_s=20))
+        takeovers.append(await goes_on(crowd, count=CONNECTIONS, within_s=20))
         await start(holder)
     hung = owner_of(writers)
     hung.process.pause()
-    hang_s = await goes_on(crowd, within_s=20)
+    hang_s = await goes_on(crowd, count=CONNECTIONS, within_s=20)
     hung.process.resume()
-    await goes_on(crowd, within_s=20)
+    await goes_on(crowd, count=CONNECTIONS, within_s=20)
     for writer in writers:  # a rolling restart
         if not writer.process.is_running:
             await start(writer)
         await asyncio.to_thread(writer.process.stop)
         await start(writer)
-        await goes_on(crowd, within_s=20)
+        await goes_on(crowd, count=CONNECTIONS, within_s=20)
     crowd.end()
     await ordering
     await crowd.repeat()

@@ -24,14 +24,16 @@ from tests.machinery.toy import (
     carry_out,
     open_database,
     open_writer,
+    prepared,
 )
 from tuanzi.base.once import Once
 from tuanzi.base.problem import Busy
 from tuanzi.base.time import to_ms
 from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.machinery.database import DatabaseUnavailable
 from tuanzi.machinery.desk import Lanes, WriterDesk
 from tuanzi.machinery.follower import Follower
-from tuanzi.machinery.problems import Crashed
+from tuanzi.machinery.problems import Crashed, Unavailable
 from tuanzi.machinery.writer import Request
 
 
@@ -314,6 +316,29 @@ async def test_a_bug_is_answered_as_a_problem_and_the_next_command_works() -> No
         answer = await desk.submit(Take(ticket_id="t", hall_id="h"))
 
     assert answer.answer.id == "t"
+
+
+async def test_a_command_whose_rows_cannot_be_read_is_refused_and_the_next_works() -> None:
+    class Deaf(Sqlite):
+        is_deaf = False
+
+        def fetch(self, table: Any, keys: Any) -> list[Any]:
+            if self.is_deaf:
+                raise DatabaseUnavailable("the server is gone")
+            return super().fetch(table, keys)
+
+    database = prepared(Deaf(None))
+    desk = desk_of(database, Hands())
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=3))
+        desk._writer.forget()
+        database.is_deaf = True
+        with pytest.raises(Unavailable):
+            await desk.submit(Take(ticket_id="t1", hall_id="h"))
+        database.is_deaf = False
+        await desk.submit(Take(ticket_id="t2", hall_id="h"))
+
+    assert database.rows("SELECT id FROM tickets") == [("t2",)]
 
 
 async def test_kept_answers_are_forgotten_after_three_days_and_not_before() -> None:

@@ -75,7 +75,7 @@ class Words:
 
     def __init__(self, schema: Schema, events: Codec) -> None:
         """events: knows every event of the house, for an answer tells also what listeners emitted."""
-        self._codec = schema.codec
+        self.codec = schema.codec
         self._events = events
         self._tables = {table.name: table for table in schema.tables}
         self._answers: dict[str, msgspec.json.Decoder[Any]] = {
@@ -92,7 +92,7 @@ class Words:
     def command(self, call: Call) -> Any:
         """The command of a call. Raises KeyError for a name of another release, msgspec's errors for a damaged one."""
         if call.command != ROWS:
-            return self._codec.command(call.command, call.body)
+            return self.codec.command(call.command, call.body)
         inserts, upserts, removes = (
             [(self._table(name), [tuple(row) if isinstance(row, list) else row for row in rows]) for name, rows in part]
             for part in _unpack_rows(call.body)

@@ -70,6 +70,7 @@ class Flight:
     steps: Steps
     began: float
     commit: asyncio.Future[tuple[Any, Exception | None]] | None = None
+    refused: list[Outcome] | None = None  # what became of it when it never came to a commit
 
     @property
     def is_kept(self) -> bool:
@@ -357,6 +358,10 @@ class WriterDesk:
                     continue
                 before, flying = flying, Flight(batch, self._steps_of(batch), asyncio.get_running_loop().time())
                 commit = await self._decide(flying, is_ahead=before is not None)
+                if flying.refused is not None:
+                    self._finish(flying, flying.refused)
+                    flying = None
+                    continue
                 if before is not None and (not await self._land(before) or commit is None):
                     flying.steps.close()
                     self._queue.give_back(batch)
@@ -391,7 +396,11 @@ class WriterDesk:
             elif is_ahead:
                 return None
             else:
-                step = flight.steps.throw(error)
+                try:
+                    step = flight.steps.throw(error)
+                except StopIteration as done:
+                    flight.refused = done.value  # the database could not even be read
+                    return None
         return step
 
     def _keep(self, flight: Flight, commit: Step) -> None:

@@ -22,7 +22,7 @@ from starlette.routing import Route as Page
 from tuanzi.base.ids import GroupId
 from tuanzi.base.problem import Unknown
 from tuanzi.base.who import Role
-from tuanzi.installation import Front, WriterSide
+from tuanzi.installation import Front, WorkerSide, WriterSide
 from tuanzi.machinery.http.api import Api
 from tuanzi.machinery.http.documents import CHINESE, ENGLISH, preferred_language
 from tuanzi.machinery.http.routes import Call, Route
@@ -178,7 +178,7 @@ def _is_here(request: Request) -> bool:
     return request.client is not None and request.client.host in here and request.url.hostname in here
 
 
-def health_of(part: Serving | WriterSide) -> list[Page]:
+def health_of(part: Serving | WriterSide | WorkerSide) -> list[Page]:
     """What machines ask of any process: whether it lives, whether it works, and its figures."""
     metrics = Metrics(part)
 
@@ -228,9 +228,9 @@ async def serve(
     await _serve(settings, serving, [house, *others], gateway=gateway, beside=_beside(house, beside))
 
 
-async def serve_health(side: WriterSide) -> None:
-    """As `serve`, for a process that answers nobody but machines that watch it."""
-    await _serve(side.settings, Starlette(routes=health_of(side)), [side])
+async def serve_health(first: WriterSide | WorkerSide, *others: WriterSide | WorkerSide) -> None:
+    """As `serve`, for a process that answers nobody but machines that watch it; they are told of its first part."""
+    await _serve(first.settings, Starlette(routes=health_of(first)), [first, *others])
 
 
 async def _serve(

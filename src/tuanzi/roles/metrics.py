@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from tuanzi.installation import Front, WriterSide
+from tuanzi.installation import Front, WorkerSide, WriterSide
 from tuanzi.money import PaymentProvider, WeChatPay
 from tuanzi.wiring import House
 
@@ -27,7 +27,7 @@ _COUNTERS = {
 class HouseCollector(Collector):
     """Reads the desks' figures when Prometheus asks."""
 
-    def __init__(self, house: House | Front | WriterSide) -> None:
+    def __init__(self, house: House | Front | WriterSide | WorkerSide) -> None:
         self._house = house
 
     def collect(self) -> Iterator[Metric]:
@@ -89,7 +89,7 @@ def _of_payments(provider: PaymentProvider) -> Iterator[Metric]:
     yield from (notices, unknown)
 
 
-def _reconciliation(house: House | Front | WriterSide) -> Iterator[Metric]:
+def _reconciliation(house: House | Front | WriterSide | WorkerSide) -> Iterator[Metric]:
     """What the comparing of books has found since this process started, and when it last did (C3)."""
     labels = ["campus", "difference_class"]
     found = CounterMetricFamily("tuanzi_differences_found_total", "Differences between books.", labels=labels)
@@ -135,7 +135,7 @@ _KEEPER_COUNTERS = {
 class LiveCollector(Collector):
     """Reads the figures of the gateway and of those who keep streams; arrival is acked over messages."""
 
-    def __init__(self, house: House | Front | WriterSide) -> None:
+    def __init__(self, house: House | Front | WriterSide | WorkerSide) -> None:
         self._live = house.live
 
     def collect(self) -> Iterator[Metric]:
@@ -169,7 +169,7 @@ class LiveCollector(Collector):
 class Metrics:
     """The registry of one process."""
 
-    def __init__(self, house: House | Front | WriterSide) -> None:
+    def __init__(self, house: House | Front | WriterSide | WorkerSide) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(HouseCollector(house))
         self._registry.register(LiveCollector(house))

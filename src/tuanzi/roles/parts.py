@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Collection
 from enum import StrEnum
 from typing import Any
 
-from tuanzi.installation import Front, WriterSide, engines_of
+from tuanzi.installation import Front, WorkerSide, WriterSide, engines_of
 from tuanzi.roles.api import Accounts, Inbox, serve, serve_health
 from tuanzi.settings import Settings, SettingWrong
-from tuanzi.wiring import Vendors
+from tuanzi.wiring import Vendors, wall_clock
 
 
 class Part(StrEnum):
@@ -20,6 +20,7 @@ class Part(StrEnum):
     API = "api"  # answers HTTP
     GATEWAY = "gateway"  # takes WebSockets
     WRITER = "writer"  # decides for the campuses that it is given
+    WORKER = "worker"  # asks companies and plans rounds, for whoever decides
 
 
 def parts_of(words: Collection[str], settings: Settings) -> frozenset[Part]:
@@ -49,23 +50,24 @@ async def serve_parts(
 
     beside: makes the work that lives as long as an api does. inbox, accounts: as for `serve`.
     """
-    engines = await engines_of(settings)
-    try:
-        writers = []
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    engines = await engines_of(settings, name=name, now=wall_clock)
+    async with engines.connected():
+        others: list[WriterSide | WorkerSide] = []
         if Part.WRITER in parts:
-            writers.append(WriterSide(settings, vendors, engines, name=f"{socket.gethostname()}:{os.getpid()}"))
+            others.append(WriterSide(settings, vendors, engines, name=name))
+        if Part.WORKER in parts:
+            others.append(WorkerSide(settings, vendors, engines))
         if not {Part.API, Part.GATEWAY} & set(parts):
-            await serve_health(writers[0])
+            await serve_health(*others)
             return
         front = Front(settings, vendors, engines)
         await serve(
             front,
-            others=writers,
+            others=others,
             has_api=Part.API in parts,
             has_gateway=Part.GATEWAY in parts,
             beside=None if beside is None else beside(front),
             inbox=inbox,
             accounts=accounts,
         )
-    finally:
-        await engines.close()

@@ -1,0 +1,97 @@
+"""Servers that die, hang or forget while students order: what was acknowledged stays, and all goes on (E1, A6)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from servers.cluster import Servers
+from tests.cluster.conftest import Ground, goes_on, start
+from tests.faults.books import is_at_rest, wrong_in
+from tests.faults.city import City
+from tests.faults.crowd import Crowd
+
+SEED = 20261127
+CONNECTIONS = 16
+# Kafka starts in some 5 s on a quiet machine, and consumers look for it again.
+GOES_ON_S_MAX = 40.0
+
+Trouble = Callable[[Servers], Awaitable[None]]
+
+
+async def redis_masters_die(servers: Servers) -> None:
+    """Each master, one after another; it comes back as a replica."""
+    for port in servers.redis.masters():
+        servers.redis.kill(port)
+        await asyncio.sleep(1.0)
+        await asyncio.to_thread(servers.redis.start_again, port)
+
+
+async def redis_forgets(servers: Servers) -> None:
+    """All that it kept."""
+    await asyncio.to_thread(servers.redis.wipe)
+
+
+async def rabbit_dies(servers: Servers) -> None:
+    """And comes back."""
+    servers.rabbit.kill()
+    await asyncio.to_thread(servers.rabbit.start)
+
+
+async def kafka_dies(servers: Servers) -> None:
+    """And comes back."""
+    servers.kafka.kill()
+    await asyncio.to_thread(servers.kafka.start)
+
+
+async def kafka_hangs(servers: Servers) -> None:
+    """For longer than an append waits."""
+    servers.kafka.pause()
+    await asyncio.sleep(6.0)
+    servers.kafka.resume()
+
+
+async def database_dies(servers: Servers) -> None:
+    """And comes back: what was answered is on its disk."""
+    assert servers.primary is not None
+    servers.primary.kill()
+    await asyncio.to_thread(servers.primary.start)
+
+
+TROUBLES: tuple[Trouble, ...] = (
+    redis_masters_die,
+    redis_forgets,
+    rabbit_dies,
+    kafka_dies,
+    kafka_hangs,
+    database_dies,
+)
+
+
+async def test_no_order_is_lost_or_doubled_when_servers_die_hang_or_forget(ground: Ground, city: City) -> None:
+    servers = ground.servers
+    writer, worker = ground.cluster.add("writer", "writer"), ground.cluster.add("worker", "worker")
+    api = ground.cluster.add("api", "api", "gateway")
+    await start(writer, worker)
+    await start(api)
+    crowd = Crowd(city, port=api.port, seed=SEED, connections=CONNECTIONS)
+    crowd.up.set()
+    ordering = asyncio.create_task(crowd.order())
+    await goes_on(crowd, count=CONNECTIONS, within_s=30)
+
+    for trouble in TROUBLES:
+        await trouble(servers)
+        if not writer.process.is_running:  # a writer that cannot know what was kept ends, and is started again
+            await start(writer)
+        await goes_on(crowd, count=2 * CONNECTIONS, within_s=GOES_ON_S_MAX)
+    crowd.end()
+    await ordering
+    await crowd.repeat()
+    async with asyncio.timeout(20):
+        while not is_at_rest(ground.files()):  # noqa: ASYNC110 - other processes write there
+            await asyncio.sleep(0.2)
+
+    assert crowd.differing[:3] == []
+    assert set(crowd.refused) <= {"409 stock/stock-short"}, crowd.refused
+    assert len(crowd.placed) > 200
+    assert wrong_in(ground.files(), crowd=crowd) == [], f"seed {SEED}"
