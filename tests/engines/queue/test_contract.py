@@ -25,9 +25,11 @@ _names = itertools.count()
 
 
 @asynccontextmanager
-async def served(rabbit: Rabbit, *queues: str, patience: Patience = PATIENCE) -> AsyncIterator[RabbitQueue]:
+async def served(
+    rabbit: Rabbit, *queues: str, patience: Patience = PATIENCE, lost_max: int = 10
+) -> AsyncIterator[RabbitQueue]:
     """A client of a broker that has these queues."""
-    works = RabbitQueue(rabbit.url, queues=queues, patience=patience, now=wiring.wall_clock)
+    works = RabbitQueue(rabbit.url, queues=queues, patience=patience, now=wiring.wall_clock, lost_max=lost_max)
     running = asyncio.create_task(works.run())
     try:
         await asyncio.wait_for(works.connected.wait(), 30)

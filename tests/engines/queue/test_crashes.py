@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -11,10 +14,13 @@ import pytest_asyncio
 
 from servers.rabbit import Rabbit
 from tests.engines.queue.test_contract import Workshop, at_work, served, some, until, until_backlog
+from tuanzi import wiring
+from tuanzi.engines.queue.here import Here
 from tuanzi.engines.queue.rabbit import PUT_S_MAX, RabbitQueue
 from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.workqueue import Patience
 
+ROOT = Path(__file__).parents[3]
 QUEUE = "crash"
 # What a quorum queue confirms within its first three seconds is lost when the broker is killed: see servers/rabbit.py.
 DECLARED_S = 4.0
@@ -107,3 +113,38 @@ async def test_a_paused_broker_refuses_within_seconds_and_goes_on_where_it_stood
         await until_backlog(works, QUEUE)
 
     assert took_s < PUT_S_MAX + 2
+
+
+async def test_a_work_that_takes_its_workers_with_it_is_dead_before_it_has_taken_all(rabbit: Rabbit) -> None:
+    async with served(rabbit, "poison", lost_max=2) as works:
+        await works.put(some("poison", 1))
+        deaths = 0
+        while deaths < 3:
+            shop = Workshop()
+            shop.gate.clear()
+            async with at_work(works, "poison", shop):
+                await until(lambda shop=shop: shop.under_way == 1)  # type: ignore[misc]
+            deaths += 1
+
+        spared = Workshop()
+        async with at_work(works, "poison", spared):
+            await until_backlog(works, "poison", dead=1)
+
+    assert spared.begun == []
+
+
+async def test_a_process_that_is_killed_loses_no_work_of_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "works.sqlite3"
+    words = [sys.executable, "-m", "tests.engines.queue.putting", str(file)]
+    process = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdout=PIPE)
+    assert process.stdout is not None
+    acknowledged = [(await process.stdout.readline()).decode().strip() for _ in range(200)]
+    process.kill()
+    acknowledged += (await process.stdout.read()).decode().split("\n")[:-1]
+    await process.wait()
+
+    works, shop = Here(file, patience=PATIENCE, now=wiring.wall_clock), Workshop()
+    async with at_work(works, QUEUE, shop):
+        await until(lambda: set(acknowledged) <= shop.done.keys())
+        await until_backlog(works, QUEUE)
+    works.close()

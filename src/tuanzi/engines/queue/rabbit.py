@@ -62,8 +62,10 @@ class RabbitQueue:
         patience: Patience,
         now: Callable[[], datetime],
         prefix: str = "tuanzi.",
+        lost_max: int = LOST_MAX,
     ) -> None:
-        """url: amqp://user:password@host:port/. prefix: of the names at the broker."""
+        """url: amqp://user:password@host:port/. prefix: of the names at the broker. lost_max: a work that was given out
+        more often and never came back is dead."""
         self.figures = RabbitFigures()
         self.connected = asyncio.Event()
         self._url = url
@@ -71,6 +73,7 @@ class RabbitQueue:
         self._patience = patience
         self._now = now
         self._prefix = prefix
+        self._lost_max = lost_max
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
         self._in_hand: dict[str, dict[int, datetime]] = {queue: {} for queue in queues}
@@ -221,7 +224,7 @@ class RabbitQueue:
             await handler(work)
 
         try:
-            if _times_lost(message) > LOST_MAX:
+            if _times_lost(message) > self._lost_max:
                 await self._bury(work, message, reason="its workers died")
                 return
             await pool.run(job, waited_s=max(0.0, (self._now() - due_at).total_seconds()))
