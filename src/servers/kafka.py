@@ -9,6 +9,7 @@ import shutil
 import struct
 import subprocess
 import uuid
+import zlib
 from pathlib import Path
 
 from servers.process import Process, ServerFailed, answers, free_ports
@@ -88,8 +89,10 @@ class Kafka:
         """Have it end by itself; the first time it then leaves an archive of classes, and later starts are quicker."""
         self._process.stop(within_s=40.0)
         if self._archive.exists() and not self._kept_archive.exists():
+            draft = self._kept_archive.with_suffix(f".{os.getpid()}")
             with contextlib.suppress(OSError):
-                shutil.move(self._archive, self._kept_archive)
+                shutil.copyfile(self._archive, draft)
+                draft.replace(self._kept_archive)
 
     def pause(self) -> None:
         """Have it stand still; connections stay open and answer nothing."""
@@ -106,10 +109,10 @@ class Kafka:
 
     @property
     def _kept_archive(self) -> Path:
-        return self._libs.parent / "classes.jsa"
+        # Of these very jars at this very place: Java takes no other, and says nothing.
+        return self._libs.parent / f"classes-{zlib.crc32(self._class_path().encode()):08x}.jsa"
 
     def _words(self) -> list[str]:
-        # Java takes an archive that does not fit for none.
         archive = (
             f"-XX:SharedArchiveFile={self._kept_archive}"
             if self._kept_archive.exists()
