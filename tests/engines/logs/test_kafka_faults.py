@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from pathlib import Path
+from itertools import chain
 from typing import TypeVar
 
 import pytest
+import pytest_asyncio
 
 from servers.kafka import Kafka
 from servers.proxy import Proxy
@@ -20,7 +21,7 @@ from tests.engines.logs.conftest import SOURCES
 from tests.engines.logs.owner import CAMPUSES, Diary
 from tests.engines.logs.test_command_log import reading
 from tests.engines.logs.test_event_log import hear, listening, rows
-from tests.engines.logs.writer_process import prepare
+from tests.engines.logs.writer_process import Kept
 from tuanzi.engines.logs.kafka import KafkaCommandLog, KafkaEventLog, KafkaSettings
 from tuanzi.machinery.commandlog import Entry
 from tuanzi.machinery.problems import Unavailable
@@ -41,12 +42,12 @@ async def soon(look: Callable[[], V], *, within_s: float = 30.0) -> V:
 
 
 class Writers:
-    """Processes that carry out commands, and the database that they share."""
+    """Processes that carry out commands, and what they keep."""
 
-    def __init__(self, kafka: KafkaSettings, file: Path) -> None:
+    def __init__(self, kafka: KafkaSettings, kept: Kept) -> None:
         program = [sys.executable, "-m", "tests.engines.logs.writer_process"]
-        self._words = [*program, kafka.servers, kafka.prefix, str(file)]
-        self._database = prepare(str(file))
+        self._words = [*program, kafka.servers, kafka.prefix, str(kept.port)]
+        self._kept = kept
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -56,41 +57,42 @@ class Writers:
 
     def kept(self, campus: str) -> list[str]:
         """The commands of a campus that were carried out, in order."""
-        rows = self._database.execute("SELECT body FROM kept WHERE campus = ? ORDER BY number", (campus,))
-        return [body for (body,) in rows]
+        return [row.body for row in self._kept.rows[campus]]
 
     async def until_each_has_a_campus(self) -> None:
         """Wait until each process has kept the newest command of a campus."""
         pids = {process.pid for process in self._processes}
-        newest = "SELECT pid FROM kept WHERE (campus, number) IN (SELECT campus, MAX(number) FROM kept GROUP BY campus)"
-        await soon(lambda: {pid for (pid,) in self._database.execute(newest)} == pids)
+        await soon(lambda: {rows[-1].pid for rows in self._kept.rows.values() if rows} == pids)
 
     def campus_of(self, process: subprocess.Popen[bytes]) -> str:
         """Where it kept a command last."""
-        sql = "SELECT campus FROM kept WHERE pid = ? ORDER BY at DESC LIMIT 1"
-        (campus,) = self._database.execute(sql, (process.pid,)).fetchone()
-        return str(campus)
+        return next(campus for campus in CAMPUSES if self._kept.rows[campus][-1].pid == process.pid)
 
     async def first_kept_at(
         self, process: subprocess.Popen[bytes], *, after: float, campuses: Sequence[str] = CAMPUSES
     ) -> float:
         """When a process first kept a command of these campuses after a time. Raises TimeoutError."""
-        marks = ", ".join("?" * len(campuses))
-        sql = f"SELECT MIN(at) FROM kept WHERE pid = ? AND at > ? AND campus IN ({marks})"
-        return await soon(lambda: self._database.execute(sql, (process.pid, after, *campuses)).fetchone()[0])
+
+        def look() -> list[float]:
+            rows = chain.from_iterable(self._kept.rows[campus] for campus in campuses)
+            return [row.at for row in rows if row.pid == process.pid and row.at > after]
+
+        return min(await soon(look))
 
     def stop(self) -> None:
         for process in self._processes:
             process.kill()
             process.wait()
-        self._database.close()
 
 
-@pytest.fixture
-def writers(kafka: KafkaSettings, tmp_path: Path) -> Iterator[Writers]:
-    writers = Writers(kafka, tmp_path / "campuses.db")
+@pytest_asyncio.fixture
+async def writers(kafka: KafkaSettings) -> AsyncIterator[Writers]:
+    kept = Kept()
+    await kept.start()
+    writers = Writers(kafka, kept)
     yield writers
     writers.stop()
+    kept.stop()
 
 
 class Load:
@@ -142,7 +144,7 @@ async def opened(settings: KafkaSettings) -> AsyncIterator[KafkaCommandLog]:
 
 
 async def assert_all_kept_once(writers: Writers, load: Load) -> None:
-    """Everything that was acknowledged is carried out; that no number is kept twice, the keys see to."""
+    """Everything that was acknowledged is carried out; that nothing is kept twice, the cursor sees to."""
     for campus in CAMPUSES:
         acknowledged = set(load.kept[campus])
         await soon(lambda campus=campus, acknowledged=acknowledged: acknowledged <= set(writers.kept(campus)))  # type: ignore[misc]
