@@ -36,15 +36,18 @@ run: .venv/runtime $(BUILT) ## serve the demo campuses on TUANZI_PORT (8000), da
 	@exec $(BIN)/tuanzi run --demo
 
 # Two files of tests at a time; those that use both cores themselves, or measure time, go alone.
-ALONE := tests/simulation tests/faults tests/live
+ALONE := tests/simulation tests/faults tests/live tests/cluster
 # The driver of the browser keeps a loop running in its process, where no other test can run one.
 BROWSED := tests/web/test_everybody_can_use_them.py tests/web/test_student_journeys.py tests/web/test_console_frame.py \
 	tests/web/test_four_windows.py tests/web/test_boards.py tests/web/test_operator_console.py
 
-test: setup lint webtest browser ## lint, then every test, in a real browser too
+test: setup lint webtest browser ## lint, then every test, in a real browser and on real servers too
+	@$(MAKE) --no-print-directory servers || [[ -z "$$TUANZI_REQUIRE_SERVERS" ]]
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ALONE:%=--ignore=%) $(BROWSED:%=--ignore=%)
 	@$(BIN)/python -m pytest $(BROWSED)
-	@exec $(BIN)/python -m pytest $(ALONE)
+	@$(BIN)/python -m pytest $(ALONE)
+	@[[ -e build/kafka/.complete ]] || \
+		echo "NOT RUN: Kafka and an installation of many processes; no Maven repository gave Kafka's jars" >&2
 
 soak: setup ## long runs: new cases, 1,000,000 reads of replicas, 30 promotions, 300,000 splits, 1,000,000 messages
 	@$(BIN)/python -m pytest --hypothesis-profile=soak -m hypothesis

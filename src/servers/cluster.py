@@ -177,7 +177,7 @@ class Cluster:
             **(environment or {}),
         }
 
-    def add(self, name: str, *roles: str, is_demo: bool = False, **settings: str) -> Member:
+    def add(self, name: str, *roles: str, is_demo: bool = False, settings: Mapping[str, str] | None = None) -> Member:
         """A further process with these roles, not yet started. settings: of this one alone."""
         taken = {member.port for member in self.members}
         port, live_port = free_ports(2)
@@ -188,7 +188,7 @@ class Cluster:
             "TUANZI_PORT": str(port),
             "TUANZI_LIVE_PORT": str(live_port),
             "TUANZI_DATA": str(self._folder / "data"),
-            **settings,
+            **(settings or {}),
         }
         words = [str(TUANZI), "run", *roles, *(["--demo"] if is_demo else [])]
         process = Process(

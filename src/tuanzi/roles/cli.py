@@ -1,4 +1,4 @@
-"""The command `tuanzi`: run, simulate, replay, dispatch; every mistake in the call is told in one line (J4)."""
+"""The command `tuanzi`: run, simulate, dispatch, cluster ...; every mistake in the call is told in one line (J4)."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ from tuanzi.roles.parts import Part, parts_of, serve_parts
 from tuanzi.settings import INPROCESS, WECHAT, Settings, SettingWrong, read_settings
 from tuanzi.wiring import House, Vendors
 
-# Commands of the simulation's package; it stands above the product, so it is only loaded when asked for.
-_SIMULATION = {
+# Commands of other packages; they stand above the product, so they are only loaded when asked for.
+_ELSEWHERE = {
     "simulate": "simulation.commands",
     "reconcile": "simulation.commands",
     "replay": "simulation.commands",
     "dispatch": "simulation.commands",
     "bench-seed": "simulation.commands",
+    "cluster": "servers.commands",
 }
 DEMO_PAYMENTS_REMEMBERED = 100_000
 SECRET_BYTES_MIN = 32
@@ -52,9 +53,9 @@ EVERYWHERE = frozenset({"", "0.0.0.0", "::"})
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; gives the exit code: 0 done, 1 failed, 2 called wrongly."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given and given[0] in _SIMULATION:
+    if given and given[0] in _ELSEWHERE:
         name = given[0].replace("-", "_")
-        command: Callable[[Sequence[str]], int] = getattr(importlib.import_module(_SIMULATION[given[0]]), name)
+        command: Callable[[Sequence[str]], int] = getattr(importlib.import_module(_ELSEWHERE[given[0]]), name)
         return command(given[1:])
     parser = argparse.ArgumentParser(prog="tuanzi", description="Tuanzi 团子: campus food delivery by group buying.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -68,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("replay", "a real delivery day"),
         ("dispatch", "a real delivery day, planned and brought by delivery"),
         ("bench-seed", "fill a data folder for benchmarks"),
+        ("cluster", "an installation of many processes with all its servers, for development"),
     ):
         commands.add_parser(name, help=about, add_help=False)
     options = parser.parse_args(given)
