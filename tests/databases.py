@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -14,17 +15,19 @@ from servers.maria import APPLICATION, Maria, Node
 from tuanzi.engines.database.connections import Address
 from tuanzi.engines.database.mariadb import MariaDb
 
+MEMORY = Path("/dev/shm")  # 64 MiB in a container, unless somebody says otherwise
+MEMORY_BYTES_MIN = 4 * 2**30  # five nodes at once take about 1 GiB
 _numbers = count(1)
 
 
 @contextmanager
 def servers(*, is_durable: bool = True) -> Iterator[Maria]:
-    """A folder of private servers, in memory where there is such a folder; a killed process loses nothing of it either.
+    """A folder of private servers, in memory where there is room; a killed process loses nothing of it either.
 
     On a busy disk making a table waits several times, and a house has a hundred.
     """
-    memory = Path("/dev/shm")
-    with TemporaryDirectory(prefix="tuanzi-", dir=memory if os.access(memory, os.W_OK) else None) as folder:
+    is_roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_BYTES_MIN
+    with TemporaryDirectory(prefix="tuanzi-", dir=MEMORY if is_roomy else None) as folder:
         made = Maria(Path(folder), is_durable=is_durable)
         try:
             yield made

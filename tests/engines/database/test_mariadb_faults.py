@@ -166,7 +166,7 @@ def test_a_server_that_is_down_is_unavailable_at_once(own: Site, made: MariaDb) 
 def test_a_lock_that_stays_is_unavailable_and_leaves_nothing(own: Site, made: MariaDb) -> None:
     keep(made, thing("a"))
     batch = flush(made, inserts=[(THINGS, [thing("b")])], upserts=[(THINGS, [thing("a", amount=5)])])
-    patient = MariaDb(made.address, patience=replace(SHORT, answer_s=10.0))
+    patient = MariaDb(made.address, patience=replace(SHORT, answer_s=3.0))
     other = made._door.open()
     with other.cursor() as cursor:
         cursor.execute("START TRANSACTION")

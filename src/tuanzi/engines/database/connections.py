@@ -39,7 +39,6 @@ _SQL_MODE = (
     "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,ONLY_FULL_GROUP_BY,"
     "NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,ANSI_QUOTES"
 )
-LOCK_S_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +118,11 @@ class Patience:
     answer_s: float = 10.0
     outcome_s: float = 20.0
 
+    @property
+    def lock_s(self) -> int:
+        """How long a statement waits for a lock: so that its answer still comes in time."""
+        return max(1, int(self.answer_s / 2))
+
 
 def connect(address: Address, patience: Patience, *, schema: bool = True) -> Any:
     """A connection to one server, its session as the engine wants it; without `schema` in none. Raises MySQLError."""
@@ -141,7 +145,7 @@ def connect(address: Address, patience: Patience, *, schema: bool = True) -> Any
     try:
         run_all(
             connection.cursor(),
-            f"SET SESSION sql_mode = '{_SQL_MODE}', SESSION innodb_lock_wait_timeout = {LOCK_S_MAX};"
+            f"SET SESSION sql_mode = '{_SQL_MODE}', SESSION innodb_lock_wait_timeout = {patience.lock_s};"
             " SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
             f" SET NAMES {CHARACTERS} COLLATE {collation_of(connection.get_server_info())}",
         )
