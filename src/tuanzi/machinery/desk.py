@@ -216,20 +216,23 @@ class WriterDesk:
         self._hand_in(request).add_done_callback(answer)
 
     async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """The rows of a committed, recent state. Raises Unavailable when the desk is closed."""
-        if not self.is_open:
-            raise Unavailable(retry_after_s=2)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._reading, self.database.rows, sql, slots)
+        """The rows of a committed, recent state. Raises Unavailable when the desk is closed, or its database away."""
+        return await self._read(self.database.rows, sql, slots)
 
     async def look(self, reading: Callable[[Ask], V]) -> V:
         """What `reading` makes of the answers to its questions, all of one committed state; it runs in a thread.
 
-        Raises Unavailable when the desk is closed, and what `reading` raises.
+        Raises Unavailable when the desk is closed or its database away, and what `reading` raises.
         """
+        return await self._read(self.database.look, reading)
+
+    async def _read(self, read: Callable[..., V], *arguments: Any) -> V:
         if not self.is_open:
             raise Unavailable(retry_after_s=2)
-        return await asyncio.get_running_loop().run_in_executor(self._reading, self.database.look, reading)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._reading, read, *arguments)
+        except DatabaseUnavailable as error:
+            raise Unavailable(retry_after_s=2) from error
 
     async def followed(self, source: str, number: int) -> tuple[Any, ...]:
         """Wait until event `number` of `source` was handled here; what was emitted then."""

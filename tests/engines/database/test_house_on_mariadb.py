@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from tests.databases import Site, tables_of
-from tests.journeys.conftest import Cast, Town
+from tests.databases import Site, servers, tables_of
+from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Cast, Town, done
 from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.settings import SettingWrong, read_settings
 
@@ -102,3 +103,30 @@ def test_a_wrong_setting_is_told_without_the_password(url: str, tmp_path: Path) 
         read_settings({"TUANZI_DATA": str(tmp_path), "TUANZI_DATABASE": url})
 
     assert "secret" not in str(told.value)
+
+
+async def test_a_house_goes_on_when_its_database_server_was_killed_and_started_again(tmp_path: Path) -> None:
+    """Whatever was under way then is answered 503 or carried out; afterwards nothing is stuck, nothing doubled."""
+    with servers() as made:
+        own = Site(made, made.start_primary())
+        async with Town(tmp_path, TUANZI_DATABASE=own.url()) as town:
+            cast = await Cast(town).gather()
+            opened = await done(cast.ming.post("groups", {**LUNCH_FOR_THREE, "lines": BEEF_RICE}), 201)
+            join = f"groups/{opened['group_id']}/orders"
+            own.primary.kill()
+
+            during = [await cast.hua.post(join, {"lines": BEEF_RICE}, key="hua-joins-once") for _ in range(3)]
+            pages = [await cast.hua.get("orders") for _ in range(3)]
+            own.primary.start()
+            await asyncio.sleep(2.5)
+            joined = await done(cast.hua.post(join, {"lines": BEEF_RICE}, key="hua-joins-once"), 201)
+            last = await done(cast.lan.post(join, {"lines": BEEF_RICE}), 201)
+            for person, order in zip((cast.ming, cast.hua, cast.lan), (opened, joined, last), strict=True):
+                await done(person.post(f"orders/{order['order_id']}/pay"))
+            await town.settled()
+
+            assert {answer.status_code for answer in during} <= {201, 503}
+            assert {page.status_code for page in pages} <= {200, 503}
+            assert town.rows("SELECT state, COUNT(*) FROM orders GROUP BY state") == [("split", 3)]
+            assert town.rows("SELECT SUM(amount_fen) FROM entries", database="money") == [(0,)]
+            assert all(desk.is_open for desk in town.house.desks)

@@ -27,7 +27,7 @@ from tuanzi.machinery.writer import keep as keep_flush
 # `make soak` asks a million times and promotes thirty times (issue 5); here a part of that in some seconds.
 READS = int(os.environ.get("TUANZI_REPLICA_READS", "8000"))
 PROMOTIONS = int(os.environ.get("TUANZI_PROMOTIONS", "3"))
-SHORT = Patience(connect_s=0.5, answer_s=1.0, outcome_s=30.0)
+SHORT = Patience(connect_s=0.5, answer_s=2.0, outcome_s=30.0)
 
 
 class Trio(Site):
