@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import http.client
 import os
 import random
 import secrets
@@ -29,7 +30,7 @@ from benchmarks.load import Acknowledged, Known
 from benchmarks.servers import Server, tuanzi
 from benchmarks.status_reads import STUDENTS, Reads, place_orders
 from benchmarks.wire import GET, Address, Pace, connect, percentile
-from servers.process import Process, answers, free_ports
+from servers.process import Process, free_ports
 from servers.redis import RedisCluster
 from tuanzi.engines.cache.redis import RedisCache
 from tuanzi.engines.redis.cluster import Cluster
@@ -115,7 +116,18 @@ class Reader:
         ]
         environment = {**os.environ, "REDIS_PASSWORD": redis.password}
         self.process = Process("reader", words, log=data.parent / "reader.log", environment=environment)
-        self.process.start(lambda: answers(self.port))
+        self.process.start(self._is_ready)
+
+    def _is_ready(self) -> bool:
+        """Whether it says so; it takes connections before it has its databases."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
 
     @property
     def cpu_s(self) -> float:

@@ -566,6 +566,7 @@ class WriterSide(Workshop):
             held = Held(campus, writers, self._words)
             held.local = here
             held.telling = Telling(self, campus, here.desks, self.engines.fan_out)
+            orders.share_versions(here.desks.core, self.engines.cache, campus=campus)
         if self.engines.events is not None:
             held.relays = [Relay(desk.name, desk, self.engines.events, clock=self.clock) for desk in writers.values()]
         return held

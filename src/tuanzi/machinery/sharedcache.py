@@ -72,10 +72,10 @@ class SharedReads:
     """Reads through the shared cache: what it knows, or else what one process of all loads and gives to the others.
 
     The race that it must not lose: a reader loads version 5, an event says that there is a 6, and only then is the 5
-    put where all find it. Three things stand against it. Whoever carried out the change says its version to the cache
-    (`heard` with a version), which refuses a 5 from then on. Whoever heard the event without a version believes no
-    value of the cache until he has loaded one himself since. And nothing is put that was loaded before the event. So
-    what the cache loses, in a crash or a failover, costs loads only.
+    put where all find it. Whoever heard the event believes no value of the cache until he has loaded one himself since,
+    and puts nothing that he loaded before it. So what the cache loses, in a crash or a failover, costs him loads only.
+    For those who start after the event, and do not hear it, whoever decided the change has the cache `forget` all below
+    its version, so that it refuses a 5 from then on.
     """
 
     def __init__(self, shared: SharedCache, *, prefix: str, keep_s: float = KEEP_S) -> None:
@@ -83,7 +83,7 @@ class SharedReads:
         self._shared = shared
         self._prefix = prefix
         self._keep_s = keep_s
-        # By key: the version below which nothing is believed; below zero, the number of the event that gave none.
+        # By key: the version below which nothing is believed; below zero, an event after which nothing is known yet.
         self._young: dict[str, int] = {}
         self._old: dict[str, int] = {}
         self._events = 0
@@ -101,14 +101,10 @@ class SharedReads:
             self._shared.put(self._prefix + key, value, keep_s=self._keep_s)
         return value
 
-    def heard(self, key: str, *, version: int | None = None) -> None:
-        """Something of this key has changed. version: the new one, where that is known."""
-        if version is not None:
-            self._keep_heard(key, version)
-            self._shared.forget(self._prefix + key, version=version, keep_s=self._keep_s)
-        else:
-            self._events += 1
-            self._keep_heard(key, -self._events)
+    def heard(self, key: str) -> None:
+        """Something of this key has changed; nobody says to which version."""
+        self._events += 1
+        self._keep_heard(key, -self._events)
 
     async def _look(self, key: str) -> Shared | None:
         for pause_s in (0.0, *LOOKS_AGAIN_AFTER_S):

@@ -17,7 +17,7 @@ from tuanzi.machinery.cache import Absent, Counts, ReadCache
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.http.routes import Desk
 from tuanzi.machinery.several import several
-from tuanzi.machinery.sharedcache import NOTHING_SHARED, Shared, SharedCache, SharedReads
+from tuanzi.machinery.sharedcache import KEEP_S, NOTHING_SHARED, Shared, SharedCache, SharedReads
 from tuanzi.orders.model import Order, OrderRecord, OrderState, SubOrder, SubOrderState
 from tuanzi.orders.store import (
     LAST_LOOKED_AT,
@@ -152,7 +152,7 @@ class StatusBoard:
         self._cache: ReadCache[str, OrderStatus] = ReadCache(
             size_max=STATUSES_MAX, keep_s=60, absent_s=1, clock=asyncio.get_running_loop().time
         )
-        self._shared = None if shared is NOTHING_SHARED else SharedReads(shared, prefix=f"order:{campus}:")
+        self._shared = None if shared is NOTHING_SHARED else SharedReads(shared, prefix=_prefix_of(campus))
         desk.subscribe(self._hear)
 
     async def load(self, order_id: OrderId) -> OrderStatus:
@@ -186,19 +186,43 @@ class StatusBoard:
         return status if isinstance(status, Absent) else Shared(int(status.etag), _encode_status(status))
 
     def _hear(self, numbered: Sequence[tuple[int, Any]]) -> None:
-        changed: dict[str, None] = {}
-        for _, event in numbered:
-            order_id = getattr(event, "order_id", None)
-            if order_id is not None:
-                changed[order_id] = None
-            for each in getattr(event, "order_ids", ()):
-                changed[each] = None
-        for order_id in changed:
+        for order_id in _changed_by(numbered):
             self._cache.invalidate(order_id)
             if self._shared is not None:
-                # Where it was decided the version is known and said to all; elsewhere only that there is a new one.
-                order = self._desk.peek(Order, order_id)
-                self._shared.heard(order_id, version=None if order is None else order.version)
+                self._shared.heard(order_id)
+
+
+def share_versions(desk: Desk, shared: SharedCache, *, campus: str) -> None:
+    """Where orders are decided: say to the shared cache which version is the newest, before anybody is answered.
+
+    So that a process which starts afterwards, and hears of no change from before, finds nothing older there. Where the
+    cache loses this too, in a failover, such a process may read what was so a minute ago (KEEP_S).
+    """
+
+    def hear(numbered: Sequence[tuple[int, Any]]) -> None:
+        for order_id in _changed_by(numbered):
+            order = desk.peek(Order, order_id)
+            if order is not None:
+                shared.forget(_prefix_of(campus) + order_id, version=order.version, keep_s=KEEP_S)
+
+    if shared is not NOTHING_SHARED:
+        desk.subscribe(hear)
+
+
+def _prefix_of(campus: str) -> str:
+    return f"order:{campus}:"
+
+
+def _changed_by(numbered: Sequence[tuple[int, Any]]) -> dict[str, None]:
+    """The orders that some events are about."""
+    changed: dict[str, None] = {}
+    for _, event in numbered:
+        order_id = getattr(event, "order_id", None)
+        if order_id is not None:
+            changed[order_id] = None
+        for each in getattr(event, "order_ids", ()):
+            changed[each] = None
+    return changed
 
 
 def _status_of(order: Order) -> OrderStatus:

@@ -17,7 +17,7 @@ from tests.engines.redis import connected
 from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Cast, Town, done
 from tuanzi.engines.cache.redis import RedisCache
 from tuanzi.machinery.desk import WriterDesk
-from tuanzi.orders import StatusBoard
+from tuanzi.orders import StatusBoard, share_versions
 
 CAMPUS = "beijing"
 
@@ -54,7 +54,7 @@ class FarDesk:
 
 @dataclass
 class Campus:
-    """A town whose orders three other processes read; it shares its own statuses too."""
+    """A town whose orders three other processes read."""
 
     cast: Cast
     own: StatusBoard
@@ -95,7 +95,8 @@ async def campus(redis_cluster: RedisCluster, tmp_path: Path) -> AsyncIterator[C
         caches = [RedisCache(await stack.enter_async_context(connected(redis_cluster, reply_s=5.0))) for _ in range(4)]
         core = town.house.campuses[CAMPUS].core
         await asyncio.to_thread(redis_cluster.wipe)  # orders of another town have the same ids
-        own = StatusBoard(core, shared=caches[0], campus=CAMPUS)
+        share_versions(core, caches[0], campus=CAMPUS)
+        own = StatusBoard(core)
         yield Campus(await Cast(town).gather(), own, caches[1:], [FarDesk(core) for _ in range(3)])
 
 
@@ -138,3 +139,14 @@ async def test_after_a_wipe_of_redis_the_newest_is_read_all_the_same(
     campus.hear()
 
     assert [state_of(await board.load(order_id)) for board in campus.boards] == ["paid"] * 3
+
+
+async def test_a_process_that_starts_after_a_change_finds_nothing_older_there(campus: Campus) -> None:
+    order_id = await campus.order()
+    for board in campus.boards:
+        await board.load(order_id)
+    await done(campus.cast.ming.post(f"orders/{order_id}/pay"))
+
+    starting = campus.start_again()  # the others have not heard of the payment yet, and it never will
+
+    assert [state_of(await board.load(order_id)) for board in starting] == ["paid"] * 3
