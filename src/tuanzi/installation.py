@@ -693,6 +693,7 @@ class WorkerSide(Workshop):
         super().__init__(settings, vendors, clock=clock, ids=ids)
         if engines.works is None:
             raise SettingWrong("TUANZI_RABBIT is missing: workers take their work from there")
+        self.engines = engines
         self.pool = Pool(PoolLimits(most=settings.workers_max), name=ERRANDS)
         self.lines = AnswerLines(settings.secret)
         self._works = engines.works

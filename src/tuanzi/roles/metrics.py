@@ -9,7 +9,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from tuanzi.installation import Front, WorkerSide, WriterSide
+from tuanzi.engines.cache.redis import RedisCache
+from tuanzi.engines.fanout.redis import RedisFanOut
+from tuanzi.engines.queue.rabbit import RabbitQueue
+from tuanzi.installation import Engines, Front, WorkerSide, WriterSide
+from tuanzi.machinery.pool import Pool
 from tuanzi.money import PaymentProvider, WeChatPay
 from tuanzi.wiring import House
 
@@ -166,6 +170,72 @@ class LiveCollector(Collector):
         yield from (closes, open_now)
 
 
+class EnginesCollector(Collector):
+    """Reads the figures of what processes meet by, and of the pool that does works, where there are any."""
+
+    def __init__(self, engines: Engines, pool: Pool | None = None) -> None:
+        self._engines = engines
+        self._pool = pool
+
+    def collect(self) -> Iterator[Metric]:
+        """Every figure of those engines that have any."""
+        cache, fan_out, works = self._engines.cache, self._engines.fan_out, self._engines.works
+        if isinstance(cache, RedisCache):
+            yield _count("tuanzi_shared_cache_finds_total", "Reads of the shared cache.", cache.finds)
+            yield _count("tuanzi_shared_cache_hits_total", "Reads that found something.", cache.hits)
+            yield _count("tuanzi_shared_cache_lost_total", "Reads that Redis did not answer in time.", cache.lost)
+        if isinstance(fan_out, RedisFanOut):
+            for figure, about in _FAN_OUT_COUNTERS.items():
+                yield _count(f"tuanzi_fanout_{figure}_total", about, getattr(fan_out.figures, figure))
+        if isinstance(works, RabbitQueue):
+            for figure, about in _WORKS_COUNTERS.items():
+                yield _count(f"tuanzi_works_{figure}_total", about, getattr(works.figures, figure))
+        if self._pool is not None:
+            yield from _of_pool(self._pool)
+
+
+_FAN_OUT_COUNTERS = {
+    "bells": "Bells rung to gateways in other processes.",
+    "bells_lost": "Bells that Redis did not take in time.",
+    "heard": "Bells heard from other processes.",
+    "missed": "Bells of other processes that never came.",
+    "catch_ups": "Times that gateways were sent to the database.",
+}
+_WORKS_COUNTERS = {
+    "put": "Works put into the queue.",
+    "done": "Works done.",
+    "failed": "Tries that failed.",
+    "dead": "Works laid aside after their last try.",
+    "connects": "Connections made to the broker.",
+}
+
+
+def _of_pool(pool: Pool) -> Iterator[Metric]:
+    """How many hands a pool has and what they did (D1)."""
+    yield _gauge("tuanzi_pool_size", "Handlers that may run at once.", pool.size)
+    yield _gauge("tuanzi_pool_running", "Handlers that run.", pool.running)
+    yield _gauge("tuanzi_pool_oldest_wait_seconds", "How long the first work that waits has waited.", pool.oldest_s)
+    yield _gauge("tuanzi_pool_usual_latency_seconds", "What a handler takes when all is well.", pool.plan.usual_s)
+    yield _count("tuanzi_pool_ended_total", "Works that ended, well or not.", pool.figures.ended)
+    yield _count("tuanzi_pool_failed_total", "Works that failed.", pool.figures.failed)
+    yield _count("tuanzi_pool_busy_seconds_total", "Time that handlers took.", pool.figures.busy_s)
+    yield _count("tuanzi_pool_waited_seconds_total", "Time that works waited for a hand.", pool.figures.waited_s)
+    steps = CounterMetricFamily(
+        "tuanzi_pool_steps_total", "Times that the pool became larger or smaller.", labels=["to"]
+    )
+    steps.add_metric(["larger"], pool.figures.steps_up)
+    steps.add_metric(["smaller"], pool.figures.steps_down)
+    yield steps
+
+
+def _count(name: str, about: str, value: float) -> Metric:
+    return CounterMetricFamily(name, about, value=value)
+
+
+def _gauge(name: str, about: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, about, value=value)
+
+
 class Metrics:
     """The registry of one process."""
 
@@ -173,6 +243,9 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._registry.register(HouseCollector(house))
         self._registry.register(LiveCollector(house))
+        if not isinstance(house, House):
+            pool = house.pool if isinstance(house, WorkerSide) else None
+            self._registry.register(EnginesCollector(house.engines, pool))
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)

@@ -1,0 +1,49 @@
+"""E4, D1: what processes meet by, and the pool that does works, say how they are."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+
+from tuanzi import wiring
+from tuanzi.engines.cache.redis import RedisCache
+from tuanzi.engines.fanout.redis import RedisFanOut
+from tuanzi.engines.logs.here import HereCommandLog
+from tuanzi.engines.queue.rabbit import RabbitQueue
+from tuanzi.engines.redis.cluster import Cluster
+from tuanzi.installation import Engines
+from tuanzi.machinery.pool import Pool, PoolLimits
+from tuanzi.machinery.sharedcache import Claim
+from tuanzi.machinery.workqueue import Patience
+from tuanzi.roles.metrics import EnginesCollector
+
+
+async def test_engines_and_the_pool_are_counted() -> None:
+    cluster = Cluster([("127.0.0.1", 1)])  # where nobody is
+    engines = Engines(
+        HereCommandLog(campuses=["beijing"]),
+        fan_out=RedisFanOut(cluster, name="test"),
+        cache=RedisCache(cluster),
+        works=RabbitQueue("amqp://127.0.0.1:1/", queues=("q",), patience=Patience(), now=wiring.wall_clock),
+    )
+    pool = Pool(PoolLimits(least=3), name="test")
+
+    async def job() -> None: ...
+
+    await pool.run(job)
+    assert await engines.cache.find("order") is Claim.MINE
+    engines.fan_out.change("beijing", ["group:g1"])
+    registry = CollectorRegistry()
+    registry.register(EnginesCollector(engines, pool))
+
+    said = set(generate_latest(registry).decode().splitlines())
+
+    assert {
+        "tuanzi_shared_cache_finds_total 1.0",
+        "tuanzi_shared_cache_lost_total 1.0",
+        "tuanzi_fanout_heard_total 0.0",
+        "tuanzi_works_put_total 0.0",
+        "tuanzi_pool_size 3.0",
+        "tuanzi_pool_ended_total 1.0",
+        'tuanzi_pool_steps_total{to="larger"} 0.0',
+    } <= said
