@@ -35,16 +35,18 @@ setup: .venv/complete tests/live/sdk/node_modules/.complete $(BUILT) ## install 
 run: .venv/runtime $(BUILT) ## serve the demo campuses on TUANZI_PORT (8000), databases in TUANZI_DATA (./data)
 	@exec $(BIN)/tuanzi run --demo
 
-# Two files of tests at a time; those that use both cores themselves, or measure time, go alone.
-ALONE := tests/simulation tests/faults tests/live tests/cluster
+# Two processes test at a time; what measures time while a crowd is served, or starts many processes, goes alone.
+ALONE := tests/faults/test_kill.py tests/faults/test_restart_time.py tests/faults/test_slow.py tests/live/test_chaos.py \
+	tests/live/test_idle_and_slow.py tests/cluster
+SPREAD := -n 2 --dist loadgroup --no-loadscope-reorder
 # The driver of the browser keeps a loop running in its process, where no other test can run one.
 BROWSED := tests/web/test_everybody_can_use_them.py tests/web/test_student_journeys.py tests/web/test_console_frame.py \
 	tests/web/test_four_windows.py tests/web/test_boards.py tests/web/test_operator_console.py
 
 test: setup lint webtest browser ## lint, then every test, in a real browser and on real servers too
 	@$(MAKE) --no-print-directory servers || [[ -z "$$TUANZI_REQUIRE_SERVERS" ]]
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ALONE:%=--ignore=%) $(BROWSED:%=--ignore=%)
-	@$(BIN)/python -m pytest $(BROWSED)
+	@$(BIN)/python -m pytest $(SPREAD) $(ALONE:%=--ignore=%) $(BROWSED:%=--ignore=%)
+	@$(BIN)/python -m pytest $(SPREAD) $(BROWSED)
 	@$(BIN)/python -m pytest $(ALONE)
 	@[[ -e build/kafka/.complete ]] || \
 		echo "NOT RUN: Kafka and an installation of many processes; no Maven repository gave Kafka's jars" >&2
@@ -52,7 +54,7 @@ test: setup lint webtest browser ## lint, then every test, in a real browser and
 soak: setup ## long runs: new cases, 1,000,000 reads of replicas, 30 promotions, 300,000 splits, 1,000,000 messages
 	@$(BIN)/python -m pytest --hypothesis-profile=soak -m hypothesis
 	@TUANZI_REPLICA_READS=1000000 TUANZI_PROMOTIONS=30 $(BIN)/python -m pytest -s tests/engines/database/test_replicas.py
-	@TUANZI_SPLITS=300000 $(BIN)/python -m pytest tests/simulation/test_split_storms.py -k whole
+	@TUANZI_SPLITS=300000 $(BIN)/python -m pytest $(SPREAD) tests/simulation/test_split_storms.py -k whole
 	@TUANZI_SOAK_EVENTS=1000000 TUANZI_SOAK_CLIENTS=1000 exec $(BIN)/python -m pytest tests/live/test_chaos.py
 
 lint: setup ## style, types, and the floors of the house

@@ -21,3 +21,17 @@ def site() -> Iterator[Site]:
     """A MariaDB server for everybody; who hurts one starts another."""
     with servers(is_durable=False) as made:
         yield Site(made, made.start_primary())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes test, a file goes to one of them, but for `spread` tests, which go one by one.
+
+    Those begin, for they are long; the short files fill what is left at the end. Files of one need's engines stay
+    together, for they share a server.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("spread") is None)
+    for item in items:
+        if item.get_closest_marker("spread") is None:
+            file = item.nodeid.partition("::")[0]
+            shares = file.startswith("tests/engines/")
+            item.add_marker(pytest.mark.xdist_group(file.rpartition("/")[0] if shares else file))

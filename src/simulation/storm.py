@@ -83,7 +83,7 @@ class StormReport(Struct, frozen=True, kw_only=True):
 
 def storms(splits: int, *, first: int, faults: bool) -> Iterator[StormReport]:
     """Storms from the seed `first` on, in order, until so many groups were split; a process for each core."""
-    run = partial(_storm_of, faults=faults)
+    run = partial(_alone, faults=faults)
     cores = os.cpu_count() or 1
     done = 0
     with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as processes:
@@ -96,9 +96,24 @@ def storms(splits: int, *, first: int, faults: bool) -> Iterator[StormReport]:
                 return
 
 
-def _storm_of(seed: int, *, faults: bool) -> StormReport:
+def storms_here(splits: int, *, first: int, faults: bool) -> Iterator[StormReport]:
+    """The same storms in this process alone, for whoever has others at work."""
+    done = 0
+    for seed in count(first):
+        report = _storm_of(seed, faults=faults)
+        done += report.splits
+        yield report
+        if done >= splits:
+            return
+
+
+def _alone(seed: int, *, faults: bool) -> StormReport:
     logging.disable(logging.CRITICAL)  # the rooms tell of each planned fault
     gc.set_threshold(500_000, 20, 1_000)
+    return _storm_of(seed, faults=faults)
+
+
+def _storm_of(seed: int, *, faults: bool) -> StormReport:
     return split_storm(seed, swarm=draw(Random(seed)) if faults else None)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-
 import pytest
 
 from simulation.faults import Swarm
@@ -28,13 +25,7 @@ SEEDS = range(901, 931)
 STUDENTS = {"a follower forgets its position": 8}
 
 
-@pytest.fixture(autouse=True)
-def _without_logs() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
-
-
+@pytest.mark.spread
 @pytest.mark.parametrize("bug", MUTANTS)
 def test_a_planted_bug_breaks_its_invariant(bug: str) -> None:
     name, house = MUTANTS[bug]
@@ -48,6 +39,7 @@ def test_a_planted_bug_breaks_its_invariant(bug: str) -> None:
     assert found, f"{bug}: {name} held for every seed of {SEEDS}"
 
 
+@pytest.mark.spread
 def test_the_house_without_a_planted_bug_withstands_the_same_storm() -> None:
     broken = {seed: small_lunch(seed, swarm=STORM).broken for seed in SEEDS}
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-
 import pytest
 
 from simulation.storm import first_broken
@@ -15,13 +12,7 @@ GROUPS = 12
 SEEDS_TRIED = 60
 
 
-@pytest.fixture(autouse=True)
-def _without_logs() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
-
-
+@pytest.mark.spread
 @pytest.mark.parametrize("bug", SPLIT_MUTANTS)
 def test_a_bug_in_a_split_breaks_its_invariant(bug: str) -> None:
     planted = SPLIT_MUTANTS[bug]

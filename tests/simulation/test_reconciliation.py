@@ -61,6 +61,7 @@ def told(world: World) -> list[tuple[Any, ...]]:
     return world.house.rows("money", "SELECT kind, item, state, sides, mend, found_at_ms FROM differences ORDER BY id")
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("seed", range(3))
 def test_a_campus_under_load_has_no_difference(seed: int) -> None:
     world = compared_lunch(seed, swarm=CALM)
@@ -73,6 +74,7 @@ def test_a_campus_under_load_has_no_difference(seed: int) -> None:
     world.house.close()
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("seed", range(100, 105))
 def test_a_campus_under_faults_has_no_difference(seed: int) -> None:
     world = compared_lunch(seed, swarm=draw(Random(seed)))

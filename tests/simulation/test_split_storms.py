@@ -6,16 +6,18 @@ confidence: CI runs 20,000 by default, `make soak` 300,000 (TUANZI_SPLITS).
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
+from itertools import chain
 
 import pytest
 
 from simulation.faults import Swarm
-from simulation.storm import split_storm, storms, sum_of
+from simulation.storm import StormReport, split_storm, storms_here, sum_of
 
 SPLITS = int(os.environ.get("TUANZI_SPLITS", "20000"))
+PARTS = 20
+SPLITS_OF_A_PART = -(-SPLITS // PARTS)
 # Faults of letters mostly, so that most groups get as far as their split.
 GALE = Swarm(
     kill_after=0.003,
@@ -34,22 +36,33 @@ SEEDS = range(301, 313)
 LETTERS = {"letter_lost", "letter_unanswered", "letter_twice", "letter_late", "letter_refused"}
 
 
-@pytest.fixture(autouse=True)
-def _without_logs() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
+def part_of_all(part: int) -> Iterator[StormReport]:
+    """The storms of a part; as each has more than one split, no two parts have one in common."""
+    return storms_here(SPLITS_OF_A_PART, first=1 + part * SPLITS_OF_A_PART, faults=True)
 
 
-def test_splits_under_random_faults_all_end_whole() -> None:
-    told = sum_of(list(storms(SPLITS, first=1, faults=True)))
+@pytest.mark.spread
+@pytest.mark.parametrize("part", range(PARTS))
+def test_splits_under_random_faults_all_end_whole(part: int) -> None:
+    told = sum_of(list(part_of_all(part)))
 
     assert told.invariants_broken == []
     assert (told.stuck, told.mixed, told.helped, told.success_rate) == (0, 0, 0, 1.0)
-    assert told.splits >= SPLITS
+    assert told.splits >= SPLITS_OF_A_PART
     assert told.confirmed + told.cancelled == told.splits
-    assert min(told.confirmed, told.cancelled) > SPLITS // 20
-    assert set(told.faults) >= LETTERS | {"kill_before", "kill_torn", "kill_after", "kill_between", "clock_jump"}
+    assert min(told.confirmed, told.cancelled) > SPLITS_OF_A_PART // 20
+    assert set(told.faults) >= LETTERS | {"kill_before", "kill_torn", "kill_after"}
+
+
+def test_what_happens_seldom_happens_in_these_storms_too() -> None:
+    seldom = {"kill_between", "clock_jump"}
+
+    for storm in chain.from_iterable(part_of_all(part) for part in range(PARTS)):
+        seldom -= set(storm.faults)
+        if not seldom:
+            return
+
+    pytest.fail(f"never: {seldom}")
 
 
 def test_the_same_seed_gives_the_same_storm() -> None:
