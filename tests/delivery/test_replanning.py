@@ -105,6 +105,22 @@ def test_what_a_plan_left_out_is_planned_again(depot: Depot) -> None:
     assert len(depot.assigned()) == 2
 
 
+def test_while_everybodys_time_is_up_nothing_is_planned_and_whoever_comes_is_planned_with(depot: Depot) -> None:
+    depot.on_shift("r1", hours=1)
+    depot.made("t", drop_off("o1.1"))
+    depot.pass_time(minutes=1)
+    depot.pick_up("r1")
+    depot.made("u", drop_off("o2.1", merchant="noodles"))
+    depot.pass_time(hours=2)  # r1 still has what he took
+
+    with depot.nothing_changes():
+        depot.pass_time(hours=8)
+    depot.on_shift("r2")
+    depot.pass_time(minutes=1)
+
+    assert depot.assigned() == [("r1", ("t.d1",)), ("r2", ("u.d1",))]
+
+
 def test_a_kill_while_a_plan_is_made_only_makes_it_again(depot: Depot) -> None:
     depot.on_shift("r1")
     depot.made("t", drop_off("o1.1"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tuanzi.machinery.http.connection import Bounds
+from tuanzi.machinery.http.connection import Bounds, Exchange
 from tuanzi.machinery.http.server import Server
 
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -102,6 +103,22 @@ async def test_a_connection_is_kept_and_answers_one_request_after_another() -> N
             status, headers, body = await answer(reader)
             assert (status, body) == (200, b"GET /a b n=%d 127.0.0.1 " % i)
             assert "connection" not in headers
+
+
+async def test_nothing_of_an_answered_request_is_left_for_the_collector() -> None:
+    async with serving(Echo()) as (_, connect):
+        reader, writer = await connect()
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                await answer(reader)
+            left = sum(type(each) is Exchange for each in gc.get_objects())
+        finally:
+            gc.enable()
+
+    assert left <= 1  # the last one, as long as no other comes
 
 
 async def test_requests_sent_at_once_are_answered_in_their_order() -> None:
