@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -15,8 +14,6 @@ from tests.engines.redis import connected
 from tuanzi.engines.fanout.here import Here
 from tuanzi.engines.fanout.redis import RedisFanOut
 from tuanzi.machinery.push.ports import FanOut, Kept
-
-_names = itertools.count()
 
 
 class Gateway:
@@ -52,7 +49,7 @@ class Broken(Gateway):
 async def process(servers: RedisCluster, *, reply_s: float = 5.0) -> AsyncIterator[RedisFanOut]:
     """The fan-out of one process."""
     async with connected(servers, reply_s=reply_s) as cluster:
-        fan_out = RedisFanOut(cluster, name=f"process {next(_names)}")
+        fan_out = RedisFanOut(cluster, name="process")
         running = asyncio.create_task(fan_out.run())
         try:
             yield fan_out

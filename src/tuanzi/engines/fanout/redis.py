@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Sequence
 
 import msgspec
@@ -62,9 +63,9 @@ class RedisFanOut:
     """
 
     def __init__(self, cluster: Cluster, *, name: str) -> None:
-        """name: told apart from every other process's, and from this one's before it was started again."""
+        """name: of this process, for people; bells of one before it by the same name are told apart all the same."""
         self.figures = FanOutFigures()
-        self.name = name
+        self.name = f"{name}.{secrets.token_hex(4)}"
         self._cluster = cluster
         self._here = Here()
         self._ears: dict[str, Ear] = {}
