@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from importlib import resources
@@ -56,19 +56,23 @@ def _migrate(database: Migratable, folders: Sequence[str], *, now: datetime) -> 
         if name.partition("/")[0] not in folders:
             raise MigrationChanged(f"{name}: this is a database of another kind")
     applied = []
+    for name, script, digest in released(folders):
+        if name in kept:
+            if kept[name] != digest:
+                raise MigrationChanged(name)
+            continue
+        note = f"INSERT INTO schema_migrations VALUES ('{name}', '{digest}', {to_ms(now)});"
+        database.execute_script(f"{script}\n{note}")
+        applied.append(name)
+    return applied
+
+
+def released(folders: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """The migrations of this release in their order: name, script, and its digest."""
     for folder in folders:
         files = resources.files("tuanzi.migrations") / folder
         for file in sorted(files.iterdir(), key=lambda each: each.name):
-            if not file.name.endswith(".sql"):
-                continue
-            name = f"{folder}/{file.name.removesuffix('.sql')}"
-            script = file.read_text(encoding="utf-8")
-            digest = hashlib.sha256(script.encode()).hexdigest()
-            if name in kept:
-                if kept[name] != digest:
-                    raise MigrationChanged(name)
-                continue
-            note = f"INSERT INTO schema_migrations VALUES ('{name}', '{digest}', {to_ms(now)});"
-            database.execute_script(f"{script}\n{note}")
-            applied.append(name)
-    return applied
+            if file.name.endswith(".sql"):
+                script = file.read_text(encoding="utf-8")
+                digest = hashlib.sha256(script.encode()).hexdigest()
+                yield f"{folder}/{file.name.removesuffix('.sql')}", script, digest

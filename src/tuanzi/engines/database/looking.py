@@ -1,0 +1,102 @@
+"""Databases and their servers for somebody who only looks: nothing is made, changed or locked (`tuanzi doctor`)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pymysql.err import MySQLError
+
+from tuanzi.engines.database.connections import Address, Patience, ask, code_of, connect, drop
+from tuanzi.machinery.database import DatabaseUnavailable
+
+# Our choice: whoever asks waits 3 s in all, for a server that stands still too.
+PATIENCE = Patience(connect_s=2.0, answer_s=2.5)
+
+_MIGRATIONS = "SELECT name, digest FROM schema_migrations ORDER BY name"
+# One statement, for it sees one state.
+_SELF = """
+SELECT (SELECT COUNT(*) FROM events), (SELECT COALESCE(MIN(number), 0) FROM events),
+    (SELECT COALESCE(MAX(number), 0) FROM events), COALESCE((SELECT event_number FROM writer_cursor WHERE id = 1), -1),
+    (SELECT COUNT(*) FROM parked_events)
+"""
+_SERVER = "SELECT @@global.read_only, VERSION(), CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)"
+_NO_SCHEMA, _NO_TABLE = 1049, 1146
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a database says of itself.
+
+    migrations: their digests by name. events, oldest, newest: of its event log. recorded: the number of the last event
+    as its writer noted it. parked: events whose effect here a person must look at.
+    """
+
+    migrations: dict[str, str]
+    events: int
+    oldest: int
+    newest: int
+    recorded: int
+    parked: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSight:
+    """What a server says of itself. is_read_only: a replica. clock_ms: its time."""
+
+    version: str
+    is_read_only: bool
+    clock_ms: int
+
+
+def look_at_file(path: Path) -> Sight | None:
+    """What a SQLite database keeps; None when it was not made yet. Raises DatabaseUnavailable."""
+    if not path.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=1.0)) as connection:
+            return _sight(lambda sql: connection.execute(sql).fetchall())
+    except sqlite3.OperationalError as error:
+        if str(error).startswith("no such table: schema_migrations"):
+            return None
+        raise DatabaseUnavailable(f"{path}: {error}") from error
+    except sqlite3.Error as error:
+        raise DatabaseUnavailable(f"{path}: {error}") from error
+
+
+def look_at_schema(address: Address) -> Sight | None:
+    """What a schema of a server keeps; None when it was not made yet. Raises DatabaseUnavailable."""
+    try:
+        connection = connect(address, PATIENCE)
+        try:
+            return _sight(lambda sql: ask(connection, sql))
+        finally:
+            drop(connection)
+    except MySQLError as error:
+        if code_of(error) == _NO_SCHEMA or (code_of(error) == _NO_TABLE and "schema_migrations" in str(error)):
+            return None
+        raise DatabaseUnavailable(f"{address}: {error}") from error
+
+
+def look_at_server(address: Address) -> ServerSight:
+    """What a server says, whichever schemas it has. Raises DatabaseUnavailable."""
+    try:
+        connection = connect(address, PATIENCE, schema=False)
+        try:
+            ((is_read_only, version, clock_ms),) = ask(connection, _SERVER)
+        finally:
+            drop(connection)
+    except MySQLError as error:
+        raise DatabaseUnavailable(str(error.args[-1] if error.args else error)) from error
+    return ServerSight(str(version), bool(is_read_only), int(clock_ms))
+
+
+def _sight(rows: Callable[[str], list[Any]]) -> Sight:
+    migrations = {str(name): str(digest) for name, digest in rows(_MIGRATIONS)}
+    ((events, oldest, newest, recorded, parked),) = rows(_SELF)
+    return Sight(migrations, int(events), int(oldest), int(newest), int(recorded), int(parked))

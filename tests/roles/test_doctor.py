@@ -1,0 +1,307 @@
+"""`tuanzi doctor` and `tuanzi settings`: each thing that may be wrong, broken once on purpose (issue 5, J4)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import sys
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from servers.cluster import TUANZI
+from servers.process import Process, answers, free_ports
+from tests.databases import Site
+from tuanzi.installation import sources_of
+from tuanzi.roles.cli import main
+from tuanzi.roles.doctor import State, known_settings, look_at_clock, look_at_folder
+from tuanzi.settings import read_settings
+from tuanzi.wiring import open_where_set, wall_clock
+
+NOON = datetime(2026, 9, 1, 4, tzinfo=UTC)
+
+
+class Place:
+    """An installation's databases, made, and the settings that lead there."""
+
+    def __init__(self) -> None:
+        self.settings = read_settings()
+        for name in sources_of(self.settings.campuses):
+            with closing(self._open(name)):
+                pass
+
+    def change(self, name: str, script: str) -> None:
+        """Do something to a database that Tuanzi would never do."""
+        with closing(self._open(name)) as database:
+            database.execute_script(script)
+
+    def _open(self, name: str) -> Any:
+        return open_where_set(self.settings, name, name.rpartition(".")[2], now=NOON)
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Place:
+    """The databases of one campus, on each engine."""
+    port, live_port = free_ports(2)
+    monkeypatch.setenv("TUANZI_DATA", str(tmp_path))
+    monkeypatch.setenv("TUANZI_CAMPUSES", "beijing")
+    monkeypatch.setenv("TUANZI_PORT", str(port))
+    monkeypatch.setenv("TUANZI_LIVE_PORT", str(live_port))
+    if request.param == "mariadb":
+        monkeypatch.setenv("TUANZI_DATABASE", request.getfixturevalue("site").url())
+    return Place()
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A data folder with nothing in it, and free ports."""
+    port, live_port = free_ports(2)
+    for name in [name for name in os.environ if name.startswith("TUANZI_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("TUANZI_DATA", str(tmp_path))
+    monkeypatch.setenv("TUANZI_PORT", str(port))
+    monkeypatch.setenv("TUANZI_LIVE_PORT", str(live_port))
+    return tmp_path
+
+
+def told(capsys: pytest.CaptureFixture[str], command: str = "doctor") -> tuple[int, list[dict[str, Any]]]:
+    """The exit code and what is told as JSON."""
+    code = main([command, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def of(findings: list[dict[str, Any]], check: str) -> dict[str, Any]:
+    """The one finding of a check."""
+    (found,) = [each for each in findings if each["check"] == check]
+    return found
+
+
+def test_an_installation_that_is_well_has_nothing_wrong(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    code, findings = told(capsys)
+
+    assert code == 0
+    assert not [each for each in findings if each["state"] == "wrong"]
+    for name in ("platform", "beijing.core", "beijing.money", "beijing.delivery", "beijing.notices"):
+        assert of(findings, f"database {name}")["state"] == "ok"
+        assert of(findings, f"database {name} events")["state"] == "ok"
+    assert of(findings, "secret")["state"] == "ok"
+    assert of(findings, "TUANZI_PORT")["state"] == "ok"
+
+
+def test_a_last_event_that_is_lost_is_wrong(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.change("beijing.core", "UPDATE writer_cursor SET event_number = 7;")
+
+    code, findings = told(capsys)
+
+    assert code == 1
+    found = of(findings, "database beijing.core events")
+    assert found["state"] == "wrong"
+    assert found["says"] == "the last event is 0, and its writer noted 7"
+    assert of(findings, "database beijing.money events")["state"] == "ok"
+
+
+def test_a_gap_among_events_is_wrong(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.change("beijing.core", "INSERT INTO events VALUES (1, 'a.b', 1, 0, '{}'), (4, 'a.b', 1, 0, '{}');")
+    place.change("beijing.core", "UPDATE writer_cursor SET event_number = 4;")
+
+    code, findings = told(capsys)
+
+    assert code == 1
+    assert of(findings, "database beijing.core events")["says"] == "2 are missing between 1 and 4"
+
+
+def test_a_database_of_another_release_is_wrong_and_of_an_older_one_a_warning(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.change("beijing.core", "UPDATE schema_migrations SET digest = 'x' WHERE name = 'core/0005_orders';")
+    place.change("beijing.money", "DELETE FROM schema_migrations WHERE name = 'money/0005_payouts';")
+
+    code, findings = told(capsys)
+
+    assert code == 1
+    assert of(findings, "database beijing.core")["says"] == "made with another core/0005_orders.sql"
+    assert of(findings, "database beijing.money")["state"] == "warning"
+    assert of(findings, "database beijing.money")["says"] == "older than this release: 1 migrations are missing"
+
+
+def test_a_parked_event_is_a_warning(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.change("beijing.delivery", "INSERT INTO parked_events VALUES ('core', 3, 'a.b', 'unheard of', 0);")
+
+    code, findings = told(capsys)
+
+    assert code == 0
+    assert of(findings, "database beijing.delivery parked")["says"] == "1 events had no effect here"
+
+
+def test_databases_that_were_not_made_yet_are_a_warning(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, findings = told(capsys)
+
+    assert code == 0
+    assert of(findings, "database shanghai.core")["state"] == "warning"
+    assert sorted(path.name for path in alone.iterdir()) == ["secret"]
+
+
+def test_a_schema_that_was_not_made_yet_is_a_warning_and_stays_unmade(
+    alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], site: Site
+) -> None:
+    monkeypatch.setenv("TUANZI_DATABASE", site.url())
+
+    codes = [told(capsys), told(capsys)]
+
+    assert [code for code, _ in codes] == [0, 0]
+    assert of(codes[1][1], "database platform")["says"] == "not made yet"
+
+
+def test_a_short_secret_is_wrong(
+    alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TUANZI_SECRET", "short")
+
+    code, findings = told(capsys)
+
+    assert code == 1
+    assert of(findings, "secret")["says"] == "5 bytes are too short"
+
+
+def test_files_that_others_may_open_are_told(
+    alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    password = alone / "redis.password"
+    password.write_text("p")
+    password.chmod(0o644)
+    monkeypatch.setenv("TUANZI_REDIS_PASSWORD_FILE", str(password))
+    told(capsys)  # makes the secret
+    (alone / "secret").chmod(0o640)
+
+    code, findings = told(capsys)
+
+    assert code == 1
+    assert of(findings, "secret")["do"] == f"chmod 600 {alone / 'secret'}"
+    assert of(findings, "TUANZI_REDIS_PASSWORD_FILE")["state"] == "warning"
+
+
+def test_a_port_that_another_has_is_wrong(
+    alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setenv("TUANZI_LIVE_PORT", str(other.getsockname()[1]))
+
+        code, findings = told(capsys)
+
+    assert code == 1
+    assert of(findings, "TUANZI_LIVE_PORT")["state"] == "wrong"
+    assert of(findings, "TUANZI_PORT")["state"] == "ok"
+
+
+def test_a_house_that_runs_is_well(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = read_settings()
+    house = Process("tuanzi", [sys.executable, str(TUANZI), "run"], log=alone / "log", environment=os.environ)
+    house.start(lambda: answers(settings.port, b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n"))
+    try:
+        code, findings = told(capsys)
+    finally:
+        house.stop()
+
+    assert code == 0
+    assert of(findings, "TUANZI_PORT")["says"].endswith("tuanzi runs there already")
+    assert of(findings, "database beijing.core")["state"] == "ok"
+
+
+def test_a_data_folder_where_nothing_can_be_written_is_wrong(tmp_path: Path) -> None:
+    found = look_at_folder(tmp_path / "gone")
+
+    assert found.state is State.WRONG
+    assert "No such file or directory" in found.says
+
+
+def test_a_disk_that_is_nearly_full_is_told(tmp_path: Path) -> None:
+    assert look_at_folder(tmp_path, least=10**18).state is State.WRONG
+    assert look_at_folder(tmp_path, least=0, good=10**18).state is State.WARNING
+    assert look_at_folder(tmp_path, least=0, good=0).state is State.OK
+
+
+def test_a_clock_that_differs_from_the_servers_is_told(site: Site) -> None:
+    address = site.address()
+
+    def state(off: timedelta) -> State:
+        return look_at_clock(address, clock=lambda: wall_clock() + off).state
+
+    states = [state(timedelta(seconds=off_s)) for off_s in (0, 5, -60)]
+
+    assert states == [State.OK, State.WARNING, State.WRONG]
+
+
+def test_a_database_server_that_is_not_there_is_wrong_and_said_once(
+    alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setenv("TUANZI_DATABASE", f"mysql://u:hidden@127.0.0.1:{port}/tuanzi")
+
+    code = main(["doctor"])
+
+    said = capsys.readouterr().out
+    assert code == 1
+    assert [line.split()[:2] for line in said.splitlines() if line.startswith("wrong")] == [["wrong", "database"]]
+    assert "hidden" not in said
+
+
+def test_every_wrong_setting_is_named_at_once_and_nothing_else_is_asked(
+    alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TUANZI_WRITER_BATCH_MAX", "0")
+    monkeypatch.setenv("TUANZI_DATABASE", "mysql:/u:hidden@h")
+    monkeypatch.setenv("TUANZI_PAYMENTS", "wechat")
+
+    code, findings = told(capsys)
+
+    assert code == 1
+    assert [each["says"].partition(" ")[0] for each in findings] == [
+        "TUANZI_DATABASE:",
+        "TUANZI_WECHAT_NOTIFY_URL",
+        "TUANZI_WRITER_BATCH_MAX=0:",
+    ]
+    assert "hidden" not in json.dumps(findings)
+
+
+def test_settings_say_value_default_and_what_is_wrong(
+    alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TUANZI_SECRET", "s" * 40)
+    monkeypatch.setenv("TUANZI_DATABASE", "mysql://u:hidden@h:1/tuanzi")
+    monkeypatch.setenv("TUANZI_KAFKA_PREFIX", "campus")
+    monkeypatch.setenv("TUANZI_CAMPUS", "beijing")
+
+    code, listed = told(capsys, "settings")
+
+    by_name = {each["name"]: each for each in listed}
+    assert code == 1
+    assert by_name["TUANZI_SECRET"] == {"name": "TUANZI_SECRET", "value": "***", "is_set": True, "wrong": ""}
+    assert by_name["TUANZI_DATABASE"]["value"] == "mysql://u:***@h:1/tuanzi"
+    assert by_name["TUANZI_KAFKA_PREFIX"]["value"] == "campus"
+    assert by_name["TUANZI_WRITER_BATCH_MAX"]["value"] == "256"
+    assert by_name["TUANZI_WRITER_BATCH_MAX"]["is_set"] is False
+    assert by_name["TUANZI_CAMPUS"]["wrong"] == "there is no such setting"
+    assert [each["name"] for each in listed if each["wrong"]] == ["TUANZI_CAMPUS"]
+
+
+def test_settings_without_a_wrong_one_end_well(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["settings"])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert code == 0
+    assert [line.split()[0] for line in lines] == sorted(known_settings())
+    assert next(line for line in lines if line.startswith("TUANZI_DATA ")).endswith("set")
+
+
+def test_every_setting_that_is_documented_is_known() -> None:
+    source = Path("src/tuanzi/settings.py").read_text(encoding="utf-8")
+    documented = set(re.findall(r"TUANZI_[A-Z_]*[A-Z]", source)) - {"TUANZI_WECHAT"}
+
+    assert documented - known_settings().keys() == set()
+    for name in ("MCHID", "APPID", "MERCHANT_SERIAL", "MERCHANT_KEY_FILE", "API_KEY_FILE", "PUBLIC_KEY_FILE"):
+        assert f"TUANZI_WECHAT_{name}" in known_settings()
