@@ -117,17 +117,16 @@ class Node:
         finally:
             connection.close()
 
-    def follow(self, primary: Node, *, password: str, position: str | None = "") -> None:
-        """Be a replica of `primary` from now on, and a witness of its commits. position: the GTID it has, or None for
-        one that has commits of its own (it was a primary before)."""
+    def follow(self, primary: Node, *, password: str, is_new: bool = True) -> None:
+        """Be a replica of `primary` from now on, and a witness of its commits. is_new: it has nothing yet."""
         self.ask("STOP SLAVE")
-        if position is not None:
-            self.ask(f"SET GLOBAL gtid_slave_pos = '{position}'")
+        if is_new:
+            self.ask("SET GLOBAL gtid_slave_pos = ''")
         self.ask("SET GLOBAL rpl_semi_sync_slave_enabled = ON")
         self.ask(
             f"CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={primary.port}, MASTER_USER='{REPLICATION}',"
-            f" MASTER_PASSWORD='{password}', MASTER_CONNECT_RETRY=1, MASTER_HEARTBEAT_PERIOD=1,"
-            f" MASTER_USE_GTID={'slave_pos' if position is not None else 'current_pos'}"
+            f" MASTER_PASSWORD='{password}', MASTER_USE_GTID=slave_pos,"
+            " MASTER_CONNECT_RETRY=1, MASTER_HEARTBEAT_PERIOD=1"
         )
         self.ask("START SLAVE")
 
@@ -188,7 +187,7 @@ class Node:
 
 
 class Maria:
-    """The MariaDB servers of one folder; the same folder may be used again, with the same passwords.
+    """The MariaDB servers of one folder; it may be used again, with the same passwords, unless a replica was promoted.
 
     is_durable: flush at every commit. Without it a killed process still loses nothing, but a machine without power may:
     for tests that are about other things.
@@ -239,9 +238,10 @@ class Maria:
         primary = self.add("primary")
         primary.start()
         for number in range(1, with_replicas + 1):
+            is_new = not (self.folder / f"replica{number}").exists()
             replica = self.add(f"replica{number}")
             replica.start(is_read_only=True)
-            replica.follow(primary, password=self.passwords[REPLICATION])
+            replica.follow(primary, password=self.passwords[REPLICATION], is_new=is_new)
         if with_replicas:
             primary.ask("SET GLOBAL rpl_semi_sync_master_enabled = ON")
         return primary
