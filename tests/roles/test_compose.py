@@ -10,6 +10,7 @@ import yaml  # type: ignore[import-untyped]
 
 from servers import maria
 from tuanzi.roles.doctor import known_settings
+from tuanzi.roles.parts import Part
 from tuanzi.roles.where import places_of
 from tuanzi.settings import read_settings
 
@@ -72,6 +73,15 @@ def test_its_settings_lead_to_the_services_it_has(tmp_path: Path) -> None:
         }
         assert {node.partition(":")[0] for node in settings.redis.split(",")} <= fixed
         assert all(place.check is not None for place in places_of(settings) if place.need != "payments")
+
+
+def test_its_processes_have_every_role_and_two_of_them_decide() -> None:
+    services = compose()["services"]
+
+    roles = [services[name]["command"] for name in OURS]
+
+    assert {words[0] for words in roles} == {"run"}
+    assert sorted(words[1] for words in roles) == sorted([*Part, Part.WRITER])
 
 
 def test_its_databases_are_set_up_as_those_of_the_tests() -> None:
