@@ -67,6 +67,17 @@ def baseline() -> Contender:
     )
 
 
+def baseline_on(database: str, *, workers: int, pool: int) -> Contender:
+    """The same service on a MariaDB: so many processes with so many connections each, on all cores."""
+    alone = baseline()
+    return Contender(
+        name=alone.name,
+        seed=alone.seed,
+        run=(*alone.run, "--workers", str(workers)),
+        environment={**alone.environment, "BASELINE_DATABASE": database, "BASELINE_POOL": str(pool)},
+    )
+
+
 class Server:
     """A running contender. Use it with `with`: it stops the process at the end."""
 
@@ -113,6 +124,11 @@ class Server:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     @property
     def cpu_s(self) -> float:

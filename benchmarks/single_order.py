@@ -109,10 +109,10 @@ def measure(arguments: argparse.Namespace, folder: Path) -> Report:
     )
 
 
-def compare(url: str, acknowledged: Sequence[Acknowledged]) -> tuple[int, list[str]]:
+def compare(url: str, acknowledged: Sequence[Acknowledged], *, campus: str = "beijing") -> tuple[int, list[str]]:
     """The portions that are held, and what does not add up: orders, their payments, the ledger, stock dish by dish."""
     prefix = address_of(url)
-    core, money = (MariaDb(replace(prefix, schema=f"{prefix.schema}_beijing_{kind}")) for kind in ("core", "money"))
+    core, money = (MariaDb(replace(prefix, schema=f"{prefix.schema}_{campus}_{kind}")) for kind in ("core", "money"))
     orders = {id: (state, quote) for id, state, quote in core.rows("SELECT id, state, quote FROM orders")}
     captured = Counter(id for (id,) in money.rows("SELECT order_id FROM payments WHERE captured_at_ms IS NOT NULL"))
     fen: dict[str, int] = dict(money.rows("SELECT order_id, amount_fen FROM payments WHERE captured_at_ms IS NOT NULL"))

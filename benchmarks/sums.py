@@ -6,7 +6,7 @@ Tuanzi and the baseline name these tables and columns alike; they are found in w
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -14,12 +14,19 @@ from benchmarks.load import SIZE, Acknowledged
 
 
 def wrong_sums(folder: Path, acknowledged: Iterable[Acknowledged]) -> list[str]:
-    """What does not add up, in at most 20 lines; empty when all is well.
+    """What does not add up in the files of a folder, as `wrong_rows` says."""
+    return wrong_rows(lambda table, sql: _rows(folder, table, sql), acknowledged)
+
+
+def wrong_rows(
+    rows: Callable[[str, str], Iterable[tuple[str, int]]], acknowledged: Iterable[Acknowledged]
+) -> list[str]:
+    """What does not add up, in at most 20 lines; empty when all is well. rows: of a table, those of a query.
 
     Checked: every acknowledged chain's order is captured exactly once and for what was asked; no order is captured
     twice; every journal balances; no group sold more seats than it has; every split order's parts add up to its money.
     """
-    payments = _rows(folder, "payments", "SELECT order_id, amount_fen FROM payments WHERE captured_at_ms IS NOT NULL")
+    payments = rows("payments", "SELECT order_id, amount_fen FROM payments WHERE captured_at_ms IS NOT NULL")
     captured: dict[str, int] = {}
     wrong: list[str] = []
     for order_id, amount_fen in payments:
@@ -30,17 +37,14 @@ def wrong_sums(folder: Path, acknowledged: Iterable[Acknowledged]) -> list[str]:
         if captured.get(chain.order_id) != chain.payable_fen:
             found = captured.get(chain.order_id)
             wrong.append(f"{chain.order_id}: {chain.payable_fen} fen acknowledged, {found} captured")
-    unbalanced = _rows(
-        folder,
+    unbalanced = rows(
         "entries",
         "SELECT journal_id, SUM(amount_fen) FROM entries GROUP BY journal_id HAVING SUM(amount_fen) <> 0",
     )
     wrong.extend(f"{journal_id}: off by {fen} fen" for journal_id, fen in unbalanced)
-    crowded = _rows(
-        folder, "orders", f"SELECT group_id, COUNT(*) FROM orders GROUP BY group_id HAVING COUNT(*) > {SIZE}"
-    )
+    crowded = rows("orders", f"SELECT group_id, COUNT(*) FROM orders GROUP BY group_id HAVING COUNT(*) > {SIZE}")
     wrong.extend(f"{group_id}: {count} orders in {SIZE} seats" for group_id, count in crowded)
-    parts = _rows(folder, "sub_orders", "SELECT order_id, SUM(payable_fen) FROM sub_orders GROUP BY order_id")
+    parts = rows("sub_orders", "SELECT order_id, SUM(payable_fen) FROM sub_orders GROUP BY order_id")
     wrong.extend(
         f"{order_id}: {fen} fen planned, {captured.get(order_id)} paid"
         for order_id, fen in parts

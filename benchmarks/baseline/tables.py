@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
 class Base(DeclarativeBase):
     """The parent of every table."""
 
-    type_annotation_map = {str: String(64)}  # noqa: RUF012 - the shape SQLAlchemy asks for
+    type_annotation_map = {  # noqa: RUF012 - the shape SQLAlchemy asks for
+        str: String(64),
+        int: BigInteger().with_variant(Integer, "sqlite"),  # where an INTEGER is as wide
+    }
 
 
 class Session(Base):

@@ -76,11 +76,11 @@ class SeedPeople(Struct, frozen=True, kw_only=True, gc=False):
     people: tuple[tuple[str, str, str], ...]
 
 
-def seed(data: Path, *, students: int, out: Path) -> None:
+def seed(data: Path, *, students: int, out: Path, campus: str = CAMPUS) -> None:
     """Fill the folder and write what was made to `out`; twice makes more students and changes nothing else."""
     now = wiring.wall_clock()
     place = {name: value for name, value in os.environ.items() if name.startswith("TUANZI_DATABASE")}
-    settings = read_settings({**place, "TUANZI_DATA": str(data)})
+    settings = read_settings({**place, "TUANZI_DATA": str(data), "TUANZI_CAMPUSES": campus})
     ids = Ids(Random(f"bench {now.isoformat()}").getrandbits)
     rooms = wiring.rooms_of(
         keys=Keys(settings.secret),
@@ -89,18 +89,18 @@ def seed(data: Path, *, students: int, out: Path) -> None:
         is_campus=lambda name: name in settings.campuses,
         post=DeskPost(lambda address: None),
     )
-    catalog = bench_catalog(now)
-    core = wiring.open_where_set(settings, f"{CAMPUS}.core", "core", now=now)
+    catalog = bench_catalog(now, campus=campus)
+    core = wiring.open_where_set(settings, f"{campus}.core", "core", now=now)
     keep_catalog(core, wiring.schema_of("core", rooms), catalog, now=now)
     core.close()
     platform = wiring.open_where_set(settings, "platform", "platform", now=now)
-    known = _keep_people(platform, rooms, students, ids=ids, now=now)
+    known = _keep_people(platform, rooms, students, campus=campus, ids=ids, now=now)
     platform.close()
     dishes = [KnownDish(dish_id=dish["id"], price_fen=dish["price_fen"]) for dish in catalog["dishes"]]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(
         msgspec.json.encode(
-            Known(campus=CAMPUS, campaign_id=CAMPAIGN, building_id=BUILDING, dishes=dishes, students=known)
+            Known(campus=campus, campaign_id=CAMPAIGN, building_id=BUILDING, dishes=dishes, students=known)
         )
     )
 
@@ -129,7 +129,7 @@ def keep_catalog(database: Migratable, schema: Schema, catalog: Catalog, *, now:
 
 
 def _keep_people(
-    database: Migratable, rooms: Sequence[Room], students: int, *, ids: Ids, now: datetime
+    database: Migratable, rooms: Sequence[Room], students: int, *, campus: str, ids: Ids, now: datetime
 ) -> list[KnownStudent]:
     known: list[KnownStudent] = []
     commands = []
@@ -142,11 +142,11 @@ def _keep_people(
             known.append(KnownStudent(token=token, person_id=person_id))
             rows.append((person_id, ids.make("s", now=now), sha256(token.encode()).hexdigest()))
         commands.append(SeedPeople(people=tuple(rows)))
-    _carry_out(database, _people_schema(rooms), commands, now=now)
+    _carry_out(database, _people_schema(rooms, campus), commands, now=now)
     return known
 
 
-def _people_schema(rooms: Sequence[Room]) -> Schema:
+def _people_schema(rooms: Sequence[Room], campus: str) -> Schema:
     """The platform's schema with one more command, which knows people's values by their tables."""
     schema = wiring.schema_of("platform", rooms)
     kinds = {table.name: table.kind for table in schema.tables}
@@ -156,7 +156,7 @@ def _people_schema(rooms: Sequence[Room]) -> Schema:
         for person_id, session_id, token_hash in command.people:
             person = person_of(
                 id=person_id,
-                campus_id=CAMPUS,
+                campus_id=CampusId(campus),
                 roles=(Role.STUDENT,),
                 phone_hash=None,
                 phone_masked=None,
@@ -196,7 +196,7 @@ def _carry_out(database: Migratable, schema: Schema, commands: Sequence[Any], *,
         writer.timer_changes.clear()
 
 
-def bench_catalog(now: datetime) -> Catalog:
+def bench_catalog(now: datetime, *, campus: str = CAMPUS) -> Catalog:
     """One campaign with one tier, and one meal that began an hour ago and lasts for 23 more."""
     local = now.astimezone(SHANGHAI)
     starts = (local.hour * 60 + local.minute - 60) % 1440
@@ -213,7 +213,7 @@ def bench_catalog(now: datetime) -> Catalog:
     ]
     return {
         "campus": {
-            "id": CAMPUS,
+            "id": campus,
             "name_zh": "压测校区",
             "name_en": "Bench Campus",
             "south_e6": 39_000_000,

@@ -185,9 +185,10 @@ def bench_seed(argv: Sequence[str]) -> int:
     parser.add_argument("--data", type=Path, required=True, help="the data folder of the server to come")
     parser.add_argument("--students", type=_positive, default=1_000)
     parser.add_argument("--out", type=Path, required=True, help="where ids and tokens are written, as JSON")
+    parser.add_argument("--campus", default=bench.CAMPUS, help="theirs and the campaign's (%(default)s)")
     options = parser.parse_args(argv)
     logging.disable(logging.WARNING)
-    bench.seed(options.data, students=options.students, out=options.out)
+    bench.seed(options.data, students=options.students, out=options.out, campus=options.campus)
     return 0
 
 
