@@ -68,7 +68,11 @@ def baseline() -> Contender:
 
 
 def baseline_on(database: str, *, workers: int, pool: int) -> Contender:
-    """The same service on a MariaDB: so many processes with so many connections each, on all cores."""
+    """The same service on a MariaDB: so many processes with so many connections each, on all cores.
+
+    Measured on 2 busy cores, processes x connections, chains/s: 52 with 2 x 16; 49 with 2 x 8, 39 with 2 x 4, 45 with
+    3 x 6, 28 with 1 x 8.
+    """
     alone = baseline()
     return Contender(
         name=alone.name,
