@@ -203,7 +203,7 @@ def test_a_replica_that_fails_is_left_out_and_comes_back_by_itself(
     wait_until(lambda: view.is_in)
 
     assert answers == [["a"]] * 10 + [["a", "b"]] * 20
-    assert took < 3.0  # nobody waits for it any more
+    assert took < 15.0  # nobody waits for it any more: a minute otherwise
     assert ids(replicated) == ["a", "b"]
 
 
