@@ -68,9 +68,9 @@ class Servers:
         """The settings by which processes of Tuanzi find them."""
         assert self.primary is not None, "the servers were not started"
         password = self.maria.passwords[APPLICATION]
+        hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.maria.nodes)
         return {
-            "TUANZI_DATABASE": f"mysql://{APPLICATION}:{password}@127.0.0.1:{self.primary.port}/tuanzi"
-            f"?socket={self.primary.socket}",
+            "TUANZI_DATABASE": f"mysql://{APPLICATION}:{password}@{hosts}/tuanzi",
             "TUANZI_KAFKA": self.kafka.servers,
             "TUANZI_REDIS": ",".join(f"{host}:{port}" for host, port in self.redis.addresses),
             "TUANZI_REDIS_PASSWORD_FILE": str(self.folder / "redis.password"),

@@ -52,7 +52,7 @@ class Ground:
         settings = servers.environment()
         self.settings = {
             **settings,
-            "TUANZI_DATABASE": settings["TUANZI_DATABASE"].replace("/tuanzi?", f"/{self.schema}?"),
+            "TUANZI_DATABASE": settings["TUANZI_DATABASE"].removesuffix("tuanzi") + self.schema,
             "TUANZI_KAFKA_PREFIX": f"c{number}",
             "TUANZI_CAMPUSES": CAMPUS,
             "TUANZI_PAYMENTS": "inprocess",

@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from servers.cluster import Servers
+from servers.maria import OPERATOR, REPLICATION, Node
 from tests.cluster.conftest import Ground, goes_on, start
 from tests.faults.books import is_at_rest, wrong_in
 from tests.faults.city import City
 from tests.faults.crowd import Crowd
+from tuanzi.engines.database.connections import Address
+from tuanzi.engines.database.promotion import Copying, follow, promote
 
 SEED = 20261127
 CONNECTIONS = 16
@@ -58,6 +61,26 @@ async def database_dies(servers: Servers) -> None:
     await asyncio.to_thread(servers.primary.start)
 
 
+async def database_is_lost(servers: Servers) -> None:
+    """A replica takes over; the old one comes back as a replica of it (docs/runbooks/promote.md)."""
+    old, new = servers.primary, next(node for node in servers.maria.nodes if node is not servers.primary)
+    assert old is not None
+    passwords = servers.maria.passwords
+    copying = Copying(user=REPLICATION, password=passwords[REPLICATION])
+
+    def operated(node: Node) -> Address:
+        return Address(host="127.0.0.1", port=node.port, user=OPERATOR, schema="mysql", password=passwords[OPERATOR])
+
+    old.kill()
+    async with asyncio.timeout(20):
+        while new.slave_status()["Slave_IO_Running"] == "Yes":  # noqa: ASYNC110 - seen from outside only
+            await asyncio.sleep(0.05)
+    await asyncio.to_thread(promote, [operated(new)], copying=copying)
+    servers.primary = new
+    await asyncio.to_thread(old.start, is_read_only=True)
+    await asyncio.to_thread(follow, operated(old), operated(new), copying=copying)
+
+
 TROUBLES: tuple[Trouble, ...] = (
     redis_masters_die,
     redis_forgets,
@@ -65,6 +88,7 @@ TROUBLES: tuple[Trouble, ...] = (
     kafka_dies,
     kafka_hangs,
     database_dies,
+    database_is_lost,
 )
 
 
