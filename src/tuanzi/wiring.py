@@ -345,7 +345,7 @@ class Workshop:
 
     def rooms_without_campus(self, find: FindDesk) -> list[Room]:
         """The rooms whose routes are served: they work with the desks of whichever campus is asked for."""
-        return self.rooms_for("", find, None)
+        return self.rooms_for("", find, CampusBooks(lambda: {}))
 
     def open(self, kind: str, name: str, *, takes_over: bool = False) -> Migratable:
         """A database of this installation, made when it is not there. name: "platform", or a campus and the kind."""
