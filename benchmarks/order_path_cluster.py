@@ -169,7 +169,7 @@ class Installation:
         name = f"c{campuses}w{writers}"
         names = [f"campus{number}" for number in range(1, campuses + 1)]
         settings = servers.environment()
-        self.url = settings["TUANZI_DATABASE"].replace("/tuanzi?", f"/tuanzi_{name}?")
+        self.url = servers.primary_url(f"tuanzi_{name}")
         known = {each: folder / f"{name}-{each}.json" for each in names}
         for each in names:
             words = [str(TUANZI), "bench-seed", "--data", str(folder / "seeding"), "--campus", each]
@@ -250,7 +250,7 @@ class Rival:
     def wrong(self) -> list[str]:
         """What was answered wrong, and what does not add up in its books."""
         (campus,) = self.rounds.campuses
-        url = self._servers.environment()["TUANZI_DATABASE"].replace("/tuanzi?", f"/{RIVAL}?")
+        url = self._servers.primary_url(RIVAL)
         found = campus.wrong + wrong_rows(lambda _table, sql: asked(url, "", sql), campus.acknowledged)
         return [f"FastAPI: {line}" for line in found + wrong_stock(lambda sql: asked(url, "", sql))]
 

@@ -78,6 +78,13 @@ class Servers:
             "TUANZI_SECRET": self._secret,
         }
 
+    def primary_url(self, prefix: str) -> str:
+        """The primary alone, as a setting, with schemas of this prefix; it begins with `tuanzi` as the account may."""
+        assert self.primary is not None, "the servers were not started"
+        password = self.maria.passwords[APPLICATION]
+        where = f"127.0.0.1:{self.primary.port}/{prefix}?socket={self.primary.socket}"
+        return f"mysql://{APPLICATION}:{password}@{where}"
+
     def stop(self) -> None:
         """End all of them; what they kept stays in the folder."""
         for stop in (self.company.stop, self.rabbit.stop, self.kafka.stop, self.redis.stop, self.maria.stop):
