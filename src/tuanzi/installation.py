@@ -105,16 +105,18 @@ class Engines:
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
         """Be connected for as long as this lasts."""
-        async with asyncio.TaskGroup() as tasks:
-            keeping = [tasks.create_task(_keep(each)) for each in self.keep]
-            try:
-                yield
-            finally:
-                for task in keeping:
-                    task.cancel()
-        await self.commands.close()
-        if self.events is not None:
-            await self.events.close()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                keeping = [tasks.create_task(_keep(each)) for each in self.keep]
+                try:
+                    yield
+                finally:
+                    for task in keeping:
+                        task.cancel()
+        finally:
+            await self.commands.close()
+            if self.events is not None:
+                await self.events.close()
 
 
 async def _keep(work: Callable[[], Awaitable[None]]) -> None:
@@ -124,12 +126,15 @@ async def _keep(work: Callable[[], Awaitable[None]]) -> None:
 async def engines_of(settings: Settings, *, name: str, now: Callable[[], datetime]) -> Engines:
     """What the settings say processes meet by. name: of this process, told apart from every other.
 
-    Raises Unavailable when the logs cannot be made ready, SettingWrong for an address that is none.
+    Raises SettingWrong when the logs cannot be made ready, and for an address that is none.
     """
     kafka = KafkaSettings(servers=settings.kafka, prefix=settings.kafka_prefix)
     commands = KafkaCommandLog(kafka, campuses=log_names(settings.campuses))
     told = KafkaEventLog(kafka, sources=sources_of(settings.campuses))
-    await asyncio.gather(commands.ensure(), told.ensure())
+    try:
+        await asyncio.gather(commands.ensure(), told.ensure())
+    except Unavailable as error:
+        raise SettingWrong(f"TUANZI_KAFKA={settings.kafka}: Kafka cannot be reached there") from error
     engines = Engines(commands, told)
     keep: list[Callable[[], Awaitable[None]]] = []
     if settings.redis:
@@ -284,14 +289,8 @@ class Front(Workshop):
             orders.board_of(desks.core, shared=self.engines.cache, campus=campus)
         try:
             async with asyncio.TaskGroup() as tasks:
-                beside = [tasks.create_task(self.live.run()), tasks.create_task(self._ask_figures())]
-                for desk in self.remote.values():
-                    await desk.open()
-                    beside.append(tasks.create_task(desk.watch()))
-                if self.engines.events is not None:
-                    beside.append(tasks.create_task(self._listen(self.engines.events)))
-                self._opened.set()
-                await self._closing.wait()
+                beside = [tasks.create_task(each) for each in (self.live.run(), self._ask_figures(), self._hear())]
+                await self._closing.wait()  # the databases may not be there yet, and never come
                 for task in beside:
                     task.cancel()
         finally:
@@ -307,6 +306,17 @@ class Front(Workshop):
     def close(self) -> None:
         """Stop."""
         self._closing.set()
+
+    async def _hear(self) -> None:
+        """Hear of every database's events, from when all of them are there."""
+        for desk in self.remote.values():
+            await desk.open()
+        async with asyncio.TaskGroup() as tasks:
+            for desk in self.remote.values():
+                tasks.create_task(desk.watch())
+            if self.engines.events is not None:
+                tasks.create_task(self._listen(self.engines.events))
+            self._opened.set()
 
     async def _listen(self, events: EventLog) -> None:
         async for source, rows in events.listen(list(self.remote)):
