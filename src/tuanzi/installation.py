@@ -754,7 +754,7 @@ class WorkerSide(Workshop):
             # The type only: a vendor's text may hold a phone number.
             log.warning("installation.errand_failed", extra={"errand": call.name, "reason": type(error).__name__})
             self.lines.send(call.reply_to, Reply(call.number, problem=Unavailable.code, facts=b"{}"))
-            self.pool.figures.failed += 1
+            self.pool.blame()
             return
         self.lines.send(call.reply_to, reply)
 

@@ -253,6 +253,21 @@ async def test_a_job_that_fails_is_counted_and_its_error_goes_to_who_sent_it() -
     assert (pool.figures.ended, pool.figures.failed, pool.running) == (1, 1, 0)
 
 
+async def test_a_job_that_tells_its_failure_itself_takes_hands_away_like_one_that_raises() -> None:
+    pool = Pool(LIMITS, name="toy")
+    pool.plan = Plan(32)
+
+    async def tells() -> None:
+        pool.blame()
+
+    for _ in range(LIMITS.judged_min):
+        await pool.run(tells)
+    pool.look()
+
+    assert pool.size < 32
+    assert (pool.figures.ended, pool.figures.failed) == (LIMITS.judged_min, LIMITS.judged_min)
+
+
 async def test_hands_that_are_added_are_put_to_work() -> None:
     pool = Pool(PoolLimits(least=1, most=8, wait_s_goal=0.0), name="test")
     gate, running = asyncio.Event(), []  # type: tuple[asyncio.Event, list[int]]

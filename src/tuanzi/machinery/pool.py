@@ -212,6 +212,11 @@ class Pool:
             log.info("pool.resized", extra={"pool": self.name, "before": before.size, "after": self.plan.size})
         self._let_in()
 
+    def blame(self) -> None:
+        """Count a job as failed that ends by itself, for it has told whoever waits that what is behind it did fail."""
+        self._failed += 1
+        self.figures.failed += 1
+
     def _count(self, latency_s: float, *, has_failed: bool) -> None:
         self._ended += 1
         self._failed += has_failed
