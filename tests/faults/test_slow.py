@@ -28,6 +28,11 @@ def misbehave(server: Server, how: str) -> tuple[int, str, float]:
     return status, json.loads(body).get("code", ""), time.monotonic() - began
 
 
+def stopped_in(server: Server) -> int:
+    """How many times the stopwatch ended a command, as the log says: each costs everybody its limit once."""
+    return server.log.read_text(encoding="utf-8").count("writer.command_too_slow")
+
+
 def test_the_stopwatch_ends_a_command_that_never_ends_under_uvloop(city: City) -> None:
     with Server(city.data, words=PLANTED) as server:
         status, code, took_s = misbehave(server, "loops")
@@ -37,6 +42,7 @@ def test_the_stopwatch_ends_a_command_that_never_ends_under_uvloop(city: City) -
         assert 0.25 <= took_s < 1.0
         assert next_status == 200
         assert next_s < 0.25
+        assert stopped_in(server) == 1
         assert Files(city.data).rows("core", "SELECT COUNT(*) FROM timers WHERE id = 'planted'") == [(0,)]
         assert server.stop() == 0
 
@@ -74,5 +80,6 @@ async def test_others_are_answered_within_a_second_of_a_slow_command(city: City)
     assert crowd.refused.keys() <= {"409 stock/stock-short"}
     assert crowd.retried == 0
     assert slowest_s < 1.0
+    assert stopped_in(server) == 2
     assert len(crowd.plans) > 10
     assert wrong_in(Files(city.data), crowd=crowd) == []

@@ -170,6 +170,52 @@ def test_an_endless_command_is_ended_and_the_others_are_answered(database: Any) 
     assert database.rows("SELECT taken FROM halls") == [(2,)]
 
 
+def test_an_endless_command_under_a_key_that_only_the_table_knows_is_given_its_time_once(
+    database: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    position, number = database.cursor()
+    watch = Stopwatch(0.05)
+    writer = Writer(SCHEMA, position=position, event_number=number, stopwatch=watch)
+    watch.arm()
+    carry_out(writer, database, [Build(id="h", seats=9)])
+    endless = Take(ticket_id="t2", hall_id="h", bug="endless")
+    requests = [
+        Request(Take(ticket_id="t1", hall_id="h"), who="p1", key=Once("k" * 8, "t1")),
+        Request(endless, who="p1", key=Once("l" * 8, "t2")),
+    ]
+
+    try:
+        outcomes = carry_out(writer, database, requests)
+    finally:
+        watch.disarm()
+
+    assert [type(outcome.problem) for outcome in outcomes] == [type(None), TooSlow]
+    assert [record.message for record in caplog.records] == ["writer.command_too_slow"]
+    assert database.rows("SELECT id FROM tickets") == [("t1",)]
+
+
+def test_a_repeat_that_would_never_end_gets_the_first_answer(database: Any) -> None:
+    writer = open_writer(database)
+    once = Once("k" * 8, "said")
+    carry_out(writer, database, [Build(id="h", seats=9)])
+    first = carry_out(writer, database, [Request(Take(ticket_id="t1", hall_id="h"), who="p1", key=once)])
+    position, number = database.cursor()
+    watch = Stopwatch(0.05)
+    afresh = Writer(SCHEMA, position=position, event_number=number, stopwatch=watch)
+    watch.arm()
+
+    try:
+        again = carry_out(
+            afresh, database, [Request(Take(ticket_id="t2", hall_id="h", bug="endless"), who="p1", key=once)]
+        )
+    finally:
+        watch.disarm()
+
+    assert again[0].replayed
+    assert again[0].body == first[0].body
+    assert database.rows("SELECT id FROM tickets") == [("t1",)]
+
+
 def test_a_full_disk_refuses_what_does_not_fit_and_the_next_command_works(tmp_path: Path) -> None:
     database = open_database(tmp_path / "small.db")
     writer = open_writer(database)

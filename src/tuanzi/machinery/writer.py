@@ -287,7 +287,7 @@ class Writer:
             assumed = () if request.source or type(request.command) not in assume else self._assumed(request)
             overlay = Overlay(batch if trial is None else trial, self._pending, self.memory, self._key_of, assumed)
             try:
-                outcome = _too_slow(request) if request.was_too_slow else self._decide(request, overlay, now=now)
+                outcome = self._decide(request, overlay, now=now)
                 if assumed:
                     overlay.check_assumed(kept=outcome.overlay is not None)
             except Miss as miss:
@@ -312,6 +312,8 @@ class Writer:
 
     def _decide(self, request: Request, overlay: Overlay, *, now: datetime) -> _Decided:
         """Decide one request on a fresh overlay. Raises Miss."""
+        if request.was_too_slow and request.key is None:
+            return _too_slow(request)
         if request.source:
             return self._hear(request, overlay, now=now)
         if request.timer is not None:
@@ -333,7 +335,11 @@ class Writer:
             kept = self._answers.find(place)
         if isinstance(kept, KeptAnswer):
             return _repeat(kept, request.key.fingerprint)
-        outcome = self._run(self.schema.decides.get(type(command)), command, overlay, now=now)
+        outcome = (
+            _too_slow(request)
+            if request.was_too_slow
+            else self._run(self.schema.decides.get(type(command)), command, overlay, now=now)
+        )
         if outcome.problem is None:
             kept = KeptAnswer(
                 who=request.who,
@@ -346,6 +352,7 @@ class Writer:
             overlay.add(kept)
         elif kept is UNKNOWN:
             # What was done under this key before may be why it is refused now: only the table knows.
+            request.was_too_slow = isinstance(outcome.problem, TooSlow)
             raise Miss(place)
         return outcome
 
