@@ -9,13 +9,14 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.groups.newcomers import WELCOME, welcome_newcomers
 from tests.heart import LUNCH, OPERATOR, Campus
 from tuanzi.base.branch import BranchRefused, TransactionState
 from tuanzi.base.ids import OrderId, PersonId, SubOrderId
 from tuanzi.base.problem import Problem
 from tuanzi.delivery import TryDelivery
 from tuanzi.events import RefundDue, RefundRefused
-from tuanzi.groups import Group, GroupState, SeatState
+from tuanzi.groups import Group, GroupState, Seated, SeatState
 from tuanzi.groups.store import CAMPAIGN_USES, GROUPS, OPEN_GROUPS
 from tuanzi.machinery.post import Letter
 from tuanzi.machinery.tables import Table
@@ -57,6 +58,7 @@ class Walk:
         self.campus = Campus()
         for i, (member, coupon) in enumerate(COUPON_OF.items()):
             self.campus.grant(member, coupon, 700, threshold_fen=1000 * i)
+        welcome_newcomers(self.campus)
         self.payments = 0
 
     def step(self, deed: str, n: int) -> None:
@@ -81,14 +83,23 @@ class Walk:
         member = MEMBERS[n % 7]
         coupon = COUPON_OF.get(member) if n % 3 == 0 else None
         cart, campaign = CARTS[n // 7 % 5], CAMPAIGNS[n // 35 % 4]
-        return self.campus.open(member, *cart, campaign=campaign, coupon=coupon).order_id
+        return self.place(member, lambda: self.campus.open(member, *cart, campaign=campaign, coupon=coupon))
 
     def join(self, n: int) -> str:
         live = self.campus.rows("SELECT id FROM campus_groups WHERE state IN ('open', 'formed') ORDER BY id LIMIT 1000")
         (group_id,) = self.one(live, n // 35)
         member = MEMBERS[n % 7]
         coupon = COUPON_OF.get(member) if n % 3 == 0 else None
-        return self.campus.join(group_id, member, *CARTS[n // 7 % 5], coupon=coupon).order_id
+        cart = CARTS[n // 7 % 5]
+        return self.place(member, lambda: self.campus.join(group_id, member, *cart, coupon=coupon))
+
+    def place(self, member: str, place: Callable[[], Seated]) -> str:
+        """A member's order; it is his first exactly when no other of his counts (B4)."""
+        before = [order for order in values(self.campus, ORDERS) if order.member_id == member and counts(order)]
+        order_id = place().order_id
+        cart = self.campus.order(order_id).cart
+        assert cart is None or cart.is_first_order == (not before), (order_id, before)
+        return order_id
 
     def join_and_pay(self, n: int) -> None:
         self.pay_own(self.join(n))
@@ -259,6 +270,11 @@ def groups_of(campus: Campus) -> list[Group]:
     return sorted(values(campus, GROUPS), key=lambda group: group.id)
 
 
+def counts(order: Order) -> bool:
+    """Whether a member's next order is not his first because of this one."""
+    return order.state in HOLDING or order.sub_orders > 0
+
+
 def check(campus: Campus) -> None:
     """All invariants, read from what is kept."""
     orders = {order.id: order for order in values(campus, ORDERS)}
@@ -274,11 +290,18 @@ def check(campus: Campus) -> None:
         assert sum(part.fen for part in order.refundable) + order.promised.fen == order.paid.fen, order
         assert min((part.fen for part in order.refundable), default=0) >= 0, order
         assert (order.state in (OrderState.CREATED, OrderState.CANCELLED)) <= (not order.paid), order
+    welcomed = Counter(order.member_id for order in orders.values() if counts(order) and is_welcome(order))
+    assert max(welcomed.values(), default=0) <= 1, welcomed
     check_stock(campus, orders)
     check_coupons(campus, orders)
     check_lists(campus, orders, groups, seated)
     check_refunds(campus, orders)
     check_ledger(campus, orders)
+
+
+def is_welcome(order: Order) -> bool:
+    """Whether it has the price of a first order."""
+    return any(off.rule_id == WELCOME for off in order.quote.amounts)
 
 
 def check_group(group: Group, orders: dict[OrderId, Order], split: TransactionState | None) -> None:

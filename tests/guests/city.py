@@ -139,13 +139,19 @@ class City:
     # stories
 
     def join(
-        self, group_id: str, member: str, *wanted: tuple[str, int], key: str = "", building: str = "dorm-1"
+        self,
+        group_id: str,
+        member: str,
+        *wanted: tuple[str, int],
+        key: str = "",
+        building: str = "dorm-1",
+        roles: frozenset[Role] = frozenset({Role.STUDENT}),
     ) -> Any:
         """A guest asks for a seat by the route's own steps. Raises what it refuses."""
         lines = tuple(CartLineBody(dish_id=dish, quantity=count) for dish, count in wanted or (("beef", 1),))
         body = GuestBody(lines=lines, building_id=building)
         call: Call[GuestBody, None] = Call(
-            who=Who(PersonId(member), SessionId("s"), frozenset({Role.STUDENT}), AWAY),
+            who=Who(PersonId(member), SessionId("s"), roles, AWAY),
             path={"campus": AWAY, "home": HOME, "group_id": group_id},
             body=body,
             query=None,

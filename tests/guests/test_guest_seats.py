@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from tests.groups.newcomers import DORM_HEAD_FEN, WELCOME_FEN, welcome_newcomers
 from tests.guests.city import AWAY, HOME, City, check_one_outcome, say_again
 from tests.heart import lines, students
 from tuanzi.base.branch import Suspended
 from tuanzi.base.ids import CampusId, OrderId
 from tuanzi.base.problem import Problem
+from tuanzi.base.who import Role
 from tuanzi.events import GroupClosed, GuestPaid, LateMoneySettled, SplitConfirmed
 from tuanzi.groups import AlreadyMember, GroupFull, GroupNotOpen, UserLimitReached
 from tuanzi.guests import (
@@ -49,6 +51,19 @@ def lost(city: City, *kinds: type) -> list[Letter]:
 
     city.between(spoil)
     return kept
+
+
+def test_a_guest_is_a_newcomer_and_a_dorm_head_by_what_his_own_campus_knows() -> None:
+    city = City()
+    welcome_newcomers(city.away)
+    groups = [city.home.open(f"m{i}").group_id for i in range(3)]
+
+    first = city.join(groups[0], "g1")
+    second = city.join(groups[1], "g1")
+    head = city.join(groups[2], "g1", roles=frozenset({Role.STUDENT, Role.DORM_HEAD}))
+
+    plain = second.payable_fen
+    assert (first.payable_fen, head.payable_fen) == (plain - WELCOME_FEN, plain - DORM_HEAD_FEN)
 
 
 def test_the_last_payment_closes_the_group_on_both_campuses_and_each_splits_its_own() -> None:

@@ -338,6 +338,34 @@ async def test_roles_taken_away_are_gone_at_once(cast: Cast) -> None:
     await refused(cast.merchant.get("merchant/sub-orders?state=planned"), 403, "base/forbidden")
 
 
+async def test_a_dorm_head_has_his_price_from_when_an_operator_makes_him_one_until_he_is_none(cast: Cast) -> None:
+    line = {"dish_id": "bj-m01-d01", "merchant_id": "bj-m01", "unit_price_fen": 1800}
+    noon = "2026-11-23T12:00:00+08:00"
+    samples = [
+        {"name": "any", "lines": [line], "priced_at": noon, "expected_fen": 1800},
+        {"name": "head", "lines": [line], "priced_at": noon, "expected_fen": 1700, "is_dorm_head": True},
+    ]
+    texts = {"title_zh": "宿舍长专享", "title_en": "Dorm heads"}
+    rule = {"id": "head", "kind": "full_reduction", "amount": "100", "condition": "is_dorm_head", **texts}
+    drafted = await done(cast.warden.post("pricing/versions", {"rules": [rule], "samples": samples}), 201)
+    await done(cast.warden.post(f"pricing/versions/{drafted['version']}/switch"))
+
+    async def payable(roles: list[str]) -> tuple[int, int]:
+        await done(cast.warden.send("PUT", f"/v1/people/{cast.ming.id}/roles", {"roles": roles, "merchant_id": None}))
+        quoted = await done(cast.ming.post("quotes", {**LADDER, "lines": BEEF_RICE}))
+        opened = await done(cast.ming.post("groups", {**LADDER, "lines": BEEF_RICE}), 201)
+        group = await done(cast.lan.post("groups", {**LADDER, "lines": BEEF_RICE}), 201)
+        joined = await done(cast.ming.post(f"groups/{group['group_id']}/orders", {"lines": BEEF_RICE}), 201)
+        assert opened["payable_fen"] == joined["payable_fen"]
+        return quoted["tiers"][0]["payable_fen"], opened["payable_fen"]
+
+    plain = await payable(["student"])
+    head = await payable(["student", "dorm_head"])
+    again = await payable(["student"])
+
+    assert plain == again == (head[0] + 100, head[1] + 100)
+
+
 async def test_a_signed_out_token_is_dead(cast: Cast) -> None:
     await done(cast.ming.get("/v1/me"))
 

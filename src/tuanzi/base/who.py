@@ -9,12 +9,16 @@ from tuanzi.base.ids import CampusId, MerchantId, PersonId, SessionId
 
 
 class Role(StrEnum):
-    """What a person may be on a campus; one person may be several."""
+    """What a person may be on a campus; one person may be several.
+
+    dorm_head: a student who stands for his dorm; prices may ask for it (B4), and it opens no doors.
+    """
 
     STUDENT = "student"
     MERCHANT = "merchant"
     RIDER = "rider"
     AMBASSADOR = "ambassador"
+    DORM_HEAD = "dorm_head"
     OPERATOR = "operator"
 
 

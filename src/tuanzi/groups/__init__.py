@@ -1,6 +1,7 @@
 """Groups: opening, joining, forming, closing, failing, and money that comes late (B1). Database: core.
 
-Owns campus_groups, campaign_uses, open_groups. Hears PaymentCaptured (of money, through its log), OrderCancelled.
+Owns campus_groups, campaign_uses, open_groups, ordered_before. Hears PaymentCaptured (of money, through its log) and
+OrderCancelled.
 Emits GroupOpened, SeatHeld, SeatPaid, SeatReleased, LeaderChanged, TierReached, GroupFormed, GroupClosed,
 GroupFailed, LateMoneySettled, GuestPaid, GuestLeaving, and RefundDue for money of an order nobody knows.
 """

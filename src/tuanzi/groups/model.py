@@ -17,6 +17,8 @@ from tuanzi.groups.problems import AlreadyMember, GroupFull, GroupNotOpen, NoSea
 
 # Our choice: so many open groups of one campaign, building and meal can be listed and searched for a seat.
 OPEN_GROUPS_MAX: Final = 200
+# Our choice: who has so many orders under way at once is no newcomer, whatever becomes of them.
+UNSERVED_MAX: Final = 20
 
 
 class GroupState(StrEnum):
@@ -204,6 +206,33 @@ class CampaignUse(Struct, frozen=True, kw_only=True, gc=False):
     campaign_id: CampaignId
     member_id: PersonId
     orders: int
+
+
+class OrderedBefore(Struct, frozen=True, kw_only=True, gc=False):
+    """What a member ordered on this campus, as far as it tells whether an order is his first (B4).
+
+    An order is a member's first when none of his others waits for its payment, is paid, or was ever split. What came to
+    nothing before its split, cancelled or refunded, counts as little as a coupon that it gives back; what was split
+    counts for good, even refunded. order_ids: placed while none of them was split, oldest first; those that came to
+    nothing leave when the next one is placed. is_regular: one was split, and no id is kept any more.
+    """
+
+    member_id: PersonId
+    order_ids: tuple[OrderId, ...] = ()
+    is_regular: bool = False
+
+    @property
+    def is_none(self) -> bool:
+        """Whether the next order is the first."""
+        return not self.order_ids and not self.is_regular
+
+    def with_order(self, order_id: OrderId) -> OrderedBefore:
+        """With one more; at most UNSERVED_MAX are told apart."""
+        if self.is_regular:
+            return self
+        if len(self.order_ids) >= UNSERVED_MAX:
+            return OrderedBefore(member_id=self.member_id, is_regular=True)
+        return replace(self, order_ids=(*self.order_ids, order_id))
 
 
 class OpenGroups(Struct, frozen=True, kw_only=True, gc=False):

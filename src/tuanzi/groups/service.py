@@ -47,6 +47,7 @@ from tuanzi.groups.model import (
     GroupState,
     Home,
     OpenGroups,
+    OrderedBefore,
     Seat,
     SeatState,
 )
@@ -59,7 +60,7 @@ from tuanzi.groups.problems import (
     SeatCommitted,
     UserLimitReached,
 )
-from tuanzi.orders import Order, OrderState
+from tuanzi.orders import HOLDING, Order, OrderState
 from tuanzi.pricing import (
     Cart,
     CartLine,
@@ -86,7 +87,7 @@ class Wanted(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class OpenGroup(Struct, frozen=True, kw_only=True, gc=False):
-    """Open a group and take its first seat (开团)."""
+    """Open a group and take its first seat (开团). is_dorm_head: as the member's session says, like all his rights."""
 
     group_id: GroupId
     order_id: OrderId
@@ -95,6 +96,7 @@ class OpenGroup(Struct, frozen=True, kw_only=True, gc=False):
     building_id: BuildingId
     lines: tuple[Wanted, ...]
     coupon_id: CouponId | None = None
+    is_dorm_head: bool = False
 
 
 class JoinGroup(Struct, frozen=True, kw_only=True, gc=False):
@@ -106,6 +108,7 @@ class JoinGroup(Struct, frozen=True, kw_only=True, gc=False):
     lines: tuple[Wanted, ...]
     building_id: BuildingId | None = None
     coupon_id: CouponId | None = None
+    is_dorm_head: bool = False
 
 
 class Seated(Struct, frozen=True, kw_only=True, gc=False):
@@ -131,6 +134,7 @@ class QuoteCart(Struct, frozen=True, kw_only=True, gc=False):
     member_id: PersonId
     lines: tuple[Wanted, ...]
     coupon_id: CouponId | None = None
+    is_dorm_head: bool = False
 
 
 class Off(Struct, frozen=True, kw_only=True, gc=False):
@@ -250,6 +254,7 @@ def open_group(unit: Unit, command: OpenGroup, *, now: datetime) -> Seated:
         lines=command.lines,
         building_id=command.building_id,
         coupon_id=command.coupon_id,
+        is_dorm_head=command.is_dorm_head,
     )
     return _take_seat(unit, group, join, now=now)
 
@@ -276,6 +281,7 @@ def quote_cart(unit: Unit, command: QuoteCart, *, now: datetime) -> Quoted:
     coupon = None
     if command.coupon_id is not None:
         coupon = load_free_coupon(unit, coupon_id=command.coupon_id, member_id=command.member_id, now=now)
+    is_first_order = _ordered_before(unit, command.member_id).is_none
     book = active_rules(unit)
     quotes = []
     for tier in campaign.tiers:
@@ -285,6 +291,8 @@ def quote_cart(unit: Unit, command: QuoteCart, *, now: datetime) -> Quoted:
             delivery_fee=campaign.delivery_fee,
             fee_shares=tier.size,
             priced_at=now,
+            is_first_order=is_first_order,
+            is_dorm_head=command.is_dorm_head,
             building_id=command.building_id,
             coupon=coupon,
         )
@@ -401,6 +409,7 @@ def settle_capture(unit: Unit, order: Order, *, now: datetime) -> None:
     if group_found is None:
         orders.refund_late(unit, order, reason="late")
     else:
+        unit.put(_ordered_before(unit, order.member_id).with_order(order.id))
         order = orders.revive(unit, order, group_id=group_found.id)
         seat = Seat(
             member_id=order.member_id,
@@ -437,8 +446,10 @@ def _take_seat(unit: Unit, group: Group, command: JoinGroup, *, now: datetime) -
         since=now,
     )
     group = group.seated(seat, now=now)
+    before = _ordered_before(unit, command.member_id)
     _count_use(unit, group, command.member_id, by=1)
-    order = _priced_order(unit, group, command, building_id=building_id, now=now)
+    order = _priced_order(unit, group, command, building_id=building_id, is_first_order=before.is_none, now=now)
+    unit.put(before.with_order(order.id))
     unit.put(group)
     orders.place(unit, order)
     held = SeatHeld(group_id=group.id, order_id=order.id, member_id=order.member_id, pay_before=order.pay_before)
@@ -468,7 +479,15 @@ def seated_as(group: Group, order: Order) -> Seated:
     )
 
 
-def _priced_order(unit: Unit, group: Group, command: JoinGroup, *, building_id: BuildingId, now: datetime) -> Order:
+def _priced_order(
+    unit: Unit,
+    group: Group,
+    command: JoinGroup,
+    *,
+    building_id: BuildingId,
+    is_first_order: bool,
+    now: datetime,
+) -> Order:
     """The order at the price of the smallest tier; its portions and coupon are held."""
     portions: dict[DishId, int] = {}
     for line in command.lines:
@@ -488,6 +507,8 @@ def _priced_order(unit: Unit, group: Group, command: JoinGroup, *, building_id: 
         delivery_fee=group.delivery_fee,
         fee_shares=smallest.size,
         priced_at=now,
+        is_first_order=is_first_order,
+        is_dorm_head=command.is_dorm_head,
         is_leader=command.member_id == group.leader_id,
         building_id=building_id,
         coupon=coupon,
@@ -558,6 +579,15 @@ def _count_use(unit: Unit, group: Group, member_id: PersonId, *, by: int) -> Non
     if by > 0 and used >= group.per_user_limit:
         raise UserLimitReached(campaign_id=group.campaign_id, limit=group.per_user_limit)
     unit.put(CampaignUse(campaign_id=group.campaign_id, member_id=member_id, orders=used + by))
+
+
+def _ordered_before(unit: Unit, member_id: PersonId) -> OrderedBefore:
+    """What tells whether a member's next order is his first; what has come to nothing is left out."""
+    before = unit.find(OrderedBefore, member_id) or OrderedBefore(member_id=member_id)
+    placed = [unit.load(Order, order_id) for order_id in before.order_ids]
+    if any([order.sub_orders > 0 for order in placed]):
+        return OrderedBefore(member_id=member_id, is_regular=True)
+    return replace(before, order_ids=tuple([order.id for order in placed if order.state in HOLDING]))
 
 
 def release_seat(unit: Unit, group: Group, *, seat: Seat, reason: str) -> Group:
@@ -814,6 +844,8 @@ def _find_seat(unit: Unit, order: Order, *, now: datetime) -> Group | None:
 
 
 def _hold_again(unit: Unit, group: Group, order: Order, *, now: datetime) -> bool:
+    if order.cart is not None and order.cart.is_first_order and not _ordered_before(unit, order.member_id).is_none:
+        return False  # another order has been the first meanwhile, and its price may be given once only
     portions = order.portions
     dishes = [unit.load(Dish, dish_id) for dish_id in portions]
     try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tuanzi.groups.model import CampaignUse, Group, OpenGroups
+from tuanzi.groups.model import CampaignUse, Group, OpenGroups, OrderedBefore
 from tuanzi.machinery.tables import table
 
 GROUPS = table("campus_groups", Group, key="id")
 CAMPAIGN_USES = table("campaign_uses", CampaignUse, key=("campaign_id", "member_id"))
 OPEN_GROUPS = table("open_groups", OpenGroups, key=("campaign_id", "building_id", "meal_id"))
-TABLES = (GROUPS, CAMPAIGN_USES, OPEN_GROUPS)
+ORDERED_BEFORE = table("ordered_before", OrderedBefore, key="member_id")
+TABLES = (GROUPS, CAMPAIGN_USES, OPEN_GROUPS, ORDERED_BEFORE)
 
 # Ids that one statement looks for.
 NAMES_AT_ONCE = 20

@@ -179,6 +179,7 @@ async def open_group(call: Call[OpenBody, None]) -> Committed:
         building_id=BuildingId(body.building_id),
         lines=wanted(body.lines),
         coupon_id=None if body.coupon_id is None else CouponId(body.coupon_id),
+        is_dorm_head=Role.DORM_HEAD in _who(call).roles,
     )
     return await call.desks.core.submit(command, who=command.member_id, key=call.key)
 
@@ -193,6 +194,7 @@ async def join_group(call: Call[JoinBody, None]) -> Committed:
         lines=wanted(body.lines),
         building_id=None if body.building_id is None else BuildingId(body.building_id),
         coupon_id=None if body.coupon_id is None else CouponId(body.coupon_id),
+        is_dorm_head=Role.DORM_HEAD in _who(call).roles,
     )
     return await call.desks.core.submit(command, who=command.member_id, key=call.key)
 
@@ -205,6 +207,7 @@ async def quote(call: Call[QuoteBody, None]) -> Quoted:
         member_id=_who(call).person_id,
         lines=wanted(call.body.lines),
         coupon_id=None if call.body.coupon_id is None else CouponId(call.body.coupon_id),
+        is_dorm_head=Role.DORM_HEAD in _who(call).roles,
     )
     committed = await call.desks.core.submit(command, who=command.member_id)
     quoted: Quoted = committed.answer

@@ -54,6 +54,7 @@ class GuestSeat(Struct, frozen=True, kw_only=True, gc=False):
     reason: str
     facts: dict[str, str | int]
     asked_at: datetime
+    is_dorm_head: bool = False
 
 
 def branch_of(order_id: OrderId, campus_id: CampusId) -> Branch:

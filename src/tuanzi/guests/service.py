@@ -192,6 +192,7 @@ class AskSeat(Struct, frozen=True, kw_only=True, gc=False):
     building_id: BuildingId
     wanted: tuple[Wanted, ...]
     coupon_id: CouponId | None = None
+    is_dorm_head: bool = False
 
 
 class SeatAsked(Struct, frozen=True, kw_only=True, gc=False):
@@ -259,6 +260,7 @@ def ask_seat(unit: Unit, command: AskSeat, *, now: datetime) -> SeatAsked:
         reason="",
         facts={},
         asked_at=now,
+        is_dorm_head=command.is_dorm_head,
     )
     unit.add(seat)
     give_up = GiveUpSeat(order_id=seat.order_id, reason="guests/home-away")
@@ -291,6 +293,7 @@ def place_seat(unit: Unit, command: PlaceSeat, *, now: datetime) -> Seated:
         lines=seat.wanted,
         building_id=seat.building_id,
         coupon_id=seat.coupon_id,
+        is_dorm_head=seat.is_dorm_head,
     )
     return place_guest(unit, join, part=part, now=now)
 
