@@ -136,15 +136,15 @@ class Server:
 
     @property
     def cpu_s(self) -> float:
-        """Seconds of processor that the process has used."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of processor that the process has used, and those it has started."""
+        ticks = [int(field) for stat in _stats_of(self._process.pid) for field in stat[11:13]]
+        return sum(ticks) / os.sysconf("SC_CLK_TCK")
 
     @property
     def memory_mib(self) -> float:
-        """Resident memory of the process."""
-        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        """Resident memory of the process, and of those it has started."""
+        pages = [int(stat[21]) for stat in _stats_of(self._process.pid)]
+        return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     def _filled(self, word: str) -> str:
         return self._words.get(word, word)
@@ -163,6 +163,19 @@ class Server:
                 connection.close()
             time.sleep(0.1)
         raise RuntimeError(f"{self.name} did not get ready:\n{self._log.read_text()[-2000:]}")
+
+
+def _stats_of(pid: int) -> list[list[str]]:
+    """What /proc says of a process and its children, from its state on."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended meanwhile
+            continue
+        if path.parent.name == str(pid) or fields[1] == str(pid):
+            found.append(fields)
+    return found
 
 
 def _free_port() -> int:

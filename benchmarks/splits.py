@@ -28,6 +28,7 @@ from benchmarks.wire import percentile
 from simulation import bench
 from tuanzi import wiring
 from tuanzi.base.ids import BuildingId, CampaignId, DishId, GroupId, OrderId, PersonId
+from tuanzi.engines.database.scribe import Scribe
 from tuanzi.engines.post.desks import DeskPost
 from tuanzi.events import SplitCancelled, SplitConfirmed
 from tuanzi.groups import CloseGroup, JoinGroup, OpenGroup, Wanted
@@ -165,12 +166,14 @@ async def town(*, batch: int) -> AsyncIterator[Town]:
         core = wiring.open_database(settings.data / bench.CAMPUS / "core.db", "core", now=now)
         bench.keep_catalog(core, wiring.schema_of("core", rooms), catalog, now=now)
         core.close()
-        house = wiring.House(settings, wiring.Vendors(codes=ConsoleSender(), payments=SandboxProvider()))
-        working = asyncio.create_task(house.run())
-        await house.opened()
-        yield Town(house)
-        house.close()
-        await working
+        vendors = wiring.Vendors(codes=ConsoleSender(), payments=SandboxProvider())
+        with Scribe() as scribe:  # as the server has one
+            house = wiring.House(settings, vendors, scribe=scribe)
+            working = asyncio.create_task(house.run())
+            await house.opened()
+            yield Town(house)
+            house.close()
+            await working
 
 
 async def saturated(*, splits: int, batch: int) -> tuple[float, float, int]:

@@ -33,6 +33,7 @@ from tuanzi import (
 from tuanzi.base.ids import Ids
 from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.engines.database.replicas import Replicated
+from tuanzi.engines.database.scribe import Dictated, Scribe
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.engines.fanout.here import Here
 from tuanzi.engines.post.desks import CarrierDesk, DeskPost
@@ -251,18 +252,24 @@ def _new_in_memory(kind: str, now: datetime) -> Sqlite:
 
 
 def open_where_set(
-    settings: Settings, name: str, kind: str, *, now: datetime | None, takes_over: bool = False
+    settings: Settings,
+    name: str,
+    kind: str,
+    *,
+    now: datetime | None,
+    takes_over: bool = False,
+    scribe: Scribe | None = None,
 ) -> Migratable:
     """The database `platform` or e.g. `beijing.core` where the settings say: a file, or a schema of their server.
 
     now: when it is brought to this release; None for one that another process keeps, which may not be there yet.
-    takes_over: whether whoever wrote there is ended first.
+    takes_over: whether whoever wrote there is ended first. scribe: who writes into files; None for this process itself.
     """
     database: Migratable
     if settings.database is None:
         path = settings.data / f"{name.replace('.', '/')}.db"
         path.parent.mkdir(parents=True, exist_ok=True)
-        database = Sqlite(path)
+        database = Sqlite(path) if scribe is None else Dictated(path, scribe)
     else:
         schema = f"{settings.database.schema}_{name.replace('.', '_')}"
         address = replace(settings.database, schema=schema)
@@ -317,8 +324,11 @@ class Workshop:
         *,
         clock: Callable[[], datetime] = wall_clock,
         ids: Ids | None = None,
+        scribe: Scribe | None = None,
     ) -> None:
+        """scribe: who writes into SQLite's files; None for this process itself."""
         self.settings = settings
+        self.scribe = scribe
         self.clock = clock
         self.ids = ids or Ids(secrets.randbits)
         self.keys = people.Keys(settings.secret)
@@ -349,7 +359,7 @@ class Workshop:
 
     def open(self, kind: str, name: str, *, takes_over: bool = False) -> Migratable:
         """A database of this installation, made when it is not there. name: "platform", or a campus and the kind."""
-        return open_where_set(self.settings, name, kind, now=self.clock(), takes_over=takes_over)
+        return open_where_set(self.settings, name, kind, now=self.clock(), takes_over=takes_over, scribe=self.scribe)
 
     def open_for_reading(self, kind: str, name: str) -> Migratable:
         """A database that a writer elsewhere keeps; it may not be there yet, and then cannot be asked."""
@@ -486,8 +496,9 @@ class House(Workshop):
         *,
         clock: Callable[[], datetime] = wall_clock,
         ids: Ids | None = None,
+        scribe: Scribe | None = None,
     ) -> None:
-        super().__init__(settings, vendors, clock=clock, ids=ids)
+        super().__init__(settings, vendors, clock=clock, ids=ids, scribe=scribe)
         # Their routes serve every campus; what a campus's own desks do is done by rooms of its own.
         self.campuses: dict[str, CampusDesks] = {}
         self.rooms = self.rooms_without_campus(self._find_desk)

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from tests.faults.server import RUN, Server
+from tests.faults.server import RUN, Server, children_of
 
 LIMIT_BYTES = 1 << 20
 TMPFS_MIB = 24
@@ -54,7 +54,8 @@ class Limited:
 
     def _limit(self, server: Server, size: int) -> None:
         assert server.process is not None
-        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        for pid in (server.process.pid, *children_of(server.process.pid)):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 class Tmpfs:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from tests.faults.city import Unsent
 from tuanzi.base.ids import CampaignId, PersonId
 from tuanzi.base.unit import Unit
+from tuanzi.engines.database.scribe import Scribe
 from tuanzi.groups.model import CampaignUse
 from tuanzi.machinery.http.routes import Call, Committed, Route
 from tuanzi.machinery.room import Room
@@ -83,7 +84,8 @@ class PlantedHouse(House):
 async def run() -> None:
     """Serve until a signal."""
     vendors = Vendors(codes=Unsent(), payments=SandboxProvider(remembered_max=1000))
-    await serve(PlantedHouse(read_settings(), vendors))
+    with Scribe() as scribe:
+        await serve(PlantedHouse(read_settings(), vendors, scribe=scribe))
 
 
 if __name__ == "__main__":

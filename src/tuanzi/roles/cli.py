@@ -8,6 +8,7 @@ import fcntl
 import importlib
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TextIO
 import msgspec
 import uvloop
 
+from tuanzi.engines.database.scribe import Scribe
 from tuanzi.installation import Front
 from tuanzi.machinery.collector import calm_collector
 from tuanzi.machinery.database import DatabaseError
@@ -43,6 +45,8 @@ _ELSEWHERE = {
 }
 DEMO_PAYMENTS_REMEMBERED = 100_000
 SECRET_BYTES_MIN = 32
+# Our choice: a commit takes some 20 ms, and one of a full batch on a busy disk a second.
+LAST_BATCH_S_MAX = 5.0
 # Measured: with Python's 5 ms a thread that writes waits so long for its turn after each of some 20 statements of a
 # commit, while the loop decides; with this a commit is kept earlier and an order costs a tenth less processor.
 TURN_S = 0.0005
@@ -110,34 +114,35 @@ def _run(settings: Settings, parts: Collection[Part]) -> int:
     log_json()
     os.environ.setdefault(*POLLING_THREAD)
     if parts:
-        uvloop.run(_serve(settings, parts))
+        uvloop.run(_serve(settings, parts, scribe=None))
         return 0
     with _lock(settings.data) as lock:
         if lock is None:
             return _say(
                 f"tuanzi: another process is using {settings.data}; stop it, or set TUANZI_DATA to another folder"
             )
-        uvloop.run(_serve(settings, parts))
+        with Scribe(holds=[lock.fileno()]) as scribe:
+            uvloop.run(_serve(settings, parts, scribe=scribe))
     return 0
 
 
-async def _serve(settings: Settings, parts: Collection[Part]) -> None:
+async def _serve(settings: Settings, parts: Collection[Part], *, scribe: Scribe | None) -> None:
     codes = ConsoleSender() if settings.demo else AbsentSender()
     if parts and settings.payments == WECHAT and settings.merchant is None:
         raise SettingWrong("TUANZI_WECHAT_MCHID is missing: processes with roles share a payment company")
     if settings.payments == INPROCESS:
         payments = SandboxProvider(remembered_max=DEMO_PAYMENTS_REMEMBERED)
-        await _serve_house(settings, parts, Vendors(codes=codes, payments=payments))
+        await _serve_house(settings, parts, Vendors(codes=codes, payments=payments), scribe=scribe)
         return
     if settings.merchant is not None:
-        await _serve_wechat(settings, parts, codes, settings.merchant)
+        await _serve_wechat(settings, parts, codes, settings.merchant, scribe=scribe)
         return
     company = Company(settings.data / "wechatpay")
     try:
         await company.start()
         host = "127.0.0.1" if settings.host in EVERYWHERE else settings.host
         merchant = company.merchant(house_address=f"http://{host}:{settings.port}")
-        await _serve_wechat(settings, parts, codes, merchant, company=company)
+        await _serve_wechat(settings, parts, codes, merchant, scribe=scribe, company=company)
     finally:
         await company.stop()
 
@@ -148,17 +153,23 @@ async def _serve_wechat(
     codes: CodeSender,
     merchant: Merchant,
     *,
+    scribe: Scribe | None,
     company: Company | None = None,
 ) -> None:
     wechat = WeChatPay(merchant)
     try:
-        await _serve_house(settings, parts, Vendors(codes=codes, payments=wechat), company=company)
+        await _serve_house(settings, parts, Vendors(codes=codes, payments=wechat), scribe=scribe, company=company)
     finally:
         await wechat.close_connections()
 
 
 async def _serve_house(
-    settings: Settings, parts: Collection[Part], vendors: Vendors, *, company: Company | None = None
+    settings: Settings,
+    parts: Collection[Part],
+    vendors: Vendors,
+    *,
+    scribe: Scribe | None,
+    company: Company | None = None,
 ) -> None:
     living = importlib.import_module("simulation.living") if settings.demo else None
     calm_collector()
@@ -179,23 +190,30 @@ async def _serve_house(
     if parts:
         await serve_parts(settings, parts, vendors, beside=demo_of, inbox=inbox, accounts=accounts)
         return
-    house = House(settings, vendors)
+    house = House(settings, vendors, scribe=scribe)
     await serve(house, beside=demo_of(house), inbox=inbox, accounts=accounts)
 
 
 class _lock:
-    """The folder's lock, held for as long as the process writes there; None when another process has it."""
+    """The folder's lock, held for as long as the process or its scribe writes there; None when another has it.
+
+    The scribe of a process that was killed writes its last batch to the end: that much is waited for.
+    """
 
     def __init__(self, data: Path) -> None:
         self._path = data / "lock"
 
     def __enter__(self) -> TextIO | None:
         self._file = self._path.open("w")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return None
-        return self._file
+        until = time.monotonic() + LAST_BATCH_S_MAX
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return self._file
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    return None
+                time.sleep(0.02)
 
     def __exit__(self, *_: object) -> None:
         self._file.close()

@@ -1,0 +1,127 @@
+"""SQLite files that a process of its own writes: who decides does not share Python's lock then (decision 0018)."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+
+from tuanzi.engines.database.dictation import check, receive, said, send
+from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.machinery.database import DatabaseUnavailable, Flush
+
+# It ends with its last batch; a disk that takes longer than this is broken.
+END_S_MAX = 30.0
+
+
+class Scribe:
+    """The process that writes for this one. It starts with the first line to it, and anew when it has died."""
+
+    def __init__(self, *, holds: Collection[int] = ()) -> None:
+        """holds: descriptors that it holds open as long as it may still write, such as the lock of the folder."""
+        self._holds = tuple(holds)
+        self._starting = Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def __enter__(self) -> Scribe:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, when it works."""
+        return None if self._process is None or self._process.poll() is not None else self._process.pid
+
+    def line(self, path: Path) -> socket.socket:
+        """A new line over which batches for this file go and answers come. Raises OSError when it cannot be had."""
+        ours, its = socket.socketpair()
+        with its, self._starting:
+            try:
+                socket.send_fds(self._connected(), [os.fsencode(path.absolute())], [its.fileno()])
+            except OSError:
+                ours.close()
+                raise
+        return ours
+
+    def close(self) -> None:
+        """Let it end, and wait; lines must have been closed. Harmless twice."""
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            self._process.wait(END_S_MAX)
+        self._control = self._process = None
+
+    def _connected(self) -> socket.socket:
+        """The socket over which it learns of files, with somebody at the other end."""
+        if self._control is not None:
+            if not _has_gone(self._control):
+                return self._control
+            self._control.close()
+        if self._process is not None:
+            self._process.wait(END_S_MAX)  # it is dead, or about to be
+        self._control, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with its:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tuanzi.engines.database.scribing", str(its.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(its.fileno(), *self._holds),
+            )
+        return self._control
+
+
+def _has_gone(control: socket.socket) -> bool:
+    """Whether nobody is at the other end; who is there says nothing."""
+    try:
+        control.recv(1, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        pass
+    return True
+
+
+class Dictated(Sqlite):
+    """One SQLite file whose batches are dictated to the scribe; it is read, and brought to a release, from here."""
+
+    def __init__(self, path: Path, scribe: Scribe) -> None:
+        super().__init__(path)
+        self._file = path
+        self._scribe = scribe
+        self._line: socket.socket | None = None
+
+    def commit(self, flush: Flush) -> None:
+        """Keep a batch. Raises RowRefused, DatabaseUnavailable or Fenced."""
+        body = said(flush)
+        try:
+            if self._line is None:
+                self._line = self._scribe.line(self._file)
+            send(self._line, body)
+            answered = receive(self._line)
+        except OSError as error:
+            self._hang_up()
+            raise DatabaseUnavailable(f"{self._file}: whoever writes it cannot be reached: {error}") from error
+        if answered is None:
+            self._hang_up()
+            raise DatabaseUnavailable(f"{self._file}: whoever writes it has gone")
+        check(answered)
+
+    def close(self) -> None:
+        """Close the line and every connection."""
+        self._hang_up()
+        super().close()
+
+    def _hang_up(self) -> None:
+        if self._line is not None:
+            with suppress(OSError):
+                self._line.close()
+        self._line = None

@@ -1,0 +1,137 @@
+"""The process that writes SQLite's files: what its death, or its dictator's, leaves behind (decision 0018)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.engines.database.things import THINGS, flush, ids, keep, prepare, thing
+from tuanzi.engines.database.scribe import Dictated, Scribe
+from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.machinery.database import DatabaseUnavailable
+from tuanzi.machinery.writer import keep as keep_surely
+
+# Says a batch that takes some 200 ms to write, and is killed while it is written.
+DICTATOR = """
+import os, sys
+from pathlib import Path
+from tests.engines.database.things import THINGS, flush, thing
+from tuanzi.engines.database.dictation import said, send
+from tuanzi.engines.database.scribe import Dictated, Scribe
+database = Dictated(Path(sys.argv[1]), Scribe(holds=[int(sys.argv[2])]))
+database.commit(flush(database, inserts=[(THINGS, [thing("first")])]))
+send(database._line, said(flush(database, inserts=[(THINGS, [thing(f"t{i}") for i in range(20_000)])])))
+os.kill(os.getpid(), 9)
+"""
+
+
+def opened(path: Path, scribe: Scribe) -> Dictated:
+    """A file of things that the scribe writes."""
+    database = Dictated(path, scribe)
+    prepare(database)
+    return database
+
+
+def test_a_scribe_that_died_is_told_of_and_the_next_batch_has_a_new_one(tmp_path: Path) -> None:
+    with Scribe() as scribe:
+        database = opened(tmp_path / "things.db", scribe)
+        keep(database, thing("a"))
+        assert scribe.pid is not None
+        first = scribe.pid
+        os.kill(first, signal.SIGKILL)
+
+        with pytest.raises(DatabaseUnavailable):
+            keep(database, thing("b"))
+        assert (database.cursor(), ids(database)) == ((1, 0), ["a"])
+        keep(database, thing("c"))
+
+        assert scribe.pid not in (None, first)
+        assert (database.cursor(), ids(database)) == ((2, 0), ["a", "c"])
+        database.close()
+
+
+def test_a_scribe_killed_at_any_moment_leaves_whole_batches_and_the_cursor_says_which(tmp_path: Path) -> None:
+    with Scribe() as scribe:
+        database = opened(tmp_path / "things.db", scribe)
+        for death in range(12):
+            with suppress(DatabaseUnavailable):  # of the one that died; the next commit has another
+                keep(database, thing(f"{death}-0"))
+            keep(database, thing(f"{death}-1"))
+            kept = database.rows("SELECT COUNT(*) FROM things")[0][0]
+            assert database.rows("SELECT COUNT(*) FROM things WHERE id = :id", {"id": f"{death}-1"}) == [(1,)]
+            batch = flush(database, inserts=[(THINGS, [thing(f"{death}-big-{i}") for i in range(2_000)])])
+            killer = subprocess.Popen(["sh", "-c", f"sleep 0.0{death}; kill -9 {scribe.pid}"])
+            try:
+                keep_surely(batch, database)
+                kept += 2_000
+            except DatabaseUnavailable:
+                pass
+            killer.wait()
+            assert database.rows("SELECT COUNT(*) FROM things") == [(kept,)]
+        database.close()
+
+
+def test_what_ends_its_dictator_by_name_does_not_end_it(tmp_path: Path) -> None:
+    with Scribe() as scribe:
+        database = opened(tmp_path / "things.db", scribe)
+        keep(database, thing("a"))
+        assert scribe.pid is not None
+        pid = scribe.pid
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(pid, number)
+        keep(database, thing("b"))
+
+        assert scribe.pid == pid
+        database.close()
+
+
+def test_it_ends_with_whoever_dictates(tmp_path: Path) -> None:
+    with Scribe() as scribe:
+        database = opened(tmp_path / "things.db", scribe)
+        keep(database, thing("a"))
+        assert scribe.pid is not None
+        pid = scribe.pid
+        database.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert not (tmp_path / "things.db-wal").exists()
+
+
+def test_who_comes_after_a_killed_one_waits_for_its_last_batch_and_finds_it_whole(tmp_path: Path) -> None:
+    path = tmp_path / "things.db"
+    prepare(Sqlite(path))
+    lock = (tmp_path / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    words = [sys.executable, "-c", DICTATOR, str(path), str(lock.fileno())]
+    dictator = subprocess.run(words, pass_fds=[lock.fileno()], check=False)
+    assert dictator.returncode == -signal.SIGKILL
+    lock.close()
+
+    with (tmp_path / "lock").open("w") as anew:
+        held_s = waited_for(anew.fileno())
+        found = Sqlite(path).cursor(), Sqlite(path).rows("SELECT COUNT(*) FROM things")
+        assert held_s > 0, "it was over before anybody came: the batch is too small to say anything"
+    time.sleep(0.3)
+
+    assert found == ((2, 0), [(20_001,)])
+    assert Sqlite(path).cursor() == (2, 0)
+
+
+def waited_for(descriptor: int) -> float:
+    """Seconds until the lock can be had, 10 s at most; 0 when at once."""
+    began = time.monotonic()
+    for turn in range(1000):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return time.monotonic() - began if turn else 0.0
+        except BlockingIOError:
+            time.sleep(0.01)
+    raise TimeoutError("the lock is held for ever")
