@@ -90,11 +90,9 @@ class Story:
     def transfers(self, order_id: str) -> dict[tuple[str, str], Transfer]:
         """An order's transfers by the sub-order's number and party."""
         rows = self.till.database.rows(
-            "SELECT gid, order_id, line, sub_order_id, party, account, amount_fen, outward_fen, cut_fen, sent_fen,"
-            " given_fen, back_fen, closed FROM transfers WHERE order_id = :id ORDER BY line",
-            {"id": order_id},
+            "SELECT gid, order_id, transfers FROM order_transfers WHERE order_id = :id", {"id": order_id}
         )
-        found = [store.TRANSFERS.from_row(row) for row in rows]
+        found = [each for row in rows for each in store.TRANSFERS.from_row(row).transfers]
         return {(each.sub_order_id.rpartition(".")[2], each.party.value): each for each in found}
 
     def sharing(self, order_id: str) -> Sharing:

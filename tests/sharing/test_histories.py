@@ -38,6 +38,7 @@ from tuanzi.money import (
 )
 from tuanzi.sharing.model import (
     Case,
+    OrderTransfers,
     PayoutState,
     SettleCase,
     Settlement,
@@ -366,6 +367,11 @@ def kept(unit: BenchUnit, kind: type) -> list[Any]:
     return [value for (each, _), value in unit.values.items() if each is kind]
 
 
+def transfers_kept(unit: BenchUnit) -> list[Transfer]:
+    """All transfers of all orders."""
+    return [each for order in kept(unit, OrderTransfers) for each in order.transfers]
+
+
 def check_the_books(unit: BenchUnit) -> None:
     """At any time: journals balance, both books agree, limits hold, and each order's money is somewhere, once."""
     journals: dict[str, int] = defaultdict(int)
@@ -379,7 +385,7 @@ def check_the_books(unit: BenchUnit) -> None:
     assert {each.account: each.amount.fen for each in kept(unit, Balance)} == dict(accounts)
     payments = {each.order_id: each for each in kept(unit, Payment)}
     claims: dict[str, list[Transfer]] = defaultdict(list)
-    for transfer in kept(unit, Transfer):
+    for transfer in transfers_kept(unit):
         claims[transfer.order_id].append(transfer)
     for order_id, payment in payments.items():
         shared = unit.find(Sharing, order_id)
@@ -395,12 +401,12 @@ def check_the_books(unit: BenchUnit) -> None:
         assert -of_order[order_id]["order_escrow"] == payment.left().fen - (claimed if is_booked else 0)
         assert payment.left().fen >= claimed
     owed: Counter[str] = Counter()
-    for each in kept(unit, Transfer):
+    for each in transfers_kept(unit):
         if unit.load(Sharing, each.order_id).state is SharingState.POSTED:
             owed[each.account] += each.held.fen + each.sent.fen
     for account, fen in owed.items():
         assert accounts[account] == -fen, account
-    spent = sum(each.amount.fen - each.cut.fen for each in kept(unit, Transfer) if is_spent(unit, each))
+    spent = sum(each.amount.fen - each.cut.fen for each in transfers_kept(unit) if is_spent(unit, each))
     assert unit.load(SubsidyBudget, "subsidy").used.fen == spent
 
 
@@ -429,7 +435,7 @@ def check_it_is_over(world: World, split: Split) -> None:
     for each in kept(unit, Sharing):
         is_over = each.payout is PayoutState.DONE
         assert is_over == (each.completed_at is not None and each.state is SharingState.POSTED)
-    assert all(not each.sent and (not each.due or not is_paid_out(unit, each)) for each in kept(unit, Transfer))
+    assert all(not each.sent and (not each.due or not is_paid_out(unit, each)) for each in transfers_kept(unit))
     for model in split.orders:
         shared = unit.find(Sharing, model.order.order_id)
         if model.claimed is not None:

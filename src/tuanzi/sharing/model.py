@@ -141,7 +141,7 @@ class PayoutState(StrEnum):
     DONE = "done"
 
 
-class Transfer(Struct, frozen=True, kw_only=True, gc=False):
+class Transfer(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What one party gets of one sub-order; set aside by Try, theirs by Confirm.
 
     amount: as set aside. outward: at most so much of it goes through the payment company. cut: taken back for refunds
@@ -187,6 +187,25 @@ class Transfer(Struct, frozen=True, kw_only=True, gc=False):
     def is_subsidy(self) -> bool:
         """Whether the platform pays it, and not the member."""
         return self.party is Party.SUBSIDY
+
+
+class OrderTransfers(Struct, frozen=True, kw_only=True, gc=False):
+    """All transfers of one order in a split: one row, for they are made and read together."""
+
+    gid: str
+    order_id: OrderId
+    transfers: tuple[Transfer, ...]
+
+    @property
+    def by_line(self) -> list[Transfer]:
+        """They in order, by line from 0; those that a migration moved here may be kept in another one."""
+        return sorted(self.transfers, key=lambda each: each.line)
+
+    def after(self, transfer: Transfer) -> OrderTransfers:
+        """With `transfer` in place of the one of its line."""
+        return replace(
+            self, transfers=tuple([transfer if each.line == transfer.line else each for each in self.transfers])
+        )
 
 
 class Sharing(Struct, frozen=True, kw_only=True, gc=False):

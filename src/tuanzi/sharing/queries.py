@@ -366,7 +366,8 @@ async def _transfers(desk: Desk, sharing: Sharing | None) -> list[Transfer]:
     if sharing is None:
         return []
     slots: Mapping[str, Any] = {"gid": sharing.gid, "order_id": sharing.order_id}
-    return [store.TRANSFERS.from_row(row) for row in await desk.rows(store.TRANSFERS_OF_ORDER, slots)]
+    rows = await desk.rows(store.TRANSFERS_OF_ORDER, slots)
+    return [each for row in rows for each in store.TRANSFERS.from_row(row).by_line]
 
 
 def _midnight(on: date) -> datetime:

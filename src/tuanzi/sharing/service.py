@@ -74,6 +74,7 @@ from tuanzi.sharing.model import (
     ClawBack,
     Debt,
     Loss,
+    OrderTransfers,
     Party,
     Payee,
     PayeeState,
@@ -218,7 +219,7 @@ def credit_rider(unit: Unit, order_id: str, *, sub_order_id: str, rider_id: str,
     for each in transfers_of(unit, sharing):
         if each.sub_order_id == sub_order_id and each.account == pool:
             his = replace(each, account=account_of(Party.RIDER, rider_id))
-            unit.put(his)
+            _keep(unit, his)
             if sharing.state is SharingState.POSTED and each.held:
                 lines = {pool: each.held.fen, his.account: -each.held.fen}
                 _book(unit, JournalKind.RIDER_CREDIT, sub_order_id, order_id=sharing.order_id, lines=lines, now=now)
@@ -440,7 +441,7 @@ def settle_case(unit: Unit, command: SettleCase, *, now: datetime) -> CaseStandi
 
 def transfers_of(unit: Unit, sharing: Sharing) -> list[Transfer]:
     """All transfers of an order, by line."""
-    return [unit.load(Transfer, (sharing.gid, sharing.order_id, line)) for line in range(sharing.transfers)]
+    return unit.load(OrderTransfers, (sharing.gid, sharing.order_id)).by_line
 
 
 def terms_in_force(unit: Unit) -> SharingTerms:
@@ -462,9 +463,8 @@ def _set_aside(unit: Unit, command: TrySharing, *, now: datetime) -> None:
             ambassador_id=command.ambassador_id,
         )
         _keep_new(unit, order, command, terms_version=terms.version, transfers=len(planned), now=now)
-        for transfer in planned:
-            unit.add(transfer)
-            subsidies += transfer.amount.fen if transfer.is_subsidy else 0
+        unit.add(OrderTransfers(gid=command.branch.gid, order_id=OrderId(order.order_id), transfers=tuple(planned)))
+        subsidies += sum([transfer.amount.fen for transfer in planned if transfer.is_subsidy])
     if subsidies:
         _spend(unit, Money(subsidies), terms=terms)
     branch = SharingBranch(
@@ -599,6 +599,11 @@ def _is_for_person(transfer: Transfer) -> bool:
     return transfer.party in PERSONS and bool(transfer.due)
 
 
+def _keep(unit: Unit, transfer: Transfer) -> None:
+    """Keep a transfer in place of the one of its line."""
+    unit.put(unit.load(OrderTransfers, (transfer.gid, transfer.order_id)).after(transfer))
+
+
 def _payable(
     unit: Unit, sharing: Sharing, *, persons_too: bool, now: datetime
 ) -> tuple[list[Transfer], dict[str, Payee]]:
@@ -630,7 +635,7 @@ def _withhold(unit: Unit, transfer: Transfer, *, now: datetime) -> Transfer:
     if not fen:
         return transfer
     kept = replace(transfer, given=transfer.given + Money(fen))
-    unit.put(kept)
+    _keep(unit, kept)
     reference = f"{transfer.order_id}.{transfer.line}.{kept.given.fen}"
     lines = {transfer.account: fen, owed_in: -fen}
     _book(unit, JournalKind.WITHHELD, reference, order_id=transfer.order_id, lines=lines, now=now)
@@ -696,7 +701,7 @@ def _share(
             amount=each.due,
         )
         unit.add(part)
-        unit.put(replace(each, sent=each.due))
+        _keep(unit, replace(each, sent=each.due))
         parts.append(part)
     sharing = replace(sharing, payout=PayoutState.SHARING, rounds=number)
     unit.put(sharing)
@@ -743,13 +748,13 @@ def _record_parts(
     lines: dict[str, int] = {}
     for part, seen in results:
         unit.put(replace(part, result=seen.result, reason=seen.reason))
-        before = unit.load(Transfer, (sharing.gid, part.order_id, part.line))
+        before = transfers_of(unit, sharing)[part.line]
         if seen.result is ReceiverResult.SUCCESS:
-            unit.put(replace(before, sent=before.sent - part.amount, given=before.given + part.amount))
+            _keep(unit, replace(before, sent=before.sent - part.amount, given=before.given + part.amount))
             lines[before.account] = lines.get(before.account, 0) + part.amount.fen
             continue
         closed = replace(before, sent=before.sent - part.amount, closed=before.closed + 1)
-        unit.put(closed)
+        _keep(unit, closed)
         payee = unit.find(Payee, part.payee_id) or unregistered_payee(part.payee_id)
         unit.put(replace(payee, state=PayeeState.NEW))
         if closed.closed >= CLOSED_MAX:
@@ -768,7 +773,7 @@ def _record_refused_share(
     allowed = frozen.share(wanted) if is_short else [ZERO] * len(parts)
     for part, fen in zip(parts, allowed, strict=True):
         unit.put(replace(part, result=ReceiverResult.CLOSED, reason=command.reason))
-        before = unit.load(Transfer, (sharing.gid, part.order_id, part.line))
+        before = transfers_of(unit, sharing)[part.line]
         back = replace(before, sent=before.sent - part.amount)
         _close(unit, back, reason=command.reason or "refused", now=now, but=fen)
 
@@ -776,7 +781,7 @@ def _record_refused_share(
 def _close(unit: Unit, transfer: Transfer, *, reason: str, now: datetime, but: Money = ZERO) -> None:
     """Give no more of a transfer through the payment company, but for `but`: it is owed all the same."""
     closed = replace(transfer, outward=transfer.given + transfer.sent + but)
-    unit.put(closed)
+    _keep(unit, closed)
     owed = closed.held - but
     if owed:
         reference = f"{transfer.order_id}.{transfer.line}"
@@ -836,7 +841,7 @@ def _claw_back(unit: Unit, sharing: Sharing, refund: Refund, *, short: Money, no
     returns: list[ShareReturn] = []
     for loss in lost:
         before = loss.transfer
-        unit.put(loss.after())
+        _keep(unit, loss.after())
         lines[before.account] = lines.get(before.account, 0) + loss.cut.fen
         if before.is_subsidy:
             lines[Account.SUBSIDY_EXPENSE.value] -= loss.cut.fen
@@ -995,9 +1000,9 @@ def _settle_share_case(unit: Unit, case: Case, how: Settlement, *, now: datetime
         return  # a share's results were not what was asked; nothing is booked of it
     if sharing is None or how is Settlement.RETRY or not line.isdecimal() or sharing.payout is PayoutState.SHARING:
         raise CannotSettle(case_id=case.id, how=how.value)
-    before = unit.load(Transfer, (sharing.gid, case.order_id, int(line)))
+    before = transfers_of(unit, sharing)[int(line)]
     owed = before.held - before.due
-    unit.put(replace(before, given=before.given + owed))
+    _keep(unit, replace(before, given=before.given + owed))
     is_paid = how is Settlement.PAID_OTHERWISE
     source = Account.PLATFORM_FUNDS if is_paid else Account.WRITTEN_OFF
     kind = JournalKind.PAID_OTHERWISE if is_paid else JournalKind.WRITTEN_OFF

@@ -8,6 +8,7 @@ from tuanzi.sharing.model import (
     Case,
     ClawBack,
     Debt,
+    OrderTransfers,
     Payee,
     Share,
     SharePart,
@@ -17,7 +18,6 @@ from tuanzi.sharing.model import (
     SharingTerms,
     SubsidyBudget,
     TermsInForce,
-    Transfer,
 )
 
 TERMS = table("sharing_terms", SharingTerms, key="id")
@@ -25,7 +25,7 @@ TERMS_IN_FORCE = table("terms_in_force", TermsInForce, key="id")
 BUDGETS = table("subsidy_budgets", SubsidyBudget, key="id")
 BRANCHES = table("sharing_branches", SharingBranch, key="gid")
 SHARINGS = table("sharings", Sharing, key="order_id")
-TRANSFERS = table("transfers", Transfer, key=("gid", "order_id", "line"))
+TRANSFERS = table("order_transfers", OrderTransfers, key=("gid", "order_id"))
 PAYEES = table("payees", Payee, key="id")
 SHARES = table("shares", Share, key="id")
 SHARE_PARTS = table("share_parts", SharePart, key=("share_id", "number"))
@@ -56,9 +56,8 @@ FROM sharings WHERE order_id = :order_id ORDER BY order_id LIMIT 1
 """
 
 TRANSFERS_OF_ORDER = """
-SELECT gid, order_id, line, sub_order_id, party, account, amount_fen, outward_fen, cut_fen, sent_fen, given_fen,
-    back_fen, closed
-FROM transfers WHERE gid = :gid AND order_id = :order_id ORDER BY line LIMIT 1000
+SELECT gid, order_id, transfers FROM order_transfers WHERE gid = :gid AND order_id = :order_id
+ORDER BY order_id LIMIT 1
 """
 
 SHARES_OF_ORDER = """
@@ -77,19 +76,16 @@ SELECT id, order_id, refund_id, share_id, part, kind, account, owed_in, amount_f
 FROM share_returns WHERE order_id = :order_id ORDER BY due_at_ms, id LIMIT 10000
 """
 
-# A merchant's orders are few beside all entries, so they are found first. Entries on both of his accounts: what he is
-# owed, and what he owes of refunds that were advanced.
+# Entries on both of a merchant's accounts: what he is owed, and what he owes of refunds that were advanced.
 STATEMENT_OPENING = """
 SELECT COALESCE(SUM(e.amount_fen), 0)
-FROM (SELECT DISTINCT order_id FROM transfers WHERE account = :owed) AS own
-JOIN entries e ON e.order_id = own.order_id JOIN journals j ON j.id = e.journal_id
+FROM entries e JOIN journals j ON j.id = e.journal_id
 WHERE e.account IN (:owed, :advance) AND j.at_ms < :from_ms
 """
 
 STATEMENT_LINES = """
 SELECT j.at_ms, j.kind, e.journal_id, e.line, e.order_id, e.amount_fen
-FROM (SELECT DISTINCT order_id FROM transfers WHERE account = :owed) AS own
-JOIN entries e ON e.order_id = own.order_id JOIN journals j ON j.id = e.journal_id
+FROM entries e JOIN journals j ON j.id = e.journal_id
 WHERE e.account IN (:owed, :advance) AND j.at_ms >= :from_ms AND j.at_ms < :until_ms
 ORDER BY j.at_ms, e.journal_id, e.line LIMIT :limit
 """
