@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -549,14 +550,19 @@ class WriterSide(Workshop):
         log.info("installation.ended", extra={"campus": campus, "owner": self.name})
 
     async def _open(self, campus: str) -> dict[str, Migratable]:
-        """The databases of a campus, all at once; whoever wrote there is ended."""
+        """The databases of a campus, all at once; whoever wrote there is ended. Raises Elsewhere."""
         kinds = databases_of(campus)
 
         def open_here(kind: str) -> Migratable:
             return self.open(kind, PLATFORM if campus == PLATFORM else f"{campus}.{kind}", takes_over=True)
 
-        opened = await asyncio.gather(*(asyncio.to_thread(open_here, kind) for kind in kinds))
-        return dict(zip(kinds, opened, strict=True))
+        def open_all() -> dict[str, Migratable]:
+            if campus == PLATFORM:
+                return {PLATFORM: open_here(PLATFORM)}
+            with self.residing(campus), ThreadPoolExecutor(len(kinds)) as threads:
+                return dict(zip(kinds, threads.map(open_here, kinds), strict=True))
+
+        return await asyncio.to_thread(open_all)
 
     def _hold(self, campus: str, opened: Mapping[str, Migratable]) -> Held:
         if campus == PLATFORM:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tuanzi.engines.database.connections import Address, address_of
@@ -28,6 +28,8 @@ class Settings:
     database: a server that keeps the databases instead (TUANZI_DATABASE, mysql://user:password@host:port/prefix, with
     ?socket=/path for one on this machine; the password rather in the file TUANZI_DATABASE_PASSWORD_FILE). Its schema is
     the prefix of theirs: `tuanzi` makes `tuanzi_platform` and `tuanzi_beijing_core`. None for SQLite.
+    databases: the servers of campuses that have one of their own (TUANZI_DATABASES, campus=mysql://... with spaces or
+    line ends between, or the file TUANZI_DATABASES_FILE); one without a password has that of TUANZI_DATABASE.
     campuses: their ids (TUANZI_CAMPUSES, comma separated).
     secret: seals codes and tokens (TUANZI_SECRET, or the file TUANZI_SECRET_FILE, or `<data>/secret`, made once).
     batch_max: commands of one commit (TUANZI_WRITER_BATCH_MAX). queue_max: commands that may wait
@@ -76,6 +78,16 @@ class Settings:
     payments: str = INPROCESS
     merchant: Merchant | None = None
     database: Address | None = None
+    databases: Mapping[str, Address] = field(default_factory=dict)
+
+    def server_of(self, name: str) -> Address | None:
+        """The server of the database `platform` or e.g. `beijing.core`; None for SQLite."""
+        return self.databases.get(name.partition(".")[0], self.database)
+
+    @property
+    def servers(self) -> list[Address]:
+        """Every server there is, each once, the platform's first."""
+        return list(dict.fromkeys(each for each in (self.database, *self.databases.values()) if each is not None))
 
 
 def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = False) -> Settings:
@@ -92,6 +104,8 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
     port = _whole(environment, "TUANZI_PORT", 8000, 0, 65535)
     is_demo = demo or environment.get("TUANZI_DEMO") == "1"
     payments = _payments(environment, demo=is_demo)
+    database = _database(environment)
+    databases = _databases(environment, default=database, campuses=campuses)
     has_merchant = not is_demo or "TUANZI_WECHAT_MCHID" in environment
     return Settings(
         host=environment.get("TUANZI_HOST", "127.0.0.1"),
@@ -117,7 +131,8 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         answers_host=environment.get("TUANZI_ANSWERS_HOST", "127.0.0.1"),
         payments=payments,
         merchant=_merchant(environment) if payments == WECHAT and has_merchant else None,
-        database=_database(environment),
+        database=database,
+        databases=databases,
     )
 
 
@@ -135,6 +150,35 @@ def _database(environment: Mapping[str, str]) -> Address | None:
         except (OSError, UnicodeDecodeError) as error:
             raise SettingWrong(f"TUANZI_DATABASE_PASSWORD_FILE={path}: cannot be read") from error
     return address
+
+
+def _databases(
+    environment: Mapping[str, str], *, default: Address | None, campuses: tuple[str, ...]
+) -> dict[str, Address]:
+    """The servers of campuses that have one of their own. Raises SettingWrong, which never says a password."""
+    name = "TUANZI_DATABASES"
+    said = environment.get(name, "") or _password(environment, f"{name}_FILE")
+    databases: dict[str, Address] = {}
+    for word in said.split():
+        campus, equals, url = word.partition("=")
+        if not equals or campus not in campuses:
+            raise SettingWrong(f"{name}: campus=mysql://... is expected, of a campus that TUANZI_CAMPUSES has")
+        if campus in databases:
+            raise SettingWrong(f"{name}: {campus} is there twice")
+        try:
+            databases[campus] = server_at(url, like=default)
+        except ValueError as error:
+            raise SettingWrong(f"{name}: {campus}: {error}") from None
+    if databases and default is None:
+        raise SettingWrong(f"{name}: TUANZI_DATABASE is missing, where the platform is and every other campus")
+    return databases
+
+
+def server_at(url: str, *, like: Address | None) -> Address:
+    """The server that an address names; without a password it has the one of `like`. Raises ValueError, which never
+    says a password."""
+    address = address_of(url)
+    return address if address.password or like is None else replace(address, password=like.password)
 
 
 def _payments(environment: Mapping[str, str], *, demo: bool) -> str:

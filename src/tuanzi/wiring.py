@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -31,8 +32,10 @@ from tuanzi import (
     stock,
 )
 from tuanzi.base.ids import Ids
+from tuanzi.engines.database.connections import Address
 from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.engines.database.replicas import Replicated
+from tuanzi.engines.database.residence import Residence
 from tuanzi.engines.database.scribe import Dictated, Scribe
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.engines.fanout.here import Here
@@ -266,19 +269,29 @@ def open_where_set(
     takes_over: whether whoever wrote there is ended first. scribe: who writes into files; None for this process itself.
     """
     database: Migratable
-    if settings.database is None:
+    server = settings.server_of(name)
+    if server is None:
         path = settings.data / f"{name.replace('.', '/')}.db"
         path.parent.mkdir(parents=True, exist_ok=True)
         database = Sqlite(path) if scribe is None else Dictated(path, scribe)
     else:
-        schema = f"{settings.database.schema}_{name.replace('.', '_')}"
-        address = replace(settings.database, schema=schema)
+        address = schema_on(server, name)
         database = Replicated(address) if address.others else MariaDb(address)
     if takes_over:
         database.take_over()
     if now is not None:
         migrate(database, ("every", kind), now=now)
     return database
+
+
+def schema_on(server: Address, name: str) -> Address:
+    """Where the database `platform` or e.g. `beijing.core` is on a server."""
+    return replace(server, schema=f"{server.schema}_{name.replace('.', '_')}")
+
+
+def campus_on(server: Address, campus: str) -> dict[str, Address]:
+    """Where the databases of a campus are on a server, by kind."""
+    return {kind: schema_on(server, f"{campus}.{kind}") for kind in CAMPUS_DATABASES}
 
 
 class CampusBooks:
@@ -366,8 +379,25 @@ class Workshop:
         return open_where_set(self.settings, name, kind, now=None)
 
     def open_campus(self, campus: str) -> dict[str, Migratable]:
-        """The databases of a campus, by kind."""
-        return {kind: self.open(kind, f"{campus}.{kind}") for kind in CAMPUS_DATABASES}
+        """The databases of a campus, by kind. Raises Elsewhere when others are in charge of it."""
+        with self.residing(campus):
+            return {kind: self.open(kind, f"{campus}.{kind}") for kind in CAMPUS_DATABASES}
+
+    @contextmanager
+    def residing(self, campus: str) -> Iterator[None]:
+        """Open the databases of a campus inside of this: only where they are in charge of it.
+
+        Raises Elsewhere when others are, and DatabaseUnavailable. Blocks.
+        """
+        server = self.settings.server_of(campus)
+        if self.settings.database is None or server is None:
+            yield
+            return
+        platform = schema_on(self.settings.database, "platform")
+        residence = Residence(campus, platform=platform, databases=campus_on(server, campus))
+        residence.check()
+        yield
+        residence.register(fresh=secrets.token_hex(16))
 
     def desk(
         self,

@@ -18,6 +18,7 @@ import pymysql
 import pytest
 
 from servers.cluster import LIBS, Cluster, Member, Servers
+from servers.maria import Node
 from tests.faults.city import CAMPUS, City, seed
 from tests.faults.crowd import Crowd
 
@@ -65,16 +66,18 @@ class Ground:
         place = {"TUANZI_DATABASE": self.settings["TUANZI_DATABASE"]}
         return await seed(self._folder / "seeding", students=STUDENTS, **place)
 
-    def files(self) -> Copies:
-        """What the databases keep now."""
-        return Copies(self.servers, self.schema)
+    def files(self, at: Node | None = None) -> Copies:
+        """What the databases keep now; at: of a campus that was moved, where."""
+        node = at or self.servers.primary
+        assert node is not None, "the servers were not started"
+        return Copies(node, self.schema)
 
 
 class Copies:
     """The campus's databases, copied into SQLite, which is then asked what is asked everywhere."""
 
-    def __init__(self, servers: Servers, schema: str) -> None:
-        self._servers = servers
+    def __init__(self, node: Node, schema: str) -> None:
+        self._node = node
         self._schema = schema
         self._copies: dict[str, sqlite3.Connection] = {}
 
@@ -86,9 +89,7 @@ class Copies:
 
     def _copy(self, kind: str) -> sqlite3.Connection:
         copy = sqlite3.connect(":memory:")
-        primary = self._servers.primary
-        assert primary is not None
-        with closing(pymysql.connect(unix_socket=primary.socket, user="root", charset="utf8mb4")) as server:
+        with closing(pymysql.connect(unix_socket=self._node.socket, user="root", charset="utf8mb4")) as server:
             cursor = server.cursor()
             cursor.execute(f"USE {self._schema}_{CAMPUS}_{kind}")
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")

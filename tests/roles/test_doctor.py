@@ -17,11 +17,12 @@ import pytest
 from servers.cluster import TUANZI
 from servers.process import Process, answers, free_ports
 from tests.databases import Site
+from tuanzi.engines.database.residence import Residence
 from tuanzi.installation import sources_of
 from tuanzi.roles.cli import main
 from tuanzi.roles.doctor import State, known_settings, look_at_clock, look_at_folder
 from tuanzi.settings import read_settings
-from tuanzi.wiring import open_where_set, wall_clock
+from tuanzi.wiring import campus_on, open_where_set, schema_on, wall_clock
 
 NOON = datetime(2026, 9, 1, 4, tzinfo=UTC)
 
@@ -248,6 +249,50 @@ def test_a_database_server_that_is_not_there_is_wrong_and_said_once(
     assert code == 1
     assert [line.split()[:2] for line in said.splitlines() if line.startswith("wrong")] == [["wrong", "database"]]
     assert "hidden" not in said
+
+
+def test_databases_that_are_not_in_charge_of_their_campus_are_wrong(
+    alone: Path, site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TUANZI_CAMPUSES", "beijing")
+    monkeypatch.setenv("TUANZI_DATABASE", site.url())
+    place = Place()
+    server = place.settings.database
+    assert server is not None
+    residence = Residence("beijing", platform=schema_on(server, "platform"), databases=campus_on(server, "beijing"))
+    residence.register(fresh="token")
+    _, before = told(capsys)
+
+    monkeypatch.setenv("TUANZI_DATABASES", f"beijing={site.url()}")
+    code, findings = told(capsys)
+
+    states = [{each["check"]: each["state"] for each in found}["residence of beijing"] for found in (before, findings)]
+    assert states == ["ok", "wrong"]
+    assert code == 1
+
+
+@pytest.mark.parametrize(
+    ("databases", "says"),
+    [
+        ("beijing=mysql:/u:hidden@h", "beijing: mysql://user:password@host:port/prefix is expected"),
+        ("elsewhere=mysql://u:hidden@h/x", "of a campus that TUANZI_CAMPUSES has"),
+        ("mysql://u:hidden@h/x", "campus=mysql://... is expected"),
+        ("beijing=mysql://u:hidden@h/x beijing=mysql://u:hidden@h/y", "beijing is there twice"),
+    ],
+)
+def test_servers_of_campuses_that_are_wrong_are_told_without_their_passwords(
+    databases: str, says: str, alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TUANZI_DATABASE", "mysql://u:hidden@h:1/tuanzi")
+    monkeypatch.setenv("TUANZI_DATABASES", databases)
+
+    code, listed = told(capsys, "settings")
+
+    (wrong,) = [each for each in listed if each["wrong"]]
+    assert code == 1
+    assert wrong["name"] == "TUANZI_DATABASES"
+    assert says in wrong["wrong"]
+    assert "hidden" not in json.dumps(listed)
 
 
 def test_every_wrong_setting_is_named_at_once_and_nothing_else_is_asked(

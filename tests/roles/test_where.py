@@ -89,6 +89,24 @@ def test_a_server_is_named_without_its_password(
     assert site.servers.passwords[APPLICATION] not in said
 
 
+def test_the_server_of_a_campus_is_named_and_asked_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, site: Site
+) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setenv("TUANZI_DATABASE", site.url())
+    monkeypatch.setenv("TUANZI_DATABASES", f"beijing={site.url()} shanghai=mysql://tuanzi:hidden@127.0.0.1:{port}/x")
+
+    code, needs = asked(capsys)
+
+    assert code == 1
+    assert [(need["need"], need["is_healthy"]) for need in needs[:3]] == [
+        ("database", True),
+        ("database of beijing", True),
+        ("database of shanghai", False),
+    ]
+    assert "hidden" not in json.dumps(needs)
+
+
 def test_what_does_not_listen_is_not_healthy_and_says_why(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

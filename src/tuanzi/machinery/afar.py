@@ -232,7 +232,9 @@ class RemoteDesk(Carrier):
 
     async def _newest(self) -> int:
         rows = await self.rows(NEWEST_EVENT)
-        return int(rows[0][0]) if rows else 0
+        if not rows:  # a database that is being copied, or was left
+            raise Unavailable(retry_after_s=2)
+        return int(rows[0][0])
 
     async def _catch_up(self, number: int) -> None:
         while self.event_number < number:

@@ -30,6 +30,7 @@ from tuanzi.roles.api import routes_of, serve
 from tuanzi.roles.company import Company, CompanyFailed
 from tuanzi.roles.doctor import COMMANDS
 from tuanzi.roles.logs import log_json
+from tuanzi.roles.operations import COMMANDS as OPERATIONS
 from tuanzi.roles.parts import Part, parts_of, serve_parts
 from tuanzi.settings import INPROCESS, WECHAT, Settings, SettingWrong, read_settings
 from tuanzi.wiring import House, Vendors
@@ -62,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name = given[0].replace("-", "_")
         command: Callable[[Sequence[str]], int] = getattr(importlib.import_module(_ELSEWHERE[given[0]]), name)
         return command(given[1:])
-    if given and given[0] in COMMANDS:
-        return COMMANDS[given[0]](given[1:])
+    if given and given[0] in {**COMMANDS, **OPERATIONS}:
+        return {**COMMANDS, **OPERATIONS}[given[0]](given[1:])
     parser = argparse.ArgumentParser(prog="tuanzi", description="Tuanzi 团子: campus food delivery by group buying.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="serve everything in this process, or be some roles of an installation")
@@ -80,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("where", "which engine each need has, and whether it is healthy"),
         ("settings", "every setting and its value"),
         ("doctor", "what is wrong, and what to do"),
+        ("move", "move a campus to another database server"),
     ):
         commands.add_parser(name, help=about, add_help=False)
     options = parser.parse_args(given)

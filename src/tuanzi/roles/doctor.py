@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -26,12 +25,13 @@ from msgspec import Struct
 from tuanzi.base.time import to_ms
 from tuanzi.engines.database.connections import Address
 from tuanzi.engines.database.looking import Sight, look_at_file, look_at_schema, look_at_server
+from tuanzi.engines.database.residence import Elsewhere, Residence
 from tuanzi.installation import sources_of
 from tuanzi.machinery.database import DatabaseUnavailable
 from tuanzi.machinery.migrate import released
 from tuanzi.roles.where import CHECK_S_MAX, Need, find_needs, without_password
 from tuanzi.settings import INPROCESS, WECHAT, Settings, SettingWrong, read_settings
-from tuanzi.wiring import wall_clock
+from tuanzi.wiring import campus_on, schema_on, wall_clock
 
 # Our choice: an hour of lunch writes some 1 GB of events and rows into a busy campus's databases.
 SPACE_LEAST = 200 * 1024**2
@@ -187,6 +187,9 @@ def list_settings(environment: Mapping[str, str]) -> list[Setting]:
 
 def shown(name: str, value: str) -> str:
     """A setting's value as it may be shown."""
+    if name == "TUANZI_DATABASES":
+        words = [word.partition("=") for word in value.split()]
+        return " ".join(f"{without_password(campus)}{equals}{without_password(url)}" for campus, equals, url in words)
     is_secret = any(word in name for word in ("SECRET", "PASSWORD", "KEY")) and not name.endswith("_FILE")
     return "***" if is_secret and value else without_password(value)
 
@@ -199,12 +202,17 @@ async def examine(
     findings += await look_at_ports(settings)
     needs = await find_needs(settings)
     findings += [_of_need(need) for need in needs]
-    primary = None if settings.database is None else await asyncio.to_thread(_find_primary, settings.database)
-    if settings.database is not None and primary is None:
-        return findings  # said already by its need
-    if primary is not None:
-        findings.append(await asyncio.to_thread(look_at_clock, primary, clock=clock))
-    looks = [look_at_database(settings, primary, name) for name in sources_of(settings.campuses)]
+    servers = settings.servers
+    primaries = dict(zip(servers, [await asyncio.to_thread(_find_primary, each) for each in servers], strict=True))
+    for primary in primaries.values():
+        if primary is not None:
+            findings.append(await asyncio.to_thread(look_at_clock, primary, clock=clock))
+    looks = []
+    for name in sources_of(settings.campuses):
+        server = settings.server_of(name)
+        if server is None or primaries[server] is not None:  # else its need says already that there is none
+            looks.append(look_at_database(settings, None if server is None else primaries[server], name))
+    findings += await asyncio.to_thread(look_at_residences, settings)
     for several in await asyncio.gather(*looks):
         findings += several
     return findings
@@ -290,8 +298,7 @@ async def look_at_database(settings: Settings, primary: Address | None, name: st
     if primary is None:
         looking = asyncio.to_thread(look_at_file, settings.data / f"{name.replace('.', '/')}.db")
     else:
-        address = replace(primary, schema=f"{primary.schema}_{name.replace('.', '_')}")
-        looking = asyncio.to_thread(look_at_schema, address)
+        looking = asyncio.to_thread(look_at_schema, schema_on(primary, name))
     try:
         async with asyncio.timeout(CHECK_S_MAX):
             sight = await looking
@@ -306,6 +313,25 @@ async def look_at_database(settings: Settings, primary: Address | None, name: st
         _of_events(check, sight),
         *_of_parked(check, sight),
     ]
+
+
+def look_at_residences(settings: Settings) -> list[Finding]:
+    """Whether the databases that the settings name are in charge of their campuses; nothing where they are files."""
+    findings = []
+    for campus in settings.campuses:
+        server = settings.server_of(campus)
+        if server is None or settings.database is None:
+            continue
+        check, platform = f"residence of {campus}", schema_on(settings.database, "platform")
+        try:
+            Residence(campus, platform=platform, databases=campus_on(server, campus)).check()
+        except Elsewhere as error:
+            findings.append(Finding(check, State.WRONG, str(error), "correct TUANZI_DATABASES (runbooks/move.md)"))
+        except DatabaseUnavailable as error:
+            findings.append(Finding(check, State.WARNING, f"not known: {error}"))
+        else:
+            findings.append(Finding(check, State.OK, f"{server.host}:{server.port}"))
+    return findings
 
 
 def _of_release(check: str, sight: Sight, *, kind: str) -> Finding:

@@ -60,12 +60,14 @@ class Place:
 async def find_needs(settings: Settings) -> list[Need]:
     """Every need, asked at once; each answers within CHECK_S_MAX or is not healthy."""
     needs = list(await asyncio.gather(*map(_ask, places_of(settings))))
-    if settings.database is None or not settings.database.others:
-        return needs
-    writable = sum(need.engine.endswith(" primary") for need in needs)
-    if writable != 1:
-        reason = "none of them takes writes" if not writable else f"{writable} take writes: all but one must not"
-        needs.append(_unwell(Place("database", "primary", _servers(settings.database)), reason))
+    for server in settings.servers:
+        if not server.others:
+            continue
+        theirs = {str(each) for each in server.each}
+        writable = sum(need.engine.endswith(" primary") and need.address in theirs for need in needs)
+        if writable != 1:
+            reason = "none of them takes writes" if not writable else f"{writable} take writes: all but one must not"
+            needs.append(_unwell(Place("database", "primary", _servers(server)), reason))
     return needs
 
 
@@ -118,7 +120,19 @@ def _databases(settings: Settings) -> list[Place]:
             return await asyncio.to_thread(_ask_files, settings.data, paths)
 
         return [Place("database", "SQLite", str(settings.data), ask_files)]
-    return [_server(each, is_alone=not settings.database.others) for each in settings.database.each]
+    return [
+        _server(each, is_alone=not server.others, need=_need_of(settings, server))
+        for server in settings.servers
+        for each in server.each
+    ]
+
+
+def _need_of(settings: Settings, server: Address) -> str:
+    """What a server is there for."""
+    campuses = [campus for campus, own in settings.databases.items() if own == server]
+    if server == settings.database or not campuses:
+        return "database"
+    return f"database of {', '.join(campuses)}"
 
 
 def _ask_files(folder: Path, paths: list[Path]) -> str:
@@ -132,7 +146,7 @@ def _ask_files(folder: Path, paths: list[Path]) -> str:
     return f"SQLite {sqlite3.sqlite_version}, {said}"
 
 
-def _server(address: Address, *, is_alone: bool) -> Place:
+def _server(address: Address, *, is_alone: bool, need: str) -> Place:
     async def ask_server() -> str:
         try:
             seen = await asyncio.to_thread(look_at_server, address)
@@ -143,7 +157,7 @@ def _server(address: Address, *, is_alone: bool) -> Place:
         name = "MariaDB" if "mariadb" in seen.version.lower() else "MySQL"
         return f"{name} {seen.version.partition('-')[0]} {'replica' if seen.is_read_only else 'primary'}"
 
-    return Place("database", "MariaDB", str(address), ask_server)
+    return Place(need, "MariaDB", str(address), ask_server)
 
 
 def _servers(address: Address) -> str:

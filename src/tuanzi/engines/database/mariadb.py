@@ -162,19 +162,25 @@ class MariaDb:
             cursor.execute(note)
 
     def cursor(self) -> tuple[int, int]:
-        """The kept (position, event number). After a commit whose answer was lost it waits until that is known."""
+        """The kept (position, event number). After a commit whose answer was lost it waits until that is known.
+
+        Raises Fenced where a campus was moved away.
+        """
         sql = "SELECT position, event_number FROM writer_cursor WHERE id = 1"
         until = time.monotonic() + self._patience.outcome_s
         while True:
             try:
                 # The lock waits for the old transaction where that may still be about to commit.
-                ((position, number),) = self._asked(f"{sql} FOR UPDATE" if self._is_unsure else sql)
+                rows = self._asked(f"{sql} FOR UPDATE" if self._is_unsure else sql)
             except DatabaseUnavailable:
                 if not self._is_unsure or time.monotonic() > until:
                     raise
                 time.sleep(PAUSE_S / 5)
                 continue
             self._is_unsure = False
+            if not rows:  # see `residence`: whoever writes here is nobody any more
+                raise Fenced(f"{self.address}: it was left, and is written no more")
+            ((position, number),) = rows
             if self._tracks_gtid:
                 ((self.gtid,),) = self._asked(POSITION)
             return int(position), int(number)

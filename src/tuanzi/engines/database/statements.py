@@ -112,13 +112,13 @@ def _changes(flush: Flush) -> Iterator[str]:
         for i in range(0, len(keys), _ROWS_AT_ONCE):
             yield f"DELETE FROM {table.name} WHERE {one_of(table, keys[i : i + _ROWS_AT_ONCE])}"
     for table, rows in flush.inserts:
-        yield from _inserts(table.name, table.columns, rows, "")
+        yield from inserts(table.name, table.columns, rows, "")
     for table, rows in flush.upserts:
-        yield from _inserts(table.name, table.columns, rows, _instead(table.key, table.columns))
-    yield from _inserts("events", _EVENT_COLUMNS, flush.events, "")
+        yield from inserts(table.name, table.columns, rows, _instead(table.key, table.columns))
+    yield from inserts("events", _EVENT_COLUMNS, flush.events, "")
 
 
-def _inserts(name: str, columns: Sequence[str], rows: Sequence[Row], end: str) -> Iterator[str]:
+def inserts(name: str, columns: Sequence[str], rows: Sequence[Row], end: str) -> Iterator[str]:
     """Statements of some rows each: few statements, none of them much longer than a packet."""
     start = f"INSERT INTO {name} ({', '.join(columns)}) VALUES "
     some: list[str] = []
