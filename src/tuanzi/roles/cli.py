@@ -82,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("settings", "every setting and its value"),
         ("doctor", "what is wrong, and what to do"),
         ("move", "move a campus to another database server"),
+        ("promote", "make a replica the primary database server"),
     ):
         commands.add_parser(name, help=about, add_help=False)
     options = parser.parse_args(given)

@@ -93,6 +93,12 @@ def address_of(url: str) -> Address:
     )
 
 
+def server_at_place(place: str, *, user: str, password: str) -> Address:
+    """The server at `host:port`, for work that is about all of its schemas. Raises ValueError."""
+    host, port = _place(place)
+    return Address(host=host, port=port, user=user, schema="mysql", password=password)
+
+
 def _place(text: str) -> tuple[str, int]:
     found = _PLACE.fullmatch(text)
     if found is None or int(found[3] or 3306) > 65535:
