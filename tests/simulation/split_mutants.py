@@ -45,7 +45,7 @@ from tuanzi.money import CancelSharing, ConfirmSharing, TrySharing
 from tuanzi.money.vendors import RefundAsked, RefundSeen
 from tuanzi.orders import Order, SubOrder, SubOrderState
 from tuanzi.sharing import Sharing
-from tuanzi.splitting import ReachDeadline, RecordAnswers, SendCancels, SendConfirms, Split, SplitBranch
+from tuanzi.splitting import ReachDeadline, RecordAnswers, SendCancels, SendConfirms, Split, SplitBranches
 from tuanzi.splitting.model import Heard, Message, Word
 from tuanzi.stock import Portions
 
@@ -488,7 +488,7 @@ SPLIT_MUTANTS: Mapping[str, Planted] = {
         ("I1", "I3", "I5", "I6"), CRASHES, partial(VirtualHouse, plug=LyingDatabase)
     ),
     # the coordinator
-    "branches are not registered": Planted(("I4", "I5"), REFUSALS, on_closing(Forgets(SplitBranch))),
+    "branches are not registered": Planted(("I4", "I5"), REFUSALS, on_closing(Forgets(SplitBranches))),
     "silence is taken for consent": Planted(
         ("I3", "I5"), SILENCE, at("core", RecordAnswers, hears(silence_is_consent))
     ),
@@ -520,7 +520,7 @@ SPLIT_MUTANTS: Mapping[str, Planted] = {
     ),
     "the decision is not kept": Planted(("I3", "I5"), REFUSALS, twisted_at("core", RecordAnswers, Forgets(Split))),
     "what was heard of a branch is not kept": Planted(
-        ("I3", "I5"), REFUSALS, twisted_at("core", RecordAnswers, Forgets(SplitBranch))
+        ("I3", "I5"), REFUSALS, twisted_at("core", RecordAnswers, Forgets(SplitBranches))
     ),
     "what is to be sent is kept in memory only": Planted(("I5",), KILLS, partial(VirtualHouse, plug=ForgetsTimers)),
     "the outcome is told twice": Planted(

@@ -48,8 +48,8 @@ def split_of(campus: Campus) -> Split:
 
 
 def branches_of(campus: Campus) -> dict[str, SplitBranch]:
-    rows = campus.core.database.fetch(SPLIT_BRANCHES, [(GID, name) for name in ("stock", "sharing", "delivery")])
-    return {branch.branch: branch for branch in map(SPLIT_BRANCHES.from_row, rows)}
+    (row,) = campus.core.database.fetch(SPLIT_BRANCHES, [GID])
+    return {branch.branch: branch for branch in SPLIT_BRANCHES.from_row(row).branches}
 
 
 def fences(campus: Campus) -> dict[str, str]:

@@ -54,7 +54,7 @@ def hear(turn: Turn, message: Message, *, now: datetime = START, reason: str = "
 
 
 def begun() -> Turn:
-    return Turn(split=NEW, branches=register(NEW))
+    return Turn(split=NEW, branches=register())
 
 
 def states(turn: Turn) -> dict[str, str]:
@@ -114,13 +114,13 @@ def test_answers_at_the_deadline_are_too_late() -> None:
 def test_the_deadline_cancels_what_is_trying_and_nothing_else() -> None:
     confirming = hear(begun(), Message.TRY, sharing=Word.DONE, delivery=Word.DONE)
 
-    assert take_turn(NEW, register(NEW), DeadlineCame(), now=DEADLINE).split.state is S.CANCELLING
+    assert take_turn(NEW, register(), DeadlineCame(), now=DEADLINE).split.state is S.CANCELLING
     after = take_turn(confirming.split, confirming.branches, DeadlineCame(), now=DEADLINE)
     assert (after.split, after.branches, after.at) == (confirming.split, confirming.branches, None)
 
 
 def test_answers_to_a_message_of_before_the_decision_change_nothing() -> None:
-    cancelling = take_turn(NEW, register(NEW), DeadlineCame(), now=DEADLINE)
+    cancelling = take_turn(NEW, register(), DeadlineCame(), now=DEADLINE)
 
     after = hear(cancelling, Message.TRY, sharing=Word.DONE, delivery=Word.DONE)
 
@@ -131,7 +131,7 @@ def test_answers_to_a_message_of_before_the_decision_change_nothing() -> None:
 def test_a_branch_that_breaks_its_word_calls_a_human_and_is_tried_on(message: Message) -> None:
     turn = hear(begun(), Message.TRY, sharing=Word.DONE, delivery=Word.DONE)
     if message is Message.CANCEL:
-        turn = take_turn(NEW, register(NEW), DeadlineCame(), now=DEADLINE)
+        turn = take_turn(NEW, register(), DeadlineCame(), now=DEADLINE)
     before = turn.split.state
 
     turn = hear(turn, message, sharing=Word.BREACHED, delivery=Word.DONE)
@@ -232,10 +232,8 @@ def test_a_branch_that_is_not_known_is_not_heard() -> None:
     turn = hear(begun(), Message.TRY, stranger=Word.REFUSED)
 
     assert turn.split == replace(NEW, attempts=1)
-    assert turn.branches == register(NEW)
+    assert turn.branches == register()
 
 
 def test_a_branch_row_says_where_it_is() -> None:
-    assert register(NEW)[1] == SplitBranch(
-        gid="g_1.split", branch=SHARING, address="money", state=BranchState.REGISTERED
-    )
+    assert register()[1] == SplitBranch(branch=SHARING, address="money", state=BranchState.REGISTERED)

@@ -22,7 +22,10 @@ GROUPS = "SELECT id, campaign_id, state, tiers, seats, per_user_limit FROM campu
 SPLITS = """
 SELECT gid, group_id, state, reason, needs_human, decided_at_ms, deadline_at_ms FROM splits ORDER BY gid
 """
-SPLIT_BRANCHES = "SELECT gid, branch, address, state FROM split_branches ORDER BY gid, branch"
+SPLIT_BRANCHES = """
+SELECT s.gid, json_extract(b.value, '$.branch'), json_extract(b.value, '$.address'), json_extract(b.value, '$.state')
+FROM branches_of_splits s, json_each(s.branches) b ORDER BY 1, 2
+"""
 ORDERS_OF_SPLITS = """
 SELECT s.gid, o.state FROM splits s, json_each(s.plan) p JOIN orders o ON o.id = json_extract(p.value, '$.order_id')
 ORDER BY s.gid, o.id

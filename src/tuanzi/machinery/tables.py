@@ -37,10 +37,13 @@ class Table(Generic[V]):
     to_row: Callable[[V], Row]
     from_row: Callable[[Row], V]
     key_of: Callable[[V], Key]
+    is_history: bool = False
 
 
-def table(name: str, kind: type[V], *, key: str | tuple[str, ...]) -> Table[V]:
+def table(name: str, kind: type[V], *, key: str | tuple[str, ...], is_history: bool = False) -> Table[V]:
     """The table `name` for values of `kind`, a frozen struct; `key` names the field or fields of its primary key.
+
+    is_history: commands add to it and hardly ever look there again, so memory is not filled with it.
 
     Key fields are plain strings or ints whose column is called like the field.
     """
@@ -57,6 +60,7 @@ def table(name: str, kind: type[V], *, key: str | tuple[str, ...]) -> Table[V]:
         to_row=_to_row(names, cells),
         from_row=_from_row(kind, names, [(i, cell.into) for i, cell in enumerate(cells) if cell.into is not None]),
         key_of=attrgetter(*keys),
+        is_history=is_history,
     )
 
 

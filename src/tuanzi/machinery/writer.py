@@ -163,6 +163,7 @@ class Writer:
         self._order = {table.kind: i for i, table in enumerate(tables)}
         self._key_of = {table.kind: table.key_of for table in tables}
         self._to_row = {table.kind: table.to_row for table in tables}
+        self._history = {ParkedEvent, *[table.kind for table in tables if table.is_history]}
         self.timer_changes: list[tuple[str, Timer | None]] = []
 
     def carry_out(self, requests: Sequence[Request], *, now: datetime, careful: bool = False) -> Steps:
@@ -538,7 +539,7 @@ class Writer:
                 self.timer_changes.append((str(place[1]), None if value is ABSENT else value))
             elif kind is KeptAnswer:
                 self._answers.keep(place, value)
-            elif kind is not ParkedEvent:
+            elif kind not in self._history:
                 self.memory.keep(place, value)
 
 

@@ -8,8 +8,8 @@ from tuanzi.money.model import Balance, Entry, JournalHead, Payment, PayoutHold,
 
 PAYMENTS = table("payments", Payment, key="id")
 REFUNDS = table("refunds", Refund, key="id")
-JOURNALS = table("journals", JournalHead, key="id")
-ENTRIES = table("entries", Entry, key=("journal_id", "line"))
+JOURNALS = table("journals", JournalHead, key="id", is_history=True)
+ENTRIES = table("entries", Entry, key=("journal_id", "line"), is_history=True)
 BALANCES = table("balances", Balance, key="account")
 PAYOUT_HOLDS = table("payout_holds", PayoutHold, key="merchant_id")
 TABLES = (PAYMENTS, REFUNDS, JOURNALS, ENTRIES, BALANCES, PAYOUT_HOLDS)  # entries after the journals they refer to

@@ -164,8 +164,9 @@ class Transfer(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     closed: int = 0
 
     def __post_init__(self) -> None:
-        is_right = min(self.cut.fen, self.sent.fen, self.given.fen, self.given.fen - self.back.fen) >= 0
-        if not is_right or self.held.fen < 0 or not 0 <= self.outward.fen <= self.amount.fen:
+        amount, cut, sent, given = self.amount.fen, self.cut.fen, self.sent.fen, self.given.fen
+        is_right = cut >= 0 and sent >= 0 and given >= self.back.fen and given >= 0 and cut + sent + given <= amount
+        if not is_right or not 0 <= self.outward.fen <= amount:
             raise ValueError(f"transfer {self.order_id}/{self.line} does not add up: {self}")
 
     @property
@@ -257,6 +258,10 @@ def account_of(party: Party, owner: str) -> str:
             return Account.PROVIDER_FEE.value
 
 
+_PLATFORM: Final = account_of(Party.PLATFORM, "")
+_PROVIDER: Final = account_of(Party.PROVIDER, "")
+
+
 def advance_of(account: str) -> str:
     """The account in which whoever is owed `account` owes what the platform has advanced for him."""
     return Account.RECEIVER_ADVANCE.of(account.partition(":")[2])
@@ -274,19 +279,24 @@ def plan_transfers(
     goods = [part.payable_fen - part.delivery_fen for part in order.parts]
     of_goods = _goods_cells(goods, [terms.rate_of(party) for party in commissions])
     of_delivery = _delivery_cells([part.delivery_fen for part in order.parts], terms)
-    discounts = [part.discount_fen for part in order.parts]
-    subsidies = _subsidies(discounts, terms)
-    owners = {Party.LEADER: leader_id, Party.AMBASSADOR: ambassador_id or "", Party.RIDER: POOL}
+    subsidies = _subsidies([part.discount_fen for part in order.parts], terms)
+    pool, leader = account_of(Party.RIDER, POOL), account_of(Party.LEADER, leader_id)
+    ambassador = account_of(Party.AMBASSADOR, ambassador_id or "")
     planned: list[tuple[int, Party, str, int]] = []
     for i, part in enumerate(order.parts):
-        owners[Party.MERCHANT] = owners[Party.SUBSIDY] = part.merchant_id
-        cells = {Party.MERCHANT: of_goods[i][-1], Party.RIDER: of_delivery[i][0], Party.SUBSIDY: subsidies[i]}
-        cells.update(zip(commissions, of_goods[i], strict=False))
-        cells[Party.PLATFORM] += of_delivery[i][1]
-        cells[Party.PROVIDER] += of_delivery[i][2]
-        planned += [
-            (i, party, account_of(party, owners.get(party, "")), cells[party]) for party in Party if cells.get(party)
-        ]
+        to_platform, to_leader, *to_ambassador, to_provider, to_merchant = of_goods[i]
+        to_rider, more_to_platform, more_to_provider = of_delivery[i]
+        merchant = account_of(Party.MERCHANT, part.merchant_id)
+        cells = (  # in the order of Party
+            (i, Party.MERCHANT, merchant, to_merchant),
+            (i, Party.PLATFORM, _PLATFORM, to_platform + more_to_platform),
+            (i, Party.RIDER, pool, to_rider),
+            (i, Party.LEADER, leader, to_leader),
+            (i, Party.AMBASSADOR, ambassador, to_ambassador[0] if to_ambassador else 0),
+            (i, Party.PROVIDER, _PROVIDER, to_provider + more_to_provider),
+            (i, Party.SUBSIDY, merchant, subsidies[i]),
+        )
+        planned += [cell for cell in cells if cell[3]]
     outward = _outward([(party, fen) for _, party, _, fen in planned], payable_fen=order.payable_fen, terms=terms)
     return [
         Transfer(

@@ -160,12 +160,18 @@ class Split(Struct, frozen=True, kw_only=True, gc=False):
 class SplitBranch(Struct, frozen=True, kw_only=True, gc=False):
     """One branch of a split. attempts: messages sent to it. last_error: the last answer that was none, or a refusal."""
 
-    gid: str
     branch: str
     address: str
     state: BranchState
     attempts: int = 0
     last_error: str | None = None
+
+
+class SplitBranches(Struct, frozen=True, kw_only=True, gc=False):
+    """All branches of one split: one row, for they are made and heard of together."""
+
+    gid: str
+    branches: tuple[SplitBranch, ...]
 
 
 class SplitCoordinator(Struct, frozen=True, kw_only=True, gc=False):
@@ -233,12 +239,11 @@ class Turn(Struct, frozen=True, kw_only=True, gc=False):
     at: datetime | None = None
 
 
-def register(split: Split) -> tuple[SplitBranch, ...]:
+def register() -> tuple[SplitBranch, ...]:
     """A new transaction's branches; the one at home is tried in the same commit."""
     return tuple(
         [
             SplitBranch(
-                gid=split.gid,
                 branch=branch,
                 address=address,
                 state=BranchState.TRIED if address == HOME else BranchState.REGISTERED,

@@ -15,7 +15,7 @@ from tuanzi.groups import PlannedSplit
 from tuanzi.machinery.http.routes import Desk, Desks
 from tuanzi.money import OrderEntry, entries_of_orders
 from tuanzi.orders import SubOrderView, orders_by_id, sub_orders_of_group, sub_view_of
-from tuanzi.splitting.model import BranchState, Split, gid_of, planned
+from tuanzi.splitting.model import BranchState, Split, SplitBranch, gid_of, planned
 from tuanzi.splitting.store import (
     BRANCHES_OF_SPLIT,
     FENCES_OF_SPLIT,
@@ -137,8 +137,7 @@ async def split_view(desk: Desk, group_id: GroupId, *, for_operator: bool) -> Sp
     if split is None:
         return SplitView(group_id=group_id, state=None, reason="", needs_human=False, branches=(), sub_orders=())
     branches = []
-    for row in await desk.rows(BRANCHES_OF_SPLIT, {"gid": split.gid}):
-        branch = SPLIT_BRANCHES.from_row(row)
+    for branch in await _branches_of(desk, split.gid):
         view = BranchView(branch=branch.branch, state=branch.state)
         if for_operator:
             view = BranchView(
@@ -195,6 +194,13 @@ async def split_evidence(desks: Desks, group_id: GroupId) -> SplitEvidence:
     )
 
 
+async def _branches_of(desk: Desk, gid: str) -> list[SplitBranch]:
+    """What the coordinator knows of each branch, by name."""
+    rows = await desk.rows(BRANCHES_OF_SPLIT, {"gid": gid})
+    known = [branch for row in rows for branch in SPLIT_BRANCHES.from_row(row).branches]
+    return sorted(known, key=lambda branch: branch.branch)
+
+
 async def _branches(desks: Desks, gid: str) -> tuple[BranchEvidence, ...]:
     """Each branch beside its fence."""
     by_database = {"core": desks.core, "money": desks.money, "delivery": desks.delivery}
@@ -203,7 +209,7 @@ async def _branches(desks: Desks, gid: str) -> tuple[BranchEvidence, ...]:
         for database, desk in by_database.items()
         for branch, state, epoch, at_ms in await desk.rows(FENCES_OF_SPLIT, {"gid": gid})
     }
-    branches = [SPLIT_BRANCHES.from_row(row) for row in await desks.core.rows(BRANCHES_OF_SPLIT, {"gid": gid})]
+    branches = await _branches_of(desks.core, gid)
     return tuple(
         [
             BranchEvidence(

@@ -24,7 +24,6 @@ from tuanzi.machinery.fence import cancel_branch, confirm_branch, open_branch
 from tuanzi.money import SharedOrder
 from tuanzi.orders import Order
 from tuanzi.splitting.model import (
-    ADDRESSES,
     STOCK,
     AnswersCame,
     DeadlineCame,
@@ -33,7 +32,7 @@ from tuanzi.splitting.model import (
     Message,
     OrderPlan,
     Split,
-    SplitBranch,
+    SplitBranches,
     SplitCoordinator,
     Turn,
     boards_of,
@@ -131,8 +130,7 @@ def begin(
         epoch=coordinator.epoch,
     )
     unit.add(split)
-    for branch in register(split):
-        unit.add(branch)
+    unit.add(SplitBranches(gid=split.gid, branches=register()))
     portions: dict[DishId, int] = {}
     for order in members:
         for dish_id, count in order.portions.items():
@@ -156,14 +154,13 @@ def reach_deadline(unit: Unit, command: ReachDeadline, *, now: datetime) -> Spli
 
 def _go_on(unit: Unit, gid: str, event: Event, *, tries: SendTries | None, now: datetime) -> SplitStanding:
     before = unit.load(Split, gid)
-    branches = tuple([unit.load(SplitBranch, (gid, branch)) for branch in ADDRESSES])
-    turn = take_turn(before, branches, event, now=now)
+    known = unit.load(SplitBranches, gid)
+    turn = take_turn(before, known.branches, event, now=now)
     after = turn.split
     if after is before:
         return SplitStanding(gid=gid, state=before.state)
-    for old, new in zip(branches, turn.branches, strict=True):
-        if new is not old:
-            unit.put(new)
+    if turn.branches != known.branches:
+        unit.put(replace(known, branches=turn.branches))
     unit.put(after)
     if after.state is not before.state:
         _carry_out(unit, after, now=now)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tuanzi.machinery.tables import table
-from tuanzi.splitting.model import Split, SplitBranch, SplitCoordinator
+from tuanzi.splitting.model import Split, SplitBranches, SplitCoordinator
 
 SPLITS = table("splits", Split, key="gid")
-SPLIT_BRANCHES = table("split_branches", SplitBranch, key=("gid", "branch"))
+SPLIT_BRANCHES = table("branches_of_splits", SplitBranches, key="gid")
 SPLIT_COORDINATORS = table("split_coordinators", SplitCoordinator, key="id")
 TABLES = (SPLITS, SPLIT_BRANCHES, SPLIT_COORDINATORS)
 
@@ -17,6 +17,4 @@ WHERE gid > :since OR state IN ('trying', 'confirming', 'cancelling') GROUP BY s
 """
 # In each of the databases: what its branches of a split have come to.
 FENCES_OF_SPLIT = "SELECT branch, state, epoch, at_ms FROM fences WHERE gid = :gid ORDER BY branch LIMIT 10"
-BRANCHES_OF_SPLIT = (
-    "SELECT " + ", ".join(SPLIT_BRANCHES.columns) + " FROM split_branches WHERE gid = :gid ORDER BY branch LIMIT 10"
-)
+BRANCHES_OF_SPLIT = "SELECT gid, branches FROM branches_of_splits WHERE gid = :gid ORDER BY gid LIMIT 1"
