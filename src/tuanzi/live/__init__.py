@@ -1,6 +1,6 @@
 """Live: what happened, told to the people it concerns while they look (A1, A3 to A6, B9). Database: notices.
 
-Owns stream_messages, stream_cursors, stream_floors, log_positions, order_owners, stream_epochs.
+Owns stream_messages, stream_chapters, stream_cursors, stream_floors, log_positions, order_owners, stream_epochs.
 Hears, through the logs of core, money and delivery, the events of `TELLS`; emits nothing. Messages are numbered without
 gaps in each person's stream and kept for 7 days; pictures of groups are sent as they change, and forgotten.
 """

@@ -15,6 +15,7 @@ from tuanzi.machinery.push.hub import Hub
 from tuanzi.machinery.push.ports import ChannelKind, Ticket
 from tuanzi.machinery.push.protocol import (
     FLAG_REJECT_UNRECOVERED,
+    PONG,
     Close,
     Closing,
     Command,
@@ -110,6 +111,9 @@ class Client:
         """A frame: one command a line."""
         if self.is_closed:
             return
+        if text == PONG and not self.heard_since_ping:
+            self.heard_since_ping = True
+            return
         self.heard_since_ping = True
         try:
             commands = read_commands(text)
@@ -120,7 +124,8 @@ class Client:
             self.close(Close.BAD_REQUEST, "not a command")
         except Closing as closing:
             self.close(closing.code, closing.reason)
-        self.flush()
+        if self._out:
+            self.flush()
 
     def on_full(self) -> None:
         """Nothing more is sent until `on_drained`."""

@@ -161,7 +161,7 @@ class Hub:
             if not stream.readers:
                 continue
             number = message.number
-            line = publication(message.stream, number, message.data)
+            line = publication(stream.head, number, message.data)
             for reader in stream.readers:
                 client = reader.client
                 if reader.at == number - 1 and client.takes(line):
@@ -237,8 +237,9 @@ class Hub:
             self.pump(reader)
 
     def _send(self, reader: Reader, messages: Any) -> None:
+        head = reader.stream.head
         for number, data in messages:
-            if not reader.client.takes(publication(reader.stream.name, number, data)):
+            if not reader.client.takes(publication(head, number, data)):
                 break
             reader.at = number
             self.figures.resent += 1

@@ -1,7 +1,7 @@
 """Turns committed events into numbered messages, a batch at a time, in one commit with the logs' positions (A3, A4).
 
-Numbers come from memory, backed by the table: a stream's next one is its newest plus one, and the table's key
-says no should memory be wrong. Nothing is sent before it is kept.
+Numbers come from memory, backed by the table: a stream's next one is its newest plus one. Nothing is sent before it is
+kept; while more waits, a batch is sent while the next one is being kept, so that neither Python nor the disk waits.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ POSTS_WAITING_MAX = 20_000
 # Streams whose newest number is in memory, in each of two generations; about 150 bytes each.
 NUMBERS_MAX = 50_000
 RETRY_S = 1.0
+# Our choice: after this long the commit of the next batch is under way, and its thread does not need Python.
+SENT_BESIDE_S = 0.001
+# What is kept is sent after this long, though the next batch needs to be read for.
+SENT_S_MAX = 0.02
 KEPT_FOR = timedelta(days=7)
 SWEEP_EVERY_S = 60.0
 SWEPT_AT_ONCE = 500
@@ -115,6 +119,8 @@ class Keeper:
         self._numbers = Numbers()
         self._posts: list[tuple[Sequence[Draft], asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
+        self._unsent: list[Kept] = []  # kept, and not sent yet
+        self._sending: asyncio.TimerHandle | None = None
         for each in logs:
             each.source.subscribe(partial(self._offer, each))
 
@@ -146,18 +152,22 @@ class Keeper:
         """Work until cancelled."""
         for each in self._logs:
             each.follower.expect(each.source.event_number)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._sweep())
-            while True:
-                try:
-                    if not await self.step():
-                        self._wake.clear()
-                        if not self._posts and not any(self.lags.values()):
-                            await self._wake.wait()
-                except Problem as problem:
-                    log.warning("push.keeper_waiting", extra={"campus": self.campus_id, "refusal": problem.title_en()})
-                    self._start_over()
-                    await asyncio.sleep(RETRY_S)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._sweep())
+                while True:
+                    try:
+                        if not await self.step():
+                            self._wake.clear()
+                            if not self._has_more:
+                                await self._wake.wait()
+                    except Problem as problem:
+                        facts = {"campus": self.campus_id, "refusal": problem.title_en()}
+                        log.warning("push.keeper_waiting", extra=facts)
+                        self._start_over()
+                        await asyncio.sleep(RETRY_S)
+        finally:
+            self._send()
 
     async def step(self) -> bool:
         """Take what waits and carry it all the way; whether there was anything."""
@@ -174,7 +184,29 @@ class Keeper:
             taken = True
             posts, self._posts = self._posts, []
             await self._carry_posts(posts)
+        if not self._has_more:
+            self._send()
         return taken
+
+    @property
+    def _has_more(self) -> bool:
+        """Whether anything waits to be told."""
+        return bool(self._posts) or any(each.follower.lag for each in self._logs)
+
+    def _send(self) -> None:
+        """Have every gateway hear what was kept, if it has not yet."""
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+        kept, self._unsent = self._unsent, []
+        if kept:
+            self._fan_out.publish(self.campus_id, kept)
+
+    def _send_in(self, seconds: float) -> None:
+        """Send what was kept so much later, unless something sends it before."""
+        if self._sending is not None:
+            self._sending.cancel()
+        self._sending = asyncio.get_running_loop().call_later(seconds, self._send) if self._unsent else None
 
     async def _carry(self, each: Log, requests: Sequence[Request]) -> None:
         """Tell a batch of one source's events; what the table refuses is told again one by one."""
@@ -239,7 +271,9 @@ class Keeper:
             kept = await self._number_and_keep(batch, await self._new(messages, is_sure=True))
         self.figures.batches += 1
         self.figures.messages += len(kept)
-        self._fan_out.publish(self.campus_id, kept)
+        self._send()
+        self._unsent = kept
+        self._send_in(SENT_S_MAX)
 
     async def _number_and_keep(self, batch: Batch, messages: Sequence[Draft]) -> list[Kept]:
         numbers = self._numbers
@@ -254,6 +288,7 @@ class Keeper:
             newest[draft.stream] = number
             numbered.append((draft, number))
         batch.messages = numbered
+        self._send_in(SENT_BESIDE_S)
         await self._archive.keep(batch)
         for stream, number in newest.items():
             numbers.keep(stream, number)

@@ -157,6 +157,9 @@ class Command(Struct):
     sub_refresh: Raw = Raw(b"")
 
 
+# What a client answers a ping with.
+PONG = b"{}"
+
 read_commands = msgspec.json.Decoder(Command).decode_lines
 
 
@@ -173,9 +176,14 @@ def refusal(id: int, fault: Fault) -> bytes:
     return _encode({"id": id, "error": error})
 
 
-def publication(channel: str, number: int, data: bytes) -> bytes:
-    """A push of a stream's message; data: JSON."""
-    return b'{"push":{"channel":%s,"pub":{"data":%s,"offset":%d}}}' % (_encode(channel), data, number)
+def head_of(channel: str) -> bytes:
+    """What every publication of a channel begins with."""
+    return b'{"push":{"channel":%s,"pub":{"data":' % _encode(channel)
+
+
+def publication(head: bytes, number: int, data: bytes) -> bytes:
+    """A push of a stream's message; head: of its channel, data: JSON."""
+    return b'%s%s,"offset":%d}}}' % (head, data, number)
 
 
 def snapshot(channel: str, data: bytes) -> bytes:

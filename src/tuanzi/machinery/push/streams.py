@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tuanzi.machinery.push.ports import Kept, StreamState
+from tuanzi.machinery.push.protocol import head_of
 
 if TYPE_CHECKING:
     from tuanzi.machinery.push.client import Client
@@ -25,12 +26,13 @@ class Reader:
 
 
 class Stream:
-    """One stream in memory; about 500 bytes and its window."""
+    """One stream in memory; about 600 bytes and its window."""
 
-    __slots__ = ("acked", "first", "floor", "is_open", "name", "newest", "readers", "sent", "window")
+    __slots__ = ("acked", "first", "floor", "head", "is_open", "name", "newest", "readers", "sent", "window")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.head = head_of(name)
         self.newest = 0
         self.floor = 0
         self.sent = 0

@@ -1,0 +1,129 @@
+"""Streams are kept in chapters and read across them; what is older than seven days is forgotten (A4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from importlib import resources
+
+import pytest
+
+from tests.live.office import Direct
+from tests.live.test_repeats import SCHEMA
+from tuanzi import live
+from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.machinery.problems import Crashed
+from tuanzi.machinery.push.ports import Batch, Draft, StreamState
+
+NOON = datetime(2026, 11, 23, 4, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def batch(*messages: tuple[str, int], at: datetime = NOON) -> Batch:
+    """Messages of streams, by their numbers."""
+    drafts = [(Draft(f"{stream}.{number}", stream, "test", b'"%d"' % number), number) for stream, number in messages]
+    return Batch(at=at, messages=drafts)
+
+
+def chapters_of(desk: Direct) -> list[tuple[int, int]]:
+    """Each chapter and how many messages it has."""
+    return desk.database.rows(
+        "SELECT c.chapter, COUNT(m.number) FROM stream_chapters c LEFT JOIN stream_messages m ON m.chapter = c.chapter"
+        " GROUP BY c.chapter ORDER BY c.chapter"
+    )
+
+
+async def kept(*batches: Batch, chapter_messages: int = 2) -> tuple[live.StreamArchive, Direct]:
+    """An archive of short chapters that has kept these batches."""
+    desk = Direct(SCHEMA)
+    archive = live.StreamArchive(desk, chapter_messages=chapter_messages)
+    for each in batches:
+        await archive.keep(each)
+    return archive, desk
+
+
+def numbers(rows: Sequence[tuple[int, bytes]]) -> list[int]:
+    """The numbers of messages that were read."""
+    return [number for number, _ in rows]
+
+
+async def test_a_stream_is_read_in_order_across_chapters() -> None:
+    parts = [batch(("a", i), ("b", i)) for i in range(1, 6)]
+
+    archive, desk = await kept(*parts)
+
+    assert chapters_of(desk) == [(i, 2) for i in range(5)]
+    assert numbers(await archive.read("a", after=0, limit=10)) == [1, 2, 3, 4, 5]
+    assert numbers(await archive.read("a", after=2, limit=2)) == [3, 4]
+    assert await archive.newest(["a", "b", "c"]) == {"a": 5, "b": 5, "c": 0}
+    assert (await archive.load("b")).newest == 5
+
+
+async def test_who_keeps_them_next_goes_on_in_the_newest_chapter() -> None:
+    _, desk = await kept(batch(("a", 1)), chapter_messages=3)
+
+    another = live.StreamArchive(desk, chapter_messages=3)
+    await another.keep(batch(("a", 2), ("b", 1)))
+    await another.keep(batch(("a", 3)))
+
+    assert chapters_of(desk) == [(0, 3), (1, 1)]
+    assert numbers(await another.read("a", after=0, limit=10)) == [1, 2, 3]
+
+
+async def test_a_batch_that_is_refused_leaves_neither_messages_nor_a_chapter() -> None:
+    archive, desk = await kept(batch(("a", 1), ("b", 1)))
+
+    with pytest.raises(Crashed):
+        await archive.keep(batch(("a", 2), ("b", 1)))
+    await archive.keep(batch(("a", 2)))
+
+    assert chapters_of(desk) == [(0, 2), (1, 1)]
+    assert numbers(await archive.read("a", after=0, limit=10)) == [1, 2]
+
+
+async def test_old_messages_are_forgotten_with_their_chapters_and_the_stream_knows_up_to_which_number() -> None:
+    parts = [batch(("a", i), ("b", i), at=NOON + i * DAY) for i in range(1, 5)]
+    archive, desk = await kept(*parts)
+    before = NOON + 3 * DAY
+
+    first = await archive.sweep(before=before, limit=3)
+    second = await archive.sweep(before=before, limit=3)
+    third = await archive.sweep(before=before, limit=3)
+    fourth = await archive.sweep(before=before, limit=3)
+
+    assert (first, second, third, fourth) == (3, 1, 0, 0)
+    assert chapters_of(desk) == [(1, 0), (2, 2), (3, 2)]  # an empty one stays until the one after it is old
+    assert await archive.load("a") == StreamState(newest=4, floor=2)
+    assert numbers(await archive.read("a", after=2, limit=10)) == [3, 4]
+
+
+async def test_a_stream_all_of_which_was_forgotten_goes_on_after_its_last_number() -> None:
+    archive, desk = await kept(batch(("a", 1), ("a", 2)), batch(("a", 3)))
+
+    await archive.sweep(before=NOON + DAY, limit=10)
+    await archive.sweep(before=NOON + DAY, limit=10)
+    await archive.keep(batch(("a", 4), at=NOON + 2 * DAY))
+
+    assert chapters_of(desk) == [(1, 1)]
+    assert await archive.newest(["a"]) == {"a": 4}
+    assert numbers(await archive.read("a", after=3, limit=10)) == [4]
+
+
+def test_messages_of_the_release_before_stand_in_a_chapter_of_their_own() -> None:
+    database = Sqlite(None)
+    for folder, name in (("every", "0001_machinery"), ("every", "0002_fences"), ("notices", "0002_live")):
+        script = (resources.files("tuanzi.migrations") / folder / f"{name}.sql").read_text(encoding="utf-8")
+        database.execute_script(script)
+    rows = ", ".join(f"('e{i}', 'user:p', {i}, 'test', {i}, '\"{i}\"')" for i in (1, 2, 3))
+    database.execute_script(f"INSERT INTO stream_messages VALUES {rows};")
+    script = (resources.files("tuanzi.migrations") / "notices" / "0003_chapters.sql").read_text(encoding="utf-8")
+
+    database.execute_script(script)
+
+    assert database.rows("SELECT chapter, stream, number, body FROM stream_messages ORDER BY number") == [
+        (0, "user:p", 1, '"1"'),
+        (0, "user:p", 2, '"2"'),
+        (0, "user:p", 3, '"3"'),
+    ]
+    assert database.rows("SELECT chapter FROM stream_chapters ORDER BY chapter") == [(0,)]
+    database.close()
