@@ -21,7 +21,7 @@ CREATE TABLE stream_messages (
     UNIQUE (chapter, stream, number)
 );
 
-INSERT INTO stream_chapters (chapter, begun_at_ms) VALUES (0, 0);
+INSERT INTO stream_chapters (chapter, begun_at_ms) SELECT DISTINCT 0, 0 FROM stream_messages_before;
 
 INSERT INTO stream_messages (event_id, chapter, stream, number, kind, at_ms, body)
 SELECT event_id, 0, stream, number, kind, at_ms, body FROM stream_messages_before ORDER BY at_ms, event_id;
