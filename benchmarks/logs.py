@@ -24,7 +24,7 @@ from benchmarks.wire import percentile
 from servers.kafka import Kafka
 from tuanzi.engines.logs.here import HereCommandLog
 from tuanzi.engines.logs.kafka import KafkaCommandLog, KafkaSettings
-from tuanzi.machinery.commandlog import CommandLog, Entry
+from tuanzi.machinery.commandlog import After, CommandLog, Entry
 
 CAMPUS = "beijing"
 BODY_MIN = 300
@@ -69,10 +69,10 @@ class Timed:
         self._wanted = 0
         self._all_taken = asyncio.Event()
 
-    async def begin(self, campus: str) -> int:
+    async def begin(self, campus: str) -> After:
         """From the start of the log."""
         self._begun.set()
-        return 0
+        return After()
 
     async def take(self, campus: str, entries: Sequence[Entry]) -> None:
         """Note when."""

@@ -17,6 +17,9 @@ from servers.process import Process, ServerFailed, answers, free_ports
 # ApiVersions, version 0, correlation 1, no client id: the first thing that every client asks.
 _HELLO = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 
+# Of a batch of records: its first offset (8 bytes), then how many bytes follow the length itself.
+_LENGTH_AT = 8
+
 # Serial collector and first compiler only: measured, a start costs 5 s of processor, 3 s with the archive of classes.
 _JAVA = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto")
 
@@ -101,6 +104,16 @@ class Kafka:
     def resume(self) -> None:
         """Have it go on."""
         self._process.resume()
+
+    def lose_end(self, topic: str, *, left: int) -> None:
+        """Cut a topic's log behind so many appends, as a disk may that lost its power. Not while it runs."""
+        file = self._folder / "logs" / f"{topic}-0" / "00000000000000000000.log"
+        kept = file.read_bytes()
+        end = 0
+        for _ in range(left):
+            (length,) = struct.unpack_from(">i", kept, end + _LENGTH_AT)
+            end += _LENGTH_AT + 4 + length
+        os.truncate(file, end)
 
     @property
     def pid(self) -> int:

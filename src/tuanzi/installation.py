@@ -41,10 +41,10 @@ from tuanzi.machinery.calls import (
     unpack_call,
 )
 from tuanzi.machinery.codec import Codec, encode, name_of
-from tuanzi.machinery.commandlog import CommandLog, Entry
+from tuanzi.machinery.commandlog import After, CommandLog, Entry
 from tuanzi.machinery.desk import ERRAND_S_MAX, WriterDesk
 from tuanzi.machinery.eventlog import EventLog
-from tuanzi.machinery.internal import COMMAND_LOG
+from tuanzi.machinery.internal import COMMAND_LOG, LOG_MARKS, NEWEST_MARKS, Rows
 from tuanzi.machinery.migrate import Migratable
 from tuanzi.machinery.pool import Pool, PoolLimits
 from tuanzi.machinery.problems import Crashed, Unavailable
@@ -84,6 +84,8 @@ ERRANDS = "errands"
 BUSY_ROOMS = frozenset({"money", "sharing", "delivery"})
 # Our choice: a database that no command was meant for remembers, after so many others, that it has seen them.
 SILENT_MAX = 200
+# A mark is a start of a broker; older ones than these are not looked at.
+MARKS_MAX = 1_000
 END_S_MAX = 10.0
 EPOCH_AGAIN_S = 0.2
 
@@ -397,6 +399,14 @@ class Held:
         # Per database: the last number of the command log that it keeps, or was handed.
         self.kept = {kind: position_of(desk.database, COMMAND_LOG) for kind, desk in writers.items()}
         self.handed = dict(self.kept)
+        # In which log those numbers are, and the mark that was kept last.
+        marks = next(iter(writers.values())).database.rows(NEWEST_MARKS, {"limit": MARKS_MAX})
+        self.after = After(
+            min(self.kept.values()),
+            max(self.kept.values()),
+            tuple((int(number), str(mark)) for number, mark in reversed(marks)),
+        )
+        self.mark = str(marks[0][1]) if marks else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -500,7 +510,7 @@ class WriterSide(Workshop):
 
     # as the owner of campuses
 
-    async def begin(self, campus: str) -> int:
+    async def begin(self, campus: str) -> After:
         """Open the databases of a campus and decide for it; gives where its commands are to be read on."""
         held = self._hold(campus, await self._open(campus))
         self.held[campus] = held
@@ -519,13 +529,15 @@ class WriterSide(Workshop):
         if "money" in held.writers:
             await held.writers["money"].submit(reconciliation.Begin(), is_accepted=True)
         log.info("installation.begun", extra={"campus": campus, "owner": self.name, "after": min(held.kept.values())})
-        return min(held.kept.values())
+        return held.after
 
     async def take(self, campus: str, entries: Sequence[Entry]) -> None:
         """Have commands carried out; their callers are told by the line."""
         held = self.held[campus]
         for entry in entries:
             try:
+                if entry.mark != held.mark and entry.number > held.after.until:
+                    await self._note_mark(held, entry)
                 call = unpack_call(entry.body)
                 self._carry(held, call, entry.number)
             except (msgspec.MsgspecError, KeyError):
@@ -536,6 +548,12 @@ class WriterSide(Workshop):
                 held.handed[kind] = last
                 with suppress(Unavailable):
                     desk.carry(Request(None, entry=last), lambda _: None)
+
+    async def _note_mark(self, held: Held, entry: Entry) -> None:
+        """Keep in which log an entry stands, before any of its effects is kept. Raises Unavailable."""
+        row = (entry.number, entry.mark)
+        await next(iter(held.writers.values())).keep_rows(Rows(upserts=[(LOG_MARKS, [row])]))
+        held.mark = entry.mark
 
     async def end(self, campus: str) -> None:
         """Finish what was taken of a campus and let go of it."""

@@ -9,10 +9,32 @@ from msgspec import Struct
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """One command as the log keeps it. number: its place in the order of its campus, growing, not always by one."""
+    """One command as the log keeps it. number: its place in the order of its campus, growing, not always by one.
+
+    mark: of the log and its history; two logs, or one that lost its end and grew again, never give an entry of the same
+    number the same mark. "" where a log lives no longer than its readers.
+    """
 
     number: int
     body: bytes
+    mark: str = ""
+
+
+class After(Struct, frozen=True, gc=False):
+    """Where an owner reads on: after the entry of this number, 0 for all.
+
+    until: the last entry of which he keeps anything. marks: up to that one, (the first number, its mark) in order.
+    """
+
+    number: int = 0
+    until: int = 0
+    marks: tuple[tuple[int, str], ...] = ()
+
+    def mark_of(self, number: int) -> str:
+        """The mark that an entry must have; "" where it may be any."""
+        if number > self.until:
+            return ""
+        return next((mark for first, mark in reversed(self.marks) if first <= number), "")
 
 
 class Owner(Protocol):
@@ -22,8 +44,9 @@ class Owner(Protocol):
     this process. So an owner whose database is away, or has fenced him, need not repeat anything himself.
     """
 
-    async def begin(self, campus: str) -> int:
-        """The campus is given to this process; gives the number after which it reads on, 0 for all."""
+    async def begin(self, campus: str) -> After:
+        """The campus is given to this process; gives where it reads on. A log in which entries that he keeps have
+        other marks gives nothing, and says so until a person looked."""
 
     async def take(self, campus: str, entries: Sequence[Entry]) -> None:
         """Commands in order. Returns when more may come, so that whoever reads waits for whoever decides."""

@@ -39,6 +39,13 @@ class FollowerPosition(Struct, frozen=True, kw_only=True, gc=False):
     number: int
 
 
+class LogMark(Struct, frozen=True, kw_only=True, gc=False):
+    """The mark of the command log's entries from this number on, until the next one's."""
+
+    first_number: int
+    mark: str
+
+
 class ParkedEvent(Struct, frozen=True, kw_only=True, gc=False):
     """An event whose listener failed because of a bug; laid aside so that the ones after it are heard."""
 
@@ -69,6 +76,7 @@ class Rows(Struct, kw_only=True):
 TIMERS = table("timers", Timer, key="id")
 KEPT_ANSWERS = table("kept_answers", KeptAnswer, key=("who", "idempotency_key"))
 FOLLOWER_POSITIONS = table("follower_positions", FollowerPosition, key="source")
+LOG_MARKS = table("log_marks", LogMark, key="first_number")
 PARKED_EVENTS = table("parked_events", ParkedEvent, key=("source", "number"))
 
 # The source under which a database keeps how far it has read the command log.
@@ -80,6 +88,7 @@ SELECT number, name, version, at_ms, body FROM events WHERE number > :after ORDE
 """
 NEWEST_EVENT = "SELECT event_number FROM writer_cursor WHERE id = 1 ORDER BY id LIMIT 1"
 POSITION_OF_SOURCE = "SELECT number FROM follower_positions WHERE source = :source ORDER BY source LIMIT 1"
+NEWEST_MARKS = "SELECT first_number, mark FROM log_marks ORDER BY first_number DESC LIMIT :limit"
 ANSWERS_BEFORE = """
 SELECT who, idempotency_key FROM kept_answers
 WHERE kept_at_ms < :before_ms ORDER BY kept_at_ms, who, idempotency_key LIMIT :limit

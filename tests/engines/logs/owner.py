@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from tuanzi.machinery.commandlog import Entry
+from tuanzi.machinery.commandlog import After, Entry
 
 CAMPUSES = ("beijing", "xian")
 
@@ -23,12 +23,15 @@ class Diary:
         self.fails = 0
         self._changed = asyncio.Event()
 
-    async def begin(self, campus: str) -> int:
+    async def begin(self, campus: str) -> After:
         """Go on after what is kept."""
         self._note("begin", campus)
         self.held.add(campus)
         kept = self.kept.get(campus)
-        return kept[-1].number if kept else 0
+        if not kept:
+            return After()
+        last = kept[-1]
+        return After(last.number, last.number, ((last.number, last.mark),))
 
     async def take(self, campus: str, entries: Sequence[Entry]) -> None:
         """Keep commands, when that is allowed; fail as often as asked before."""

@@ -6,7 +6,7 @@ import asyncio
 
 from tests.engines.logs.owner import CAMPUSES, Diary
 from tuanzi.engines.logs.share import END_S_MAX, Share
-from tuanzi.machinery.commandlog import Entry
+from tuanzi.machinery.commandlog import After, Entry
 
 BEIJING = CAMPUSES[0]
 ONE, TWO = Entry(1, b"one"), Entry(2, b"two")
@@ -18,9 +18,9 @@ class Readings:
     def __init__(self) -> None:
         self._wanted: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
 
-    def __call__(self, share: Share, stamp: int, after: int | None) -> None:
+    def __call__(self, share: Share, stamp: int, after: After | None) -> None:
         if after is not None:
-            self._wanted.put_nowait((stamp, after))
+            self._wanted.put_nowait((stamp, after.number))
 
     async def next(self) -> tuple[int, int]:
         async with asyncio.timeout(5.0):

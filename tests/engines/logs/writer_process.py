@@ -13,7 +13,7 @@ import msgspec
 
 from tests.engines.logs.owner import CAMPUSES
 from tuanzi.engines.logs.kafka import KafkaCommandLog, KafkaSettings
-from tuanzi.machinery.commandlog import Entry
+from tuanzi.machinery.commandlog import After, Entry
 
 
 class Row(NamedTuple):
@@ -74,10 +74,10 @@ class Keeper:
         self._asking = asyncio.Lock()
         self._numbers: dict[str, int] = {}
 
-    async def begin(self, campus: str) -> int:
+    async def begin(self, campus: str) -> After:
         """Read the cursor."""
         self._numbers[campus] = await self._ask(Ask(campus, os.getpid()))
-        return self._numbers[campus]
+        return After(self._numbers[campus])
 
     async def take(self, campus: str, entries: Sequence[Entry]) -> None:
         """Keep commands if nobody else has moved the cursor."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from itertools import islice
 
 from tuanzi.engines.logs.share import Share
-from tuanzi.machinery.commandlog import Entry, Owner
+from tuanzi.machinery.commandlog import After, Entry, Owner
 from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.tables import Row
 
@@ -35,14 +35,14 @@ class _Lane:
         """Up to where an owner took, as far as is known."""
         return 0 if self.share is None else self.share.taken
 
-    def read_from(self, share: Share, stamp: int, after: int | None) -> None:
+    def read_from(self, share: Share, stamp: int, after: After | None) -> None:
         """Give what is there, and from then on what comes."""
         if share is not self.share:
             return
         self.stamp = stamp
         if after is not None:
             first = self.number - len(self.entries)  # the number before the first that is kept
-            share.hand(stamp, list(islice(self.entries, max(0, after - first), None)))
+            share.hand(stamp, list(islice(self.entries, max(0, after.number - first), None)))
 
 
 class HereCommandLog:

@@ -8,17 +8,19 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from tuanzi.engines.logs.listener import Listener, encode, newest_number
 from tuanzi.engines.logs.reader import Reader
 from tuanzi.engines.logs.sender import Sender
+from tuanzi.engines.logs.share import RETRY_S
 from tuanzi.machinery.commandlog import Owner
 from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.tables import Row
@@ -76,7 +78,14 @@ class KafkaCommandLog:
     async def read(self, owner: Owner) -> None:
         """As the port says; a clean end leaves the group at once: a successor has the campus within a second."""
         options = {**self._settings.client_options, "group.id": f"{self._settings.prefix}.writers"}
-        reader = Reader(owner, self._topics, options, client=f"{self._client}-writer", clock=time.monotonic)
+        reader = Reader(
+            owner,
+            self._topics,
+            options,
+            client=f"{self._client}-writer",
+            clock=time.monotonic,
+            identify=_identifier(self._settings),
+        )
         self._readers.append(reader)
         try:
             await reader.run()
@@ -132,6 +141,20 @@ class KafkaEventLog:
     async def close(self) -> None:
         """As the port says."""
         await self._sender.close()
+
+
+def _identifier(settings: KafkaSettings) -> Callable[[Sequence[str]], Mapping[str, str]]:
+    """Gives the ids of topics by name; none of those that are not there, or cannot be asked for now."""
+    admin = AdminClient({**settings.client_options, "log_level": 0})
+
+    def identify(topics: Sequence[str]) -> dict[str, str]:
+        ids = {}
+        for topic, described in admin.describe_topics(TopicCollection(list(topics)), request_timeout=RETRY_S).items():
+            with suppress(KafkaException):
+                ids[topic] = str(described.result().topic_id)
+        return ids
+
+    return identify
 
 
 async def _ensure(settings: KafkaSettings, topics: Sequence[str]) -> None:

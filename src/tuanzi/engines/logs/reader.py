@@ -21,7 +21,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from tuanzi.engines.logs.sender import RETRY_OPTIONS, Complaints
 from tuanzi.engines.logs.share import END_S_MAX, RETRY_S, Share
-from tuanzi.machinery.commandlog import Entry, Owner
+from tuanzi.machinery.commandlog import After, Entry, Owner
 
 log = logging.getLogger("tuanzi.commandlog")
 
@@ -54,11 +54,19 @@ _OPTIONS = {
 
 @dataclass(slots=True)
 class _Place:
-    """Where a share is read. next: the offset that must come next, which is the number of the entry before it."""
+    """Where a share is read. next: the offset that must come next, which is the number of the entry before it.
+
+    mark: of that entry; "" when it is not known. is_proving: it is read once more, for it must still be there under
+    this mark. proven: the mark which the log has now, and beside which `mark` was found.
+    """
 
     share: Share
     stamp: int
+    after: After
     next: int
+    mark: str
+    is_proving: bool
+    proven: str = ""
     is_paused: bool = False
     retry_at: float | None = None
 
@@ -77,7 +85,9 @@ class Reader:
         *,
         client: str,
         clock: Callable[[], float],
+        identify: Callable[[Sequence[str]], Mapping[str, str]],
     ) -> None:
+        """identify: gives topics' ids by name, of those that are there, within seconds; called by the thread."""
         self.lags: dict[str, int] = {}
         self._owner = owner
         self._topics = dict(topics)
@@ -91,8 +101,10 @@ class Reader:
         self._held: set[str] = set()
         self._places: dict[str, _Place] = {}
         self._look_at = 0.0
+        self._ids: dict[str, str] = {}
+        self._identify = identify
         # of both
-        self._wishes: deque[tuple[Share, int, int | None]] = deque()
+        self._wishes: deque[tuple[Share, int, After | None]] = deque()
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop
 
@@ -125,7 +137,7 @@ class Reader:
             if self._shares.get(share.campus) is share:
                 del self._shares[share.campus]
 
-    def _wish(self, share: Share, stamp: int, after: int | None) -> None:
+    def _wish(self, share: Share, stamp: int, after: After | None) -> None:
         self._wishes.append((share, stamp, after))
 
     @staticmethod
@@ -161,7 +173,7 @@ class Reader:
                 self._look(consumer)
                 first = consumer.poll(_POLL_S)
                 if first is not None:
-                    self._sort([first, *consumer.consume(_READ_AT_ONCE, 0)])
+                    self._sort(consumer, [first, *consumer.consume(_READ_AT_ONCE, 0)])
         finally:
             self._let_go(list(self._topics))
             consumer.close()
@@ -207,12 +219,14 @@ class Reader:
                 if self._places.pop(share.campus, None) is not None:
                     consumer.incremental_unassign([TopicPartition(self._topics[share.campus], 0)])
             else:
-                place = self._places[share.campus] = _Place(share, stamp, after)
-                self._read_from_next(consumer, place)
+                is_proving = after.number > 0
+                mark = after.mark_of(after.number)
+                place = self._places[share.campus] = _Place(share, stamp, after, after.number, mark, is_proving)
+                self._read_on(consumer, place)
         for place in self._places.values():
             if place.retry_at is not None and place.retry_at <= self._clock():
                 place.retry_at = None
-                self._read_from_next(consumer, place)
+                self._read_on(consumer, place)
             ahead = place.next - place.share.taken
             if ahead > _AHEAD_MAX and not place.is_paused:
                 place.is_paused = True
@@ -221,48 +235,101 @@ class Reader:
                 place.is_paused = False
                 consumer.resume([TopicPartition(self._topics[place.share.campus], 0)])
 
-    def _read_from_next(self, consumer: confluent_kafka.Consumer, place: _Place) -> None:
-        here = TopicPartition(self._topics[place.share.campus], 0, place.next)
+    def _read_on(self, consumer: confluent_kafka.Consumer, place: _Place) -> None:
+        here = TopicPartition(self._topics[place.share.campus], 0, place.next - place.is_proving)
         if any(one.topic == here.topic for one in consumer.assignment()):
             consumer.incremental_unassign([here])
         consumer.incremental_assign([here])
 
-    def _sort(self, messages: list[confluent_kafka.Message]) -> None:
+    def _sort(self, consumer: confluent_kafka.Consumer, messages: list[confluent_kafka.Message]) -> None:
         """Hand over what was read, all of it in one visit to the loop."""
         batches: dict[str, tuple[Share, int, list[Entry]]] = {}
+        turned: set[str] = set()  # campuses that are read from elsewhere now: the rest of these is old
         for message in messages:
             error = message.error()
             if error is not None:
-                self._hear(error, message)
+                self._hear(consumer, error, message)
                 continue
             topic, offset, body = message.topic(), message.offset(), message.value()
             assert topic is not None
             assert offset is not None
             campus = self._campuses[topic]
             place = self._places.get(campus)
-            if place is None or place.retry_at is not None or offset < place.next:
+            if place is None or place.retry_at is not None or campus in turned:
                 continue
-            if offset > place.next:
+            after, wanted = place.after, place.next - place.is_proving
+            if offset < wanted:
+                continue
+            if offset > wanted:
                 self._missing(place, f"{offset} came")
                 continue
-            place.next = offset + 1
+            mark = self._mark(topic, message)
+            if mark is None:  # whose log it is cannot be said now
+                place.retry_at = self._clock() + RETRY_S
+                continue
+            if place.is_proving:
+                self._prove(place, mark)
+                continue
+            if place.mark not in ("", mark) and place.proven != mark:
+                # A broker began anew, or it is another log: what was read last must be in it still.
+                place.is_proving, place.proven = True, mark
+                turned.add(campus)
+                self._read_on(consumer, place)
+                continue
+            if after.mark_of(offset + 1) not in ("", mark):
+                self._missing(place, f"{offset + 1} is in {mark}, and was kept from {after.mark_of(offset + 1)}")
+                continue
+            place.next, place.mark = offset + 1, mark
             batch = batches.get(campus)
             if batch is None:
                 batch = batches[campus] = (place.share, place.stamp, [])
-            batch[2].append(Entry(place.next, body or b""))
+            batch[2].append(Entry(place.next, body or b"", mark))
         if batches:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._hand, list(batches.values()))
 
-    def _hear(self, error: KafkaError, message: confluent_kafka.Message) -> None:
+    def _mark(self, topic: str, message: confluent_kafka.Message) -> str | None:
+        """The mark of an entry: the topic's id, and the epoch of the broker that took it; None when that is not known.
+
+        A log only ever loses its end when a broker begins anew, which is a new epoch; one that was made again has a new
+        id.
+        """
+        if topic not in self._ids:
+            self._ids = dict(self._identify(list(self._campuses)))
+        id, epoch = self._ids.get(topic), message.leader_epoch()
+        return None if id is None or epoch is None else f"{id}.{epoch}"
+
+    def _prove(self, place: _Place, mark: str) -> None:
+        """The entry before the next one came once more."""
+        if place.mark not in ("", mark):
+            self._missing(place, f"{place.next} is in {mark}, and was read in {place.mark}")
+            return
+        place.is_proving, place.mark = False, mark
+
+    def _hear(self, consumer: confluent_kafka.Consumer, error: KafkaError, message: confluent_kafka.Message) -> None:
         """Something else than a command came. Raises KafkaException when this membership is of no use any more."""
         if error.fatal():
             raise KafkaException(error)
         self._complain(error)
-        if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            place = self._places.get(self._campuses.get(message.topic() or "", ""))
-            if place is not None:
+        topic = message.topic() or ""
+        self._ids.pop(topic, None)
+        place = self._places.get(self._campuses.get(topic, ""))
+        if place is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:
+            if place.is_proving and self._has_expired(consumer, topic, place):
+                place.is_proving, place.mark = False, ""
+                place.retry_at = self._clock()
+            else:
                 self._missing(place, error.str())
+
+    def _has_expired(self, consumer: confluent_kafka.Consumer, topic: str, place: _Place) -> bool:
+        """Whether the same log begins right behind the entry that was to be proved: it was kept for its time, and
+        nothing after it is lost."""
+        id = self._identify([topic]).get(topic)
+        try:
+            oldest, _ = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=RETRY_S, cached=False)
+        except KafkaException:
+            return False
+        return oldest == place.next and id is not None and place.mark.startswith(f"{id}.")
 
     def _missing(self, place: _Place, what: str) -> None:
         """The log does not have what the owner needs next: it was cleared too early, or lost its end and would give
@@ -275,6 +342,7 @@ class Reader:
         if self._clock() < self._look_at:
             return
         self._look_at = self._clock() + _LOOK_EVERY_S
+        self._ids = dict(self._identify(list(self._campuses)))  # one may have been made again
         taken = []
         for campus, place in self._places.items():
             here = TopicPartition(self._topics[campus], 0, place.share.taken)

@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from tuanzi.machinery.commandlog import Entry, Owner
+from tuanzi.machinery.commandlog import After, Entry, Owner
 
 log = logging.getLogger("tuanzi.commandlog")
 
@@ -19,8 +19,8 @@ RETRY_S = 1.0
 # him.
 END_S_MAX = 2.0
 
-# Told which share wants to be read from where: (share, stamp, number after which); None instead of the number: not now.
-ReadFrom = Callable[["Share", int, int | None], None]
+# Told which share wants to be read from where: (share, stamp, after which entry); None instead of that: not now.
+ReadFrom = Callable[["Share", int, After | None], None]
 
 
 class Share:
@@ -77,9 +77,10 @@ class Share:
         """From the owner's begin to his end; he may come back from either with an error."""
         try:
             self._waiting.clear()
-            self.taken = await self._owner.begin(self.campus)
+            after = await self._owner.begin(self.campus)
+            self.taken = after.number
             self.stamp += 1
-            self._read_from(self, self.stamp, self.taken)
+            self._read_from(self, self.stamp, after)
             while not self._is_ending:
                 if not self._waiting:
                     self._wake.clear()
