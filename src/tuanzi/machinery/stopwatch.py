@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType
 
 # Our choice: how much of the limit a command may run over it, and sixteen signals a second at the usual limit.
@@ -21,10 +22,10 @@ class OutOfTime(BaseException):
 class Stopwatch:
     """Raises OutOfTime inside whatever runs between `start` and `stop` for longer than the limit.
 
-    limit_s: seconds for one command. The signal comes four times in a limit and hits a command that it found running
-    four times before, so a command is ended after the limit and a quarter of it at most; starting and stopping cost an
-    assignment each. Counted are signals and not time: a process that was not let run, as on a busy machine, gets one
-    signal for the whole while, and no command is ended for what it had to wait.
+    limit_s: seconds for one command. The signal comes four times in a limit and ends a command that it found running
+    four times before, so after the limit and a quarter of it at most. On a busy machine a command may be found so
+    often and have done little: none is ended before it has used half of the limit of a processor itself. Starting and
+    stopping cost an assignment each.
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -33,6 +34,7 @@ class Stopwatch:
         self._running = False
         self._watched = -1
         self._rings = 0
+        self._used_s = 0.0
         self._armed = False
 
     def arm(self) -> None:
@@ -65,9 +67,10 @@ class Stopwatch:
         if self._watched != self._number:
             self._watched = self._number
             self._rings = 1
+            self._used_s = time.thread_time()
         elif self._rings < RINGS_IN_LIMIT:
             self._rings += 1
-        else:
+        elif time.thread_time() - self._used_s >= self._limit_s / 2:
             self._running = False
             raise OutOfTime
 

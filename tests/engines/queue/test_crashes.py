@@ -66,6 +66,7 @@ async def test_no_acknowledged_work_is_lost_when_the_broker_is_killed(rabbit: Ra
     async with at_work(works, QUEUE, shop, hands=32):
         putting = [asyncio.create_task(client.run()) for client in clients]
         await asyncio.sleep(chance.uniform(1.0, 2.0))
+        await until(lambda: sum(len(client.acknowledged) for client in clients) > 1_000, within_s=60)
         rabbit.kill()
         await until(lambda: not works.connected.is_set())
         await asyncio.to_thread(rabbit.start)
