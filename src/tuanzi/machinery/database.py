@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from tuanzi.base.unit import Key
 from tuanzi.machinery.tables import Row, Table
@@ -51,6 +51,14 @@ class Flush:
     upserts: list[tuple[Table[Any], list[Row]]] = field(default_factory=list)
     removes: list[tuple[Table[Any], list[Key]]] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
+
+
+@runtime_checkable
+class Dictating(Protocol):
+    """A database that somebody else writes: a batch is told to him, and no thread of this process waits."""
+
+    async def dictate(self, flush: Flush) -> None:
+        """As `Database.commit`, for one batch at a time; called in the loop, and only there."""
 
 
 class Database(Protocol):

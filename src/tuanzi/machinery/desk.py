@@ -17,14 +17,14 @@ from tuanzi.base.problem import Busy
 from tuanzi.base.time import to_ms
 from tuanzi.base.unit import Key
 from tuanzi.machinery.codec import name_of
-from tuanzi.machinery.database import Ask, Database, DatabaseUnavailable, Fenced
+from tuanzi.machinery.database import Ask, Database, DatabaseUnavailable, Dictating, Fenced, Flush, RowRefused
 from tuanzi.machinery.follower import Follower, Numbered
 from tuanzi.machinery.internal import ANSWERS_BEFORE, EVENTS_AFTER, OLDEST_ANSWER, ForgetAnswers, Rows, Timer
 from tuanzi.machinery.memory import ABSENT, UNKNOWN, Damaged
 from tuanzi.machinery.problems import Crashed, TooSlow, Unavailable
 from tuanzi.machinery.room import ErrandHandler, Opening
 from tuanzi.machinery.timers import TimerBook
-from tuanzi.machinery.writer import Fetch, Outcome, Request, Step, Steps, Writer, take
+from tuanzi.machinery.writer import Commit, Fetch, Outcome, Request, Step, Steps, Writer, find_out, take
 
 log = logging.getLogger("tuanzi.desk")
 
@@ -146,6 +146,7 @@ class WriterDesk:
         self.opened = asyncio.Event()
         self._writer = writer
         self.database = database
+        self._dictating = database if isinstance(database, Dictating) else None
         self._clock = clock
         self._errands = errands
         self._openings = openings
@@ -408,7 +409,7 @@ class WriterDesk:
 
     def _keep(self, flight: Flight, commit: Step) -> None:
         """Have the batch kept by the writing thread."""
-        flight.commit = asyncio.get_running_loop().run_in_executor(self._writing, take, commit, self.database)
+        flight.commit = self._take(commit)
         flight.commit.add_done_callback(lambda _: self._wake.set())
 
     async def _land(self, flight: Flight) -> bool:
@@ -456,14 +457,32 @@ class WriterDesk:
 
     async def _drive(self, steps: Steps, reply: Any, error: Exception | None) -> list[Outcome]:
         """Take steps to their end; more than the first commit only when that one failed."""
-        loop = asyncio.get_running_loop()
         while True:
             try:
                 step = steps.throw(error) if error is not None else steps.send(reply)
             except StopIteration as done:
                 outcomes: list[Outcome] = done.value
                 return outcomes
-            reply, error = await loop.run_in_executor(self._writing, take, step, self.database)
+            reply, error = await self._take(step)
+
+    def _take(self, step: Step) -> asyncio.Future[tuple[Any, Exception | None]]:
+        """Do what a step asks: a thread does, or whoever writes the database. Its future raises Fenced."""
+        if self._dictating is not None and isinstance(step, Commit):
+            return asyncio.ensure_future(self._dictate(self._dictating, step.flush))
+        return asyncio.get_running_loop().run_in_executor(self._writing, take, step, self.database)
+
+    async def _dictate(self, dictating: Dictating, flush: Flush) -> tuple[None, Exception | None]:
+        try:
+            await dictating.dictate(flush)
+        except RowRefused as error:
+            return None, error
+        except DatabaseUnavailable as error:
+            loop = asyncio.get_running_loop()
+            try:
+                await loop.run_in_executor(self._writing, find_out, flush, self.database, error)
+            except DatabaseUnavailable as gone:
+                return None, gone
+        return None, None
 
     def _now(self) -> datetime:
         """The writer's clock; it never goes back, whatever the machine's does."""

@@ -582,9 +582,14 @@ def keep(flush: Flush, database: Database) -> None:
     """Commit a batch; when the outcome is unknown, the cursor tells. Raises RowRefused, DatabaseUnavailable, Fenced."""
     try:
         database.commit(flush)
-    except DatabaseUnavailable:
-        position, _ = database.cursor()
-        if position == flush.before:
-            raise
-        if position != flush.after:
-            raise Fenced(f"the cursor stands at {position}, not {flush.before}") from None
+    except DatabaseUnavailable as error:
+        find_out(flush, database, error)
+
+
+def find_out(flush: Flush, database: Database, error: DatabaseUnavailable) -> None:
+    """Return when a batch was kept all the same, else raise `error`, or Fenced when another writer has gone on."""
+    position, _ = database.cursor()
+    if position == flush.before:
+        raise error
+    if position != flush.after:
+        raise Fenced(f"the cursor stands at {position}, not {flush.before}") from None

@@ -16,7 +16,7 @@ import pytest
 from tests.engines.database.things import THINGS, flush, ids, keep, prepare, thing
 from tuanzi.engines.database.scribe import Dictated, Scribe
 from tuanzi.engines.database.sqlite import Sqlite
-from tuanzi.machinery.database import DatabaseUnavailable
+from tuanzi.machinery.database import DatabaseUnavailable, Fenced, RowRefused
 from tuanzi.machinery.writer import keep as keep_surely
 
 # Says a batch that takes some 200 ms to write, and is killed while it is written.
@@ -123,6 +123,39 @@ def test_who_comes_after_a_killed_one_waits_for_its_last_batch_and_finds_it_whol
 
     assert found == ((2, 0), [(20_001,)])
     assert Sqlite(path).cursor() == (2, 0)
+
+
+async def test_a_loop_dictates_without_a_thread_and_is_told_what_became_of_each_batch(tmp_path: Path) -> None:
+    with Scribe() as scribe:
+        database = opened(tmp_path / "things.db", scribe)
+        await database.dictate(flush(database, inserts=[(THINGS, [thing("a"), thing("b")])]))
+        late = flush(database, inserts=[(THINGS, [thing("late")])])
+        with pytest.raises(RowRefused):
+            await database.dictate(flush(database, inserts=[(THINGS, [thing("new"), thing("a", tag="else")])]))
+        with pytest.raises(RowRefused):
+            await database.dictate(flush(database, inserts=[(THINGS, [thing("half \ud800")])]))
+        big = [thing(f"t{i}", body="x" * 500) for i in range(5_000)]  # more than a socket takes at once
+        await database.dictate(flush(database, inserts=[(THINGS, big)]))
+        with pytest.raises(Fenced):
+            await database.dictate(late)
+
+        assert (database.cursor(), len(ids(database))) == ((2, 0), 5_002)
+        database.close()
+
+
+async def test_a_loop_whose_scribe_died_is_told_and_goes_on_with_another(tmp_path: Path) -> None:
+    with Scribe() as scribe:
+        database = opened(tmp_path / "things.db", scribe)
+        await database.dictate(flush(database, inserts=[(THINGS, [thing("a")])]))
+        assert scribe.pid is not None
+        os.kill(scribe.pid, signal.SIGKILL)
+
+        with pytest.raises(DatabaseUnavailable):
+            await database.dictate(flush(database, inserts=[(THINGS, [thing("b")])]))
+        await database.dictate(flush(database, inserts=[(THINGS, [thing("c")])]))
+
+        assert (database.cursor(), ids(database)) == ((2, 0), ["a", "c"])
+        database.close()
 
 
 def waited_for(descriptor: int) -> float:

@@ -77,7 +77,18 @@ def check(body: bytes | bytearray) -> None:
 
 def send(line: socket, body: bytes) -> None:
     """Send bytes as one message. Raises OSError when the other end has gone."""
-    line.sendall(len(body).to_bytes(_LENGTH_BYTES, "big") + body)
+    line.sendall(framed(body))
+
+
+def framed(body: bytes) -> bytes:
+    """One message as it travels."""
+    return len(body).to_bytes(_LENGTH_BYTES, "big") + body
+
+
+def unframed(got: bytearray) -> bytes | None:
+    """The one message in what has come so far; None when it is not whole yet."""
+    end = _LENGTH_BYTES + int.from_bytes(got[:_LENGTH_BYTES], "big")
+    return bytes(got[_LENGTH_BYTES:end]) if len(got) >= max(end, _LENGTH_BYTES) else None
 
 
 def receive(line: socket) -> bytearray | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -11,8 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
+from typing import cast
 
-from tuanzi.engines.database.dictation import check, receive, said, send
+from tuanzi.engines.database.dictation import check, framed, receive, said, send, unframed
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.machinery.database import DatabaseUnavailable, Flush
 
@@ -29,6 +31,7 @@ class Scribe:
         self._starting = Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._lines: list[socket.socket] = []
 
     def __enter__(self) -> Scribe:
         return self
@@ -50,10 +53,15 @@ class Scribe:
             except OSError:
                 ours.close()
                 raise
+        self._lines.append(ours)
         return ours
 
     def close(self) -> None:
-        """Let it end, and wait; lines must have been closed. Harmless twice."""
+        """Let it end with what it was told, and wait. Harmless twice."""
+        for line in self._lines:
+            with suppress(OSError):  # closed before
+                line.shutdown(socket.SHUT_WR)
+        self._lines.clear()
         if self._control is not None:
             self._control.close()
         if self._process is not None:
@@ -90,6 +98,43 @@ def _has_gone(control: socket.socket) -> bool:
     return True
 
 
+class Talk(asyncio.Protocol):
+    """A line to the scribe in a loop: one batch is said at a time, and its answer awaited."""
+
+    def __init__(self) -> None:
+        self.is_lost = False
+        self._transport: asyncio.WriteTransport | None = None
+        self._got = bytearray()
+        self._answered: asyncio.Future[bytes] | None = None
+
+    def ask(self, body: bytes) -> asyncio.Future[bytes]:
+        """Say a batch; its answer. Raises ConnectionError, the future too, when nobody is there."""
+        if self.is_lost or self._transport is None:
+            raise ConnectionResetError("the line is lost")
+        self._answered = asyncio.get_running_loop().create_future()
+        self._transport.write(framed(body))
+        return self._answered
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The line can be used."""
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """A part of an answer, mostly the whole."""
+        self._got += data
+        body = unframed(self._got)
+        if body is not None:
+            self._got.clear()
+            if self._answered is not None and not self._answered.done():
+                self._answered.set_result(body)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is at the other end any more."""
+        self.is_lost = True
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_exception(ConnectionResetError("the line is lost"))
+
+
 class Dictated(Sqlite):
     """One SQLite file whose batches are dictated to the scribe; it is read, and brought to a release, from here."""
 
@@ -98,6 +143,27 @@ class Dictated(Sqlite):
         self._file = path
         self._scribe = scribe
         self._line: socket.socket | None = None
+        self._talk: tuple[Talk, socket.socket] | None = None
+
+    async def dictate(self, flush: Flush) -> None:
+        """Keep a batch, while the loop goes on. Raises RowRefused, DatabaseUnavailable or Fenced."""
+        body = said(flush)
+        try:
+            answered = await (await self._talking()).ask(body)
+        except OSError as error:
+            self._hang_up()
+            raise DatabaseUnavailable(f"{self._file}: whoever writes it cannot be reached: {error}") from error
+        check(answered)
+
+    async def _talking(self) -> Talk:
+        """The line to the scribe in this loop; a new one when it was lost. Raises OSError."""
+        if self._talk is not None and not self._talk[0].is_lost:
+            return self._talk[0]
+        self._hang_up()
+        line = self._scribe.line(self._file)
+        _, talk = await asyncio.get_running_loop().create_unix_connection(Talk, sock=line)
+        self._talk = talk, line
+        return talk
 
     def commit(self, flush: Flush) -> None:
         """Keep a batch. Raises RowRefused, DatabaseUnavailable or Fenced."""
@@ -124,4 +190,7 @@ class Dictated(Sqlite):
         if self._line is not None:
             with suppress(OSError):
                 self._line.close()
-        self._line = None
+        if self._talk is not None:
+            with suppress(OSError):  # at once: a loop that ends closes it too late
+                self._talk[1].shutdown(socket.SHUT_RDWR)
+        self._line = self._talk = None
