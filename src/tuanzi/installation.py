@@ -584,7 +584,7 @@ class WriterSide(Workshop):
 
     def _hold(self, campus: str, opened: Mapping[str, Migratable]) -> Held:
         if campus == PLATFORM:
-            rooms = self.rooms_without_campus(lambda _: None)
+            rooms = self.rooms_without_campus(self._carriers.get)
             writers = {PLATFORM: self.desk(PLATFORM, PLATFORM, rooms, opened[PLATFORM])}
             held = Held(campus, writers, self._words)
         else:

@@ -152,13 +152,14 @@ def rooms_of(
     campus: str = "",
     books: reconciliation.Books | None = None,
     address: live.Address | None = None,
+    campuses: Sequence[str] = (),
 ) -> list[Room]:
     """Every room of the house, bound to its vendors; `provider` and `post` are those of the campus `campus`.
 
     books: what that campus's reconciliation compares; without them there is none. address: of the gateway.
+    campuses: all of them, for who is erased is forgotten on each.
     """
     rooms = [
-        people.room(keys=keys, sender=sender, is_campus=is_campus, quotas=people.Quotas()),
         catalog.room(),
         pricing.room(),
         stock.room(),
@@ -171,6 +172,16 @@ def rooms_of(
         delivery.room(),
         live.room(keys=keys, address=address or live.Address()),
     ]
+    personal = sorted({room.database for room in rooms if people.ForgetPerson in room.commands})
+    everybody = people.room(
+        keys=keys,
+        sender=sender,
+        is_campus=is_campus,
+        quotas=people.Quotas(),
+        post=post,
+        personal=[f"{campus}.{database}" for campus in campuses for database in personal],
+    )
+    rooms.insert(0, everybody)
     if books is not None:
         rooms.append(reconciliation.room(books, provider, hears=names_heard(rooms)))
     return rooms
@@ -364,6 +375,7 @@ class Workshop:
             campus=campus,
             books=books,
             address=self.address,
+            campuses=self.settings.campuses,
         )
 
     def rooms_without_campus(self, find: FindDesk) -> list[Room]:

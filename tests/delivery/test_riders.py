@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.delivery.depot import NOON, SPOTS, Depot, drop_off
+from tuanzi.base.ids import PersonId
 from tuanzi.base.problem import Unknown
 from tuanzi.delivery import (
     BundleState,
@@ -20,7 +21,7 @@ from tuanzi.delivery import (
     ShiftTooLong,
     StillCarrying,
 )
-from tuanzi.delivery.model import DropOffState, ParcelState
+from tuanzi.delivery.model import NOWHERE, DropOffState, ParcelState
 from tuanzi.events import (
     BundleDelivered,
     BundlePickedUp,
@@ -31,6 +32,7 @@ from tuanzi.events import (
     RiderCameOn,
     RiderWentOff,
 )
+from tuanzi.people import ForgetPerson
 
 
 @pytest.fixture
@@ -245,6 +247,26 @@ def test_a_rider_who_carries_food_brings_it_first(depot: Depot) -> None:
 
     with depot.refused(StillCarrying):
         depot.do(GoOffShift(rider_id="r1"))
+
+
+def test_an_erased_rider_is_off_once_he_carries_nothing_and_where_he_was_is_forgotten(depot: Depot) -> None:
+    """J3: while he carries food the answer is not yet, and the platform asks again."""
+    forget = ForgetPerson(person_id=PersonId("r1"))
+    depot.on_shift("r1")
+    depot.made("t", drop_off("o1.1"))
+    depot.pass_time(minutes=1)
+    depot.pick_up("r1")
+    with depot.refused(StillCarrying):
+        depot.do(forget)
+    depot.deliver("r1")
+    assert depot.rider("r1").spot == SPOTS["dorm-1"]
+
+    depot.do(forget)
+    depot.do(forget)
+
+    assert (depot.rider("r1").is_on, depot.rider("r1").spot) == (False, NOWHERE)
+    assert [event.rider_id for event in depot.told(RiderWentOff)] == ["r1"]
+    depot.do(ForgetPerson(person_id=PersonId("p_no_rider")))
 
 
 def test_a_rider_whose_time_is_up_is_off_as_soon_as_all_is_handed_over(depot: Depot) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from tuanzi.base.ids import CampusId, Ids, MerchantId, PersonId, SessionId
 from tuanzi.base.once import Once
 from tuanzi.base.who import Role, Who
 from tuanzi.machinery.http.routes import Call, Desk
+from tuanzi.machinery.post import Letter
 from tuanzi.people import model, store
 
 MIGRATION = Path(__file__).parents[2] / "src/tuanzi/migrations/platform/0002_people.sql"
@@ -98,14 +99,38 @@ class Inbox:
         self.sent.append((phone, code, challenge_id))
 
 
+class Campuses:
+    """A post that keeps its letters; every database answers but those that are `away`."""
+
+    def __init__(self) -> None:
+        self.sent: list[Letter] = []
+        self.away: set[str] = set()
+
+    async def send(self, letters: Sequence[Letter]) -> list[Any]:
+        self.sent += letters
+        return [
+            TimeoutError() if each.address in self.away else people.Forgotten(person_id=each.command.person_id)
+            for each in letters
+        ]
+
+
+PERSONAL = ("beijing.money", "beijing.notices", "shanghai.notices")
+
+
 class Platform:
     """The room of people on a bench, with a clock that is moved by hand."""
 
     def __init__(self, *, quotas: people.Quotas = DEFAULT_QUOTAS) -> None:
         self.keys = people.Keys(SECRET)
         self.inbox = Inbox()
+        self.campuses = Campuses()
         self.room = people.room(
-            keys=self.keys, sender=self.inbox, is_campus=lambda id: id in (BEIJING, SHANGHAI), quotas=quotas
+            keys=self.keys,
+            sender=self.inbox,
+            is_campus=lambda id: id in (BEIJING, SHANGHAI),
+            quotas=quotas,
+            post=self.campuses,
+            personal=PERSONAL,
         )
         self.unit = BenchUnit({table.kind: table.key_of for table in store.TABLES})
         self.desk = BenchDesk(self.room, self.unit)

@@ -7,7 +7,8 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from tests.people.people_bench import BEIJING, NOON, OTHER_PHONE, PHONE, Platform, who_of
+from tests.people.people_bench import BEIJING, NOON, OTHER_PHONE, PERSONAL, PHONE, Platform, who_of
+from tuanzi import people
 from tuanzi.base.problem import Unknown
 from tuanzi.base.who import Role
 from tuanzi.events import PersonErased, SessionEnded
@@ -200,3 +201,60 @@ async def test_who_comes_back_is_somebody_new() -> None:
 
     assert back.person_id != person.id
     assert platform.person(back.person_id).name == ""
+
+
+async def test_every_database_that_knows_who_he_is_is_told_to_forget_him_and_that_is_written_down() -> None:
+    platform = Platform()
+    person = await named(platform)
+    platform.erase(person.id)
+
+    await platform.run_errands()
+
+    told = [(letter.address, letter.command) for letter in platform.campuses.sent]
+    assert told == [(address, people.ForgetPerson(person_id=person.id)) for address in PERSONAL]
+    entry = platform.all_of(model.AuditEntry)[-1]
+    assert (entry.person_id, entry.action, entry.subject) == ("platform", "forgotten", person.id)
+    assert entry.facts == {"databases": "beijing.money,beijing.notices,shanghai.notices"}
+    assert [id for id in platform.unit.timers if id.startswith("erasure:")] == []
+
+
+async def test_while_one_of_them_is_away_nothing_is_written_down_and_all_are_told_again() -> None:
+    platform = Platform()
+    person = await named(platform)
+    platform.erase(person.id)
+    errand = model.TellErased(person_id=person.id, audit_id="a_1")
+    tell = platform.room.errands[model.TellErased]
+    platform.campuses.away = {"shanghai.notices"}
+
+    with pytest.raises(TimeoutError):
+        await tell(errand, now=platform.now)
+    platform.campuses.away = set()
+    again = await tell(errand, now=platform.now)
+
+    assert [letter.address for letter in platform.campuses.sent] == [*PERSONAL, *PERSONAL]
+    assert again == model.RecordForgotten(person_id=person.id, audit_id="a_1", where=PERSONAL)
+
+
+async def test_the_erasing_and_the_telling_are_one_commit_and_each_is_recorded_once() -> None:
+    platform = Platform()
+    person = await named(platform)
+
+    platform.erase(person.id)
+    platform.erase(person.id)
+    record = model.RecordForgotten(person_id=person.id, audit_id="a_1", where=PERSONAL)
+    platform.do(record)
+    platform.do(record)
+
+    assert [id for id in platform.unit.timers if id.startswith("erasure:")] == [f"erasure:{person.id}"]
+    assert [entry.action for entry in platform.all_of(model.AuditEntry)] == ["erase", "forgotten"]
+
+
+async def test_he_is_told_what_is_kept_on_and_why() -> None:
+    platform = Platform()
+    person = await named(platform)
+
+    answer = await platform.request("DELETE /v1/me", who=who_of(person))
+
+    kept_on = msgspec.json.decode(answer.body)["kept_on"]
+    assert len(kept_on) == 3
+    assert all(each[name] for each in kept_on for name in ("what", "what_zh", "why", "why_zh"))

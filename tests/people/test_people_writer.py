@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.people.people_bench import BEIJING, NOON, PHONE, SECRET, Inbox
+from tests.people.people_bench import BEIJING, NOON, PHONE, SECRET, Campuses, Inbox
 from tuanzi import people, wiring
 from tuanzi.base.ids import PersonId, SessionId
 from tuanzi.engines.database.sqlite import Sqlite
@@ -19,7 +19,7 @@ from tuanzi.people import model
 from tuanzi.people.problems import CodeLocked, TooManyCodes
 
 KEYS = people.Keys(SECRET)
-ROOM = people.room(keys=KEYS, sender=Inbox(), is_campus=lambda _: True, quotas=people.Quotas())
+ROOM = people.room(keys=KEYS, sender=Inbox(), is_campus=lambda _: True, quotas=people.Quotas(), post=Campuses())
 SCHEMA = Schema(
     database="platform",
     tables=ROOM.tables,
@@ -124,4 +124,4 @@ def test_erasing_leaves_nothing_personal_in_any_table(database: Sqlite) -> None:
     assert "p_1" in stored
     for personal in (PHONE, phone.hash, phone.masked, phone.sealed, "小团子", model.hash_token("f" * 64)):
         assert personal not in stored
-    assert database.rows("SELECT id FROM timers WHERE id NOT LIKE 'limit:%' ORDER BY id") == []
+    assert database.rows("SELECT id FROM timers WHERE id NOT LIKE 'limit:%' ORDER BY id") == [("erasure:p_1",)]

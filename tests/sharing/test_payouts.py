@@ -10,10 +10,13 @@ from msgspec.structs import replace
 from tests.money.till import NOON
 from tests.sharing.split import ANN, CONFIRM, LEADER, SPLIT
 from tests.sharing.story import Story
+from tuanzi.base.ids import PersonId
 from tuanzi.base.money import Money
 from tuanzi.money import Fault, ReceiverKind, ReceiverResult, ShareProgress
 from tuanzi.money.vendors import RefundAsked
+from tuanzi.people import ForgetPerson
 from tuanzi.sharing.model import (
+    PERSONS_WAIT,
     ChangeTerms,
     PayoutState,
     RecordShare,
@@ -403,3 +406,44 @@ async def test_a_share_the_provider_never_heard_of_is_sent_again_when_it_is_aske
 
     assert given(story) == {"noodles": 1520}
     assert [number for name, number in story.calls if name in ("share", "query_share")] == ["o_ann*s1"] * 3
+
+
+async def test_an_erased_person_has_no_account_any_more_and_what_he_is_owed_waits_for_an_operator(
+    story: Story,
+) -> None:
+    """J3, PIPL art. 47: the ledger is exact all the same; a repeat changes nothing."""
+    register = RegisterPayee(
+        kind=ReceiverKind.PERSON, owner_id="p_rider", account="wx_openid_rider", full_name="张骑手", operator_id="p_op"
+    )
+    forget = ForgetPerson(person_id=PersonId("p_rider"))
+
+    await story.do(register, forget, forget)
+    await story.paid_out("o_ann")
+
+    kept = story.rows("SELECT account, full_name, state, refusal FROM payees WHERE id = 'person:p_rider'")
+    assert kept == [("", "", "refused", "person_erased")]
+    assert given(story) == {"noodles": 1520, LEADER: 34}
+    assert story.till.balances()["rider_payable:p_rider"] == -90 - 60 - 31  # with what he brought of the other order
+    assert story.rows("SELECT kind, amount_fen, reason FROM cases") == [("share", 90, "person_erased")]
+
+
+async def test_a_share_that_closes_after_its_receiver_was_erased_is_not_given_to_him_once_more(story: Story) -> None:
+    await story.split()
+    story.deliver("o_ann.1")
+    story.broken["share"] = [None, Fault.LATE]  # type: ignore[list-item] # the merchant's, then the persons'
+    story.complete("o_ann")
+    await story.wait(PERSONS_WAIT + timedelta(minutes=2))
+    assert story.rows("SELECT share_id, account FROM share_parts WHERE result = 'pending' ORDER BY account") == [
+        ("o_ann.s2", LEADER),
+        ("o_ann.s2", "p_rider"),
+    ]
+
+    await story.do(ForgetPerson(person_id=PersonId("p_rider")))
+    closed = SeenPart(account="p_rider", amount_fen=90, result=ReceiverResult.CLOSED, reason="closed")
+    given_34 = SeenPart(account=LEADER, amount_fen=34, result=ReceiverResult.SUCCESS, reason="")
+    await story.do(RecordShare(share_id="o_ann.s2", progress=ShareProgress.FINISHED, receivers=(closed, given_34)))
+    await story.wait()
+
+    assert story.rows("SELECT account, state FROM payees WHERE id = 'person:p_rider'") == [("", "refused")]
+    assert given(story) == {"noodles": 1520, LEADER: 34}
+    assert story.rows("SELECT amount_fen, reason FROM cases") == [(90, "person_erased")]

@@ -57,6 +57,7 @@ from tuanzi.delivery.store import TABLES
 from tuanzi.delivery.web import ROUTES
 from tuanzi.machinery.fence import fence_place
 from tuanzi.machinery.room import Room
+from tuanzi.people import ForgetPerson
 
 __all__ = [
     "CAMPUS_TERMS",
@@ -119,6 +120,7 @@ def room(terms: Terms = CAMPUS_TERMS) -> Room:
             model.GoOnShift: partial(service.go_on_shift, terms=terms),
             model.GoOffShift: partial(service.go_off_shift, terms=terms),
             model.EndShift: service.end_shift,
+            ForgetPerson: partial(service.forget_rider, terms=terms),
             model.PickUpBundle: service.pick_up_bundle,
             model.DeliverParcel: partial(service.deliver_parcel, terms=terms),
             model.ReleaseBundle: partial(service.release_bundle, terms=terms),

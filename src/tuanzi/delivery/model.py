@@ -46,6 +46,9 @@ class Spot(Struct, frozen=True, kw_only=True, gc=False):
     longitude_e6: int
 
 
+NOWHERE: Final = Spot(latitude_e6=0, longitude_e6=0)
+
+
 class DropOff(Struct, frozen=True, kw_only=True, gc=False):
     """One sub-order's way from its merchant to its building. portions: how many dishes there are to carry.
 

@@ -14,6 +14,7 @@ from tuanzi.base.problem import Unknown
 from tuanzi.base.unit import Unit
 from tuanzi.delivery.model import (
     COOKING_TAKES,
+    NOWHERE,
     OVERDUE_FOR,
     PICK_UP_WITHIN,
     PLANNED_MAX,
@@ -70,6 +71,7 @@ from tuanzi.events import (
     RiderWentOff,
 )
 from tuanzi.machinery.fence import answer_of, cancel_branch, confirm_branch, try_branch
+from tuanzi.people import ForgetPerson, Forgotten
 
 _BOARD = "campus"
 # A plan that did not come home by then is made anew.
@@ -267,6 +269,15 @@ def go_off_shift(unit: Unit, command: GoOffShift, *, now: datetime, terms: Terms
             raise StillCarrying(bundle_id=bundle.id)
         _release(unit, bundle, reason="rider_went_off", now=now, terms=terms)
     return _rider_answer(_off(unit, rider.id))
+
+
+def forget_rider(unit: Unit, command: ForgetPerson, *, now: datetime, terms: Terms) -> Forgotten:
+    """A rider is erased: he is off, and where he was is not known any more. Raises StillCarrying: not yet."""
+    if unit.find(Rider, command.person_id) is not None:
+        go_off_shift(unit, GoOffShift(rider_id=command.person_id), now=now, terms=terms)
+        rider = unit.load(Rider, command.person_id)
+        unit.put(replace(rider, spot=NOWHERE))
+    return Forgotten(person_id=command.person_id)
 
 
 def end_shift(unit: Unit, command: EndShift, *, now: datetime) -> RiderAnswer:

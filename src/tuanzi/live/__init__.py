@@ -1,12 +1,14 @@
 """Live: what happened, told to the people it concerns while they look (A1, A3 to A6, B9). Database: notices.
 
-Owns stream_messages, stream_chapters, stream_cursors, stream_floors, log_positions, order_owners, stream_epochs.
+Owns stream_messages, stream_chapters, stream_cursors, stream_floors, log_positions, order_owners, stream_epochs,
+forgotten_streams.
 Hears, through the logs of core, money and delivery, the events of `TELLS`; emits nothing. Messages are numbered without
 gaps in each person's stream and kept for 7 days; pictures of groups are sent as they change, and forgotten.
 """
 
 from __future__ import annotations
 
+from tuanzi.live import service
 from tuanzi.live.handlers import TELLS, LiveTeller
 from tuanzi.live.model import (
     AnyMessage,
@@ -20,7 +22,7 @@ from tuanzi.live.queries import Gatekeeper, StreamArchive, find_log_position
 from tuanzi.live.store import TABLES
 from tuanzi.live.web import PATH, Address, routes
 from tuanzi.machinery.room import Room
-from tuanzi.people import Keys
+from tuanzi.people import ForgetPerson, Keys
 
 __all__ = [
     "PATH",
@@ -42,4 +44,10 @@ __all__ = [
 
 def room(*, keys: Keys, address: Address) -> Room:
     """Live as wiring puts it into the house. address: where the gateway listens, as clients are told."""
-    return Room(name="live", database="notices", tables=TABLES, routes=routes(keys=keys, address=address))
+    return Room(
+        name="live",
+        database="notices",
+        tables=TABLES,
+        commands={ForgetPerson: service.forget_stream},
+        routes=routes(keys=keys, address=address),
+    )

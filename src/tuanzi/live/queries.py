@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -29,6 +29,7 @@ from tuanzi.live.store import (
     EMPTY_CHAPTERS,
     EPOCH,
     FLOORS_OF_STREAMS,
+    FORGOTTEN_MESSAGES,
     KNOWN_EVENTS,
     LOG_POSITIONS,
     MESSAGES_AFTER,
@@ -54,6 +55,8 @@ from tuanzi.machinery.several import several
 from tuanzi.machinery.tables import Row
 
 V = TypeVar("V")
+# Our choice: after so long no order of somebody who was erased has anything more to tell.
+FORGETTING = timedelta(days=30)
 # Our choice: its key has some 250 pages. Measured, a message costs as much at half of it, and a fifth more at twice.
 CHAPTER_MESSAGES = 16_000
 _encode = msgspec.json.Encoder().encode
@@ -176,9 +179,12 @@ class StreamArchive:
         return rows[0] if rows else (-1, self._chapter_messages)
 
     async def sweep(self, *, before: datetime, limit: int) -> int:
-        """Forget the oldest messages and owners; a stream remembers up to which number it forgot."""
+        """Forget the oldest messages and owners, before them those of erased people; a stream remembers up to which
+        number it forgot."""
         slots = {"before_ms": to_ms(before), "limit": limit}
-        old = await self._desk.rows(OLDEST_MESSAGES, slots)
+        since_ms = to_ms(before - FORGETTING)
+        old = await self._desk.rows(FORGOTTEN_MESSAGES, {"since_ms": since_ms, "limit": limit})
+        old = old or await self._desk.rows(OLDEST_MESSAGES, slots)
         owners = [order_id for (order_id,) in await self._desk.rows(OLDEST_OWNERS, slots)]
         chapters = [chapter for (chapter,) in await self._desk.rows(EMPTY_CHAPTERS, slots)]
         if not old and not owners and not chapters:

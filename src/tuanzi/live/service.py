@@ -1,14 +1,17 @@
-"""Whose an order is: what is needed to tell people of events that name only orders and groups (A1)."""
+"""Whose an order is, to tell people of events that name only orders and groups (A1); and whose stream is forgotten."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Protocol, TypeVar
 
-from tuanzi.live.model import OrderOwner
-from tuanzi.live.store import ORDER_OWNERS, OWNER_OF, OWNERS_OF_GROUP
+from tuanzi.base.unit import Unit
+from tuanzi.live.model import OrderOwner, stream_of_person
+from tuanzi.live.store import ORDER_OWNERS, OWNER_OF, OWNERS_OF_GROUP, ForgottenStream
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.tables import Row
+from tuanzi.people import ForgetPerson, Forgotten
 
 V = TypeVar("V")
 OWNERS_MAX = 100_000
@@ -83,3 +86,14 @@ class Owners:
         if len(self._young) >= OWNERS_MAX and owner.order_id not in self._young:
             self._old, self._young = self._young, {}
         self._young[owner.order_id] = owner
+
+
+def forget_stream(unit: Unit, command: ForgetPerson, *, now: datetime) -> Forgotten:
+    """A person is erased: what was told to him goes with the next sweep, within a minute, and so does what still is.
+
+    A repeat changes nothing.
+    """
+    stream = stream_of_person(command.person_id)
+    if unit.find(ForgottenStream, stream) is None:
+        unit.add(ForgottenStream(stream=stream, since=now))
+    return Forgotten(person_id=command.person_id)

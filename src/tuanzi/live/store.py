@@ -59,6 +59,13 @@ class StreamEpoch(Struct, frozen=True, kw_only=True, gc=False):
     epoch: str
 
 
+class ForgottenStream(Struct, frozen=True, kw_only=True, gc=False):
+    """A stream whose person was erased: nothing of it is kept, nor of what is still told to it."""
+
+    stream: str
+    since: datetime
+
+
 STREAM_MESSAGES = table("stream_messages", StreamMessage, key="event_id")
 STREAM_CHAPTERS = table("stream_chapters", StreamChapter, key="chapter")
 STREAM_CURSORS = table("stream_cursors", StreamCursor, key="stream")
@@ -66,6 +73,7 @@ STREAM_FLOORS = table("stream_floors", StreamFloor, key="stream")
 LOG_POSITIONS = table("log_positions", LogPosition, key="source")
 ORDER_OWNERS = table("order_owners", OrderOwner, key="order_id")
 STREAM_EPOCHS = table("stream_epochs", StreamEpoch, key="id")
+FORGOTTEN_STREAMS = table("forgotten_streams", ForgottenStream, key="stream")
 
 TABLES = (
     STREAM_MESSAGES,
@@ -75,6 +83,7 @@ TABLES = (
     LOG_POSITIONS,
     ORDER_OWNERS,
     STREAM_EPOCHS,
+    FORGOTTEN_STREAMS,
 )
 
 EPOCH = "SELECT epoch FROM stream_epochs ORDER BY id LIMIT 1"
@@ -131,6 +140,13 @@ SELECT c.chapter FROM stream_chapters c
 WHERE c.chapter < (SELECT MAX(chapter) FROM stream_chapters WHERE begun_at_ms < :before_ms)
 AND NOT EXISTS (SELECT 1 FROM stream_messages m WHERE m.chapter = c.chapter)
 ORDER BY c.chapter LIMIT :limit
+"""
+
+# Of people who were erased lately; later nothing is told to them any more.
+FORGOTTEN_MESSAGES = """
+SELECT m.event_id, m.stream, m.number FROM forgotten_streams f CROSS JOIN stream_chapters c CROSS JOIN stream_messages m
+WHERE f.since_ms > :since_ms AND m.chapter = c.chapter AND m.stream = f.stream
+ORDER BY m.stream, m.number LIMIT :limit
 """
 
 OLDEST_OWNERS = """

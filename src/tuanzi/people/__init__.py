@@ -7,13 +7,24 @@ A phone is kept as keyed hash, mask and seal, a code as keyed hash, a token as h
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from tuanzi.base.ids import CampusId
+from tuanzi.machinery.post import Post
 from tuanzi.machinery.room import Room
 from tuanzi.people import handlers, model, service, store, web
-from tuanzi.people.model import AppointOperator, AppointStaff, Keys, OperatorAppointed, Quota, Quotas, SealedPhone
+from tuanzi.people.model import (
+    AppointOperator,
+    AppointStaff,
+    ForgetPerson,
+    Forgotten,
+    Keys,
+    OperatorAppointed,
+    Quota,
+    Quotas,
+    SealedPhone,
+)
 from tuanzi.people.queries import Doorkeeper, find_who
 from tuanzi.people.vendors import AbsentSender, CodeSender, ConsoleSender
 
@@ -24,6 +35,8 @@ __all__ = [
     "CodeSender",
     "ConsoleSender",
     "Doorkeeper",
+    "ForgetPerson",
+    "Forgotten",
     "Keys",
     "OperatorAppointed",
     "Quota",
@@ -34,11 +47,20 @@ __all__ = [
 ]
 
 
-def room(*, keys: Keys, sender: CodeSender, is_campus: Callable[[CampusId], bool], quotas: Quotas) -> Room:
+def room(
+    *,
+    keys: Keys,
+    sender: CodeSender,
+    is_campus: Callable[[CampusId], bool],
+    quotas: Quotas,
+    post: Post,
+    personal: Sequence[str] = (),
+) -> Room:
     """The room of people.
 
     keys: made of the platform's secret. sender: who carries codes. is_campus: whether a campus exists, told without
-    I/O. quotas: how often codes may be asked for; `Quotas()` outside of load tests.
+    I/O. quotas: how often codes may be asked for; `Quotas()` outside of load tests. post: reaches the databases
+    `personal`, which forget who is erased.
     """
     return Room(
         name="people",
@@ -51,6 +73,7 @@ def room(*, keys: Keys, sender: CodeSender, is_campus: Callable[[CampusId], bool
             model.SignOut: service.sign_out,
             model.ChangeName: service.change_name,
             model.ErasePerson: service.erase_person,
+            model.RecordForgotten: service.record_forgotten,
             model.SetRoles: service.set_roles,
             model.AppointOperator: service.appoint_operator,
             model.AppointStaff: service.appoint_staff,
@@ -58,6 +81,9 @@ def room(*, keys: Keys, sender: CodeSender, is_campus: Callable[[CampusId], bool
             model.ForgetChallenge: service.forget_challenge,
             model.ForgetLimit: service.forget_limit,
         },
-        errands={model.SendCode: partial(handlers.send_code, keys=keys, sender=sender)},
+        errands={
+            model.SendCode: partial(handlers.send_code, keys=keys, sender=sender),
+            model.TellErased: partial(handlers.tell_erased, post=post, where=personal),
+        },
         routes=web.routes(keys=keys, is_campus=is_campus),
     )

@@ -1,10 +1,21 @@
-"""What people does outside of the database: it sends codes. It hears no events."""
+"""What people does outside of the database: it sends codes, and tells campuses who was erased. It hears nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from tuanzi.people.model import Keys, RecordCodeSent, SendCode
+from tuanzi.machinery.post import Letter, Post
+from tuanzi.machinery.problems import Unavailable
+from tuanzi.people.model import (
+    ForgetPerson,
+    Forgotten,
+    Keys,
+    RecordCodeSent,
+    RecordForgotten,
+    SendCode,
+    TellErased,
+)
 from tuanzi.people.vendors import CodeSender
 
 
@@ -15,3 +26,12 @@ async def send_code(errand: SendCode, *, now: datetime, keys: Keys, sender: Code
         code = keys.code_of(errand.challenge_id, phone_hash=errand.phone_hash)
         await sender.send(phone=keys.unseal(errand.phone_sealed), code=code, challenge_id=errand.challenge_id)
     return RecordCodeSent(challenge_id=errand.challenge_id, phone_hash=errand.phone_hash, is_sent=is_sent)
+
+
+async def tell_erased(errand: TellErased, *, now: datetime, post: Post, where: Sequence[str]) -> RecordForgotten:
+    """Have all databases in `where` forget a person. Raises what came instead of an answer; then all are told again."""
+    letters = [Letter(address=address, command=ForgetPerson(person_id=errand.person_id)) for address in where]
+    for answer in await post.send(letters):
+        if not isinstance(answer, Forgotten):
+            raise answer if isinstance(answer, Exception) else Unavailable()
+    return RecordForgotten(person_id=errand.person_id, audit_id=errand.audit_id, where=tuple(where))

@@ -454,6 +454,30 @@ class ErasePerson(Struct, frozen=True, kw_only=True, gc=False):
     audit_id: str
 
 
+class TellErased(Struct, frozen=True, kw_only=True, gc=False):
+    """Errand: have every other database that holds something personal of somebody forget it, until all have."""
+
+    person_id: PersonId
+    audit_id: str
+
+
+class ForgetPerson(Struct, frozen=True, kw_only=True, gc=False):
+    """To a campus's database: what tells who somebody is goes; what only his pseudonym stands beside stays.
+
+    Harmless twice. Answered by `Forgotten`; a problem means not yet.
+    """
+
+    person_id: PersonId
+
+
+class RecordForgotten(Struct, frozen=True, kw_only=True, gc=False):
+    """Every database has forgotten a person; where: their addresses."""
+
+    person_id: PersonId
+    audit_id: str
+    where: tuple[str, ...]
+
+
 class SetRoles(Struct, frozen=True, kw_only=True, gc=False):
     """Give a person these roles and no other; a campus_id moves him there, None leaves him where he is."""
 
@@ -551,11 +575,53 @@ class NameChanged(Struct, frozen=True, kw_only=True, gc=False):
     person_id: PersonId
 
 
+class KeptOn(Struct, frozen=True, kw_only=True, gc=False):
+    """Something that stays when a person is erased, and why, in both languages."""
+
+    what: str
+    what_zh: str
+    why: str
+    why_zh: str
+
+
+# What stays beside a pseudonym, and why (PIPL art. 47: what a law has kept longer is only stored and protected).
+KEPT_ON = (
+    KeptOn(
+        what="Orders, payments, refunds and ledger entries, under an id that leads to nobody",
+        what_zh="订单、支付、退款和账本分录，仅以无法识别到个人的编号保存",
+        why="E-Commerce Law art. 31 has transactions kept for three years, and accounting law the books",
+        why_zh="《电子商务法》第三十一条要求交易信息至少保存三年，会计法规要求保存账簿",
+    ),
+    KeptOn(
+        what="Names of receiving accounts in shares that were paid out already",
+        what_zh="已完成分账中的收款账号",
+        why="The payment company takes money back from the account it was given to, and the law has vouchers kept",
+        why_zh="支付机构只能从原收款账号回退款项，会计法规要求保存凭证",
+    ),
+    KeptOn(
+        what="The audit log: who changed whose rights, by such ids",
+        what_zh="审计日志：谁更改了谁的权限，仅以上述编号记录",
+        why="PIPL art. 51 and 55 have the handling of personal data recorded",
+        why_zh="《个人信息保护法》第五十一条、第五十五条要求记录个人信息处理活动",
+    ),
+)
+
+
 class Erased(Struct, frozen=True, kw_only=True, gc=False):
-    """Nothing is left but this pseudonym."""
+    """Nothing is left but this pseudonym, and what stands beside it: `kept_on`.
+
+    Live messages, a payee's name and account and a rider's place go within minutes, as soon as each campus hears it.
+    """
 
     person_id: PersonId
     erased_at: datetime
+    kept_on: tuple[KeptOn, ...] = KEPT_ON
+
+
+class Forgotten(Struct, frozen=True, kw_only=True, gc=False):
+    """A database holds nothing any more that tells who this is."""
+
+    person_id: PersonId
 
 
 class RolesSet(Struct, frozen=True, kw_only=True, gc=False):

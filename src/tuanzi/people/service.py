@@ -28,6 +28,7 @@ from tuanzi.people.model import (
     ExpireSession,
     ForgetChallenge,
     ForgetLimit,
+    Forgotten,
     NameChanged,
     OperatorAppointed,
     Person,
@@ -36,6 +37,7 @@ from tuanzi.people.model import (
     Quotas,
     RateLimit,
     RecordCodeSent,
+    RecordForgotten,
     RequestCode,
     RolesSet,
     SendCode,
@@ -46,6 +48,7 @@ from tuanzi.people.model import (
     SignIn,
     SignOut,
     Swept,
+    TellErased,
     in_order,
 )
 from tuanzi.people.problems import CampusMissing, CodeExpired, MerchantMismatch
@@ -171,7 +174,8 @@ def change_name(unit: Unit, command: ChangeName, *, now: datetime) -> NameChange
 def erase_person(unit: Unit, command: ErasePerson, *, now: datetime) -> Erased:
     """Forget all that is personal of somebody and end his sessions; his id stays, as a pseudonym.
 
-    A repeat changes nothing. Raises LastOperator.
+    Campuses are told by an errand of the same commit, so that a crash leaves none out. A repeat changes nothing. Raises
+    LastOperator.
     """
     person = unit.load(Person, command.person_id)
     if person.erased_at is not None:
@@ -187,7 +191,17 @@ def erase_person(unit: Unit, command: ErasePerson, *, now: datetime) -> Erased:
     unit.put(person.erased(now=now))
     unit.add(_audit(command.audit_id, by=person.id, action="erase", subject=person.id, facts={}, now=now))
     unit.emit(PersonErased(person_id=person.id))
+    unit.schedule(_erasure(person.id), TellErased(person_id=person.id, audit_id=command.audit_id), at=now)
     return Erased(person_id=person.id, erased_at=now)
+
+
+def record_forgotten(unit: Unit, command: RecordForgotten, *, now: datetime) -> Forgotten:
+    """Write down that every database has forgotten a person; a repeat changes nothing."""
+    id = f"{command.audit_id}.done"
+    if unit.find(AuditEntry, id) is None:
+        facts = {"databases": ",".join(command.where)}
+        unit.add(_audit(id, by="platform", action="forgotten", subject=command.person_id, facts=facts, now=now))
+    return Forgotten(person_id=command.person_id)
 
 
 def set_roles(unit: Unit, command: SetRoles, *, now: datetime) -> RolesSet:
@@ -379,3 +393,7 @@ def _code_errand(phone_hash: str) -> str:
 
 def _session_timer(session_id: SessionId) -> str:
     return f"session:{session_id}"
+
+
+def _erasure(person_id: PersonId) -> str:
+    return f"erasure:{person_id}"

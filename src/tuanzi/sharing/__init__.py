@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from tuanzi.machinery.room import Room
 from tuanzi.money import CancelSharing, ConfirmSharing, PaymentProvider, RetryRefund, TrySharing
+from tuanzi.people import ForgetPerson
 from tuanzi.sharing import model, service, store, web
 from tuanzi.sharing.handlers import (
     on_order_completed,
@@ -64,6 +65,7 @@ def room(provider: PaymentProvider) -> Room:
             RetryRefund: service.retry_refund,
             model.ChangeTerms: service.change_terms,
             model.RegisterPayee: service.register_payee,
+            ForgetPerson: service.forget_payee,
             model.StartPayout: service.start_payout,
             model.RecordReceivers: service.record_receivers,
             model.RecordShare: service.record_share,

@@ -416,6 +416,10 @@ class PayeeState(StrEnum):
     REFUSED = "refused"  # until an operator registers him anew
 
 
+# Why nobody gives shares to somebody who is not known any more.
+PERSON_ERASED: Final = "person_erased"
+
+
 class Payee(Struct, frozen=True, kw_only=True, gc=False):
     """Somebody who is given shares. account: what the payment company calls him; full_name: a merchant's needs one."""
 

@@ -52,11 +52,13 @@ from tuanzi.money import (
     send_refund,
     write_off_refund,
 )
+from tuanzi.people import ForgetPerson, Forgotten
 from tuanzi.sharing.model import (
     BUDGET_ID,
     CLOSED_MAX,
     FIRST_TERMS,
     IN_FORCE_ID,
+    PERSON_ERASED,
     PERSONS,
     PERSONS_WAIT,
     POOL,
@@ -185,6 +187,25 @@ def change_terms(unit: Unit, command: ChangeTerms, *, now: datetime) -> TermsCha
     budget = unit.find(SubsidyBudget, BUDGET_ID) or SubsidyBudget(id=BUDGET_ID, most=ZERO, used=ZERO)
     unit.put(replace(budget, most=max(terms.subsidy_budget, budget.used)))
     return TermsChanged(version=version)
+
+
+def forget_payee(unit: Unit, command: ForgetPerson, *, now: datetime) -> Forgotten:
+    """A person is erased: his account and name go, and what he is still owed waits for an operator, as a case.
+
+    Shares that were given keep the account they went to, for nothing could be taken back from another.
+    """
+    payee_id = f"{ReceiverKind.PERSON.value}:{command.person_id}"
+    unit.put(
+        Payee(
+            id=payee_id,
+            kind=ReceiverKind.PERSON,
+            account="",
+            full_name="",
+            state=PayeeState.REFUSED,
+            refusal=PERSON_ERASED,
+        )
+    )
+    return Forgotten(person_id=command.person_id)
 
 
 def register_payee(unit: Unit, command: RegisterPayee, *, now: datetime) -> Payee:
@@ -756,7 +777,8 @@ def _record_parts(
         closed = replace(before, sent=before.sent - part.amount, closed=before.closed + 1)
         _keep(unit, closed)
         payee = unit.find(Payee, part.payee_id) or unregistered_payee(part.payee_id)
-        unit.put(replace(payee, state=PayeeState.NEW))
+        if payee.refusal != PERSON_ERASED:
+            unit.put(replace(payee, state=PayeeState.NEW))
         if closed.closed >= CLOSED_MAX:
             _close(unit, closed, reason=seen.reason or "closed", now=now)
     lines[Account.PROVIDER_CLEARING.value] = -sum(lines.values())

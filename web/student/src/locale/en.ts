@@ -296,10 +296,11 @@ export const en: Record<keyof typeof zh, string> = {
   exportAsk: 'Export',
   exportKeep: 'Save the file',
   eraseTitle: 'Forget me',
-  eraseWhy: 'Deletes phone number and name and signs you out everywhere.',
+  eraseWhy: 'Deletes phone number, name, payee account and messages, and signs you out everywhere.',
   eraseAsk: 'Close my account',
   eraseSure: 'Close your account?',
-  eraseFinal: 'Phone number and name are deleted at once, for good. Orders under way are delivered or refunded.',
+  eraseFinal:
+    'Phone number, name, payee account and messages are deleted at once, for good. Orders and accounts stay, as the law asks, but nobody can tell any more that they are yours. Orders under way are delivered or refunded.',
   eraseYes: 'Close it',
   eraseNo: 'Keep it',
   erased: 'Done: we have forgotten you.',
