@@ -22,6 +22,7 @@ RIGHTS = {
     "DELETE /v1/me": SIGNED_IN,
     "PUT /v1/me/name": SIGNED_IN,
     "GET /v1/me/export": SIGNED_IN,
+    "GET /v1/me/records": SIGNED_IN,
     "PUT /v1/people/{person_id}/roles": OPERATORS,
     "GET /v1/people": OPERATORS,
     "GET /v1/audit": "p",

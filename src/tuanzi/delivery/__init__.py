@@ -53,7 +53,7 @@ from tuanzi.delivery.queries import (
     SplitDelivery,
     delivery_of_split,
 )
-from tuanzi.delivery.store import TABLES
+from tuanzi.delivery.store import KEEPS, TABLES
 from tuanzi.delivery.web import ROUTES
 from tuanzi.machinery.fence import fence_place
 from tuanzi.machinery.room import Room
@@ -130,4 +130,5 @@ def room(terms: Terms = CAMPUS_TERMS) -> Room:
         errands={model.PlanBundles: partial(service.make_plan, terms=terms)},
         assumed_new={model.TryDelivery: lambda command: [fence_place(command.branch)]},
         routes=ROUTES,
+        keeps=KEEPS,
     )

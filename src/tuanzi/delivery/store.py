@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tuanzi.delivery.model import Board, Bundle, Consignment, MealLoad, Parcel, PlacedDropOff, Rider
+from tuanzi.machinery.room import Keeps
 from tuanzi.machinery.several import SEVERAL
 from tuanzi.machinery.tables import table
 
@@ -40,3 +41,23 @@ SELECT d.sub_order_id, d.member_id, d.state, p.id, p.merchant_id, p.building_id,
 FROM drop_offs d JOIN parcels p ON p.id = d.parcel_id
 WHERE d.order_id = :order_id ORDER BY d.sub_order_id LIMIT 200
 """
+
+# Of one person, for his export: what was brought to him; as a rider, where he is free and what he brought.
+KEPT_DROP_OFFS = (
+    "SELECT "
+    + ", ".join(DROP_OFFS.columns)
+    + " FROM drop_offs WHERE order_id IN ("
+    + SEVERAL
+    + ") ORDER BY sub_order_id LIMIT 10000"
+)
+KEPT_RIDER = "SELECT " + _RIDER_COLUMNS + " FROM riders WHERE id = :person_id AND id > :after ORDER BY id LIMIT :limit"
+KEPT_BUNDLES = (
+    "SELECT "
+    + ", ".join(BUNDLES.columns)
+    + " FROM bundles WHERE rider_id = :person_id AND id > :after ORDER BY id LIMIT :limit"
+)
+KEEPS = (
+    Keeps(table="drop_offs", columns=DROP_OFFS.columns, sql=KEPT_DROP_OFFS, of_orders=True),
+    Keeps(table="riders", columns=RIDERS.columns, sql=KEPT_RIDER),
+    Keeps(table="bundles", columns=BUNDLES.columns, sql=KEPT_BUNDLES),
+)

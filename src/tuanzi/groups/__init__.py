@@ -59,7 +59,7 @@ from tuanzi.groups.service import (
     seat_guest,
     seated_as,
 )
-from tuanzi.groups.store import TABLES
+from tuanzi.groups.store import KEEPS, TABLES
 from tuanzi.groups.web import Id, Lines, routes, wanted
 from tuanzi.machinery.room import Room
 from tuanzi.money import Cashier, PaymentProvider
@@ -141,4 +141,5 @@ def room(provider: PaymentProvider, *, find_plan: FindPlan) -> Room:
             HearCapture: hear_capture,
         },
         routes=routes(Cashier(provider), find_plan),
+        keeps=KEEPS,
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from tuanzi.groups.model import CampaignUse, Group, OpenGroups, OrderedBefore
+from tuanzi.machinery.room import Keeps
+from tuanzi.machinery.several import SEVERAL
 from tuanzi.machinery.tables import table
 
 GROUPS = table("campus_groups", Group, key="id")
@@ -47,4 +49,41 @@ EVENT_TIME = "SELECT at_ms FROM events WHERE number <= :number ORDER BY number D
 EVENTS_NAMING = (
     "SELECT " + "number, at_ms, name, body FROM events WHERE number > :after AND number <= :until AND (" + _NAMED + ")"
     " ORDER BY number LIMIT :limit"
+)
+
+# Of one person, for his export; the seats of others are not in it.
+KEPT_GROUPS = (
+    "SELECT " + "o.id, g.id, g.campaign_id, g.building_id, g.meal_id, g.state, g.opened_at_ms, g.closes_at_ms,"
+    " CASE WHEN g.leader_id = o.member_id THEN 1 ELSE 0 END"
+    " FROM orders o JOIN campus_groups g ON g.id = o.group_id"
+    " WHERE o.id IN (" + SEVERAL + ") ORDER BY o.id LIMIT 100"
+)
+KEPT_USES = """
+SELECT u.campaign_id, u.orders FROM campaigns c
+JOIN campaign_uses u ON u.campaign_id = c.id AND u.member_id = :person_id
+WHERE u.campaign_id > :after ORDER BY u.campaign_id LIMIT :limit
+"""
+KEPT_BEFORE = """
+SELECT member_id, order_ids, is_regular FROM ordered_before
+WHERE member_id = :person_id AND member_id > :after ORDER BY member_id LIMIT :limit
+"""
+KEEPS = (
+    Keeps(
+        table="campus_groups",
+        columns=(
+            "order_id",
+            "id",
+            "campaign_id",
+            "building_id",
+            "meal_id",
+            "state",
+            "opened_at_ms",
+            "closes_at_ms",
+            "is_leader",
+        ),
+        sql=KEPT_GROUPS,
+        of_orders=True,
+    ),
+    Keeps(table="campaign_uses", columns=("campaign_id", "orders"), sql=KEPT_USES),
+    Keeps(table="ordered_before", columns=ORDERED_BEFORE.columns, sql=KEPT_BEFORE),
 )

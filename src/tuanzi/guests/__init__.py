@@ -33,7 +33,7 @@ from tuanzi.guests.model import (
 )
 from tuanzi.guests.problems import GuestsNotTaken, HomeAway, SeatGone
 from tuanzi.guests.service import AskSeat, GiveUpSeat, PlaceSeat, RecordAnswer, SendWord, Word
-from tuanzi.guests.store import GUEST_SEATS
+from tuanzi.guests.store import GUEST_SEATS, KEEPS
 from tuanzi.guests.web import routes
 from tuanzi.machinery.post import Post
 from tuanzi.machinery.room import Room
@@ -90,4 +90,5 @@ def room(post: Post, *, is_campus: Callable[[str], bool]) -> Room:
         },
         errands={SendWord: courier.send_word, TellGuests: courier.tell_guests},
         routes=routes(post, is_campus),
+        keeps=KEEPS,
     )

@@ -19,7 +19,7 @@ from tuanzi.live.model import (
     text_of,
 )
 from tuanzi.live.queries import Gatekeeper, StreamArchive, find_log_position
-from tuanzi.live.store import TABLES
+from tuanzi.live.store import KEEPS, TABLES
 from tuanzi.live.web import PATH, Address, routes
 from tuanzi.machinery.room import Room
 from tuanzi.people import ForgetPerson, Keys
@@ -50,4 +50,5 @@ def room(*, keys: Keys, address: Address) -> Room:
         tables=TABLES,
         commands={ForgetPerson: service.forget_stream},
         routes=routes(keys=keys, address=address),
+        keeps=KEEPS,
     )

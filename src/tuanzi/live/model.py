@@ -17,11 +17,12 @@ from tuanzi.base.time import from_ms, to_ms
 TOKEN_LIFE = timedelta(minutes=5)
 RIDERS = "riders"
 OPS = "ops"
+PERSONS_STREAM = "user:"
 
 
 def stream_of_person(person_id: str) -> str:
     """The channel that is one person's alone."""
-    return f"user:{person_id}"
+    return f"{PERSONS_STREAM}{person_id}"
 
 
 def channel_of_group(group_id: str) -> str:

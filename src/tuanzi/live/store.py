@@ -6,7 +6,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from tuanzi.live.model import OrderOwner
+from tuanzi.live.model import PERSONS_STREAM, OrderOwner
+from tuanzi.machinery.room import Keeps
 from tuanzi.machinery.several import SEVERAL
 from tuanzi.machinery.tables import table
 
@@ -162,3 +163,26 @@ OWNERS_OF_GROUP = """
 SELECT order_id, group_id, member_id, is_member, at_ms FROM order_owners
 WHERE group_id = :group_id AND is_member = 1 ORDER BY order_id LIMIT 200
 """
+
+# Of one person, for his export.
+KEPT_MESSAGES = (
+    "SELECT "
+    + ", ".join(STREAM_MESSAGES.columns)
+    + " FROM stream_messages WHERE stream = :person_id AND event_id > :after ORDER BY event_id LIMIT :limit"
+)
+KEPT_CURSORS = """
+SELECT stream, sent, acked FROM stream_cursors
+WHERE stream = :person_id AND stream > :after ORDER BY stream LIMIT :limit
+"""
+KEPT_OWNERS = (
+    "SELECT "
+    + ", ".join(ORDER_OWNERS.columns)
+    + " FROM order_owners WHERE order_id IN ("
+    + SEVERAL
+    + ") ORDER BY order_id LIMIT 100"
+)
+KEEPS = (
+    Keeps(table="stream_messages", columns=STREAM_MESSAGES.columns, sql=KEPT_MESSAGES, prefix=PERSONS_STREAM),
+    Keeps(table="stream_cursors", columns=STREAM_CURSORS.columns, sql=KEPT_CURSORS, prefix=PERSONS_STREAM),
+    Keeps(table="order_owners", columns=ORDER_OWNERS.columns, sql=KEPT_OWNERS, of_orders=True),
+)

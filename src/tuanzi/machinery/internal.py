@@ -93,4 +93,8 @@ ANSWERS_BEFORE = """
 SELECT who, idempotency_key FROM kept_answers
 WHERE kept_at_ms < :before_ms ORDER BY kept_at_ms, who, idempotency_key LIMIT :limit
 """
+ANSWERS_OF = """
+SELECT idempotency_key, command, body, kept_at_ms FROM kept_answers
+WHERE who = :person_id AND idempotency_key > :after ORDER BY idempotency_key LIMIT :limit
+"""
 OLDEST_ANSWER = "SELECT kept_at_ms FROM kept_answers ORDER BY kept_at_ms, who, idempotency_key LIMIT 1"

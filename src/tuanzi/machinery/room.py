@@ -43,6 +43,21 @@ def no_figures() -> Sequence[Figure]:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeps:
+    """Rows that a room keeps of a person, for his export (PIPL art. 45); nothing in them is of anybody else.
+
+    sql: gives `columns`. It asks for `:person_id`, before which stands `prefix`, and gives what comes after `:after` in
+    the first column, at most `:limit`; of_orders: it asks for his orders instead, by SEVERAL.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    sql: str
+    prefix: str = ""
+    of_orders: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Room:
     """One room, as its door describes it.
 
@@ -55,6 +70,7 @@ class Room:
     foresees: what commands after this one will ask for, such as a Confirm after its Try; fetched along with this one.
     openings: what its database's writer does first, each time it starts; the commands are among `commands` too.
     figures: what it counts, for `/metrics`; one name has the same labels each time.
+    keeps: what it keeps of a person.
     """
 
     name: str
@@ -67,3 +83,4 @@ class Room:
     routes: Sequence[Route] = ()
     openings: Sequence[Opening] = ()
     figures: Callable[[], Sequence[Figure]] = no_figures
+    keeps: Sequence[Keeps] = ()

@@ -265,4 +265,5 @@ def room(provider: PaymentProvider) -> Room:
         },
         assumed_new={model.RecordCapture: service.new_to_capture},
         routes=web.routes(cashier),
+        keeps=store.KEEPS,
     )

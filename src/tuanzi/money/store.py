@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tuanzi.machinery.room import Keeps
 from tuanzi.machinery.several import SEVERAL
 from tuanzi.machinery.tables import table
-from tuanzi.money.model import Balance, Entry, JournalHead, Payment, PayoutHold, Refund
+from tuanzi.money.model import Account, Balance, Entry, JournalHead, Payment, PayoutHold, Refund
 
 PAYMENTS = table("payments", Payment, key="id")
 REFUNDS = table("refunds", Refund, key="id")
@@ -105,4 +106,44 @@ PAYMENTS_CAPTURED = (
 )
 REFUNDS_SETTLED = (
     _REFUND + "WHERE id > :after AND settled_at_ms >= :from_ms AND settled_at_ms < :until_ms ORDER BY id LIMIT :limit"
+)
+
+# Of one person, for his export: his payments, what went back, and his money in the ledger.
+KEPT_PAYMENTS = (
+    "SELECT "
+    + ", ".join(PAYMENTS.columns)
+    + " FROM payments WHERE order_id IN ("
+    + SEVERAL
+    + ") ORDER BY id LIMIT 10000"
+)
+KEPT_REFUNDS = (
+    "SELECT " + ", ".join(REFUNDS.columns) + " FROM refunds WHERE order_id IN (" + SEVERAL + ") ORDER BY id LIMIT 10000"
+)
+KEPT_ENTRIES = (
+    "SELECT " + "journal_id, line, account, order_id, amount_fen FROM entries"
+    " WHERE account IN ('order_escrow', 'user_refund_payable') AND order_id IN (" + SEVERAL + ")"
+    " ORDER BY journal_id, line LIMIT 10000"
+)
+KEPT_OWED = """
+SELECT journal_id, account, SUM(amount_fen) FROM entries
+WHERE account = :person_id AND journal_id > :after GROUP BY journal_id, account ORDER BY journal_id LIMIT :limit
+"""
+KEEPS = (
+    *[
+        Keeps(
+            table="entries",
+            columns=("journal_id", "account", "amount_fen"),
+            sql=KEPT_OWED,
+            prefix=account.of(""),
+        )
+        for account in (Account.RIDER_PAYABLE, Account.CAMPUS_AGENT_PAYABLE, Account.RECEIVER_ADVANCE)
+    ],
+    Keeps(table="payments", columns=PAYMENTS.columns, sql=KEPT_PAYMENTS, of_orders=True),
+    Keeps(table="refunds", columns=REFUNDS.columns, sql=KEPT_REFUNDS, of_orders=True),
+    Keeps(
+        table="entries",
+        columns=("journal_id", "line", "account", "order_id", "amount_fen"),
+        sql=KEPT_ENTRIES,
+        of_orders=True,
+    ),
 )

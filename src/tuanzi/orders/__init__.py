@@ -38,6 +38,7 @@ from tuanzi.orders.queries import (
     order_book,
     order_book_of,
     order_ids_after,
+    order_ids_of,
     order_rows,
     orders_by_id,
     rows_of_meal,
@@ -72,7 +73,7 @@ from tuanzi.orders.service import (
     return_payment,
     revive,
 )
-from tuanzi.orders.store import ORDER_HOLDS, ORDERS, SUB_ORDERS
+from tuanzi.orders.store import KEEPS, ORDER_HOLDS, ORDERS, SUB_ORDERS
 from tuanzi.orders.web import ROUTES
 
 __all__ = [
@@ -126,6 +127,7 @@ __all__ = [
     "order_book",
     "order_book_of",
     "order_ids_after",
+    "order_ids_of",
     "order_rows",
     "orders_by_id",
     "place",
@@ -164,4 +166,5 @@ def room() -> Room:
             FreeOrder: service.free_order,
         },
         routes=ROUTES,
+        keeps=KEEPS,
     )

@@ -23,6 +23,7 @@ from tuanzi.orders.store import (
     LAST_LOOKED_AT,
     ORDER,
     ORDER_IDS_AFTER,
+    ORDER_IDS_OF_MEMBER,
     ORDER_RECORDS,
     ORDERS,
     ORDERS_BEFORE,
@@ -442,3 +443,9 @@ def _sub_rows(ask: Ask, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]
     count_at = ORDERS.columns.index("sub_orders")
     named = [f"{row[0]}.{i}" for row in rows for i in range(1, min(int(row[count_at]) + 1, SUB_ORDERS_MAX) + 1)]
     return [row for slots in several(named) for row in ask(SUB_ORDERS_NAMED, slots)]
+
+
+async def order_ids_of(desk: Desk, person_id: str, *, after: str, limit: int) -> list[OrderId]:
+    """The orders of a member, oldest first."""
+    slots = {"person_id": person_id, "after": after, "limit": limit}
+    return [OrderId(id) for (id,) in await desk.rows(ORDER_IDS_OF_MEMBER, slots)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tuanzi.machinery.room import Keeps
 from tuanzi.machinery.several import SEVERAL
 from tuanzi.machinery.tables import table
 from tuanzi.orders.model import Order, OrderHold, OrderRecord, SubOrder
@@ -53,4 +54,24 @@ ORDERS_OF_MEAL = (
     "SELECT "
     + _ORDER_COLUMNS
     + " FROM orders WHERE id > :after AND meal_id = :meal_id AND state <> 'cancelled' ORDER BY id LIMIT :limit"
+)
+
+# Of one person, for his export.
+ORDER_IDS_OF_MEMBER = "SELECT id FROM orders WHERE member_id = :person_id AND id > :after ORDER BY id LIMIT :limit"
+KEPT_ORDERS = (
+    "SELECT " + _ORDER_COLUMNS + " FROM orders WHERE member_id = :person_id AND id > :after ORDER BY id LIMIT :limit"
+)
+KEPT_SUB_ORDERS = (
+    "SELECT "
+    + ", ".join([f"s.{column}" for column in SUB_ORDERS.columns])
+    + " FROM orders o JOIN sub_orders s ON s.group_id = o.group_id AND s.order_id = o.id"
+    " WHERE o.id IN (" + SEVERAL + ") ORDER BY s.id LIMIT 10000"
+)
+KEPT_HOLDS = (
+    "SELECT " + "order_id, because FROM order_holds WHERE order_id IN (" + SEVERAL + ") ORDER BY order_id LIMIT 100"
+)
+KEEPS = (
+    Keeps(table="orders", columns=ORDERS.columns, sql=KEPT_ORDERS),
+    Keeps(table="sub_orders", columns=SUB_ORDERS.columns, sql=KEPT_SUB_ORDERS, of_orders=True),
+    Keeps(table="order_holds", columns=ORDER_HOLDS.columns, sql=KEPT_HOLDS, of_orders=True),
 )

@@ -63,7 +63,7 @@ from tuanzi.pricing.service import (
     load_rules,
     use_coupon,
 )
-from tuanzi.pricing.store import TABLES
+from tuanzi.pricing.store import KEEPS, TABLES
 from tuanzi.pricing.web import ROUTES
 
 __all__ = [
@@ -120,4 +120,4 @@ __all__ = [
 
 def room() -> Room:
     """Pricing as wiring puts it into the house."""
-    return Room(name="pricing", database="core", tables=TABLES, commands=COMMANDS, routes=ROUTES)
+    return Room(name="pricing", database="core", tables=TABLES, commands=COMMANDS, routes=ROUTES, keeps=KEEPS)

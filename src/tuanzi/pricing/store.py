@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tuanzi.machinery.room import Keeps
 from tuanzi.machinery.tables import table
 from tuanzi.pricing.model import Coupon, RuleBook, RuleVersion
 
@@ -31,3 +32,10 @@ SELECT id, off_fen, threshold_fen, merchant_id, expires_at_ms, state, order_id F
 WHERE member_id = :member_id AND id > :after
 ORDER BY id LIMIT :limit
 """
+
+KEPT_COUPONS = (
+    "SELECT "
+    + ", ".join(COUPONS.columns)
+    + " FROM coupons WHERE member_id = :person_id AND id > :after ORDER BY id LIMIT :limit"
+)
+KEEPS = (Keeps(table="coupons", columns=COUPONS.columns, sql=KEPT_COUPONS),)

@@ -32,6 +32,7 @@ from tuanzi.roles.metrics import Metrics
 from tuanzi.roles.overview import overview_route
 from tuanzi.roles.pages import BuiltPages
 from tuanzi.roles.poster import LANGUAGES, Posters, facts_of
+from tuanzi.roles.records import records_route
 from tuanzi.settings import Settings, SettingWrong
 from tuanzi.wiring import House
 
@@ -94,6 +95,7 @@ def routes_of(house: Serving) -> list[Route]:
         ),
         Route("GET", "/v1/clock", tell_time, answer=Clock, summary="The server's time", signed_in=False),
         overview_route(house),
+        records_route(house),
         *(route for room in house.rooms for route in room.routes),
     ]
 

@@ -85,4 +85,5 @@ def room(provider: PaymentProvider) -> Room:
         assumed_new={TrySharing: service.new_to_try},
         foresees={TrySharing: service.asked_by_confirm},
         routes=web.ROUTES,
+        keeps=store.KEEPS,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tuanzi.machinery.room import Keeps
 from tuanzi.machinery.several import SEVERAL
 from tuanzi.machinery.tables import table
 from tuanzi.sharing.model import (
@@ -143,3 +144,11 @@ SHARES_ENDED = (
 RETURNS_ENDED = (
     _RETURN + "WHERE id > :after AND ended_at_ms >= :from_ms AND ended_at_ms < :until_ms ORDER BY id LIMIT :limit"
 )
+
+# Of one person, for his export: as who is given shares. What he was owed is in the ledger.
+KEPT_PAYEE = (
+    "SELECT "
+    + ", ".join(PAYEES.columns)
+    + " FROM payees WHERE id = :person_id AND id > :after ORDER BY id LIMIT :limit"
+)
+KEEPS = (Keeps(table="payees", columns=PAYEES.columns, sql=KEPT_PAYEE, prefix="person:"),)
