@@ -17,13 +17,16 @@ from tuanzi.base.who import Role
 from tuanzi.events import GroupClosed, GuestPaid, LateMoneySettled, SplitConfirmed
 from tuanzi.groups import AlreadyMember, GroupFull, GroupNotOpen, UserLimitReached
 from tuanzi.guests import (
+    AskAgain,
     AskSeat,
+    GiveUpSeat,
     GuestSeatState,
     GuestsNotTaken,
     HearHome,
     HomeAway,
     LeaveSeat,
     PaySeat,
+    PlaceSeat,
     RecordAnswer,
     SeatAnswer,
     SeatGone,
@@ -294,6 +297,119 @@ def test_a_late_try_after_its_cancel_holds_no_seat() -> None:
     assert isinstance(answer, Problem)
     assert len(city.home.the_group(group_id).seats) == 2
     check_one_outcome(city)
+
+
+def test_a_repeat_after_home_was_away_goes_on_under_the_same_key() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    city.home.is_away = True
+    with pytest.raises(HomeAway):
+        city.join(group_id, "g1", key="once")
+    with pytest.raises(HomeAway):
+        city.join(group_id, "g1", key="once")
+    city.home.is_away = False
+
+    seated = city.join(group_id, "g1", key="once")
+    again = city.join(group_id, "g1", key="once")
+
+    assert again == seated
+    assert city.seat(seated.order_id).attempt == 1
+    city.away.pay(seated.order_id)
+    city.settle()
+    assert city.home.the_group(group_id).state.value == "closed"
+    assert [seat.order_id for seat in city.guest_seats()] == [seated.order_id]
+    check_one_outcome(city)
+
+
+def test_a_repeat_after_a_lost_answer_has_the_first_seat_let_go_before_it_takes_another() -> None:
+    """Home had heard: without that the guest would be a member already, or sit twice."""
+    city = City()
+    group_id = two_of_three(city, campaign="ladder")
+    city.between(lambda letter: "unanswered" if isinstance(letter.command, TrySeat) else None)
+    with pytest.raises(HomeAway):
+        city.join(group_id, "g1", key="once")
+    city.between(lambda letter: None)
+    assert len(city.home.the_group(group_id).seats) == 3
+
+    seated = city.join(group_id, "g1", key="once")
+
+    assert [seat.order_id for seat in city.home.the_group(group_id).seats][2:] == [seated.order_id]
+    city.pass_time(minutes=7)
+    assert city.away.state(seated.order_id) == "cancelled"
+    assert len(city.home.the_group(group_id).seats) == 2
+    check_one_outcome(city)
+
+
+def test_words_of_an_earlier_attempt_that_come_late_are_not_for_the_later_one() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    city.home.is_away = True
+    with pytest.raises(HomeAway):
+        city.join(group_id, "g1", key="once")
+    (first,) = city.guest_seats()
+    city.home.is_away = False
+    seated = city.join(group_id, "g1", key="once")
+
+    no = SeatAnswer(order_id=first.order_id, is_seated=False, news=None)
+    city.away.do(GiveUpSeat(order_id=first.order_id, reason=HomeAway.code))
+    city.away.do(RecordAnswer(word=Word.LEAVE, answer=no))
+    with city.away.refused(SeatGone):
+        city.away.do(PlaceSeat(order_id=first.order_id, answer=no))
+    city.settle()
+
+    assert city.seat(seated.order_id).state is GuestSeatState.HELD
+    assert [seat.order_id for seat in city.home.the_group(group_id).seats][2:] == [seated.order_id]
+    city.pass_time(minutes=7)
+    check_one_outcome(city)
+
+
+def test_what_home_refused_is_refused_again_under_the_same_key() -> None:
+    city = City()
+    full = city.home.group("m1", "m2", "m3", paid=2)[0].group_id
+    with pytest.raises(GroupFull):
+        city.join(full, "g1", key="once")
+    city.home.leave(full, "m3")
+
+    with pytest.raises(GroupFull):
+        city.join(full, "g1", key="once")
+    city.settle()
+    (seat,) = city.guest_seats()
+    with city.away.nothing_changes():
+        city.away.do(AskAgain(order_id=seat.order_id))
+
+
+def test_an_earlier_attempt_given_up_late_does_not_end_the_one_under_way() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    city.home.is_away = True
+    with pytest.raises(HomeAway):
+        city.join(group_id, "g1", key="once")
+    city.home.is_away = False
+
+    def give_up_the_first(letter: Letter) -> None:
+        if isinstance(letter.command, TrySeat):
+            city.away.do(GiveUpSeat(order_id=letter.command.order_id, reason=HomeAway.code))
+
+    city.between(give_up_the_first)
+    seated = city.join(group_id, "g1", key="once")
+
+    assert city.seat(seated.order_id).state is GuestSeatState.HELD
+
+
+def test_home_lets_a_later_attempt_go_by_itself_when_it_is_not_paid() -> None:
+    city = City()
+    group_id = two_of_three(city, campaign="ladder")
+    city.home.is_away = True
+    with pytest.raises(HomeAway):
+        city.join(group_id, "g1", key="once")
+    city.home.is_away = False
+    seated = city.join(group_id, "g1", key="once")
+    lost(city, LeaveSeat)
+
+    city.pass_time(minutes=6)
+
+    assert city.away.state(seated.order_id) == "cancelled"
+    assert len(city.home.the_group(group_id).seats) == 2
 
 
 def test_a_refused_try_that_comes_again_when_a_seat_is_free_holds_none() -> None:

@@ -35,6 +35,7 @@ class Walk:
     def __init__(self) -> None:
         self.city = City()
         self.late: list[tuple[Any, Letter]] = []
+        self.visits: list[tuple[int, str]] = []
 
     def step(self, deed: str, n: int) -> None:
         """Do something; who is refused may try something else."""
@@ -68,9 +69,16 @@ class Walk:
             self.city.home.pay(joined.order_id)
 
     def visit(self, n: int) -> None:
-        seated = self.city.join(self.live(n // 20), PEOPLE[n % 5], *CARTS[n // 5 % 4], key=f"key-{n}")
+        group_id = self.live(n // 20)
+        self.visits.append((n, group_id))
+        seated = self.city.join(group_id, PEOPLE[n % 5], *CARTS[n // 5 % 4], key=f"key-{n}")
         if n % 3:
             self.city.away.pay(seated.order_id)
+
+    def ask_again(self, n: int) -> None:
+        """A guest repeats an earlier request under its key, whatever became of it."""
+        n, group_id = self.one(self.visits, n)
+        self.city.join(group_id, PEOPLE[n % 5], *CARTS[n // 5 % 4], key=f"key-{n}")
 
     def pay_here(self, n: int) -> None:
         self.city.home.pay(self.order(self.city.home, n, OrderState.CREATED).id)
@@ -129,6 +137,7 @@ DEEDS: dict[str, Callable[[Walk, int], None]] = {
     "open": Walk.open,
     "join": Walk.join,
     "visit": Walk.visit,
+    "ask again": Walk.ask_again,
     "pay here": Walk.pay_here,
     "pay there": Walk.pay_there,
     "pay late": Walk.pay_late,

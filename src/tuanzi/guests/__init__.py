@@ -32,7 +32,7 @@ from tuanzi.guests.model import (
     branch_of,
 )
 from tuanzi.guests.problems import GuestsNotTaken, HomeAway, SeatGone
-from tuanzi.guests.service import AskSeat, GiveUpSeat, PlaceSeat, RecordAnswer, SendWord, Word
+from tuanzi.guests.service import AskAgain, AskSeat, GiveUpSeat, PlaceSeat, RecordAnswer, SendWord, Word
 from tuanzi.guests.store import GUEST_SEATS, KEEPS
 from tuanzi.guests.web import routes
 from tuanzi.machinery.post import Post
@@ -40,6 +40,7 @@ from tuanzi.machinery.room import Room
 
 __all__ = [
     "GUEST_SEATS",
+    "AskAgain",
     "AskSeat",
     "ExpireGuestSeat",
     "GiveUpSeat",
@@ -82,6 +83,7 @@ def room(post: Post, *, is_campus: Callable[[str], bool]) -> Room:
             ExpireGuestSeat: service.expire_guest_seat,
             LookAtGroup: service.look_at_group,
             AskSeat: service.ask_seat,
+            AskAgain: service.ask_again,
             PlaceSeat: service.place_seat,
             GiveUpSeat: service.give_up_seat,
             RecordAnswer: service.record_answer,

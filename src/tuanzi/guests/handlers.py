@@ -88,7 +88,7 @@ class Courier:
 
     async def send_word(self, errand: SendWord, *, now: datetime) -> RecordAnswer:
         """Errand: one word about one seat. Raises what came instead of an answer."""
-        branch = branch_of(OrderId(errand.order_id), errand.campus_id)
+        branch = branch_of(OrderId(errand.order_id), errand.campus_id, attempt=errand.attempt)
         letter: PaySeat | LeaveSeat
         if errand.word is Word.PAY:
             letter = PaySeat(
@@ -107,7 +107,7 @@ class Courier:
                 reason=errand.reason,
             )
         (answer,) = await self._post.send([_letter(errand.home_id, letter)])
-        return RecordAnswer(word=errand.word, answer=_heard(answer, SeatAnswer))
+        return RecordAnswer(word=errand.word, answer=_heard(answer, SeatAnswer), attempt=errand.attempt)
 
     async def tell_guests(self, errand: TellGuests, *, now: datetime) -> GuestsTold:
         """Errand: the news, to all at once. Raises what came instead of an answer."""

@@ -39,7 +39,8 @@ class GuestSeatState(StrEnum):
 class GuestSeat(Struct, frozen=True, kw_only=True, gc=False):
     """A seat of a student of this campus in a group of another one; the transaction's row, kept beside his order.
 
-    reason, facts: of the refusal or the leaving, when there was one.
+    reason, facts: of the refusal or the leaving, when there was one. attempt: how often it was asked for anew, because
+    home had been away; each has a branch of its own at home.
     """
 
     order_id: OrderId
@@ -55,12 +56,19 @@ class GuestSeat(Struct, frozen=True, kw_only=True, gc=False):
     facts: dict[str, str | int]
     asked_at: datetime
     is_dorm_head: bool = False
+    attempt: int = 0
+
+    @property
+    def branch(self) -> Branch:
+        """Its branch at home."""
+        return branch_of(self.order_id, self.campus_id, attempt=self.attempt)
 
 
-def branch_of(order_id: OrderId, campus_id: CampusId) -> Branch:
+def branch_of(order_id: OrderId, campus_id: CampusId, *, attempt: int = 0) -> Branch:
     """The seat's branch at home. The guest's campus coordinates, without epochs: it says only what it has committed,
     and never takes it back, so that an old process can say nothing but a repeat."""
-    return Branch(gid=f"{order_id}.seat", branch=SEAT, coordinator=f"{campus_id}.guests", epoch=0)
+    gid = f"{order_id}.seat{attempt or ''}"
+    return Branch(gid=gid, branch=SEAT, coordinator=f"{campus_id}.guests", epoch=0)
 
 
 class PartTerms(Struct, frozen=True, kw_only=True, gc=False):
@@ -132,11 +140,15 @@ class LookAtGroup(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ExpireGuestSeat(Struct, frozen=True, kw_only=True, gc=False):
-    """Timer: a guest's seat was neither paid nor let go; his campus may be away."""
+    """Timer: a guest's seat was neither paid nor let go; his campus may be away.
+
+    branch: None in timers that the release before set, for first attempts.
+    """
 
     group_id: GroupId
     order_id: OrderId
     campus_id: CampusId
+    branch: Branch | None = None
 
 
 # To a guest's campus

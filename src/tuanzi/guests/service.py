@@ -54,7 +54,7 @@ from tuanzi.guests.model import (
     TrySeat,
     branch_of,
 )
-from tuanzi.guests.problems import GuestsNotTaken, SeatGone
+from tuanzi.guests.problems import GuestsNotTaken, HomeAway, SeatGone
 from tuanzi.machinery.fence import Fence, cancel_branch, confirm_branch, try_branch
 from tuanzi.orders import Order
 
@@ -83,7 +83,9 @@ def try_seat(unit: Unit, command: TrySeat, *, now: datetime) -> SeatAnswer:
             campus_id=command.campus_id,
         )
         group = seat_guest(unit, group, seat=seat, pay_before=pay_before, now=now)
-        expire = ExpireGuestSeat(group_id=group.id, order_id=seat.order_id, campus_id=command.campus_id)
+        expire = ExpireGuestSeat(
+            group_id=group.id, order_id=seat.order_id, campus_id=command.campus_id, branch=command.branch
+        )
         unit.schedule(_expiry_timer(seat.order_id), expire, at=pay_before + GRACE)
     return _answer(group, command.order_id, command.campus_id, terms=_terms(group))
 
@@ -118,9 +120,10 @@ def leave_seat(unit: Unit, command: LeaveSeat, *, now: datetime) -> SeatAnswer:
 
 def expire_guest_seat(unit: Unit, command: ExpireGuestSeat, *, now: datetime) -> None:
     """A guest's seat that was not paid is free again, whether or not his campus can be reached."""
-    fence = unit.find(Fence, (branch_of(command.order_id, command.campus_id).gid, "seat"))
+    branch = command.branch or branch_of(command.order_id, command.campus_id)
+    fence = unit.find(Fence, (branch.gid, branch.branch))
     if fence is not None and fence.state is FenceState.TRIED:
-        cancel_branch(unit, branch_of(command.order_id, command.campus_id), now=now)
+        cancel_branch(unit, branch, now=now)
         _let_go(unit, unit.load(Group, command.group_id), command.order_id, reason="not_paid_in_time")
 
 
@@ -201,11 +204,18 @@ class SeatAsked(Struct, frozen=True, kw_only=True, gc=False):
     order_id: OrderId
 
 
+class AskAgain(Struct, frozen=True, kw_only=True, gc=False):
+    """A student repeats his request for a seat that home, which was away, could not give him."""
+
+    order_id: OrderId
+
+
 class PlaceSeat(Struct, frozen=True, kw_only=True, gc=False):
-    """Home holds the seat: hold portions and coupon too, and place the order."""
+    """Home holds the seat: hold portions and coupon too, and place the order. attempt: the one it is held for."""
 
     order_id: OrderId
     answer: SeatAnswer
+    attempt: int = 0
 
 
 class GiveUpSeat(Struct, frozen=True, kw_only=True, gc=False):
@@ -214,6 +224,7 @@ class GiveUpSeat(Struct, frozen=True, kw_only=True, gc=False):
     order_id: OrderId
     reason: str
     facts: dict[str, str | int] = {}
+    attempt: int = 0
 
 
 class SendWord(Struct, frozen=True, kw_only=True, gc=False):
@@ -226,6 +237,7 @@ class SendWord(Struct, frozen=True, kw_only=True, gc=False):
     home_id: CampusId
     member_id: PersonId
     reason: str
+    attempt: int = 0
 
 
 class RecordAnswer(Struct, frozen=True, kw_only=True, gc=False):
@@ -233,6 +245,7 @@ class RecordAnswer(Struct, frozen=True, kw_only=True, gc=False):
 
     word: Word
     answer: SeatAnswer
+    attempt: int = 0
 
 
 class SeatStanding(Struct, frozen=True, kw_only=True, gc=False):
@@ -263,9 +276,23 @@ def ask_seat(unit: Unit, command: AskSeat, *, now: datetime) -> SeatAsked:
         is_dorm_head=command.is_dorm_head,
     )
     unit.add(seat)
-    give_up = GiveUpSeat(order_id=seat.order_id, reason="guests/home-away")
-    unit.schedule(_timer(seat.order_id), give_up, at=now + ASK_WITHIN)
+    _give_up_later(unit, seat, now=now)
     return SeatAsked(order_id=seat.order_id)
+
+
+def ask_again(unit: Unit, command: AskAgain, *, now: datetime) -> SeatStanding:
+    """Ask anew for a seat that home, which was away, has let go of since; any other stays as it is."""
+    seat = unit.load(GuestSeat, command.order_id)
+    if seat.state is GuestSeatState.GONE and seat.reason == HomeAway.code:
+        seat = replace(seat, state=GuestSeatState.ASKED, reason="", facts={}, asked_at=now, attempt=seat.attempt + 1)
+        unit.put(seat)
+        _give_up_later(unit, seat, now=now)
+    return SeatStanding(order_id=seat.order_id, state=seat.state)
+
+
+def _give_up_later(unit: Unit, seat: GuestSeat, *, now: datetime) -> None:
+    give_up = GiveUpSeat(order_id=seat.order_id, reason=HomeAway.code, attempt=seat.attempt)
+    unit.schedule(_timer(seat.order_id), give_up, at=now + ASK_WITHIN)
 
 
 def place_seat(unit: Unit, command: PlaceSeat, *, now: datetime) -> Seated:
@@ -274,7 +301,7 @@ def place_seat(unit: Unit, command: PlaceSeat, *, now: datetime) -> Seated:
     Raises SeatGone, and what joining a group refuses; then the caller gives up the seat.
     """
     seat = unit.load(GuestSeat, command.order_id)
-    if seat.state in (GuestSeatState.LEAVING, GuestSeatState.GONE):
+    if seat.state in (GuestSeatState.LEAVING, GuestSeatState.GONE) or seat.attempt != command.attempt:
         raise SeatGone(order_id=seat.order_id, reason=seat.reason)
     if seat.state is not GuestSeatState.ASKED:
         order = unit.load(Order, seat.order_id)
@@ -301,7 +328,7 @@ def place_seat(unit: Unit, command: PlaceSeat, *, now: datetime) -> Seated:
 def give_up_seat(unit: Unit, command: GiveUpSeat, *, now: datetime) -> SeatStanding:
     """End a seat that never became an order; home must hear it even when it refused, for a Try may come twice."""
     seat = unit.load(GuestSeat, command.order_id)
-    if seat.state is GuestSeatState.ASKED:
+    if seat.state is GuestSeatState.ASKED and seat.attempt == command.attempt:
         seat = replace(seat, state=GuestSeatState.LEAVING, reason=command.reason, facts=command.facts)
         unit.put(seat)
         send(unit, seat, word=Word.LEAVE, now=now)
@@ -317,7 +344,7 @@ def record_answer(unit: Unit, command: RecordAnswer, *, now: datetime) -> SeatSt
     if part is not None and answer.news is not None:
         part = _follow(unit, part, answer.news)
         seat = unit.load(GuestSeat, seat.order_id)
-    if seat.state is waiting:
+    if seat.state is waiting and seat.attempt == command.attempt:
         place = None if part is None else part.seat_of(seat.order_id)
         if answer.is_seated:
             seat = replace(seat, state=GuestSeatState.PAID)
@@ -349,6 +376,7 @@ def send(unit: Unit, seat: GuestSeat, *, word: Word, now: datetime) -> None:
         home_id=seat.home_id,
         member_id=seat.member_id,
         reason=seat.reason,
+        attempt=seat.attempt,
     )
     unit.schedule(_timer(seat.order_id), errand, at=now)
 

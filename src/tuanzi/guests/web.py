@@ -26,10 +26,10 @@ from tuanzi.groups import (
     UserLimitReached,
     wanted,
 )
-from tuanzi.guests.model import GuestSeat, GuestSeatState, LookAtGroup, SeatAnswer, TrySeat, branch_of
+from tuanzi.guests.model import GuestSeat, GuestSeatState, LeaveSeat, LookAtGroup, SeatAnswer, TrySeat
 from tuanzi.guests.problems import GuestsNotTaken, HomeAway, SeatGone
 from tuanzi.guests.queries import load_guest_seat
-from tuanzi.guests.service import AskSeat, GiveUpSeat, PlaceSeat, SeatAsked
+from tuanzi.guests.service import AskAgain, AskSeat, GiveUpSeat, PlaceSeat, RecordAnswer, SeatAsked, Word
 from tuanzi.machinery.http.routes import Call, Desk, Reply, Route
 from tuanzi.machinery.post import Letter, Post
 from tuanzi.machinery.problems import Crashed, TooSlow, Unavailable
@@ -80,7 +80,7 @@ async def _look(call: Call[None, None], post: Post, home: CampusId) -> GroupView
 async def join_as_guest(call: Call[GuestBody, None], post: Post, home: CampusId) -> Reply:
     """POST /v1/campuses/{campus}/neighbours/{home}/groups/{group_id}/orders: the seat from home, then the order here.
 
-    Each step is kept, so a repeat goes on where it was.
+    Each step is kept, so a repeat goes on where it was; when home was away, from the beginning.
     """
     who = call.who
     assert who is not None
@@ -99,6 +99,8 @@ async def join_as_guest(call: Call[GuestBody, None], post: Post, home: CampusId)
     asked = await desk.submit(ask, who=who.person_id, key=call.key)
     order_id = msgspec.json.decode(asked.body, type=SeatAsked).order_id
     seat = await load_guest_seat(desk, order_id)
+    if seat.reason == HomeAway.code and seat.state in (GuestSeatState.LEAVING, GuestSeatState.GONE):
+        seat = await _begin_again(desk, post, seat)
     if seat.state in (GuestSeatState.LEAVING, GuestSeatState.GONE):
         raise _again(seat)
     answer = SeatAnswer(order_id=order_id, is_seated=True, news=None)  # it was placed before
@@ -107,10 +109,32 @@ async def join_as_guest(call: Call[GuestBody, None], post: Post, home: CampusId)
     return Reply(body=await _place(desk, seat, answer), replayed=asked.replayed)
 
 
+async def _begin_again(desk: Desk, post: Post, seat: GuestSeat) -> GuestSeat:
+    """Have home, which was away, let go of what it may hold for the guest all the same; then it is asked for anew.
+
+    Raises HomeAway as long as home is away.
+    """
+    if seat.state is GuestSeatState.LEAVING:
+        leave = LeaveSeat(
+            branch=seat.branch,
+            group_id=seat.group_id,
+            order_id=seat.order_id,
+            campus_id=seat.campus_id,
+            reason=seat.reason,
+        )
+        (heard,) = await post.send([Letter(address=f"{seat.home_id}.core", command=leave)])
+        if not isinstance(heard, SeatAnswer):
+            raise HomeAway(retry_after_s=5)
+        left = RecordAnswer(word=Word.LEAVE, answer=heard, attempt=seat.attempt)
+        await desk.submit(left, is_accepted=True)
+    await desk.submit(AskAgain(order_id=seat.order_id), is_accepted=True)
+    return await load_guest_seat(desk, seat.order_id)
+
+
 async def _try(desk: Desk, post: Post, seat: GuestSeat) -> SeatAnswer:
     """Have home hold the seat; when it does not, the seat is given up. Raises home's refusal, HomeAway."""
     command = TrySeat(
-        branch=branch_of(seat.order_id, seat.campus_id),
+        branch=seat.branch,
         group_id=seat.group_id,
         order_id=seat.order_id,
         member_id=seat.member_id,
@@ -128,7 +152,9 @@ async def _try(desk: Desk, post: Post, seat: GuestSeat) -> SeatAnswer:
 async def _place(desk: Desk, seat: GuestSeat, answer: SeatAnswer) -> Seated:
     """Place the order; when this campus cannot serve it, the seat is given up. Raises its refusal."""
     try:
-        placed = await desk.submit(PlaceSeat(order_id=seat.order_id, answer=answer), is_accepted=True)
+        placed = await desk.submit(
+            PlaceSeat(order_id=seat.order_id, answer=answer, attempt=seat.attempt), is_accepted=True
+        )
     except _UNKNOWN:
         raise  # a repeat goes on, or the time to ask runs out
     except SeatGone as gone:
@@ -142,7 +168,9 @@ async def _place(desk: Desk, seat: GuestSeat, answer: SeatAnswer) -> Seated:
 
 async def _give_up(desk: Desk, seat: GuestSeat, no: Problem) -> None:
     facts: dict[str, str | int] = {name: fact for name, fact in no.facts.items() if isinstance(fact, str | int)}
-    await desk.submit(GiveUpSeat(order_id=seat.order_id, reason=no.code, facts=facts), is_accepted=True)
+    await desk.submit(
+        GiveUpSeat(order_id=seat.order_id, reason=no.code, facts=facts, attempt=seat.attempt), is_accepted=True
+    )
 
 
 def _refusal(heard: Any) -> Problem | None:
