@@ -541,25 +541,22 @@ _PARCELS_PER_BUNDLE: Final = 4
 
 
 class _Round(NamedTuple):
-    """Parcels of one counter, in the order of their doors. offsets: from the pick-up to each hand-over."""
+    """Parcels of one counter, in the order of their doors. offsets: from the pick-up to each hand-over.
+
+    ready_at: when all are ready; first_at: when the first is. length: from the pick-up until the rider is free again.
+    """
 
     loads: tuple[Load, ...]
     offsets: tuple[int, ...]
     ready_at: int
+    first_at: int
     portions: int
+    length: int
 
     @staticmethod
     def of(loads: Sequence[Load], terms: Terms) -> _Round:
         """The quickest round for these parcels."""
-        by_id = sorted(loads, key=lambda load: load.parcel_id)
-        doors = tuple([load.to_spot for load in by_id])
-        order, offsets = _route(by_id[0].from_spot, doors, terms)
-        return _Round(
-            loads=tuple([by_id[i] for i in order]),
-            offsets=offsets,
-            ready_at=max([load.ready_at for load in loads]),
-            portions=sum([load.portions for load in loads]),
-        )
+        return _round_of(tuple(sorted(loads, key=_parcel_id)), terms)
 
     def fits(self, hand: Hand) -> bool:
         """Whether a rider can carry it; a parcel alone always can be."""
@@ -568,18 +565,37 @@ class _Round(NamedTuple):
     def cost(self, hand: Hand, *, travel: int, now: int, price: float, terms: Terms) -> float | None:
         """What it costs to have this rider bring it; None when his time would be up."""
         free_at = max(hand.free_at, now)
-        picks_up_at = max(self.ready_at, free_at + travel + terms.half_pick_up)
+        there_at = free_at + travel
+        picks_up_at = max(self.ready_at, there_at + terms.half_pick_up)
         if picks_up_at > hand.until or not self.fits(hand):
             return None
-        cost = price * (picks_up_at + self.length(terms) - max(free_at, picks_up_at - terms.half_pick_up - travel))
+        waits = picks_up_at - terms.half_pick_up - there_at
+        cost = price * (picks_up_at + self.length - free_at - waits)
+        late = terms.late
         for load, offset in zip(self.loads, self.offsets, strict=True):
             door = picks_up_at + offset
-            cost += door - load.ready_at + _LATE_WEIGHT * max(0, door - load.ordered_at - terms.late)
+            over = door - load.ordered_at - late
+            cost += door - load.ready_at + (_LATE_WEIGHT * over if over > 0 else 0.0)
         return cost
 
-    def length(self, terms: Terms) -> int:
-        """From the pick-up until the rider is free again."""
-        return self.offsets[-1] + terms.half_drop_off
+
+def _parcel_id(load: Load) -> str:
+    return load.parcel_id
+
+
+# Every half minute the same parcels are looked at again, in every pair: about 1 kB each.
+@lru_cache(maxsize=32_768)
+def _round_of(loads: tuple[Load, ...], terms: Terms) -> _Round:
+    """The quickest round for parcels that are in the order of their ids."""
+    order, offsets = _route(loads[0].from_spot, tuple([load.to_spot for load in loads]), terms)
+    return _Round(
+        loads=tuple([loads[i] for i in order]),
+        offsets=offsets,
+        ready_at=max([load.ready_at for load in loads]),
+        first_at=min([load.ready_at for load in loads]),
+        portions=sum([load.portions for load in loads]),
+        length=offsets[-1] + terms.half_drop_off,
+    )
 
 
 @lru_cache(maxsize=65_536)
@@ -622,8 +638,11 @@ def _bundled(loads: Sequence[Load], ways: _Ways, *, price: float, now: int, term
     """The parcels of one counter as rounds: two become one while that saves most, each with the rider soonest there."""
 
     def value(one: _Round) -> float:
-        costs = (one.cost(hand, travel=travel, now=now, price=price, terms=terms) for _, travel, hand in ways.soonest)
-        return next((cost for cost in costs if cost is not None), _NEVER)
+        for _, travel, hand in ways.soonest:
+            cost = one.cost(hand, travel=travel, now=now, price=price, terms=terms)
+            if cost is not None:
+                return cost
+        return _NEVER
 
     # At most what the shorter one's rider would be busy for is saved, and each door waits for each of the other's.
     fetching = price * (ways.soonest[0][1] + terms.pick_up)
@@ -638,7 +657,7 @@ def _bundled(loads: Sequence[Load], ways: _Ways, *, price: float, now: int, term
         while fresh or saves:
             for i, j in fresh:
                 a, b = made[i], made[j]
-                most = fetching + price * min(a.length(terms), b.length(terms))
+                most = fetching + price * min(a.length, b.length)
                 if most > len(a.loads) * len(b.loads) * terms.drop_off and _may_join(a, b, now=now, terms=terms):
                     both = _Round.of(a.loads + b.loads, terms)
                     saved = values[i] + values[j] - value(both)
@@ -660,8 +679,7 @@ def _bundled(loads: Sequence[Load], ways: _Ways, *, price: float, now: int, term
 def _may_join(a: _Round, b: _Round, *, now: int, terms: Terms) -> bool:
     if len(a.loads) + len(b.loads) > _PARCELS_PER_BUNDLE:
         return False
-    ready = [max(load.ready_at, now) for load in a.loads + b.loads]
-    return max(ready) - min(ready) <= terms.patience
+    return max(a.ready_at, b.ready_at, now) - max(min(a.first_at, b.first_at), now) <= terms.patience
 
 
 def _matched(
@@ -677,7 +695,7 @@ def _matched(
     room = np.array([hand.portions_max for hand in hands], dtype=float)
     travel = np.array([way.travel for way in ways], dtype=float)
     ready_at = np.array([[one.ready_at] for one in rounds], dtype=float)
-    length = np.array([[one.length(terms)] for one in rounds], dtype=float)
+    length = np.array([[one.length] for one in rounds], dtype=float)
     picks_up_at = np.maximum(ready_at, free_at + travel + terms.half_pick_up)
     leaves_at = np.maximum(free_at, picks_up_at - terms.half_pick_up - travel)
     costs = price * (picks_up_at + length - leaves_at)
