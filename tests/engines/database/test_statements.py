@@ -28,14 +28,14 @@ from tuanzi.engines.post.desks import DeskPost
 from tuanzi.machinery import internal
 from tuanzi.machinery.database import Flush
 from tuanzi.machinery.fence import COORDINATOR_EPOCHS, FENCES
-from tuanzi.machinery.internal import FOLLOWER_POSITIONS, KEPT_ANSWERS, PARKED_EVENTS, TIMERS
+from tuanzi.machinery.internal import FOLLOWER_POSITIONS, KEPT_ANSWERS, LOG_MARKS, PARKED_EVENTS, TIMERS
 from tuanzi.machinery.migrate import migrate
 from tuanzi.machinery.tables import Table
 from tuanzi.money import SandboxProvider
 from tuanzi.people import ConsoleSender, Keys
 
 ROOMS = sorted(path.parent.name for path in Path(wiring.__file__).parent.glob("*/store.py"))
-OWN_TABLES = (TIMERS, KEPT_ANSWERS, FOLLOWER_POSITIONS, PARKED_EVENTS, FENCES, COORDINATOR_EPOCHS)
+OWN_TABLES = (TIMERS, KEPT_ANSWERS, FOLLOWER_POSITIONS, LOG_MARKS, PARKED_EVENTS, FENCES, COORDINATOR_EPOCHS)
 ROUNDS = 16
 SLOT = re.compile(r":(\w+)")
 # Where nothing of the kind happens at that lunch: nobody grants coupons, no bill differs, nothing is clawed back twice.
