@@ -84,6 +84,11 @@ class Process:
         """Whether it has been started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def status(self) -> int | None:
+        """The code it ended with, negative by a signal; None while it runs, or was never started."""
+        return None if self._process is None else self._process.poll()
+
     def kill(self) -> None:
         """End it at once, with its children: SIGKILL. A repeat does nothing."""
         self._end(signal.SIGKILL, 10.0)

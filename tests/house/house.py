@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 # What stands under src/tuanzi and is no room.
-STRUCTURE = frozenset({"base", "machinery", "engines", "ops", "roles", "migrations"})
+STRUCTURE = frozenset({"base", "machinery", "engines", "ops", "installation", "roles", "migrations"})
 # The parts of a room besides its door: a file each, but for the folders.
 ANATOMY = frozenset({"problems", "model", "store", "service", "handlers", "queries", "web", "vendors"})
 FOLDERS = frozenset({"vendors"})
