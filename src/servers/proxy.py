@@ -14,11 +14,12 @@ class Proxy:
     """Carries connections made to `port` on 127.0.0.1 to `target_port` there; runs in the event loop.
 
     there, back: whether bytes from clients to the server, and from it to them, pass. What stalls is kept, and goes on
-    its way afterwards, as in a network that comes back.
+    its way afterwards, as in a network that comes back. carried: bytes that passed, both ways.
     """
 
     def __init__(self, target_port: int, *, port: int = 0) -> None:
         self.port = port
+        self.carried = 0
         self._target_port = target_port
         self._there = asyncio.Event()
         self._back = asyncio.Event()
@@ -73,22 +74,22 @@ class Proxy:
         self._writers |= both
         try:
             async with asyncio.TaskGroup() as ways:
-                ways.create_task(_pump(reader, far_writer, self._there))
-                ways.create_task(_pump(far_reader, writer, self._back))
+                ways.create_task(self._pump(reader, far_writer, self._there))
+                ways.create_task(self._pump(far_reader, writer, self._back))
         finally:
             self._writers -= both
             for one in both:
                 one.close()
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, may_pass: asyncio.Event) -> None:
-    """Carry one direction to its end; then both ends are told."""
-    with contextlib.suppress(OSError):
-        while some := await reader.read(_READ_MAX):
-            await may_pass.wait()
-            writer.write(some)
-            await writer.drain()
-    writer.close()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, may_pass: asyncio.Event) -> None:
+        """Carry one direction to its end; then both ends are told."""
+        with contextlib.suppress(OSError):
+            while some := await reader.read(_READ_MAX):
+                await may_pass.wait()
+                writer.write(some)
+                self.carried += len(some)
+                await writer.drain()
+        writer.close()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -99,6 +99,10 @@ class RedisCluster:
         for port in self.masters():
             self.ask(port, "FLUSHALL")
 
+    def announce(self, port: int, told: int) -> None:
+        """Have one server tell clients that it is at the port `told`, where a proxy may listen."""
+        self._redis_cli("-p", str(port), "CONFIG", "SET", "cluster-announce-port", str(told))
+
     def ask(self, port: int, *words: str) -> str:
         """What one server answers, as `redis-cli` prints it; '' when it cannot be asked."""
         with contextlib.suppress(ServerFailed):
