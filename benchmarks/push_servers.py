@@ -179,7 +179,7 @@ async def tuanzi(data: Path, connections: int) -> AsyncIterator[tuple[Pusher, in
     keeper = live_keeper(house, source)
     sessions = house.platform.database.rows(f"SELECT id, person_id FROM sessions ORDER BY id LIMIT {connections}")
     people = [person_id for _, person_id in sessions]
-    source.tell([_order_of(person_id, now=house.clock()) for person_id in people])
+    source.tell([order_placed(f"o{person_id[1:]}", person_id, now=house.clock()) for person_id in people])
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(house.run())
         await house.opened()
@@ -215,11 +215,9 @@ def live_keeper(house: House, source: BenchSource) -> Keeper:
     return keeper
 
 
-def _order_of(person_id: str, *, now: datetime) -> OrderPlaced:
+def order_placed(order_id: str, person_id: str, *, now: datetime) -> OrderPlaced:
     """The one order of a person, whose changes are pushed."""
-    return OrderPlaced(
-        order_id=f"o{person_id[1:]}", group_id="g_bench", member_id=person_id, payable_fen=2000, pay_before=now
-    )
+    return OrderPlaced(order_id=order_id, group_id="g_bench", member_id=person_id, payable_fen=2000, pay_before=now)
 
 
 class Plain:

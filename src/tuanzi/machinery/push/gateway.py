@@ -22,6 +22,9 @@ log = logging.getLogger("tuanzi.push")
 
 # How long a closing client has to read what waits for him.
 LINGER_S = 3
+# Our choice: how often it is kept how far streams were sent and acknowledged. After a crash a page that is opened anew
+# is sent again what was acknowledged since; clients that come back know their number.
+CURSORS_EVERY_S = 5
 
 
 class Gateway:
@@ -140,7 +143,8 @@ class Gateway:
                 while True:
                     await asyncio.sleep(1.0)
                     self.tick()
-                    await self.keep_cursors()
+                    if self._ticks % CURSORS_EVERY_S == 0:
+                        await self.keep_cursors()
         finally:
             self._tasks = None
             self.shut()

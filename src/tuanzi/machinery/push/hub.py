@@ -25,6 +25,8 @@ log = logging.getLogger("tuanzi.push")
 
 # Our choice: some 5 ms of a reading thread at a time.
 STREAMS_AT_ONCE = 500
+# Our choice: some 5 ms of a commit.
+CURSORS_AT_ONCE = 500
 CATCH_UP_AGAIN_S = 1.0
 
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
@@ -149,28 +151,33 @@ class Hub:
 
     def deliver(self, batch: Sequence[Kept]) -> None:
         """Hand a batch of committed messages to whoever reads; each client gets one write."""
-        streams, figures = self._streams, self.figures
-        touched: set[Client] = set()
+        streams, figures, order = self._streams, self.figures, self._order
+        touched: dict[Client, None] = {}
         behind: list[Reader] = []
         for message in batch:
             stream = streams.get(message.stream)
             if stream is None or not stream.append(message):
                 continue
             figures.delivered += 1
-            self._hold(stream, message)
-            if not stream.readers:
+            number, data = message.number, message.data
+            size = len(data) + 100
+            order.append((stream, number, size))
+            self._window_bytes += size
+            readers = stream.readers
+            if not readers:
                 continue
-            number = message.number
-            line = publication(stream.head, number, message.data)
-            for reader in stream.readers:
+            line = publication(stream.head, number, data)
+            for reader in readers:
                 client = reader.client
                 if reader.at == number - 1 and client.takes(line):
                     reader.at = number
-                    touched.add(client)
+                    touched[client] = None
                 else:
                     behind.append(reader)
-            if stream.sent < number and stream.readers[0].at == number:
+            if stream.sent < number and readers[0].at == number:
                 self._note_sent(stream, number)
+        if self._window_bytes > self.limits.window_bytes_max:
+            self._forget_oldest()
         for client in touched:
             client.flush()
         for reader in behind:
@@ -252,10 +259,8 @@ class Hub:
             stream.sent = number
             self._dirty.add(stream)
 
-    def _hold(self, stream: Stream, message: Kept) -> None:
-        size = len(message.data) + 100
-        self._order.append((stream, message.number, size))
-        self._window_bytes += size
+    def _forget_oldest(self) -> None:
+        """Let the oldest messages go until the windows are small enough."""
         while self._window_bytes > self.limits.window_bytes_max:
             oldest, number, freed = self._order.popleft()
             oldest.forget_first(number)
@@ -273,15 +278,16 @@ class Hub:
             self._streams.pop(name).window.clear()
 
     async def keep_cursors(self) -> None:
-        """Have what was sent and acknowledged kept; what cannot be kept now is tried again next time."""
-        dirty, self._dirty = self._dirty, set()
-        if not dirty:
-            return
-        try:
-            await self._archive.keep_cursors([stream.state_of_sending() for stream in dirty])
-        except BaseException:
-            self._dirty |= dirty
-            raise
+        """Have what was sent and acknowledged kept, some at a time so that no message waits long; what cannot be kept
+        now is tried again next time."""
+        dirty, self._dirty = list(self._dirty), set()
+        for i in range(0, len(dirty), CURSORS_AT_ONCE):
+            some = dirty[i : i + CURSORS_AT_ONCE]
+            try:
+                await self._archive.keep_cursors([stream.state_of_sending() for stream in some])
+            except BaseException:
+                self._dirty.update(dirty[i:])
+                raise
 
     # pictures
 
