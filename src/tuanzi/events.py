@@ -434,13 +434,14 @@ class BundleAssigned(Event, frozen=True, kw_only=True, gc=False):
 
 
 class BundleReleased(Event, frozen=True, kw_only=True, gc=False):
-    """A rider does not bring these parcels after all; they are planned anew."""
+    """A rider does not bring these parcels after all; they are planned anew. merchant_id: "" in older ones."""
 
     name = "delivery.bundle_released"
     bundle_id: str
     rider_id: str
     parcel_ids: tuple[str, ...]
     reason: str
+    merchant_id: str = ""
 
 
 class BundlePickedUp(Event, frozen=True, kw_only=True, gc=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -186,6 +187,7 @@ async def test_the_overview_counts_what_there_is(cast: Cast) -> None:
     await done(cast.stranger.post(f"orders/{opened['order_id']}/pay"))
     await cast.town.settled()
     now = await done(cast.warden.get("overview"))
+    assert now["owner"] == ""  # the process that answers decides too
 
     paid_fen = (await done(cast.stranger.get(f"orders/{opened['order_id']}")))["paid_fen"]
     balances = {
@@ -213,3 +215,26 @@ async def test_drafts_of_campaigns_are_for_operators_only(cast: Cast) -> None:
 
     assert "bj-secret" in [campaign["id"] for campaign in theirs]
     assert "bj-secret" not in [campaign["id"] for campaign in everybodys["items"]]
+
+
+async def test_a_merchants_board_hears_that_a_rider_comes_and_that_he_does_not_after_all(cast: Cast) -> None:
+    _, orders = await cast.closed_group()
+    for order_id in orders:
+        for step in ("accept", "cook", "ready"):
+            await done(cast.merchant.post(f"sub-orders/{order_id}.1/{step}"))
+    bundle = (await cast.bundle())["bundle_id"]
+    await done(cast.rider.post("rider/shift/end"))
+    notices = cast.town.house.campuses["beijing"].notices.database
+    sql = """
+        SELECT body FROM stream_messages WHERE stream = 'board:bj-m01' AND kind = 'bundle.changed' ORDER BY number
+    """
+
+    await cast.town.until(lambda: len(notices.rows(sql)) == 2)
+
+    told = [json.loads(body) for (body,) in notices.rows(sql)]
+    assert [(each["bundle_id"], each["state"], each["merchant_id"], each["reason"]) for each in told] == [
+        (bundle, "assigned", "bj-m01", None),
+        (bundle, "released", "bj-m01", "rider_went_off"),
+    ]
+    mine = f"SELECT COUNT(*) FROM stream_messages WHERE stream = 'user:{cast.rider.id}' AND kind = 'bundle.changed'"
+    assert notices.rows(mine) == [(2,)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import time
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, Locator, Response, Route, expect
 
 from simulation.living import OPERATOR_PHONE
 from tests.web.conftest import DESK, ROOT, WAIT_MS, ConsoleWindow, PagesHouse
@@ -123,6 +124,25 @@ def test_the_overview_moves_with_what_happens(house: PagesHouse, operator: Conso
     for _ in range(12):
         closed_group(house)
     keep_screen(operator, "console-overview", height=1120)
+
+
+def test_counts_of_the_overview_come_by_push(house: PagesHouse, operator: ConsoleWindow) -> None:
+    """What is asked for stands still from the first answer on: whatever moves was told."""
+    answers: list[bytes] = []
+
+    def stand_still(route: Route) -> None:
+        answers.append(answers[0] if answers else route.fetch().body())
+        route.fulfill(body=answers[0], content_type="application/json")
+
+    operator.page.route("**/v1/campuses/beijing/overview", stand_still)
+    operator.go("operator/overview")
+    note = operator.page.locator(".figure", has_text="每秒下单")
+    expect(operator.page.get_by_text("实时", exact=True)).to_be_visible(timeout=WAIT_MS)
+    placed = json.loads(answers[0])["orders_placed"]
+
+    house.student().open_group("trio", building="bj-dorm-03")
+
+    expect(note).to_contain_text(re.compile(rf"\b{placed + 1}\b"), timeout=WAIT_MS)
 
 
 def test_an_order_is_followed_from_the_list_to_its_split(house: PagesHouse, operator: ConsoleWindow) -> None:
@@ -240,6 +260,49 @@ def test_a_version_of_the_rules_is_drafted_checked_switched_on_and_rolled_back(
     until(lambda: rows(house, "core", book) == [(0,)])
 
 
+def test_a_campaign_is_written_refused_at_its_fields_and_changed(house: PagesHouse, operator: ConsoleWindow) -> None:
+    kept = "SELECT name_zh, tiers, delivery_fee_fen, per_user_limit, state FROM campaigns WHERE id = 'late-supper'"
+    operator.go("operator/campaigns")
+    operator.press("新活动")
+    form = operator.page.locator("form")
+    form.get_by_label("编号").fill("late-supper")
+    form.get_by_label("中文名").fill("宵夜拼团")
+    form.get_by_label("英文名").fill("Late supper")
+    form.get_by_label("配送费（元）").fill("6.5")
+    choose(operator, "商家", "学一食堂盖饭窗口")
+    operator.page.keyboard.press("Escape")
+    operator.press("加一档")
+    form.get_by_label("减（%）").last.fill("5")
+
+    operator.press("保存")
+
+    tier = form.locator("fieldset .fields").last
+    expect(tier.get_by_role("alert")).to_have_text("人数越多的档位优惠必须越大", timeout=WAIT_MS)
+    operator.sees("有字段不符合要求")
+    assert rows(house, "core", kept) == []
+    keep_screen(operator, "console-campaign-form", height=1100)
+
+    form.get_by_label("减（%）").last.fill("15")
+    operator.press("保存")
+    operator.sees("宵夜拼团 已保存")
+    ((name, tiers, fee, limit, state),) = rows(house, "core", kept)
+    assert (name, fee, limit, state) == ("宵夜拼团", 650, 0, "draft")
+    assert [tier["off_percent"] for tier in json.loads(tiers)] == [10, 15]
+
+    card = operator.page.locator(".campaigns li", has_text="late-supper")
+    card.get_by_role("button", name="修改").click()
+    form.get_by_label("每人最多单数").fill("2")
+    operator.press("保存")
+
+    until(lambda: rows(house, "core", kept)[0][3] == 2)
+
+
+def is_list_of_differences(response: Response) -> bool:
+    """Whether the list of differences was read, and says that none is open any more."""
+    is_list = response.request.method == "GET" and "/reconciliation/differences?" in response.url
+    return is_list and response.json()["items"] == []
+
+
 def test_a_difference_that_only_a_person_can_decide_is_settled_with_a_reason(
     house: PagesHouse, operator: ConsoleWindow
 ) -> None:
@@ -255,7 +318,8 @@ def test_a_difference_that_only_a_person_can_decide_is_settled_with_a_reason(
     operator.keep_screen("console-books")
     card.get_by_role("button", name="人工处理").click()
     operator.page.get_by_role("dialog").get_by_label("原因（会保存）").fill("已按昨夜备份恢复")
-    guard(operator, "确认处理")
+    with operator.page.expect_response(is_list_of_differences, timeout=3_000):  # at once, and not with the next look
+        guard(operator, "确认处理")
 
     expect(card).to_have_count(0, timeout=WAIT_MS)
     kept = rows(house, "money", f"SELECT state, reason FROM differences WHERE order_id = '{order_id}'")

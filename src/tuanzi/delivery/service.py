@@ -397,7 +397,13 @@ def _release(unit: Unit, bundle: Bundle, *, reason: str, now: datetime, terms: T
     released = replace(bundle, state=BundleState.RELEASED, ended_at=now)
     unit.put(released)
     unit.unschedule(f"bundle:{bundle.id}")
-    told = BundleReleased(bundle_id=bundle.id, rider_id=bundle.rider_id, parcel_ids=bundle.parcel_ids, reason=reason)
+    told = BundleReleased(
+        bundle_id=bundle.id,
+        rider_id=bundle.rider_id,
+        parcel_ids=bundle.parcel_ids,
+        reason=reason,
+        merchant_id=bundle.merchant_id,
+    )
     unit.emit(told)
     unit.put(replace(unit.load(Rider, bundle.rider_id), spot=bundle.from_spot))
     _free(unit, bundle.rider_id, at=now, now=now, terms=terms)

@@ -280,6 +280,7 @@ def _assigned(event: events.BundleAssigned, telling: Telling) -> None:
         parcel_ids=event.parcel_ids,
     )
     telling.person(event.rider_id, message)
+    telling.stream(stream_of_merchant(event.merchant_id), message)
 
 
 def _released(event: events.BundleReleased, telling: Telling) -> None:
@@ -287,11 +288,13 @@ def _released(event: events.BundleReleased, telling: Telling) -> None:
         at=telling.at,
         bundle_id=event.bundle_id,
         state="released",
-        merchant_id=None,
+        merchant_id=event.merchant_id or None,
         parcel_ids=event.parcel_ids,
         reason=event.reason,
     )
     telling.person(event.rider_id, message)
+    if event.merchant_id:
+        telling.stream(stream_of_merchant(event.merchant_id), message)
 
 
 # Which event is told, and by whom: the member of an order, the members of a group, its new leader, a merchant's board,

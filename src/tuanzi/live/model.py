@@ -141,7 +141,7 @@ class SubOrdersPlanned(Message, frozen=True, kw_only=True, gc=False, tag="board.
 
 
 class BundleChanged(Message, frozen=True, kw_only=True, gc=False, tag="bundle.changed"):
-    """I am to bring a bundle (`assigned`), or not after all (`released`, and why)."""
+    """A bundle is to be brought by me, or from my counter (`assigned`), or not after all (`released`, and why)."""
 
     bundle_id: str
     state: str

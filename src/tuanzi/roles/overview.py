@@ -39,7 +39,8 @@ class CampusOverview(Struct, frozen=True, kw_only=True, gc=False):
     """A campus now. orders_placed, orders_paid: since the process started, so that two readings give a rate.
 
     *_today: of the groups opened since midnight in Asia/Shanghai. escrow_fen: members' money whose meal is not settled
-    yet. refunds_owed_fen: on its way back to them.
+    yet. refunds_owed_fen: on its way back to them. owner: the process that decides for the campus; "" where that is the
+    one that answers, or none has said so yet.
     """
 
     at: datetime
@@ -58,6 +59,7 @@ class CampusOverview(Struct, frozen=True, kw_only=True, gc=False):
     splits_cancelled_today: int
     writers: tuple[WriterLine, ...]
     pushes: Pushes
+    owner: str
 
 
 async def overview_of(house: House | Front, campus: str, *, now: datetime) -> CampusOverview:
@@ -97,6 +99,7 @@ async def overview_of(house: House | Front, campus: str, *, now: datetime) -> Ca
             acked=picture.messages_acked,
             connected=picture.people_connected,
         ),
+        owner=house.figures[campus].owner if isinstance(house, Front) else "",
     )
 
 
