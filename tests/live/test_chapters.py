@@ -109,6 +109,19 @@ async def test_a_stream_all_of_which_was_forgotten_goes_on_after_its_last_number
     assert numbers(await archive.read("a", after=3, limit=10)) == [4]
 
 
+async def test_the_device_that_acknowledged_most_counts_whichever_gateway_says_so_last() -> None:
+    one, desk = await kept(*[batch(("a", i)) for i in range(1, 10)])
+    another = live.StreamArchive(desk)
+
+    await one.keep_cursors([("a", 9, 7)])
+    await another.keep_cursors([("a", 8, 3)])
+    after_less = await one.load("a")
+    await another.keep_cursors([("a", 8, 8)])
+
+    assert after_less == StreamState(newest=9, sent=9, acked=7)
+    assert await one.load("a") == StreamState(newest=9, sent=9, acked=8)
+
+
 def test_messages_of_the_release_before_stand_in_a_chapter_of_their_own() -> None:
     database = Sqlite(None)
     for folder, name in (("every", "0001_machinery"), ("every", "0002_fences"), ("notices", "0002_live")):

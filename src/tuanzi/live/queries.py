@@ -26,6 +26,7 @@ from tuanzi.live.model import (
     stream_of_person,
 )
 from tuanzi.live.store import (
+    CURSORS_OF_STREAMS,
     EMPTY_CHAPTERS,
     EPOCH,
     FLOORS_OF_STREAMS,
@@ -204,8 +205,22 @@ class StreamArchive:
         return max(len(old), len(owners))
 
     async def keep_cursors(self, cursors: Sequence[tuple[str, int, int]]) -> None:
-        """Remember how far streams were sent and acknowledged."""
-        await self._desk.keep_rows(Rows(upserts=[(STREAM_CURSORS, list(cursors))]))
+        """Remember how far streams were sent and acknowledged; what is kept never goes back, for another device of the
+        person may have said more at another gateway. One that says so within the same milliseconds may be forgotten.
+        """
+
+        def reading(ask: Ask) -> dict[str, tuple[int, int]]:
+            pages = several([stream for stream, _, _ in cursors])
+            return {stream: (sent, acked) for slots in pages for stream, sent, acked in ask(CURSORS_OF_STREAMS, slots)}
+
+        kept = await self._desk.look(reading)
+        rows = []
+        for stream, sent, acked in cursors:
+            sent_before, acked_before = kept.get(stream, (0, 0))
+            if sent > sent_before or acked > acked_before:
+                rows.append((stream, max(sent, sent_before), max(acked, acked_before)))
+        if rows:
+            await self._desk.keep_rows(Rows(upserts=[(STREAM_CURSORS, rows)]))
 
 
 def find_log_position(database: Any, source: str) -> int | None:

@@ -114,6 +114,10 @@ FLOORS_OF_STREAMS = (
     "SELECT " + "stream, floor FROM stream_floors WHERE stream IN (" + SEVERAL + ") ORDER BY stream LIMIT 100"
 )
 
+CURSORS_OF_STREAMS = (
+    "SELECT " + "stream, sent, acked FROM stream_cursors WHERE stream IN (" + SEVERAL + ") ORDER BY stream LIMIT 100"
+)
+
 MESSAGES_AFTER = """
 SELECT m.number, m.body FROM stream_chapters c CROSS JOIN stream_messages m
 WHERE m.chapter = c.chapter AND m.stream = :stream AND m.number > :after

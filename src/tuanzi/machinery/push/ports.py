@@ -103,7 +103,8 @@ class Archive(Protocol):
         """Forget at most `limit` messages from before a time, the oldest first; how many there were."""
 
     async def keep_cursors(self, cursors: Sequence[tuple[str, int, int]]) -> None:
-        """Remember how far streams were sent and acknowledged: (stream, sent, acked). A repeat changes nothing."""
+        """Remember how far streams were sent and acknowledged: (stream, sent, acked). Less than before, or a repeat,
+        changes nothing."""
 
 
 class Node(Protocol):
