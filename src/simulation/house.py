@@ -33,13 +33,17 @@ REQUEST_S_MAX = 10.0
 
 @dataclass(slots=True)
 class _Process:
-    """All that a kill takes away."""
+    """All that a kill takes away. has_ended: a desk has stopped by itself, which is a crash."""
 
     loop: VirtualLoop
     desks: dict[str, WriterDesk]
     databases: list[FaultyDatabase]
-    working: list[asyncio.Task[None]]
     requests: dict[int, Callable[[Answer], None]]
+    has_ended: bool = False
+
+    def end(self, _: asyncio.Task[None]) -> None:
+        """A desk has stopped."""
+        self.has_ended = True
 
 
 class VirtualHouse:
@@ -105,7 +109,7 @@ class VirtualHouse:
     def start(self) -> None:
         """A new process over the disks as they are."""
         loop = VirtualLoop(self.clock, latency=self.trouble.latency)
-        process = _Process(loop=loop, desks={}, databases=[], working=[], requests={})
+        process = _Process(loop=loop, desks={}, databases=[], requests={})
         self._process = process
         asyncio_before = asyncio._get_running_loop()
         asyncio._set_running_loop(loop)
@@ -117,7 +121,7 @@ class VirtualHouse:
                 follower = wiring.follower_of(target, source, schema=self._schemas[target], position=position)
                 process.desks[target].follow(process.desks[source], follower)
             for desk in process.desks.values():
-                process.working.append(loop.create_task(desk.run()))
+                loop.create_task(desk.run()).add_done_callback(process.end)
             if self.reconciles:
                 loop.create_task(_begin(process.desks["money"]))
         finally:
@@ -167,7 +171,7 @@ class VirtualHouse:
         process.loop.step()
         if process.loop.killed:
             self.kill()
-        elif any(task.done() for task in process.working):
+        elif process.has_ended:
             self.trouble.hits["crashed"] += 1
             self.kill()
 
