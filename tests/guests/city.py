@@ -13,6 +13,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from simulation import invariants
+from simulation.invariants import guests as between_campuses
 from tests.groups.test_walks import check_coupons, check_ledger, check_refunds, check_stock, values
 from tests.heart import CAMPAIGNS, OPERATOR, Books, Campus, run
 from tuanzi import catalog, guests
@@ -218,8 +220,38 @@ class City:
         }
 
 
+class Shelf:
+    """A campus's books, as the simulation's invariants read them."""
+
+    def __init__(self, side: Side) -> None:
+        self.provider = side.provider
+        self.disks = {kind: books.database for kind, books in side.books.items()}
+
+    def rows(self, kind: str, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Rows of one database."""
+        return self.disks[kind].rows(sql, slots)
+
+
+def check_invariants(city: City, *, at_rest: bool) -> None:
+    """What the simulation holds of each campus, and of all together."""
+    books = {name: invariants.Books(Shelf(side)) for name, side in city.sides.items()}  # type: ignore[arg-type]
+    of_each = [check for _, check in CAMPUS_ALWAYS] + ([invariants.groups_form_rightly] if at_rest else [])
+    found = [f"{name}: {what}" for name, each in books.items() for check in of_each for what in check(each)]
+    assert found + between_campuses.broken(books, at_rest=at_rest) == []
+
+
+CAMPUS_ALWAYS = (
+    ("I1", invariants.money_adds_up),
+    ("I2", invariants.stock_adds_up),
+    ("I4", invariants.effects_happen_once),
+    ("I10", invariants.prices_are_exact),
+    ("SEATS", invariants.seats_are_right),
+)
+
+
 def check_books(city: City) -> None:
     """What holds at every moment: portions, coupons, refunds and ledgers of both campuses, and the seat count."""
+    check_invariants(city, at_rest=False)
     for side in city.sides.values():
         orders = {order.id: order for order in values(side, ORDERS)}
         check_stock(side, orders)
@@ -237,6 +269,7 @@ def check_one_outcome(city: City) -> None:
     """What holds when all is heard: a seat at home for every live order of a guest and none beside, one state of the
     group on both campuses, nothing held for what is over."""
     check_books(city)
+    check_invariants(city, at_rest=True)
     home = {group.id: group for group in values(city.home, GROUPS)}
     parts = {group.id: group for group in values(city.away, GROUPS)}
     orders = {order.id: order for order in values(city.away, ORDERS)}

@@ -21,7 +21,7 @@ from simulation.invariants import splits, store
 from tuanzi.base.money import Money, total
 from tuanzi.base.time import to_ms
 from tuanzi.catalog import CampaignTier
-from tuanzi.groups import Seat
+from tuanzi.groups import Home, Seat
 from tuanzi.orders import Refund, SubLine
 from tuanzi.pricing import Quote
 from tuanzi.wiring import FOLLOWS
@@ -145,7 +145,7 @@ class BundleRow(NamedTuple):
 
 
 class GroupRow(NamedTuple):
-    """A row of `campus_groups`."""
+    """A row of `campus_groups`; home: of a part of a group that is at home on another campus."""
 
     id: str
     campaign_id: str
@@ -153,6 +153,8 @@ class GroupRow(NamedTuple):
     tiers: tuple[CampaignTier, ...]
     seats: tuple[Seat, ...]
     per_user_limit: int
+    delivery_fee_fen: int
+    home: Home | None
 
 
 class PaymentRow(NamedTuple):
@@ -409,6 +411,8 @@ def seats_are_right(books: Books) -> Iterator[str]:
         if len({seat.member_id for seat in seats}) != len(seats):
             yield f"group {group.id}: somebody has two seats"
         for seat in seats:
+            if seat.campus_id is not None:
+                continue  # a guest's; his order is on his own campus
             order = books.orders.get(seat.order_id)
             if order is None or order.member_id != seat.member_id:
                 yield f"group {group.id}: the seat of {seat.order_id} is nobody's"
@@ -434,6 +438,9 @@ def groups_form_rightly(books: Books) -> Iterator[str]:
     cancelled = {body["group_id"] for body in books.told("splitting.cancelled")}
     for group in books.groups:
         paid = sum(seat.state == "paid" for seat in group.seats)
+        paid += 0 if group.home is None else group.home.paid_elsewhere
+        if not any(seat.campus_id is None for seat in group.seats):
+            continue  # nothing of it is split here
         if group.state == "closed" and (paid < group.tiers[0].size or group.id not in formed or group.id not in split):
             yield f"group {group.id} closed with {paid} paid seats"
         if group.state == "failed" and group.id not in cancelled and (group.id in formed or group.id in split):
@@ -631,8 +638,9 @@ def _bundle(*row: Any) -> BundleRow:
 
 
 def _group(*row: Any) -> GroupRow:
-    id, campaign_id, state, tiers, seats, per_user_limit = row
-    return GroupRow(id, campaign_id, state, _tiers(tiers), _seats(seats), per_user_limit)
+    id, campaign_id, state, tiers, seats, per_user_limit, delivery_fee_fen, home = row
+    is_at = None if home is None else _home(home)
+    return GroupRow(id, campaign_id, state, _tiers(tiers), _seats(seats), per_user_limit, delivery_fee_fen, is_at)
 
 
 _json = msgspec.json.decode
@@ -651,3 +659,4 @@ _refunds = msgspec.json.Decoder(tuple[Refund, ...]).decode
 _lines = msgspec.json.Decoder(tuple[SubLine, ...]).decode
 _tiers = msgspec.json.Decoder(tuple[CampaignTier, ...]).decode
 _seats = msgspec.json.Decoder(tuple[Seat, ...]).decode
+_home = msgspec.json.Decoder(Home).decode

@@ -17,7 +17,9 @@ FROM sub_orders ORDER BY id
 
 PORTIONS = "SELECT dish_id, meal_id, total, held, sold FROM portions ORDER BY dish_id, meal_id"
 
-GROUPS = "SELECT id, campaign_id, state, tiers, seats, per_user_limit FROM campus_groups ORDER BY id"
+GROUPS = """
+SELECT id, campaign_id, state, tiers, seats, per_user_limit, delivery_fee_fen, home FROM campus_groups ORDER BY id
+"""
 
 SPLITS = """
 SELECT gid, group_id, state, reason, needs_human, decided_at_ms, deadline_at_ms FROM splits ORDER BY gid
@@ -31,6 +33,9 @@ SELECT s.gid, o.state FROM splits s, json_each(s.plan) p JOIN orders o ON o.id =
 ORDER BY s.gid, o.id
 """
 SUB_ORDER_STATES = "SELECT group_id, state FROM sub_orders ORDER BY id"
+
+GUEST_SEATS = "SELECT order_id, group_id, home_id, member_id, state FROM guest_seats ORDER BY order_id"
+SEAT_FENCES = "SELECT gid, state FROM fences WHERE branch = 'seat' ORDER BY gid"
 
 # every database
 
