@@ -16,6 +16,7 @@ from servers.process import ServerFailed
 
 AGAIN_S = 0.5
 SECRET_CHARACTERS = 64
+CODE = "[demo] code for "
 
 
 def cluster(arguments: Sequence[str]) -> int:
@@ -62,16 +63,39 @@ def _serve(folder: Path, options: argparse.Namespace) -> int:
             _say(f"{member.name:10} {' '.join(member.roles):12} {member.address}  pid {member.process.pid}")
         for name, value in sorted(servers.environment().items()):
             _say(f"  {name}={_masked(value)}")
-        _say(f"logs, and the codes of who signs in: {folder / 'processes'}")
+        _say(f"logs: {folder / 'processes'}; the codes of who signs in are shown here")
         _say("Ctrl-C ends all of it; a process that ends by itself is started again")
+        codes = Codes([member.log for member in installation.members])
         while True:
             time.sleep(AGAIN_S)
+            for line in codes.next():
+                _say(line)
             for said in installation.mend():
                 _say(f"tuanzi: {said}")
     finally:
         if installation is not None:
             installation.stop()
         servers.stop()
+
+
+class Codes:
+    """The codes of who signs in, as whichever writer sends them puts them into its log; each is shown once."""
+
+    def __init__(self, logs: Sequence[Path]) -> None:
+        self._read = dict.fromkeys(logs, 0)
+
+    def next(self) -> list[str]:
+        """The lines of codes since the last time. A line that is not whole yet comes the next time."""
+        lines: list[str] = []
+        for log, read in self._read.items():
+            if not log.exists():
+                continue
+            with log.open("rb") as file:
+                file.seek(read)
+                whole, end, _ = file.read().rpartition(b"\n")
+            self._read[log] = read + len(whole) + len(end)
+            lines += [line for line in whole.decode("utf-8", "replace").splitlines() if line.startswith(CODE)]
+        return lines
 
 
 def _masked(value: str) -> str:
