@@ -15,6 +15,7 @@ from pathlib import Path
 # Redis and RabbitMQ derive further ports from the one that they are given; above this those would not exist.
 _PORT_MAX = 50_000
 _POLL_S = 0.02
+_STILL_S_MAX = 10.0
 
 
 class ServerFailed(Exception):
@@ -37,6 +38,22 @@ def free_ports(count: int) -> list[int]:
         for one in held:
             one.close()
     return ports
+
+
+def stands_still(group: int) -> bool:
+    """Whether every thread of every process of a group is stopped, or has ended."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if int(_state_of(process)[2]) == group:
+                for thread in (process / "task").iterdir():
+                    if _state_of(thread)[0] not in "TtZX":
+                        return False
+    return True
+
+
+def _state_of(process: Path) -> list[str]:
+    """What /proc says from the state on: state, parent, group ..."""
+    return (process / "stat").read_text().rpartition(")")[2].split()
 
 
 class Process:
@@ -99,8 +116,16 @@ class Process:
         self.kill()
 
     def pause(self) -> None:
-        """Have it stand still (SIGSTOP); its sockets stay open and answer nothing."""
+        """Have it stand still (SIGSTOP), and return when it does; its sockets stay open and answer nothing.
+
+        A thread that runs on another processor hears of the signal later than this one has sent it.
+        """
         os.killpg(self.pid, signal.SIGSTOP)
+        until = time.monotonic() + _STILL_S_MAX
+        while not stands_still(self.pid):
+            if time.monotonic() > until:
+                raise ServerFailed(f"{self.name} does not stand still")
+            time.sleep(_POLL_S / 10)
 
     def resume(self) -> None:
         """Have it go on."""
