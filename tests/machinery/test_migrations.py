@@ -35,13 +35,14 @@ def test_a_repeat_applies_nothing(database: Any) -> None:
 
 def test_an_edited_migration_is_refused_before_anything_changes(database: Any) -> None:
     migrate(database, ("every",), now=NOON)
+    before = database.rows("SELECT name FROM schema_migrations ORDER BY name")
     database.execute_script("UPDATE schema_migrations SET digest = 'another';")
 
     with pytest.raises(MigrationChanged):
         migrate(database, ("every", "core"), now=NOON)
 
-    kept = [("every/0001_machinery",), ("every/0002_fences",)]
-    assert database.rows("SELECT name FROM schema_migrations ORDER BY name") == kept
+    assert before[0] == ("every/0001_machinery",)
+    assert database.rows("SELECT name FROM schema_migrations ORDER BY name") == before
 
 
 def test_a_database_of_another_kind_is_refused_before_anything_changes(database: Any) -> None:
