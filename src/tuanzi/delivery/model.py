@@ -644,7 +644,9 @@ def _bundled(loads: Sequence[Load], ways: _Ways, *, price: float, now: int, term
                 return cost
         return _NEVER
 
-    # At most what the shorter one's rider would be busy for is saved, and each door waits for each of the other's.
+    # At most what the shorter one's rider would be busy for is saved; each door waits for each of the other's, and what
+    # could be picked up sooner waits for the rest.
+    there_at = ways.soonest[0][0] + terms.half_pick_up
     fetching = price * (ways.soonest[0][1] + terms.pick_up)
     near = sorted(loads, key=lambda load: (load.ready_at // terms.patience, terms.point(load.to_spot), load.parcel_id))
     rounds: list[_Round] = []
@@ -658,7 +660,10 @@ def _bundled(loads: Sequence[Load], ways: _Ways, *, price: float, now: int, term
             for i, j in fresh:
                 a, b = made[i], made[j]
                 most = fetching + price * min(a.length, b.length)
-                if most > len(a.loads) * len(b.loads) * terms.drop_off and _may_join(a, b, now=now, terms=terms):
+                sooner, later = (a, b) if a.ready_at < b.ready_at else (b, a)
+                waits = len(sooner.loads) * max(0, later.ready_at - max(sooner.ready_at, there_at))
+                waits += len(a.loads) * len(b.loads) * terms.drop_off
+                if most > waits and _may_join(a, b, now=now, terms=terms):
                     both = _Round.of(a.loads + b.loads, terms)
                     saved = values[i] + values[j] - value(both)
                     if saved > 0:
