@@ -28,9 +28,10 @@ from picows import ws_connect
 
 from benchmarks.push_clients import Crowd, Listener, acknowledge_all
 from benchmarks.push_servers import BenchSource, live_keeper, order_placed, tokens_of
-from benchmarks.servers import ROOT
+from benchmarks.servers import ROOT, cpu_of
 from benchmarks.wire import GET, Address, Connection, Pace, connect
 from simulation import bench
+from tuanzi.engines.database.scribe import Scribe
 from tuanzi.events import OrderAdvanced
 from tuanzi.groups import OpenGroup, Wanted
 from tuanzi.machinery.collector import calm_collector
@@ -81,7 +82,8 @@ async def be_served(data: Path, lookers: int) -> None:
     bench.seed(data, students=lookers, out=data / "known.json")
     known = msgspec.json.decode((data / "known.json").read_bytes(), type=bench.Known)
     environment = {**os.environ, "TUANZI_DATA": str(data), "TUANZI_CAMPUSES": bench.CAMPUS, "TUANZI_LIVE_PORT": "0"}
-    house = House(read_settings(environment), Vendors(codes=ConsoleSender(), payments=SandboxProvider()))
+    vendors, scribe = Vendors(codes=ConsoleSender(), payments=SandboxProvider()), Scribe()
+    house = House(read_settings(environment), vendors, scribe=scribe)
     calm_collector()
     source = BenchSource()
     keeper = live_keeper(house, source)
@@ -106,7 +108,7 @@ async def be_served(data: Path, lookers: int) -> None:
         loop = asyncio.get_running_loop()
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             rate, seconds = msgspec.json.decode(line, type=tuple[float, float])
-            cpu, told = time.process_time(), 0
+            cpu, told = cpu_of(os.getpid()), 0
             began = time.monotonic()
             while (at := time.monotonic() - began) < seconds:
                 while told < int(at * rate):
@@ -116,10 +118,11 @@ async def be_served(data: Path, lookers: int) -> None:
                     source.tell([event])
                     told += 1
                 await asyncio.sleep(0.02)
-            print(msgspec.json.encode((told, time.process_time() - cpu)).decode(), flush=True)
+            print(msgspec.json.encode((told, cpu_of(os.getpid()) - cpu)).decode(), flush=True)
         os.kill(os.getpid(), 15)
 
-    await serve(house, beside=tell)
+    with scribe:
+        await serve(house, beside=tell)
 
 
 def house_sessions(house: House, lookers: int) -> list[tuple[Any, ...]]:

@@ -137,8 +137,7 @@ class Server:
     @property
     def cpu_s(self) -> float:
         """Seconds of processor that the process has used, and those it has started."""
-        ticks = [int(field) for stat in _stats_of(self._process.pid) for field in stat[11:13]]
-        return sum(ticks) / os.sysconf("SC_CLK_TCK")
+        return cpu_of(self._process.pid)
 
     @property
     def memory_mib(self) -> float:
@@ -163,6 +162,12 @@ class Server:
                 connection.close()
             time.sleep(0.1)
         raise RuntimeError(f"{self.name} did not get ready:\n{self._log.read_text()[-2000:]}")
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of processor that a process has used, and those it has started, to a hundredth."""
+    ticks = [int(field) for stat in _stats_of(pid) for field in stat[11:13]]
+    return sum(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 def _stats_of(pid: int) -> list[list[str]]:
