@@ -166,6 +166,7 @@ def test_what_is_kept_of_me_can_be_taken_along_and_forgotten(window: Window) -> 
 
     window.press("导出")
     window.sees('"phone": "137')
+    window.sees('"records": [')
     window.press("注销账号")
     window.press("注销")
 
