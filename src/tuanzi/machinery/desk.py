@@ -408,7 +408,7 @@ class WriterDesk:
         return step
 
     def _keep(self, flight: Flight, commit: Step) -> None:
-        """Have the batch kept by the writing thread."""
+        """Have the batch kept, beside the loop."""
         flight.commit = self._take(commit)
         flight.commit.add_done_callback(lambda _: self._wake.set())
 
