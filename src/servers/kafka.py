@@ -153,7 +153,8 @@ class Kafka:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         words = ["java", *_JAVA, "-cp", self._class_path(), "kafka.tools.StorageTool", "format"]
         done = subprocess.run(
-            [*words, "--cluster-id", cluster, "--config", str(self._properties)],
+            # One word with its name, for an id of 64 begins with a dash and would be read as another option.
+            [*words, f"--cluster-id={cluster}", "--config", str(self._properties)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import uuid
+from pathlib import Path
 
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from servers.kafka import Kafka
+from tests.engines.logs.conftest import LIBS
 from tests.engines.logs.owner import CAMPUSES, Diary
 from tests.engines.logs.test_command_log import reading
 from tests.engines.logs.test_kafka_faults import opened, soon
@@ -111,3 +115,17 @@ async def test_a_log_whose_last_command_was_kept_for_its_time_is_read_on(
         await owner.until(lambda: owner.bodies(BEIJING) == OLD + NEW)
 
     assert told(caplog) == []
+
+
+@pytest.mark.usefixtures("broker")  # which says so where there are no jars
+def test_a_cluster_may_have_any_name_that_chance_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = uuid.UUID(bytes=b"\xf8" + bytes(15))  # one of 64 begins with a dash, as an option of the command does
+    monkeypatch.setattr(uuid, "uuid4", lambda: named)
+    kafka = Kafka(tmp_path / "kafka", libs=LIBS)
+
+    kafka.start()
+    kafka.stop()
+
+    name = base64.urlsafe_b64encode(named.bytes).decode().rstrip("=")
+    assert name.startswith("-")
+    assert f"cluster.id={name}" in (tmp_path / "kafka" / "logs" / "meta.properties").read_text("utf-8")
