@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,11 +170,19 @@ class Member:
 class Cluster:
     """An installation: its servers and any number of Tuanzi's processes."""
 
-    def __init__(self, folder: Path, servers: Servers, *, environment: Mapping[str, str] | None = None) -> None:
-        """environment: further settings of every process."""
+    def __init__(
+        self,
+        folder: Path,
+        servers: Servers,
+        *,
+        environment: Mapping[str, str] | None = None,
+        program: Sequence[str] = (str(TUANZI), "run"),
+    ) -> None:
+        """environment: further settings of every process. program: what is called with the roles of each."""
         self.members: list[Member] = []
         self.servers = servers
         self._folder = folder
+        self._program = tuple(program)
         folder.mkdir(parents=True, exist_ok=True)
         # Payments are told to the first api, whose port is chosen before there is one.
         (self._api_port,) = free_ports(1)
@@ -197,7 +205,7 @@ class Cluster:
             "TUANZI_DATA": str(self._folder / "data"),
             **(settings or {}),
         }
-        words = [str(TUANZI), "run", *roles, *(["--demo"] if is_demo else [])]
+        words = [*self._program, *roles, *(["--demo"] if is_demo else [])]
         process = Process(
             f"tuanzi {name}", words, log=self._folder / f"{name}.log", environment={**os.environ, **environment}
         )

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -46,7 +46,8 @@ def servers() -> Iterator[Servers]:
 class Ground:
     """Databases and topics that no other test uses, with a city in them, and processes to come."""
 
-    def __init__(self, servers: Servers, folder: Path) -> None:
+    def __init__(self, servers: Servers, folder: Path, **program: Sequence[str]) -> None:
+        """program: of its processes, where it is not `tuanzi run` (`Cluster`)."""
         number = next(_numbers)
         self.servers = servers
         self.schema = f"tuanzi_c{number}"
@@ -58,7 +59,7 @@ class Ground:
             "TUANZI_CAMPUSES": CAMPUS,
             "TUANZI_PAYMENTS": "inprocess",
         }
-        self.cluster = Cluster(folder / "processes", servers, environment=self.settings)
+        self.cluster = Cluster(folder / "processes", servers, environment=self.settings, **program)
         self._folder = folder
 
     async def seed(self) -> City:

@@ -51,7 +51,6 @@ class PagesHouse:
     def __init__(self, folder: Path) -> None:
         assert all(page.exists() for page in BUILT), "the pages are not built: `make pages`"
         self.port, live_port = _free_port(), _free_port()
-        self.address = f"http://127.0.0.1:{self.port}"
         self.data = folder / "data"
         self._log = (folder / "log").open("wb")
         words = [sys.executable, "-m", "tests.web.serving", str(self.port), str(live_port), str(folder / "data")]
@@ -61,6 +60,11 @@ class PagesHouse:
         )
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == b"ready\n", (folder / "log").read_text()
+        self.serves_at(f"http://127.0.0.1:{self.port}")
+
+    def serves_at(self, address: str) -> None:
+        """Know where it answers, and nobody there yet."""
+        self.address = address
         self.client = httpx.Client(base_url=self.address, timeout=20)
         self._phones = count(13700000000)
         self._keys = count()

@@ -69,6 +69,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PagesHouse]:
 def test_two_students_a_merchant_and_a_rider_take_a_group_from_opening_to_delivered(
     house: PagesHouse, browser: Browser, language: str
 ) -> None:
+    take_from_opening_to_delivered(house, browser, language=language)
+
+
+def take_from_opening_to_delivered(house: PagesHouse, browser: Browser, *, language: str) -> None:
+    """The whole journey, in windows of a language."""
+
     def phone() -> Any:
         return browser.new_context(viewport=PHONE, locale=language, is_mobile=True, has_touch=True)  # type: ignore[arg-type]
 

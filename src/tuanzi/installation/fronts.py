@@ -39,7 +39,7 @@ from tuanzi.wiring import (
 
 log = logging.getLogger("tuanzi.installation")
 
-EPOCH_AGAIN_S = 0.2
+EPOCH_AGAIN_S = OPENED_AGAIN_S = 0.2
 
 
 @dataclass(slots=True)
@@ -146,7 +146,12 @@ class Front(Workshop):
     async def opened(self) -> None:
         """Wait until every database is there and the newest sessions are known."""
         await self._opened.wait()
-        await self.doorkeeper.warm_up(self.clock())
+        while True:
+            try:
+                await self.doorkeeper.warm_up(self.clock())
+                return
+            except Unavailable:  # its writer is making the tables of a new installation
+                await asyncio.sleep(OPENED_AGAIN_S)
 
     def close(self) -> None:
         """Stop."""
