@@ -10,7 +10,7 @@ from tuanzi.base.money import ZERO, Money
 from tuanzi.money import SandboxProvider
 from tuanzi.money.model import Account, Balance, Entry, Journal, JournalHead, JournalKind, transfer
 from tuanzi.money.problems import BookedDifferently, Overdrawn
-from tuanzi.money.service import book
+from tuanzi.money.service import book, book_new
 
 
 def entry(line: int, account: str, fen: int, *, journal_id: str = f"capture:{PAYMENT}") -> Entry:
@@ -158,6 +158,20 @@ def test_nobody_pays_back_more_than_he_owes(owing: str) -> None:
 
     with pytest.raises(Overdrawn):
         book(unit, booking("provider_clearing", owing, 101, reference="y"))
+
+
+def test_several_journals_of_one_commit_move_an_account_once_by_all_their_lines() -> None:
+    unit = bench()
+    book(unit, booking("provider_clearing", "order_escrow", 100))
+    shop = "merchant_payable:m_7"
+
+    book_new(unit, booking("order_escrow", shop, 60, reference="y"), booking("order_escrow", shop, 40, reference="z"))
+
+    assert unit.load(Balance, "order_escrow").amount == ZERO
+    assert unit.load(Balance, shop).amount == Money(-100)
+    assert [unit.load(Entry, (f"sharing:{one}", 0)).amount.fen for one in "yz"] == [60, 40]
+    with pytest.raises(Overdrawn):
+        book_new(unit, booking(shop, "suspense", 60, reference="v"), booking(shop, "suspense", 41, reference="w"))
 
 
 async def test_the_database_says_the_same_of_limits() -> None:

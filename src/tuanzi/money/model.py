@@ -143,7 +143,7 @@ class Journal(Struct, frozen=True, kw_only=True, gc=False):
             kind=self.kind,
             reference=self.reference,
             entry_count=len(self.entries),
-            turnover=Money(sum(entry.amount.fen for entry in self.entries if entry.amount.fen > 0)),
+            turnover=Money(sum([entry.amount.fen for entry in self.entries if entry.amount.fen > 0])),
             at=self.at,
         )
 

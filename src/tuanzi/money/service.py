@@ -410,13 +410,20 @@ def book(unit: Unit, journal: Journal) -> bool:
     return False
 
 
-def book_new(unit: Unit, journal: Journal) -> None:
-    """Book a journal whose id is known to be new; the table's key says the same. Raises Overdrawn."""
-    unit.add(journal.head())
-    for entry in journal.entries:
-        unit.add(entry)
-        balance = unit.find(Balance, entry.account) or empty_account(entry.account)
-        unit.put(balance.moved(entry.amount))
+def book_new(unit: Unit, *journals: Journal) -> None:
+    """Book journals whose ids are known to be new; the table's key says the same. Raises Overdrawn.
+
+    Limits hold for what all of them leave: each account is moved once, however many of their lines it has.
+    """
+    moved: dict[str, int] = {}
+    for journal in journals:
+        unit.add(journal.head())
+        for entry in journal.entries:
+            unit.add(entry)
+            moved[entry.account] = moved.get(entry.account, 0) + entry.amount.fen
+    for account, fen in moved.items():
+        balance = unit.find(Balance, account) or empty_account(account)
+        unit.put(balance.moved(Money(fen)))
 
 
 def _book_capture(unit: Unit, payment: Payment, *, now: datetime) -> None:

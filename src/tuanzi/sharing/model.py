@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 
 from msgspec import Struct
@@ -172,7 +174,12 @@ class Transfer(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     @property
     def held(self) -> Money:
         """What is still here."""
-        return Money(self.amount.fen - self.cut.fen - self.sent.fen - self.given.fen)
+        return Money(self.held_fen)
+
+    @property
+    def held_fen(self) -> int:
+        """What is still here, for sums of many."""
+        return self.amount.fen - self.cut.fen - self.sent.fen - self.given.fen
 
     @property
     def net(self) -> Money:
@@ -190,6 +197,9 @@ class Transfer(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
         return self.party is Party.SUBSIDY
 
 
+_LINE: Final = attrgetter("line")
+
+
 class OrderTransfers(Struct, frozen=True, kw_only=True, gc=False):
     """All transfers of one order in a split: one row, for they are made and read together."""
 
@@ -200,7 +210,7 @@ class OrderTransfers(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def by_line(self) -> list[Transfer]:
         """They in order, by line from 0; those that a migration moved here may be kept in another one."""
-        return sorted(self.transfers, key=lambda each: each.line)
+        return sorted(self.transfers, key=_LINE)
 
     def after(self, transfer: Transfer) -> OrderTransfers:
         """With `transfer` in place of the one of its line."""
@@ -243,8 +253,9 @@ class SharingBranch(Struct, frozen=True, kw_only=True, gc=False):
     order_ids: tuple[OrderId, ...]
 
 
+@lru_cache(maxsize=16_384)
 def account_of(party: Party, owner: str) -> str:
-    """The account a party's money is owed in."""
+    """The account a party's money is owed in; the platform's and the payment company's have no owner."""
     match party:
         case Party.MERCHANT | Party.SUBSIDY:
             return Account.MERCHANT_PAYABLE.of(owner)
@@ -256,10 +267,6 @@ def account_of(party: Party, owner: str) -> str:
             return Account.PLATFORM_INCOME.value
         case Party.PROVIDER:
             return Account.PROVIDER_FEE.value
-
-
-_PLATFORM: Final = account_of(Party.PLATFORM, "")
-_PROVIDER: Final = account_of(Party.PROVIDER, "")
 
 
 def advance_of(account: str) -> str:
@@ -275,42 +282,53 @@ def plan_transfers(
     Raises PartsMisfit when the sub-orders are not what the order costs.
     """
     _check_parts(order)
-    commissions = [party for party in _COMMISSIONS if party is not Party.AMBASSADOR or ambassador_id]
-    goods = [part.payable_fen - part.delivery_fen for part in order.parts]
-    of_goods = _goods_cells(goods, [terms.rate_of(party) for party in commissions])
-    of_delivery = _delivery_cells([part.delivery_fen for part in order.parts], terms)
-    subsidies = _subsidies([part.discount_fen for part in order.parts], terms)
-    pool, leader = account_of(Party.RIDER, POOL), account_of(Party.LEADER, leader_id)
-    ambassador = account_of(Party.AMBASSADOR, ambassador_id or "")
-    planned: list[tuple[int, Party, str, int]] = []
-    for i, part in enumerate(order.parts):
-        to_platform, to_leader, *to_ambassador, to_provider, to_merchant = of_goods[i]
-        to_rider, more_to_platform, more_to_provider = of_delivery[i]
-        merchant = account_of(Party.MERCHANT, part.merchant_id)
-        cells = (  # in the order of Party
-            (i, Party.MERCHANT, merchant, to_merchant),
-            (i, Party.PLATFORM, _PLATFORM, to_platform + more_to_platform),
-            (i, Party.RIDER, pool, to_rider),
-            (i, Party.LEADER, leader, to_leader),
-            (i, Party.AMBASSADOR, ambassador, to_ambassador[0] if to_ambassador else 0),
-            (i, Party.PROVIDER, _PROVIDER, to_provider + more_to_provider),
-            (i, Party.SUBSIDY, merchant, subsidies[i]),
-        )
-        planned += [cell for cell in cells if cell[3]]
-    outward = _outward([(party, fen) for _, party, _, fen in planned], payable_fen=order.payable_fen, terms=terms)
+    parts = [(part.payable_fen - part.delivery_fen, part.delivery_fen, part.discount_fen) for part in order.parts]
+    owners = {Party.RIDER: POOL, Party.LEADER: leader_id, Party.AMBASSADOR: ambassador_id or ""}
+    order_id = OrderId(order.order_id)
     return [
         Transfer(
             gid=gid,
-            order_id=OrderId(order.order_id),
+            order_id=order_id,
             line=line,
             sub_order_id=SubOrderId(order.parts[i].sub_order_id),
             party=party,
-            account=account,
-            amount=Money(fen),
-            outward=Money(outward[line]),
+            account=account_of(party, owners.get(party, order.parts[i].merchant_id)),
+            amount=amount,
+            outward=outward,
         )
-        for line, (i, party, account, fen) in enumerate(planned)
+        for line, (i, party, amount, outward) in enumerate(_amounts(tuple(parts), terms, bool(ambassador_id)))
     ]
+
+
+@lru_cache(maxsize=4096)
+def _amounts(
+    parts: tuple[tuple[int, int, int], ...], terms: SharingTerms, has_ambassador: bool
+) -> tuple[tuple[int, Party, Money, Money], ...]:
+    """What of which sub-order goes to which party, and how much of that outward; empty amounts left out.
+
+    parts: of each sub-order the fen of its dishes, of its delivery and of its discount. Remembered, for at a meal the
+    same dishes are ordered at the same prices again and again.
+    """
+    commissions = [party for party in _COMMISSIONS if party is not Party.AMBASSADOR or has_ambassador]
+    of_goods = _goods_cells([goods for goods, _, _ in parts], [terms.rate_of(party) for party in commissions])
+    of_delivery = _delivery_cells([delivery for _, delivery, _ in parts], terms)
+    subsidies = _subsidies([discount for _, _, discount in parts], terms)
+    planned: list[tuple[int, Party, int]] = []
+    for i, (to_platform, to_leader, *to_ambassador, to_provider, to_merchant) in enumerate(of_goods):
+        to_rider, more_to_platform, more_to_provider = of_delivery[i]
+        cells = (  # in the order of Party
+            (i, Party.MERCHANT, to_merchant),
+            (i, Party.PLATFORM, to_platform + more_to_platform),
+            (i, Party.RIDER, to_rider),
+            (i, Party.LEADER, to_leader),
+            (i, Party.AMBASSADOR, to_ambassador[0] if to_ambassador else 0),
+            (i, Party.PROVIDER, to_provider + more_to_provider),
+            (i, Party.SUBSIDY, subsidies[i]),
+        )
+        planned += [cell for cell in cells if cell[2]]
+    payable_fen = sum([goods + delivery for goods, delivery, _ in parts])
+    outward = _outward([(party, fen) for _, party, fen in planned], payable_fen=payable_fen, terms=terms)
+    return tuple([(i, party, Money(fen), Money(out)) for (i, party, fen), out in zip(planned, outward, strict=True)])
 
 
 def _check_parts(order: SharedOrder) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 
 from msgspec.structs import replace
 
@@ -159,8 +159,9 @@ def confirm_sharing(unit: Unit, command: ConfirmSharing, *, now: datetime) -> Br
     Raises EmptyConfirm, StaleCoordinator.
     """
     if confirm_branch(unit, command.branch, now=now):
-        for order_id in unit.load(SharingBranch, command.branch.gid).order_ids:
-            _post(unit, unit.load(Sharing, order_id), now=now)
+        orders = unit.load(SharingBranch, command.branch.gid).order_ids
+        posted = [_post(unit, unit.load(Sharing, order_id), now=now) for order_id in orders]
+        book_new(unit, *[journal for journal in posted if journal is not None])
     return answer_of(unit, command.branch)
 
 
@@ -485,7 +486,8 @@ def _set_aside(unit: Unit, command: TrySharing, *, now: datetime) -> None:
         )
         _keep_new(unit, order, command, terms_version=terms.version, transfers=len(planned), now=now)
         unit.add(OrderTransfers(gid=command.branch.gid, order_id=OrderId(order.order_id), transfers=tuple(planned)))
-        subsidies += sum([transfer.amount.fen for transfer in planned if transfer.is_subsidy])
+        if terms.subsidy_rate:
+            subsidies += sum([transfer.amount.fen for transfer in planned if transfer.is_subsidy])
     if subsidies:
         _spend(unit, Money(subsidies), terms=terms)
     branch = SharingBranch(
@@ -550,23 +552,27 @@ def _unspend(unit: Unit, amount: Money) -> None:
         unit.put(replace(budget, used=budget.used - amount))
 
 
-def _post(unit: Unit, sharing: Sharing, *, now: datetime) -> None:
-    """Book what is left of an order's pending transfers."""
+def _post(unit: Unit, sharing: Sharing, *, now: datetime) -> Journal | None:
+    """Make what is left of an order's pending transfers theirs; the journal of it, None when it cost nothing."""
     assert sharing.state is SharingState.PENDING, f"{sharing.order_id} is {sharing.state}"
     credits: dict[str, int] = {}
     subsidies = 0
     for each in transfers_of(unit, sharing):
-        credits[each.account] = credits.get(each.account, 0) - each.held.fen
-        subsidies += each.held.fen if each.is_subsidy else 0
-    lines = {Account.ORDER_ESCROW.value: sharing.claimed.fen, Account.SUBSIDY_EXPENSE.value: subsidies, **credits}
-    if any(lines.values()):
-        book_new(
-            unit, journal_of(JournalKind.SHARING, sharing.order_id, order_id=sharing.order_id, lines=lines, at=now)
-        )
+        held = each.held_fen
+        credits[each.account] = credits.get(each.account, 0) - held
+        subsidies += held if each.is_subsidy else 0
     posted = replace(sharing, state=SharingState.POSTED, decided_at=now)
     unit.put(posted)
     if posted.completed_at is not None:
         _release(unit, posted, now=now)
+    lines = {_ESCROW: sharing.claimed.fen, _SUBSIDIES: subsidies, **credits}
+    if not any(lines.values()):
+        return None
+    return journal_of(JournalKind.SHARING, sharing.order_id, order_id=sharing.order_id, lines=lines, at=now)
+
+
+_ESCROW: Final = Account.ORDER_ESCROW.value
+_SUBSIDIES: Final = Account.SUBSIDY_EXPENSE.value
 
 
 def _void(unit: Unit, sharing: Sharing, *, now: datetime) -> None:
