@@ -268,7 +268,8 @@ def _spoken(script: str) -> str:
             is_short = " TEXT" not in table
             table = re.sub(r"\n\);\n$", "\n) WITHOUT ROWID;\n", table) if is_short and numbered == table else numbered
         tables.append(table)
-    return "".join(tables)
+    # Its indexes have names of their own, where MySQL's belong to a table.
+    return re.sub(r"DROP INDEX (\w+) ON \w+;", r"DROP INDEX \1;", "".join(tables))
 
 
 def _fold_by(connection: sqlite3.Connection) -> None:
