@@ -34,7 +34,7 @@ from tuanzi import live
 from tuanzi.engines.database.scribe import Scribe
 from tuanzi.events import OrderAdvanced, OrderPlaced
 from tuanzi.machinery.collector import calm_collector
-from tuanzi.machinery.push.keeper import Keeper, Log
+from tuanzi.machinery.push.keeper import Keeper, Log, Pace
 from tuanzi.machinery.push.seen import Seen
 from tuanzi.money import SandboxProvider
 from tuanzi.people import ConsoleSender
@@ -71,19 +71,30 @@ class Told(msgspec.Struct):
 class Pusher(Protocol):
     """A server, as the driver uses it."""
 
-    def push(self, numbers: range) -> None:
-        """Order changes number so and so happen now."""
+    def push(self, numbers: range, due_ns: Sequence[int]) -> None:
+        """Order changes number so and so happen, each of which was due at its time."""
 
     @property
     def acked(self) -> int:
         """How many messages were acknowledged so far."""
 
 
-def change(number: int, people: Sequence[str]) -> OrderAdvanced:
-    """An order change of the person whose turn it is; its state says when it was due, in ns."""
-    person_id = people[number % len(people)]
-    state = f"at_{time.monotonic_ns():020d}"
-    return OrderAdvanced(order_id=f"o{person_id[1:]}", member_id=person_id, before="paid", state=state)
+def changes(
+    numbers: range, due_ns: Sequence[int], people: Sequence[str], order_ids: Sequence[str]
+) -> list[OrderAdvanced]:
+    """Order changes of the people whose turn it is; each state says when it was due, in ns."""
+    count = len(people)
+    return [
+        OrderAdvanced(
+            order_id=order_ids[number % count], member_id=people[number % count], before="paid", state=f"at_{due:020d}"
+        )
+        for number, due in zip(numbers, due_ns, strict=True)
+    ]
+
+
+def order_of(person_id: str) -> str:
+    """The id of a person's one order."""
+    return f"o{person_id[1:]}"
 
 
 async def drive(pusher: Pusher, ask: Ask, *, first: int) -> Told:
@@ -97,7 +108,9 @@ async def drive(pusher: Pusher, ask: Ask, *, first: int) -> Told:
         due = min(wanted, int(at * ask.rate))
         late = max(late, at - pushed / ask.rate)
         if due > pushed:
-            pusher.push(range(first + pushed, first + due))
+            began_ns, every_ns = int(began * 1e9), 1e9 / ask.rate
+            due_ns = [began_ns + int(i * every_ns) for i in range(pushed, due)]
+            pusher.push(range(first + pushed, first + due), due_ns)
             pushed = due
         await asyncio.sleep(TICK_S)
     until = time.monotonic() + DRAIN_S_MAX
@@ -157,11 +170,12 @@ class Tuanzi:
         self.house = house
         self._hub = house.live.hubs[bench.CAMPUS]
         self._people = people
+        self._order_ids = [order_of(person_id) for person_id in people]
         self._source = source
 
-    def push(self, numbers: range) -> None:
-        """Order changes happen now."""
-        self._source.tell([change(number, self._people) for number in numbers])
+    def push(self, numbers: range, due_ns: Sequence[int]) -> None:
+        """Order changes happen."""
+        self._source.tell(changes(numbers, due_ns, self._people, self._order_ids))
 
     @property
     def acked(self) -> int:
@@ -182,7 +196,7 @@ async def tuanzi(data: Path, connections: int) -> AsyncIterator[tuple[Pusher, in
     keeper = live_keeper(house, source)
     sessions = house.platform.database.rows(f"SELECT id, person_id FROM sessions ORDER BY id LIMIT {connections}")
     people = [person_id for _, person_id in sessions]
-    source.tell([order_placed(f"o{person_id[1:]}", person_id, now=house.clock()) for person_id in people])
+    source.tell([order_placed(order_of(person_id), person_id, now=house.clock()) for person_id in people])
     with scribe:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(house.run())
@@ -215,6 +229,7 @@ def live_keeper(house: House, source: BenchSource) -> Keeper:
         fan_out=side.fan_out,
         seen=Seen(clock=time.monotonic),
         now=house.clock,
+        pace=Pace(every_s=house.settings.live_gather_ms / 1000),
     )
     return keeper
 
@@ -229,6 +244,7 @@ class Plain:
 
     def __init__(self, data: Path, connections: int) -> None:
         self.people = [f"p_{i}" for i in range(connections)]
+        self._order_ids = [order_of(person_id) for person_id in self.people]
         self.acked = 0
         self._connections: dict[str, ServerConnection] = {}
         self._numbers: dict[str, int] = {}
@@ -240,9 +256,9 @@ class Plain:
         self._database.execute("CREATE TABLE messages (person, number, body, PRIMARY KEY (person, number))")
         self._database.execute("CREATE TABLE acks (person PRIMARY KEY, number)")
 
-    def push(self, numbers: range) -> None:
-        """Order changes happen now."""
-        self._queue += [change(number, self.people) for number in numbers]
+    def push(self, numbers: range, due_ns: Sequence[int]) -> None:
+        """Order changes happen."""
+        self._queue += changes(numbers, due_ns, self.people, self._order_ids)
         self._wake.set()
 
     async def work(self) -> None:

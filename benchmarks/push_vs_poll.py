@@ -113,7 +113,7 @@ async def be_served(data: Path, lookers: int) -> None:
             while (at := time.monotonic() - began) < seconds:
                 while told < int(at * rate):
                     i = told % lookers
-                    state = f"at_{time.monotonic_ns():020d}"
+                    state = f"at_{int((began + told / rate) * 1e9):020d}"  # when it was due
                     event = OrderAdvanced(order_id=order_ids[i], member_id=people[i], before="paid", state=state)
                     source.tell([event])
                     told += 1

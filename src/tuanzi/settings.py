@@ -38,6 +38,8 @@ class Settings:
     about 1 kB each). decide_ms_max: how long one command may take to decide (TUANZI_WRITER_DECIDE_MS_MAX).
     live_port: where the gateway takes WebSockets, 0 for any free port (TUANZI_LIVE_PORT, else TUANZI_PORT + 1).
     live_url: what clients are told instead, where a proxy stands in front (TUANZI_LIVE_URL, wss://live.example.edu).
+    live_gather_ms: for how long at most what happens is gathered before it is told, at quiet (TUANZI_LIVE_GATHER_MS,
+    decision 0020); what happens alone is told at once.
     payments: who is paid (TUANZI_PAYMENTS): "inprocess" plays with money in memory, "wechat" is WeChat Pay v3; a demo
     without it runs a WeChat Pay sandbox of its own. merchant: who we are there (TUANZI_WECHAT_MCHID, _APPID,
     _MERCHANT_SERIAL, _MERCHANT_KEY_FILE, _API_KEY_FILE; _PUBLIC_KEY_FILE and _PUBLIC_KEY_ID of WeChat Pay, or neither
@@ -66,6 +68,7 @@ class Settings:
     decide_ms_max: int
     live_port: int
     live_url: str
+    live_gather_ms: int
     proxies: str
     demo: bool
     kafka: str = ""
@@ -120,6 +123,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         decide_ms_max=_whole(environment, "TUANZI_WRITER_DECIDE_MS_MAX", 250, 1, 60_000),
         live_port=_whole(environment, "TUANZI_LIVE_PORT", port + 1 if 0 < port < 65535 else 0, 0, 65535),
         live_url=environment.get("TUANZI_LIVE_URL", ""),
+        live_gather_ms=_whole(environment, "TUANZI_LIVE_GATHER_MS", 250, 0, 10_000),
         proxies=environment.get("TUANZI_PROXIES", ""),
         demo=is_demo,
         kafka=environment.get("TUANZI_KAFKA", ""),

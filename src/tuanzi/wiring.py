@@ -49,7 +49,7 @@ from tuanzi.machinery.migrate import Migratable, migrate
 from tuanzi.machinery.post import Post
 from tuanzi.machinery.push.gateway import Gateway
 from tuanzi.machinery.push.hub import Hub
-from tuanzi.machinery.push.keeper import Keeper, Log
+from tuanzi.machinery.push.keeper import Keeper, Log, Pace
 from tuanzi.machinery.push.limits import PushLimits
 from tuanzi.machinery.push.ports import FanOut
 from tuanzi.machinery.push.seen import Seen
@@ -634,6 +634,7 @@ class Telling:
             fan_out=fan_out,
             seen=Seen(clock=time.monotonic),
             now=shop.clock,
+            pace=Pace(every_s=shop.settings.live_gather_ms / 1000),
         )
 
     async def begin(self) -> str:

@@ -116,14 +116,14 @@ async def test_only_the_exact_check_drops(filter_name: str) -> None:
 def test_the_filter_remembers_for_one_to_two_windows() -> None:
     now = 0.0
     seen = Seen(clock=lambda: now)
-    seen.add("first")
+    seen.add(["first"])
 
     now = WINDOW_S
-    seen.add("second")
+    seen.add(["second"])
     assert seen.may_know("first")
 
     now = 2 * WINDOW_S
-    seen.add("third")
+    seen.add(["third"])
     assert not seen.may_know("first")
     assert seen.may_know("second")
 
@@ -131,7 +131,7 @@ def test_the_filter_remembers_for_one_to_two_windows() -> None:
 def test_a_filter_that_fills_up_is_turned_before_it_is_wrong_too_often() -> None:
     seen = Seen(clock=lambda: 0.0)
     for i in range(ITEMS_MAX):
-        seen.add(f"core.{i}.0")
+        seen.add([f"core.{i}.0"])
 
     wrong = sum(seen.may_know(f"money.{i}.0") for i in range(20_000))
 

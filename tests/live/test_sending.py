@@ -12,9 +12,9 @@ from tests.live.office import Direct
 from tests.live.test_repeats import SCHEMA, Told
 from tuanzi import live, wiring
 from tuanzi.engines.fanout.here import Here
-from tuanzi.events import OrderAdvanced
+from tuanzi.events import OrderAdvanced, OrderCompleted
 from tuanzi.machinery.problems import Unavailable
-from tuanzi.machinery.push.keeper import EVENTS_AT_ONCE, Keeper, Log
+from tuanzi.machinery.push.keeper import AT_ONCE, EVENTS_AT_ONCE, Keeper, Log, Pace
 from tuanzi.machinery.push.seen import Seen
 
 
@@ -37,6 +37,12 @@ class Happenings:
         events = [OrderAdvanced(order_id="o1", member_id="p1", before="paid", state=f"n{i}") for i in numbers]
         self.event_number += count
         self._subscriber(list(zip(numbers, events, strict=True)))
+
+    def happen_unheard(self, count: int) -> None:
+        """So much happens that is nothing to tell."""
+        numbers = range(self.event_number + 1, self.event_number + count + 1)
+        self.event_number += count
+        self._subscriber([(number, OrderCompleted(order_id="o1", member_id="p1")) for number in numbers])
 
 
 class Desk(Direct):
@@ -63,7 +69,7 @@ def numbers_told(node: Told) -> list[int]:
     return [kept.number for batch in node.batches for kept in batch]
 
 
-def keeper_of(desk: Direct, node: Told) -> tuple[Keeper, Happenings]:
+def keeper_of(desk: Direct, node: Told, *, pace: Pace = AT_ONCE) -> tuple[Keeper, Happenings]:
     """A keeper of one log, and the log."""
     fan_out, source = Here(), Happenings()
     fan_out.join("beijing", node)
@@ -75,6 +81,7 @@ def keeper_of(desk: Direct, node: Told) -> tuple[Keeper, Happenings]:
         fan_out=fan_out,
         seen=Seen(clock=lambda: 0.0),
         now=wiring.wall_clock,
+        pace=pace,
     )
     return keeper, source
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -14,6 +14,7 @@ from tuanzi import events
 from tuanzi.live.model import (
     OPS,
     RIDERS,
+    AnyMessage,
     BundleChanged,
     GroupOutcome,
     LateMoneySettled,
@@ -37,6 +38,7 @@ from tuanzi.live.store import ORDER_OWNERS
 from tuanzi.machinery.push.ports import Draft, Drafts
 
 _encode = msgspec.json.Encoder().encode
+_KINDS: dict[type, str] = {kind: str(kind.__struct_config__.tag) for kind in get_args(AnyMessage)}
 # What riders need to hear of a sub-order.
 _FOR_RIDERS = frozenset({"ready", "picked_up", "delivered"})
 
@@ -65,8 +67,7 @@ class Telling:
         """All who hear this stream are."""
         event_id = f"{self._source}.{self._number}.{self._count}"
         self._count += 1
-        kind = str(type(message).__struct_config__.tag)
-        self._drafts.messages.append(Draft(event_id, stream, kind, _encode(message)))
+        self._drafts.messages.append(Draft(event_id, stream, _KINDS[type(message)], _encode(message)))
 
     def show(self, channel: str) -> None:
         """This channel looks different now."""
@@ -324,8 +325,8 @@ TELLS: dict[type[events.Event], Callable[[Any, Telling], None]] = {
     events.BundleReleased: _released,
 }
 
-_NEED_OWNER = (events.OrderAdvanced, events.SubOrderAdvanced, events.RefundRefused)
-_NEED_OWNERS = (events.GroupFormed, events.GroupClosed, events.GroupFailed)
+_NEED_OWNER = frozenset({events.OrderAdvanced, events.SubOrderAdvanced, events.RefundRefused})
+_NEED_OWNERS = frozenset({events.GroupFormed, events.GroupClosed, events.GroupFailed})
 
 
 class LiveTeller:
@@ -341,12 +342,15 @@ class LiveTeller:
     async def prepare(self, heard: Sequence[Any]) -> None:
         """Learn whose the orders of these events are, as far as memory does not know."""
         order_ids: list[str] = []
+        group_ids: list[str] = []
         for event in heard:
-            if isinstance(event, _NEED_OWNER):
+            kind = type(event)
+            if kind in _NEED_OWNER:
                 order_ids.append(event.order_id)
-            elif isinstance(event, _NEED_OWNERS):
+            elif kind in _NEED_OWNERS:
                 order_ids += event.order_ids
-        group_ids = [event.group_id for event in heard if isinstance(event, events.TierReached)]
+            elif kind is events.TierReached:
+                group_ids.append(event.group_id)
         await self._owners.learn(order_ids, group_ids=group_ids)
 
     def tell(self, source: str, number: int, event: Any, drafts: Drafts, *, now: datetime) -> None:

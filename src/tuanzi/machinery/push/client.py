@@ -28,6 +28,7 @@ from tuanzi.machinery.push.protocol import (
     Rpc,
     Subscribe,
     Token,
+    acked_by,
     ping,
     publications,
     read_commands,
@@ -63,11 +64,11 @@ class Client:
     """A connection and what is known of who is there; a Listener of its socket."""
 
     __slots__ = (
+        "_earned_at",
         "_gateway",
         "_out",
         "_out_bytes",
         "_socket",
-        "_spent_at",
         "_tokens",
         "_waiting",
         "full_since",
@@ -103,7 +104,7 @@ class Client:
         self._out_bytes = 0
         self._waiting: deque[Command] = deque()
         self._tokens = float(gateway.limits.commands_burst)
-        self._spent_at = now
+        self._earned_at = now
 
     # what the socket says
 
@@ -116,6 +117,11 @@ class Client:
             return
         self.heard_since_ping = True
         try:
+            number = None if self.ticket is None or self._waiting else acked_by(text)
+            if number is not None:
+                self._spend(1)
+                self._acknowledge(number)
+                return
             commands = read_commands(text)
             self._spend(len(commands))
             for command in commands:
@@ -218,10 +224,14 @@ class Client:
     # what he wants
 
     def _spend(self, commands: int) -> None:
+        """Take so many from what he may ask; what he has earned meanwhile is counted when nothing is left."""
+        self._tokens -= commands
+        if self._tokens >= 0:
+            return
         limits, now = self._gateway.limits, self._gateway.clock()
-        earned = (now - self._spent_at) * limits.commands_per_s
-        self._tokens = min(limits.commands_burst, self._tokens + earned) - commands
-        self._spent_at = now
+        earned = (now - self._earned_at) * limits.commands_per_s
+        self._tokens = min(float(limits.commands_burst), self._tokens + commands + earned) - commands
+        self._earned_at = now
         if self._tokens < 0:
             raise Closing(Close.TOO_MANY_REQUESTS, "too many commands")
 

@@ -2,6 +2,7 @@
 
 Numbers come from memory, backed by the table: a stream's next one is its newest plus one. Nothing is sent before it is
 kept; while more waits, a batch is sent while the next one is being kept, so that neither Python nor the disk waits.
+While little happens, what comes within a moment is kept together (decision 0020).
 """
 
 from __future__ import annotations
@@ -58,6 +59,23 @@ class Log:
     follower: Follower
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How batches are begun: at once when the last one began `every_s` ago, else together with what comes until then,
+    or with `events_max` events, whichever is first (decision 0020)."""
+
+    every_s: float = 0.0
+    events_max: int = 64
+
+    def wait_s(self, *, since_s: float, waiting: int) -> float:
+        """How long the next batch may wait for more. since_s: how long ago the last one began."""
+        return 0.0 if waiting >= self.events_max else max(0.0, self.every_s - since_s)
+
+
+# Every batch begins as soon as the one before is kept.
+AT_ONCE = Pace()
+
+
 class KeeperFigures:
     """What a keeper has done since it started, for `/metrics`."""
 
@@ -107,6 +125,7 @@ class Keeper:
         fan_out: FanOut,
         seen: Seen,
         now: Callable[[], datetime],
+        pace: Pace = AT_ONCE,
     ) -> None:
         self.campus_id = campus_id
         self.figures = KeeperFigures()
@@ -119,6 +138,9 @@ class Keeper:
         self._numbers = Numbers()
         self._posts: list[tuple[Sequence[Draft], asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
+        self._pace = pace
+        self._began_at = -pace.every_s  # when the last batch began, on the loop's clock, which begins at 0 or later
+        self._is_gathering = False
         self._unsent: list[Kept] = []  # kept, and not sent yet
         self._sending: asyncio.TimerHandle | None = None
         for each in logs:
@@ -126,7 +148,12 @@ class Keeper:
 
     def _offer(self, each: Log, events: Sequence[Numbered]) -> None:
         each.follower.offer(events)
-        self._wake.set()
+        self._come()
+
+    def _come(self) -> None:
+        """Something waits: go to work, or on gathering."""
+        if not self._is_gathering or self._waiting >= self._pace.events_max:
+            self._wake.set()
 
     @property
     def positions(self) -> dict[str, int]:
@@ -145,11 +172,12 @@ class Keeper:
             raise Crashed(command="post")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._posts.append((messages, future))
-        self._wake.set()
+        self._come()
         await future
 
     async def run(self) -> None:
         """Work until cancelled."""
+        loop = asyncio.get_running_loop()
         for each in self._logs:
             each.follower.expect(each.source.event_number)
         try:
@@ -157,7 +185,12 @@ class Keeper:
                 tasks.create_task(self._sweep())
                 while True:
                     try:
-                        if not await self.step():
+                        if self._has_more:
+                            await self._gather()
+                        began_at = loop.time()
+                        if await self.step():
+                            self._began_at = began_at
+                        else:
                             self._wake.clear()
                             if not self._has_more:
                                 await self._wake.wait()
@@ -168,6 +201,21 @@ class Keeper:
                         await asyncio.sleep(RETRY_S)
         finally:
             self._send()
+
+    async def _gather(self) -> None:
+        """Let more come, as long as the pace says so."""
+        loop = asyncio.get_running_loop()
+        wait_s = self._pace.wait_s(since_s=loop.time() - self._began_at, waiting=self._waiting)
+        if wait_s > 0:
+            self._send()
+            self._wake.clear()
+            self._is_gathering = True
+            timer = loop.call_later(wait_s, self._wake.set)
+            try:
+                await self._wake.wait()
+            finally:
+                self._is_gathering = False
+                timer.cancel()
 
     async def step(self) -> bool:
         """Take what waits and carry it all the way; whether there was anything."""
@@ -187,6 +235,11 @@ class Keeper:
         if not self._has_more:
             self._send()
         return taken
+
+    @property
+    def _waiting(self) -> int:
+        """How much waits to be told."""
+        return len(self._posts) + sum(each.follower.lag for each in self._logs)
 
     @property
     def _has_more(self) -> bool:
@@ -277,23 +330,20 @@ class Keeper:
 
     async def _number_and_keep(self, batch: Batch, messages: Sequence[Draft]) -> list[Kept]:
         numbers = self._numbers
-        unknown = list({draft.stream: None for draft in messages if numbers.find(draft.stream) is None})
+        newest = {draft.stream: numbers.find(draft.stream) for draft in messages}
+        unknown = [stream for stream, number in newest.items() if number is None]
         if unknown:
-            for stream, number in (await self._archive.newest(unknown)).items():
-                numbers.keep(stream, number)
-        newest: dict[str, int] = {}
+            newest.update(await self._archive.newest(unknown))
         numbered: list[tuple[Draft, int]] = []
         for draft in messages:
-            number = (newest.get(draft.stream) or numbers.find(draft.stream) or 0) + 1
-            newest[draft.stream] = number
+            number = newest[draft.stream] = (newest[draft.stream] or 0) + 1
             numbered.append((draft, number))
         batch.messages = numbered
         self._send_in(SENT_BESIDE_S)
         await self._archive.keep(batch)
-        for stream, number in newest.items():
-            numbers.keep(stream, number)
-        for draft in messages:
-            self.seen.add(draft.event_id)
+        for stream, reached in newest.items():
+            numbers.keep(stream, reached or 0)
+        self.seen.add(draft.event_id for draft in messages)
         return [Kept(draft.stream, number, draft.data) for draft, number in numbered]
 
     async def _new(self, messages: Sequence[Draft], *, is_sure: bool) -> list[Draft]:

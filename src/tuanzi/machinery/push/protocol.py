@@ -163,6 +163,22 @@ PONG = b"{}"
 read_commands = msgspec.json.Decoder(Command).decode_lines
 
 
+_ACK_HEAD, _ACK_TAIL = b'{"send":{"data":{"ack":', b"}}}"
+# A number of 64 bits has 19 digits at most.
+_ACK_BYTES_MAX = len(_ACK_HEAD) + len(_ACK_TAIL) + 19
+
+
+def acked_by(text: bytes) -> int | None:
+    """The number that a frame acknowledges when it is nothing but that, as every client's JSON has it; else None.
+
+    Of five frames of a client four are such: to read them as any command takes three times as long (2 us).
+    """
+    if len(text) <= _ACK_BYTES_MAX and text.startswith(_ACK_HEAD) and text.endswith(_ACK_TAIL):
+        digits = text[len(_ACK_HEAD) : -len(_ACK_TAIL)]
+        return int(digits) if digits.isdigit() else None
+    return None
+
+
 def reply(id: int, kind: str, body: Any) -> bytes:
     """The answer to a command."""
     return _encode({"id": id, kind: body})

@@ -6,7 +6,7 @@ yes means "ask", its no means "new"; and the table's key has the last word, shou
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from rbloom import Bloom
@@ -52,11 +52,13 @@ class Seen:
             return True
         return False
 
-    def add(self, id: str) -> None:
-        """Know this id from now on."""
+    def add(self, ids: Iterable[str]) -> None:
+        """Know these ids, some hundreds, from now on."""
         if self._count >= ITEMS_MAX * FILL or self._clock() - self._turned_at >= WINDOW_S:
             self._young, self._old = self._make(), self._young
             self._count = 0
             self._turned_at = self._clock()
-        self._young.add(id)
-        self._count += 1
+        add = self._young.add
+        for id in ids:
+            add(id)
+            self._count += 1

@@ -1,0 +1,127 @@
+"""What happens alone is told at once; what happens within a moment is told together (A1, decision 0020)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.live.office import Direct
+from tests.live.test_repeats import SCHEMA, Told
+from tests.live.test_sending import Desk, Happenings, keeper_of, numbers_told, up_to
+from tuanzi.machinery.push.keeper import AT_ONCE, Keeper, Pace
+
+# No test waits for it: what comes before it came for another reason.
+LONG_S = 3600.0
+
+
+@asynccontextmanager
+async def working(
+    pace: Pace, *, desk: Direct | None = None, node: Told | None = None
+) -> AsyncIterator[tuple[Keeper, Happenings, Told]]:
+    """A keeper at work at this pace, its log, and a gateway."""
+    node = node or Told()
+    keeper, source = keeper_of(desk or Direct(SCHEMA), node, pace=pace)
+    task = asyncio.create_task(keeper.run())
+    yield keeper, source, node
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def told(node: Told, numbers: int) -> None:
+    """Until a gateway has heard of so many messages."""
+    async with asyncio.timeout(10):
+        while len(numbers_told(node)) < numbers:  # noqa: ASYNC110 - turn by turn, no time passes
+            await asyncio.sleep(0)
+
+
+async def settled() -> None:
+    """Long enough for whatever is not told to wait for something else."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("since_s", "waiting", "wait_s"),
+    [
+        (0.0, 1, 0.25),
+        (0.2, 1, 0.05),
+        (0.25, 1, 0.0),
+        (60.0, 1, 0.0),
+        (0.0, 63, 0.25),
+        (0.0, 64, 0.0),
+        (0.0, 1000, 0.0),
+    ],
+)
+def test_a_batch_begins_a_quarter_of_a_second_after_the_last_or_with_64_events(
+    since_s: float, waiting: int, wait_s: float
+) -> None:
+    assert Pace(every_s=0.25).wait_s(since_s=since_s, waiting=waiting) == pytest.approx(wait_s)
+
+
+def test_without_a_pace_nothing_waits() -> None:
+    assert AT_ONCE.wait_s(since_s=0.0, waiting=1) == 0.0
+
+
+async def test_what_happens_alone_is_told_at_once() -> None:
+    async with working(Pace(every_s=LONG_S)) as (_, source, node):
+        source.happen(1)
+
+        await told(node, 1)
+
+
+async def test_what_happens_after_it_waits_until_enough_has_happened_and_is_one_batch() -> None:
+    async with working(Pace(every_s=LONG_S, events_max=64)) as (keeper, source, node):
+        source.happen(1)
+        await told(node, 1)
+        for _ in range(63):
+            source.happen(1)
+            await settled()
+        told_before = numbers_told(node)
+
+        source.happen(1)
+        await told(node, 65)
+
+    assert told_before == [1]
+    assert numbers_told(node) == up_to(65)
+    assert keeper.figures.batches == 2
+
+
+async def test_what_is_gathered_is_told_when_the_time_is_over() -> None:
+    async with working(Pace(every_s=0.02)) as (keeper, source, node):
+        source.happen(1)
+        await told(node, 1)
+        source.happen(1)
+        await settled()
+        source.happen(1)
+
+        await told(node, 3)
+
+    assert keeper.figures.batches == 2
+
+
+async def test_what_was_kept_is_sent_before_more_is_gathered() -> None:
+    node = Told()
+    desk = Desk(node, commits_max=9)
+    async with working(Pace(every_s=LONG_S), desk=desk, node=node) as (keeper, source, _):
+        source.happen(1)
+        while not desk.told_then:  # noqa: ASYNC110 - its commit is under way
+            await asyncio.sleep(0)
+        source.happen(1)
+        while not keeper.figures.batches:  # noqa: ASYNC110 - it is kept
+            await asyncio.sleep(0)
+        await settled()
+
+        assert numbers_told(node) == [1]
+
+
+async def test_events_that_say_nothing_to_anybody_delay_nothing() -> None:
+    async with working(Pace(every_s=LONG_S)) as (_, source, node):
+        source.happen_unheard(3)
+        await settled()
+
+        source.happen(1)
+
+        await told(node, 1)
