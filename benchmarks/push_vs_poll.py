@@ -5,7 +5,8 @@ order fourteen things are told within forty minutes, from placed to delivered. E
 its own, open all the time. Polled, it asks for its order every so often and is answered from memory. Pushed, each
 change is numbered, kept, sent and acknowledged, and every connection is asked every so often whether it is there. That
 an order was placed is told before its page is open; the change's own commit in core is in neither. What the process
-costs without any client is measured first and taken off both. A push is fresh within milliseconds, a poll after half
+costs without any client is measured first and taken off both: so are the books, compared once a minute, the length of a
+window. A push is fresh within milliseconds, a poll after half
 its interval on average: the nearest to the same freshness is the 2 seconds. With `--json` the last line is one object.
 """
 
@@ -43,7 +44,7 @@ from tuanzi.wiring import House, Vendors
 
 CHANGES_EVERY_S = 40 * 60 / 14
 POLLS_EVERY_S = (2.0, 5.0, 15.0)
-SETTLING_S = 3.0  # that everybody has connected is kept meanwhile
+SETTLING_S = 8.0  # that everybody has connected is kept meanwhile, every five seconds
 
 
 class Looker(msgspec.Struct):
@@ -288,7 +289,7 @@ def main() -> int:
     """Measure and tell, or be the server."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--lookers", type=int, default=5000)
-    parser.add_argument("--seconds", type=float, default=50.0, help="of each window; two pings of each connection")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each window; whole minutes")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

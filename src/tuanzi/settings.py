@@ -40,6 +40,8 @@ class Settings:
     live_url: what clients are told instead, where a proxy stands in front (TUANZI_LIVE_URL, wss://live.example.edu).
     live_gather_ms: for how long at most what happens is gathered before it is told, at quiet (TUANZI_LIVE_GATHER_MS,
     decision 0020); what happens alone is told at once.
+    live_escalate_s: after how long a message that nobody acknowledged is handed to other means
+    (TUANZI_LIVE_ESCALATE_S); acknowledgements are kept every five seconds.
     payments: who is paid (TUANZI_PAYMENTS): "inprocess" plays with money in memory, "wechat" is WeChat Pay v3; a demo
     without it runs a WeChat Pay sandbox of its own. merchant: who we are there (TUANZI_WECHAT_MCHID, _APPID,
     _MERCHANT_SERIAL, _MERCHANT_KEY_FILE, _API_KEY_FILE; _PUBLIC_KEY_FILE and _PUBLIC_KEY_ID of WeChat Pay, or neither
@@ -69,6 +71,7 @@ class Settings:
     live_port: int
     live_url: str
     live_gather_ms: int
+    live_escalate_s: int
     proxies: str
     demo: bool
     kafka: str = ""
@@ -124,6 +127,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         live_port=_whole(environment, "TUANZI_LIVE_PORT", port + 1 if 0 < port < 65535 else 0, 0, 65535),
         live_url=environment.get("TUANZI_LIVE_URL", ""),
         live_gather_ms=_whole(environment, "TUANZI_LIVE_GATHER_MS", 250, 0, 10_000),
+        live_escalate_s=_whole(environment, "TUANZI_LIVE_ESCALATE_S", 10, 6, 86_400),
         proxies=environment.get("TUANZI_PROXIES", ""),
         demo=is_demo,
         kafka=environment.get("TUANZI_KAFKA", ""),

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -47,11 +47,12 @@ from tuanzi.machinery.follower import Follower
 from tuanzi.machinery.internal import POSITION_OF_SOURCE
 from tuanzi.machinery.migrate import Migratable, migrate
 from tuanzi.machinery.post import Post
+from tuanzi.machinery.push.escalation import Escalator, NowhereElse
 from tuanzi.machinery.push.gateway import Gateway
 from tuanzi.machinery.push.hub import Hub
 from tuanzi.machinery.push.keeper import Keeper, Log, Pace
 from tuanzi.machinery.push.limits import PushLimits
-from tuanzi.machinery.push.ports import FanOut
+from tuanzi.machinery.push.ports import Elsewhere, FanOut
 from tuanzi.machinery.push.seen import Seen
 from tuanzi.machinery.room import ErrandHandler, Listener, Room
 from tuanzi.machinery.stopwatch import shared
@@ -140,6 +141,7 @@ class Vendors:
 
     codes: people.CodeSender
     payments: money.PaymentProvider
+    elsewhere: Elsewhere = field(default_factory=NowhereElse)
 
 
 def rooms_of(
@@ -358,6 +360,7 @@ class Workshop:
         self.keys = people.Keys(settings.secret)
         self.address = live.Address(url=settings.live_url)
         self.payments = vendors.payments
+        self.elsewhere = vendors.elsewhere
         self.watch = shared(settings.decide_ms_max / 1000)
         self._codes = vendors.codes
 
@@ -625,6 +628,15 @@ class Telling:
     def __init__(self, shop: Workshop, campus: str, desks: CampusDesks, fan_out: FanOut) -> None:
         self.archive = live.StreamArchive(desks.notices)
         self.teller = live.LiveTeller(desks.notices)
+        self.escalator = Escalator(
+            campus,
+            book=live.Escalations(desks.notices),
+            elsewhere=shop.elsewhere,
+            prefix=live.PERSONS_STREAM,
+            after_s=shop.settings.live_escalate_s,
+            clock=time.monotonic,
+            now=shop.clock,
+        )
         self._ids = shop.ids
         self.keeper = Keeper(
             campus,
@@ -635,6 +647,19 @@ class Telling:
             seen=Seen(clock=time.monotonic),
             now=shop.clock,
             pace=Pace(every_s=shop.settings.live_gather_ms / 1000),
+            escalator=self.escalator,
+        )
+
+    @property
+    def arrival(self) -> live.Arrival:
+        """What became of the messages."""
+        figures = self.escalator.figures
+        return live.Arrival(
+            kept=self.keeper.figures.messages,
+            arrived=figures.arrived,
+            escalated=figures.escalated,
+            late=figures.late,
+            waiting=figures.waiting,
         )
 
     async def begin(self) -> str:
@@ -675,7 +700,7 @@ class LiveSide:
     def overview(self, campus_id: str) -> live.OpsPicture:
         """What a campus's operators see."""
         tally = self.tellers[campus_id].tally
-        return self.gates.overview(campus_id, tally, messages_kept=self.keepers[campus_id].figures.messages)
+        return self.gates.overview(campus_id, tally, self.tellings[campus_id].arrival)
 
 
 class GateSide:
@@ -714,12 +739,16 @@ class GateSide:
             case _:
                 pass
 
-    def overview(self, campus_id: str, tally: Mapping[str, Any], *, messages_kept: int) -> live.OpsPicture:
+    def overview(self, campus_id: str, tally: Mapping[str, Any], arrival: live.Arrival) -> live.OpsPicture:
         """What a campus's operators see of this gateway, beside what was told."""
         hub = self.hubs[campus_id]
         return live.OpsPicture(
             **tally,
-            messages_kept=messages_kept,
+            messages_kept=arrival.kept,
+            messages_arrived=arrival.arrived,
+            messages_escalated=arrival.escalated,
+            messages_late=arrival.late,
+            messages_waiting=arrival.waiting,
             messages_sent=hub.figures.sent,
             messages_acked=hub.figures.acked,
             people_connected=len(hub.clients),

@@ -7,6 +7,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -39,8 +40,9 @@ ROOT = Path(__file__).parents[2]
 class Direct:
     """A desk of the database `notices` that does everything here and now."""
 
-    def __init__(self, schema: Any) -> None:
-        self.database = wiring.open_database(None, "notices", now=wiring.wall_clock())
+    def __init__(self, schema: Any, database: Any = None) -> None:
+        """database: of any engine; one in memory for None."""
+        self.database = database or wiring.open_database(None, "notices", now=wiring.wall_clock())
         self._writer = Writer(schema, position=0, event_number=0)
 
     async def keep_rows(self, rows: Rows) -> None:
@@ -48,6 +50,13 @@ class Direct:
         (outcome,) = drive(self._writer.carry_out([Request(rows)], now=wiring.wall_clock()), self.database)
         if outcome.problem is not None:
             raise outcome.problem
+
+    def submit(self, command: Any, *, now: datetime) -> Any:
+        """Carry out a command; what it answered."""
+        (outcome,) = drive(self._writer.carry_out([Request(command)], now=now), self.database)
+        if outcome.problem is not None:
+            raise outcome.problem
+        return outcome.answer
 
     async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Rows of a query."""

@@ -14,6 +14,7 @@ from tuanzi import live, wiring
 from tuanzi.engines.fanout.here import Here
 from tuanzi.events import OrderAdvanced, OrderCompleted
 from tuanzi.machinery.problems import Unavailable
+from tuanzi.machinery.push.escalation import Escalator
 from tuanzi.machinery.push.keeper import AT_ONCE, EVENTS_AT_ONCE, Keeper, Log, Pace
 from tuanzi.machinery.push.seen import Seen
 
@@ -69,7 +70,9 @@ def numbers_told(node: Told) -> list[int]:
     return [kept.number for batch in node.batches for kept in batch]
 
 
-def keeper_of(desk: Direct, node: Told, *, pace: Pace = AT_ONCE) -> tuple[Keeper, Happenings]:
+def keeper_of(
+    desk: Direct, node: Told, *, pace: Pace = AT_ONCE, escalator: Escalator | None = None
+) -> tuple[Keeper, Happenings]:
     """A keeper of one log, and the log."""
     fan_out, source = Here(), Happenings()
     fan_out.join("beijing", node)
@@ -82,6 +85,7 @@ def keeper_of(desk: Direct, node: Told, *, pace: Pace = AT_ONCE) -> tuple[Keeper
         seen=Seen(clock=lambda: 0.0),
         now=wiring.wall_clock,
         pace=pace,
+        escalator=escalator,
     )
     return keeper, source
 

@@ -229,4 +229,4 @@ class FrontLive:
     def overview(self, campus_id: str) -> live.OpsPicture:
         """What a campus's operators see."""
         figures = self._front.figures[campus_id]
-        return self._gates.overview(campus_id, figures.tally, messages_kept=figures.messages_kept)
+        return self._gates.overview(campus_id, figures.tally, figures.arrival)

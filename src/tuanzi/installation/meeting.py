@@ -11,6 +11,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from tuanzi import live
 from tuanzi.engines.cache.redis import RedisCache
 from tuanzi.engines.fanout.here import Here
 from tuanzi.engines.fanout.redis import RedisFanOut
@@ -136,7 +137,7 @@ class CampusFigures(Struct, frozen=True, kw_only=True):
     owner: str = ""
     writers: list[WriterLine] = []
     tally: dict[str, int] = {}
-    messages_kept: int = 0
+    arrival: live.Arrival = live.Arrival()
 
 
 def databases_of(campus: str) -> tuple[str, ...]:

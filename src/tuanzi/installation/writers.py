@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tuanzi import orders, reconciliation
+from tuanzi import live, orders, reconciliation
 from tuanzi.base.ids import Ids
 from tuanzi.installation.meeting import (
     BUSY_ROOMS,
@@ -387,7 +387,7 @@ class WriterSide(Workshop):
             owner=self.name,
             writers=[] if held.local is None else held.local.lines(batch_max=self.settings.batch_max),
             tally={} if told is None else dict(told.teller.tally),
-            messages_kept=0 if told is None else told.keeper.figures.messages,
+            arrival=live.Arrival() if told is None else told.arrival,
         )
 
 

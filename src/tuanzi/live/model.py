@@ -180,8 +180,21 @@ class GroupPicture(Struct, frozen=True, kw_only=True, gc=False, tag_field="kind"
     watching: int
 
 
+class Arrival(Struct, frozen=True, kw_only=True, gc=False):
+    """What became of the messages of a campus since its process started. kept: all of them, boards' too; of people's:
+    arrived: acknowledged in time; escalated: not, of which late: acknowledged after all; waiting: in their time still.
+    """
+
+    kept: int = 0
+    arrived: int = 0
+    escalated: int = 0
+    late: int = 0
+    waiting: int = 0
+
+
 class OpsPicture(Struct, frozen=True, kw_only=True, gc=False, tag_field="kind", tag="ops.picture"):
-    """A campus since its process started: what happened, and how many messages arrived."""
+    """A campus since its process started: what happened, and how many messages arrived (`Arrival`); at this gateway:
+    how many were sent and acknowledged, and who is connected."""
 
     orders_placed: int = 0
     orders_paid: int = 0
@@ -192,6 +205,10 @@ class OpsPicture(Struct, frozen=True, kw_only=True, gc=False, tag_field="kind", 
     refunds_due_fen: int = 0
     refunds_settled_fen: int = 0
     messages_kept: int
+    messages_arrived: int
+    messages_escalated: int
+    messages_late: int
+    messages_waiting: int
     messages_sent: int
     messages_acked: int
     people_connected: int

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tuanzi import people
 from tuanzi.base.ids import GroupId, SessionId
@@ -27,30 +27,40 @@ from tuanzi.live.model import (
 )
 from tuanzi.live.store import (
     CURSORS_OF_STREAMS,
+    DUE_ESCALATIONS,
     EMPTY_CHAPTERS,
     EPOCH,
+    ESCALATED_OF_STREAMS,
     FLOORS_OF_STREAMS,
+    FORGOTTEN_ESCALATIONS,
     FORGOTTEN_MESSAGES,
+    FORGOTTEN_OF_STREAMS,
     KNOWN_EVENTS,
+    LATE_ESCALATIONS,
     LOG_POSITIONS,
     MESSAGES_AFTER,
     NEWEST_CHAPTER,
     NEWEST_OF_STREAMS,
+    OLDEST_ESCALATIONS,
     OLDEST_MESSAGES,
     OLDEST_OWNERS,
     ORDER_OWNERS,
     POSITION,
+    RECENT_STREAMS,
     STREAM_CHAPTERS,
     STREAM_CURSORS,
     STREAM_EPOCHS,
+    STREAM_ESCALATIONS,
     STREAM_FLOORS,
     STREAM_MESSAGES,
     STREAM_STATE,
+    EscalationState,
+    StreamEscalation,
 )
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.http.routes import Desk
 from tuanzi.machinery.internal import PARKED_EVENTS, Rows
-from tuanzi.machinery.push.ports import Batch, ChannelKind, StreamState, Ticket
+from tuanzi.machinery.push.ports import Batch, ChannelKind, Escalated, StreamState, Ticket
 from tuanzi.machinery.push.protocol import Close, Closing, Fault, Refused
 from tuanzi.machinery.several import several
 from tuanzi.machinery.tables import Row
@@ -60,6 +70,8 @@ V = TypeVar("V")
 FORGETTING = timedelta(days=30)
 # Our choice: its key has some 250 pages. Measured, a message costs as much at half of it, and a fifth more at twice.
 CHAPTER_MESSAGES = 16_000
+# Our choice: those who were told something within two minutes; of more the rest waits for the next message to them.
+RECENT_STREAMS_MAX = 500_000
 _encode = msgspec.json.Encoder().encode
 
 
@@ -188,7 +200,9 @@ class StreamArchive:
         old = old or await self._desk.rows(OLDEST_MESSAGES, slots)
         owners = [order_id for (order_id,) in await self._desk.rows(OLDEST_OWNERS, slots)]
         chapters = [chapter for (chapter,) in await self._desk.rows(EMPTY_CHAPTERS, slots)]
-        if not old and not owners and not chapters:
+        escalations = await self._desk.rows(FORGOTTEN_ESCALATIONS, {"since_ms": since_ms, "limit": limit})
+        escalations = escalations or await self._desk.rows(OLDEST_ESCALATIONS, slots)
+        if not old and not owners and not chapters and not escalations:
             return 0
         floors: dict[str, int] = {}
         for _, stream, number in old:
@@ -199,10 +213,11 @@ class StreamArchive:
                 (STREAM_MESSAGES, [event_id for event_id, _, _ in old]),
                 (ORDER_OWNERS, owners),
                 (STREAM_CHAPTERS, chapters),
+                (STREAM_ESCALATIONS, [id for (id,) in escalations]),
             ],
         )
         await self._desk.keep_rows(rows)
-        return max(len(old), len(owners))
+        return max(len(old), len(owners), len(escalations))
 
     async def keep_cursors(self, cursors: Sequence[tuple[str, int, int]]) -> None:
         """Remember how far streams were sent and acknowledged; what is kept never goes back, for another device of the
@@ -221,6 +236,89 @@ class StreamArchive:
                 rows.append((stream, max(sent, sent_before), max(acked, acked_before)))
         if rows:
             await self._desk.keep_rows(Rows(upserts=[(STREAM_CURSORS, rows)]))
+
+
+class Escalations:
+    """What nobody acknowledged in time, in the database `notices`; an `EscalationBook`."""
+
+    def __init__(self, desk: RowDesk) -> None:
+        self._desk = desk
+
+    async def recent(self, prefix: str, *, back: timedelta) -> dict[str, int]:
+        """The newest number of each stream that was written to in the last moments of all."""
+        slots = {
+            "back_ms": back // timedelta(milliseconds=1),
+            "prefix": prefix,
+            "end": prefix[:-1] + chr(ord(prefix[-1]) + 1),
+            "limit": RECENT_STREAMS_MAX,
+        }
+        return dict(await self._desk.rows(RECENT_STREAMS, slots))
+
+    async def escalate(self, noted: Mapping[str, int], *, at: datetime) -> list[Escalated]:
+        """Keep in one commit what of these is neither acknowledged nor escalated; of who was erased nothing is."""
+        streams = list(noted)
+
+        def reading(ask: Ask) -> tuple[dict[str, int], set[str]]:
+            done = dict.fromkeys(streams, 0)
+            forgotten: set[str] = set()
+            for slots in several(streams):
+                for stream, _, acked in ask(CURSORS_OF_STREAMS, slots):
+                    done[stream] = acked
+                for stream, number in [*ask(ESCALATED_OF_STREAMS, slots), *ask(FLOORS_OF_STREAMS, slots)]:
+                    done[stream] = max(done[stream], number)
+                forgotten.update(stream for (stream,) in ask(FORGOTTEN_OF_STREAMS, slots))
+            return done, forgotten
+
+        done, forgotten = await self._desk.look(reading)
+        escalated = [
+            Escalated(id=f"{stream}.{number}", stream=stream, first_number=done[stream] + 1, last_number=number)
+            for stream, number in noted.items()
+            if number > done[stream] and stream not in forgotten
+        ]
+        if escalated:
+            rows = [_row_of(each, EscalationState.DUE, at=at) for each in escalated]
+            await self._desk.keep_rows(Rows(inserts=[(STREAM_ESCALATIONS, rows)]))
+        return escalated
+
+    async def due(self, *, limit: int) -> list[Escalated]:
+        """What other means have not taken yet."""
+        return [_escalated_of(kept) for kept in await self._find(DUE_ESCALATIONS, limit)]
+
+    async def handed(self, escalated: Sequence[Escalated]) -> None:
+        """Keep that other means have taken these; what was acknowledged meanwhile stays so."""
+        ids = {each.id for each in escalated}
+        due = [kept for kept in await self._find(DUE_ESCALATIONS, len(ids)) if kept.id in ids]
+        await self._move(due, EscalationState.HANDED)
+
+    async def find_late(self, *, limit: int) -> list[Escalated]:
+        """Keep which were acknowledged after all."""
+        late = await self._find(LATE_ESCALATIONS, limit)
+        await self._move(late, EscalationState.LATE)
+        return [_escalated_of(kept) for kept in late]
+
+    async def _find(self, sql: str, limit: int) -> list[StreamEscalation]:
+        return [STREAM_ESCALATIONS.from_row(row) for row in await self._desk.rows(sql, {"limit": limit})]
+
+    async def _move(self, kept: Sequence[StreamEscalation], state: EscalationState) -> None:
+        if kept:
+            rows = [STREAM_ESCALATIONS.to_row(structs.replace(each, state=state)) for each in kept]
+            await self._desk.keep_rows(Rows(upserts=[(STREAM_ESCALATIONS, rows)]))
+
+
+def _row_of(escalated: Escalated, state: EscalationState, *, at: datetime) -> Row:
+    kept = StreamEscalation(
+        id=escalated.id,
+        stream=escalated.stream,
+        first_number=escalated.first_number,
+        last_number=escalated.last_number,
+        state=state,
+        at=at,
+    )
+    return STREAM_ESCALATIONS.to_row(kept)
+
+
+def _escalated_of(kept: StreamEscalation) -> Escalated:
+    return Escalated(id=kept.id, stream=kept.stream, first_number=kept.first_number, last_number=kept.last_number)
 
 
 def find_log_position(database: Any, source: str) -> int | None:

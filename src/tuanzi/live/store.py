@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 
 from msgspec import Struct
 
@@ -67,6 +68,25 @@ class ForgottenStream(Struct, frozen=True, kw_only=True, gc=False):
     since: datetime
 
 
+class EscalationState(StrEnum):
+    """What became of messages that nobody acknowledged in time."""
+
+    DUE = "due"  # other means have not taken them yet
+    HANDED = "handed"
+    LATE = "late"  # they were acknowledged after all
+
+
+class StreamEscalation(Struct, frozen=True, kw_only=True, gc=False):
+    """Messages of a stream that nobody acknowledged in time, from one number to another."""
+
+    id: str
+    stream: str
+    first_number: int
+    last_number: int
+    state: EscalationState
+    at: datetime
+
+
 STREAM_MESSAGES = table("stream_messages", StreamMessage, key="event_id")
 STREAM_CHAPTERS = table("stream_chapters", StreamChapter, key="chapter")
 STREAM_CURSORS = table("stream_cursors", StreamCursor, key="stream")
@@ -75,6 +95,7 @@ LOG_POSITIONS = table("log_positions", LogPosition, key="source")
 ORDER_OWNERS = table("order_owners", OrderOwner, key="order_id")
 STREAM_EPOCHS = table("stream_epochs", StreamEpoch, key="id")
 FORGOTTEN_STREAMS = table("forgotten_streams", ForgottenStream, key="stream")
+STREAM_ESCALATIONS = table("stream_escalations", StreamEscalation, key="id")
 
 TABLES = (
     STREAM_MESSAGES,
@@ -85,6 +106,7 @@ TABLES = (
     ORDER_OWNERS,
     STREAM_EPOCHS,
     FORGOTTEN_STREAMS,
+    STREAM_ESCALATIONS,
 )
 
 EPOCH = "SELECT epoch FROM stream_epochs ORDER BY id LIMIT 1"
@@ -168,6 +190,40 @@ SELECT order_id, group_id, member_id, is_member, at_ms FROM order_owners
 WHERE group_id = :group_id AND is_member = 1 ORDER BY order_id LIMIT 200
 """
 
+# The newest number of each stream that was written to in the last moments of all; `stream < :end` and `>= :prefix`.
+RECENT_STREAMS = """
+SELECT stream, MAX(number) FROM stream_messages
+WHERE at_ms > (SELECT COALESCE(MAX(at_ms), 0) FROM stream_messages) - :back_ms AND stream >= :prefix AND stream < :end
+GROUP BY stream ORDER BY stream LIMIT :limit
+"""
+ESCALATED_OF_STREAMS = (
+    "SELECT "
+    + "stream, MAX(last_number) FROM stream_escalations WHERE stream IN ("
+    + SEVERAL
+    + ") GROUP BY stream ORDER BY stream LIMIT 100"
+)
+FORGOTTEN_OF_STREAMS = (
+    "SELECT " + "stream FROM forgotten_streams WHERE stream IN (" + SEVERAL + ") ORDER BY stream LIMIT 100"
+)
+_ESCALATION = ", ".join(f"e.{column}" for column in STREAM_ESCALATIONS.columns)
+DUE_ESCALATIONS = (
+    "SELECT " + _ESCALATION + " FROM stream_escalations e WHERE e.state = 'due' ORDER BY e.at_ms, e.id LIMIT :limit"
+)
+LATE_ESCALATIONS = (
+    "SELECT "
+    + _ESCALATION
+    + " FROM stream_escalations e CROSS JOIN stream_cursors c"
+    + " WHERE e.state IN ('due', 'handed') AND c.stream = e.stream AND c.acked >= e.last_number"
+    + " ORDER BY e.id LIMIT :limit"
+)
+OLDEST_ESCALATIONS = """
+SELECT id FROM stream_escalations WHERE at_ms < :before_ms ORDER BY at_ms, id LIMIT :limit
+"""
+FORGOTTEN_ESCALATIONS = """
+SELECT e.id FROM forgotten_streams f CROSS JOIN stream_escalations e
+WHERE f.since_ms > :since_ms AND e.stream = f.stream ORDER BY e.id LIMIT :limit
+"""
+
 # Of one person, for his export.
 KEPT_MESSAGES = (
     "SELECT "
@@ -178,6 +234,11 @@ KEPT_CURSORS = """
 SELECT stream, sent, acked FROM stream_cursors
 WHERE stream = :person_id AND stream > :after ORDER BY stream LIMIT :limit
 """
+KEPT_ESCALATIONS = (
+    "SELECT "
+    + ", ".join(STREAM_ESCALATIONS.columns)
+    + " FROM stream_escalations WHERE stream = :person_id AND id > :after ORDER BY id LIMIT :limit"
+)
 KEPT_OWNERS = (
     "SELECT "
     + ", ".join(ORDER_OWNERS.columns)
@@ -188,5 +249,6 @@ KEPT_OWNERS = (
 KEEPS = (
     Keeps(table="stream_messages", columns=STREAM_MESSAGES.columns, sql=KEPT_MESSAGES, prefix=PERSONS_STREAM),
     Keeps(table="stream_cursors", columns=STREAM_CURSORS.columns, sql=KEPT_CURSORS, prefix=PERSONS_STREAM),
+    Keeps(table="stream_escalations", columns=STREAM_ESCALATIONS.columns, sql=KEPT_ESCALATIONS, prefix=PERSONS_STREAM),
     Keeps(table="order_owners", columns=ORDER_OWNERS.columns, sql=KEPT_OWNERS, of_orders=True),
 )

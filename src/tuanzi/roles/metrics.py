@@ -135,9 +135,18 @@ _KEEPER_COUNTERS = {
     "swept": "Messages forgotten after 7 days.",
 }
 
+_ESCALATION_COUNTERS = {
+    "expected": "Messages that a person ought to acknowledge.",
+    "arrived": "Messages that were acknowledged in time.",
+    "escalated": "Messages that nobody acknowledged in time.",
+    "handed": "Messages that other means took.",
+    "late": "Messages that were acknowledged after they were escalated.",
+    "tries_failed": "Times that other means took nothing.",
+}
+
 
 class LiveCollector(Collector):
-    """Reads the figures of the gateway and of those who keep streams; arrival is acked over messages."""
+    """Reads the figures of the gateway and of those who keep streams; arrival is arrived and late over expected."""
 
     def __init__(self, house: House | Front | WriterSide | WorkerSide) -> None:
         self._live = house.live
@@ -154,6 +163,7 @@ class LiveCollector(Collector):
             for campus, keeper in self._live.keepers.items():
                 counter.add_metric([campus], float(getattr(keeper.figures, figure)))
             yield counter
+        yield from self._escalations()
         lag = GaugeMetricFamily("tuanzi_streams_lag_events", "Events not told yet.", labels=["campus", "source"])
         for campus, keeper in self._live.keepers.items():
             for source, behind in keeper.lags.items():
@@ -168,6 +178,24 @@ class LiveCollector(Collector):
         open_now = GaugeMetricFamily("tuanzi_gateway_connections", "Open connections.")
         open_now.add_metric([], gateway.connections)
         yield from (closes, open_now)
+
+    def _escalations(self) -> Iterator[Metric]:
+        of_campus = {
+            campus: keeper.escalator.figures
+            for campus, keeper in self._live.keepers.items()
+            if keeper.escalator is not None
+        }
+        for figure, about in _ESCALATION_COUNTERS.items():
+            counter = CounterMetricFamily(f"tuanzi_arrival_{figure}_total", about, labels=["campus"])
+            for campus, figures in of_campus.items():
+                counter.add_metric([campus], float(getattr(figures, figure)))
+            yield counter
+        waiting = GaugeMetricFamily(
+            "tuanzi_arrival_waiting", "Messages whose time to be acknowledged is not over.", labels=["campus"]
+        )
+        for campus, figures in of_campus.items():
+            waiting.add_metric([campus], figures.waiting)
+        yield waiting
 
 
 class EnginesCollector(Collector):

@@ -27,9 +27,14 @@ class SplitsLine(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Pushes(Struct, frozen=True, kw_only=True, gc=False):
-    """Messages since the process started: kept, handed to a client, acknowledged; and who is connected now."""
+    """Messages since the process started, as `Arrival` says; at this gateway: handed to a client, acknowledged, and who
+    is connected now."""
 
     kept: int
+    arrived: int
+    escalated: int
+    late: int
+    waiting: int
     sent: int
     acked: int
     connected: int
@@ -95,6 +100,10 @@ async def overview_of(house: House | Front, campus: str, *, now: datetime) -> Ca
         writers=tuple(house.writer_lines(campus)),
         pushes=Pushes(
             kept=picture.messages_kept,
+            arrived=picture.messages_arrived,
+            escalated=picture.messages_escalated,
+            late=picture.messages_late,
+            waiting=picture.messages_waiting,
             sent=picture.messages_sent,
             acked=picture.messages_acked,
             connected=picture.people_connected,

@@ -19,6 +19,7 @@ from tuanzi.base.problem import Problem
 from tuanzi.machinery.follower import Follower, Numbered
 from tuanzi.machinery.internal import EVENTS_AFTER
 from tuanzi.machinery.problems import Crashed
+from tuanzi.machinery.push.escalation import Escalator
 from tuanzi.machinery.push.ports import Archive, Batch, Draft, Drafts, FanOut, Kept, Teller
 from tuanzi.machinery.push.seen import Seen
 from tuanzi.machinery.writer import Request
@@ -126,7 +127,9 @@ class Keeper:
         seen: Seen,
         now: Callable[[], datetime],
         pace: Pace = AT_ONCE,
+        escalator: Escalator | None = None,
     ) -> None:
+        """escalator: who looks after what nobody acknowledges; None where nobody does."""
         self.campus_id = campus_id
         self.figures = KeeperFigures()
         self.seen = seen
@@ -139,6 +142,7 @@ class Keeper:
         self._posts: list[tuple[Sequence[Draft], asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
         self._pace = pace
+        self.escalator = escalator
         self._began_at = -pace.every_s  # when the last batch began, on the loop's clock, which begins at 0 or later
         self._is_gathering = False
         self._unsent: list[Kept] = []  # kept, and not sent yet
@@ -183,6 +187,8 @@ class Keeper:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._sweep())
+                if self.escalator is not None:
+                    tasks.create_task(self.escalator.run())
                 while True:
                     try:
                         if self._has_more:
@@ -334,6 +340,7 @@ class Keeper:
         unknown = [stream for stream, number in newest.items() if number is None]
         if unknown:
             newest.update(await self._archive.newest(unknown))
+        before = newest.copy()
         numbered: list[tuple[Draft, int]] = []
         for draft in messages:
             number = newest[draft.stream] = (newest[draft.stream] or 0) + 1
@@ -344,6 +351,8 @@ class Keeper:
         for stream, reached in newest.items():
             numbers.keep(stream, reached or 0)
         self.seen.add(draft.event_id for draft in messages)
+        if self.escalator is not None:
+            self.escalator.note(before, newest)
         return [Kept(draft.stream, number, draft.data) for draft, number in numbered]
 
     async def _new(self, messages: Sequence[Draft], *, is_sure: bool) -> list[Draft]:

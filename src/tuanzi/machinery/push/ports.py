@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -105,6 +105,47 @@ class Archive(Protocol):
     async def keep_cursors(self, cursors: Sequence[tuple[str, int, int]]) -> None:
         """Remember how far streams were sent and acknowledged: (stream, sent, acked). Less than before, or a repeat,
         changes nothing."""
+
+
+class Escalated(Struct, frozen=True, kw_only=True, gc=False):
+    """Messages of one stream, from one number to another, that nobody acknowledged in time. id: for ever this one's."""
+
+    id: str
+    stream: str
+    first_number: int
+    last_number: int
+
+    @property
+    def count(self) -> int:
+        """How many messages these are."""
+        return self.last_number - self.first_number + 1
+
+
+class EscalationBook(Protocol):
+    """Where it is kept what was escalated. At most one in all processes changes it."""
+
+    async def recent(self, prefix: str, *, back: timedelta) -> dict[str, int]:
+        """The newest number of each stream that was written to shortly before the newest message of all."""
+
+    async def escalate(self, noted: Mapping[str, int], *, at: datetime) -> list[Escalated]:
+        """Keep that the messages up to these numbers were escalated that are neither acknowledged nor escalated
+        already, in one commit; those. A repeat finds none."""
+
+    async def due(self, *, limit: int) -> list[Escalated]:
+        """What other means have not taken yet, the oldest first."""
+
+    async def handed(self, escalated: Sequence[Escalated]) -> None:
+        """Keep that other means have taken these."""
+
+    async def find_late(self, *, limit: int) -> list[Escalated]:
+        """Keep which were acknowledged after all, at most `limit`; those."""
+
+
+class Elsewhere(Protocol):
+    """Other means to reach a person whose phone does not listen: a phone maker's push, a text message."""
+
+    async def hand_over(self, campus_id: str, escalated: Sequence[Escalated]) -> None:
+        """Take these; one whose id was taken before has no second effect. What it raises: none was, ask again later."""
 
 
 class Node(Protocol):

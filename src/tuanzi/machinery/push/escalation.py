@@ -1,0 +1,157 @@
+"""What nobody acknowledged in time is handed to other means, once, and that it was is kept (A4).
+
+A message is committed, sent, and then acknowledged or escalated. Nothing is done for it on its way: the keeper notes
+the newest number of each stream that it wrote to, and once in a while those of some time ago are compared with how far
+each stream was acknowledged. What was noted and not compared when a process ended is read from the archive by the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from tuanzi.base.problem import Problem
+from tuanzi.machinery.push.ports import Elsewhere, Escalated, EscalationBook
+
+log = logging.getLogger("tuanzi.push")
+
+# Our choice: how often is looked. Acknowledgements are kept every five seconds, so it makes no sense more often.
+LOOK_EVERY_S = 5.0
+# What was kept so long before the newest message is looked at when a process begins: more than was noted and not
+# compared when the one before ended.
+LOOKED_BACK = timedelta(minutes=2)
+HANDED_AT_ONCE = 500
+
+
+class NowhereElse:
+    """No other means is set up: messages wait in their streams, and the books say that they were escalated."""
+
+    async def hand_over(self, campus_id: str, escalated: Sequence[Escalated]) -> None:
+        """Nobody is told."""
+
+
+class EscalationFigures:
+    """What became of messages that were not acknowledged in time, since this started, for `/metrics`."""
+
+    def __init__(self) -> None:
+        self.expected = 0  # messages that somebody ought to acknowledge
+        self.arrived = 0  # of which were acknowledged in time
+        self.escalated = 0  # of which were not
+        self.handed = 0  # of which other means took
+        self.late = 0  # of which were acknowledged after all
+        self.tries_failed = 0
+
+    @property
+    def waiting(self) -> int:
+        """Messages whose time is not over yet."""
+        return self.expected - self.arrived - self.escalated
+
+
+class _Noted:
+    """Streams that were written to, up to which number, and how many messages that were."""
+
+    __slots__ = ("messages", "streams")
+
+    def __init__(self) -> None:
+        self.streams: dict[str, int] = {}
+        self.messages = 0
+
+
+class Escalator:
+    """Looks after the messages of a campus that ought to be acknowledged.
+
+    prefix: of the streams whose readers acknowledge. after_s: how long a message may wait for it; more than the five
+    seconds after which acknowledgements are kept. clock: seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        campus_id: str,
+        *,
+        book: EscalationBook,
+        elsewhere: Elsewhere,
+        prefix: str,
+        after_s: float,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+    ) -> None:
+        self.figures = EscalationFigures()
+        self._campus_id = campus_id
+        self._book = book
+        self._elsewhere = elsewhere
+        self._prefix = prefix
+        self._after_s = after_s
+        self._clock = clock
+        self._now = now
+        self._noted = _Noted()  # since the last look
+        self._waiting: deque[tuple[float, _Noted]] = deque()  # of each look: when, and what was noted until then
+
+    def note(self, before: Mapping[str, int | None], newest: Mapping[str, int | None]) -> None:
+        """These streams were written to, up to these numbers."""
+        prefix, streams = self._prefix, self._noted.streams
+        messages = 0
+        for stream, number in newest.items():
+            if number and stream.startswith(prefix):
+                streams[stream] = number
+                messages += number - (before[stream] or 0)
+        self._noted.messages += messages
+        self.figures.expected += messages
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        has_begun = False
+        while True:
+            try:
+                if not has_begun:
+                    await self.begin()
+                    has_begun = True
+                await self.look()
+            except Problem as problem:
+                facts = {"campus": self._campus_id, "refusal": problem.title_en()}
+                log.warning("push.escalation_waiting", extra=facts)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def begin(self) -> None:
+        """Note what the process before may have noted and not compared."""
+        for stream, number in (await self._book.recent(self._prefix, back=LOOKED_BACK)).items():
+            self._noted.streams.setdefault(stream, number)
+
+    async def look(self) -> None:
+        """Escalate what has waited too long, hand over what was not handed over yet, see what arrived after all.
+
+        What cannot be done now is done by the next look; a repeat changes nothing.
+        """
+        at = self._clock()
+        if self._noted.streams:
+            self._waiting.append((at, self._noted))
+            self._noted = _Noted()
+        while self._waiting and at - self._waiting[0][0] >= self._after_s:
+            _, noted = self._waiting[0]
+            escalated = await self._book.escalate(noted.streams, at=self._now())
+            self._waiting.popleft()
+            self._count(noted, sum(each.count for each in escalated))
+        await self._hand_over()
+        self.figures.late += sum(each.count for each in await self._book.find_late(limit=HANDED_AT_ONCE))
+
+    def _count(self, noted: _Noted, escalated: int) -> None:
+        """The time of what was noted is over; of what the process before had noted only the escalated is counted."""
+        figures = self.figures
+        figures.escalated += escalated
+        figures.arrived += max(0, noted.messages - escalated)
+        figures.expected += max(0, escalated - noted.messages)
+
+    async def _hand_over(self) -> None:
+        """Have other means take what is due, then keep that they did: after a crash between they get it once more,
+        under the same ids."""
+        while due := await self._book.due(limit=HANDED_AT_ONCE):
+            try:
+                await self._elsewhere.hand_over(self._campus_id, due)
+            except Exception as error:
+                self.figures.tries_failed += 1
+                log.warning("push.elsewhere_failed", extra={"campus": self._campus_id, "reason": type(error).__name__})
+                return
+            await self._book.handed(due)
+            self.figures.handed += sum(escalated.count for escalated in due)
