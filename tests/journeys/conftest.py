@@ -112,7 +112,8 @@ class Town:
         self.provider = SandboxProvider(pays_at_once=pays_at_once)
         if "TUANZI_DATABASE" not in settings and not (data / "platform.db").exists():
             shutil.copytree(new_databases(), data, dirs_exist_ok=True)
-        environment = {"TUANZI_DATA": str(data), "TUANZI_SECRET": "s" * 32, **settings}
+        # Nothing is gathered before it is told: `settled` knows nothing of that.
+        environment = {"TUANZI_DATA": str(data), "TUANZI_SECRET": "s" * 32, "TUANZI_LIVE_GATHER_MS": "0", **settings}
         self._settings = read_settings(environment)
         self._vendors = Vendors(codes=self.codes, payments=self.provider)
         self._ids = Ids(Random(seed).getrandbits)
