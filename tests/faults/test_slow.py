@@ -8,6 +8,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from typing import NamedTuple
 
 import pytest
 
@@ -15,17 +16,34 @@ from tests.faults.books import wrong_in
 from tests.faults.city import CAMPUS, City, Files
 from tests.faults.crowd import Crowd
 from tests.faults.server import Server
+from tests.undisturbed import Undisturbed
 
 PLANTED = (sys.executable, "-m", "tests.faults.planted")
 PATH = f"/v1/campuses/{CAMPUS}/planted"
 _NUMBERS = count()
 
 
-def misbehave(server: Server, how: str) -> tuple[int, str, float]:
-    """Send the planted command: status, problem code, seconds."""
-    began = time.monotonic()
+class Misbehaved(NamedTuple):
+    """What came of the planted command. passed_s: by the wall's clock; took_s: without what neighbours took."""
+
+    status: int
+    code: str
+    passed_s: float
+    took_s: float
+
+
+def misbehave(server: Server, how: str) -> Misbehaved:
+    """Send the planted command."""
+    clock = undisturbed(server)
+    passed, began = time.monotonic(), clock()
     status, body = server.ask("POST", PATH, key=f"planted-{next(_NUMBERS)}", body={"how": how})
-    return status, json.loads(body).get("code", ""), time.monotonic() - began
+    return Misbehaved(status, json.loads(body).get("code", ""), time.monotonic() - passed, clock() - began)
+
+
+def undisturbed(server: Server) -> Undisturbed:
+    """A clock for what the server and those who ask it have to do."""
+    assert server.process is not None
+    return Undisturbed(server.process.pid)
 
 
 def stopped_in(server: Server) -> int:
@@ -35,13 +53,14 @@ def stopped_in(server: Server) -> int:
 
 def test_the_stopwatch_ends_a_command_that_never_ends_under_uvloop(city: City) -> None:
     with Server(city.data, words=PLANTED) as server:
-        status, code, took_s = misbehave(server, "loops")
-        next_status, _, next_s = misbehave(server, "well")
+        loops = misbehave(server, "loops")
+        well = misbehave(server, "well")
 
-        assert (status, code) == (503, "machinery/too-slow")
-        assert 0.25 <= took_s < 1.0
-        assert next_status == 200
-        assert next_s < 0.25
+        assert loops[:2] == (503, "machinery/too-slow")
+        assert loops.passed_s >= 0.25
+        assert loops.took_s < 1.0
+        assert well.status == 200
+        assert well.took_s < 0.25
         assert stopped_in(server) == 1
         assert Files(city.data).rows("core", "SELECT COUNT(*) FROM timers WHERE id = 'planted'") == [(0,)]
         assert server.stop() == 0
@@ -54,7 +73,7 @@ def test_a_poisoned_command_is_refused_alone_and_the_next_works(city: City, how:
         well = misbehave(server, "well")
 
         assert [answer[:2] for answer in answers] == [(500, "machinery/crashed")] * 3
-        assert well[0] == 200
+        assert well.status == 200
         assert server.ask("GET", "/readyz")[0] == 200
         assert Files(city.data).rows("core", "SELECT COUNT(*) FROM timers WHERE id = 'planted'") == [(0,)]
         assert server.stop() == 0
@@ -62,7 +81,7 @@ def test_a_poisoned_command_is_refused_alone_and_the_next_works(city: City, how:
 
 async def test_others_are_answered_within_a_second_of_a_slow_command(city: City) -> None:
     with Server(city.data, words=PLANTED) as server, ThreadPoolExecutor(2) as threads:
-        crowd = Crowd(city, port=server.port, seed=3, connections=16)
+        crowd = Crowd(city, port=server.port, seed=3, connections=16, clock=undisturbed(server))
         crowd.up.set()
         ordering = asyncio.create_task(crowd.order())
         loop = asyncio.get_running_loop()
@@ -76,7 +95,7 @@ async def test_others_are_answered_within_a_second_of_a_slow_command(city: City)
         slowest_s = crowd.slowest_s
         assert server.stop() == 0
 
-    assert [answer[0] for answer in answers] == [503, 500, 503, 500]
+    assert [answer.status for answer in answers] == [503, 500, 503, 500]
     assert crowd.refused.keys() <= {"409 stock/stock-short"}
     assert crowd.retried == 0
     assert slowest_s < 1.0

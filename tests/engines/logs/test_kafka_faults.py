@@ -22,6 +22,7 @@ from tests.engines.logs.owner import CAMPUSES, Diary
 from tests.engines.logs.test_command_log import reading
 from tests.engines.logs.test_event_log import hear, listening, rows
 from tests.engines.logs.writer_process import Kept
+from tests.undisturbed import Undisturbed
 from tuanzi.engines.logs.kafka import KafkaCommandLog, KafkaEventLog, KafkaSettings
 from tuanzi.machinery.commandlog import Entry
 from tuanzi.machinery.problems import Unavailable
@@ -248,7 +249,7 @@ async def test_a_network_that_fails_is_told_of_in_time_and_its_return_is_noticed
     kafka: KafkaSettings, broker: Kafka, way: str
 ) -> None:
     owner = Diary()
-    loop = asyncio.get_running_loop()
+    loop, clock = asyncio.get_running_loop(), Undisturbed()
     proxy = Proxy(broker.behind_proxy_port, port=broker.proxy_port)
     await proxy.start()
     far = KafkaSettings(servers=broker.servers_by_proxy, prefix=kafka.prefix, send_s_max=2.0)
@@ -260,10 +261,10 @@ async def test_a_network_that_fails_is_told_of_in_time_and_its_return_is_noticed
                 proxy.cut()
             else:
                 proxy.stall(there=way == "there", back=way == "back")
-            began = loop.time()
+            began = clock()
             with pytest.raises(Unavailable):
                 await log.append(BEIJING, [b"meanwhile"])
-            took_s = loop.time() - began
+            took_s = clock() - began
             proxy.heal()
             began = loop.time()
             await append_at_last(log, b"after")
