@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tuanzi.engines.database.connections import Address, address_of
 from tuanzi.money import GATEWAY, NOTIFY_PATH, Merchant
+
+log = logging.getLogger("tuanzi.settings")
 
 INPROCESS, WECHAT = "inprocess", "wechat"
 API_KEY_BYTES = 32
@@ -29,7 +33,8 @@ class Settings:
     ?socket=/path for one on this machine; the password rather in the file TUANZI_DATABASE_PASSWORD_FILE). Its schema is
     the prefix of theirs: `tuanzi` makes `tuanzi_platform` and `tuanzi_beijing_core`. None for SQLite.
     databases: the servers of campuses that have one of their own (TUANZI_DATABASES, campus=mysql://... with spaces or
-    line ends between, or the file TUANZI_DATABASES_FILE); one without a password has that of TUANZI_DATABASE.
+    line ends between, or the file TUANZI_DATABASES_FILE, which is read again whenever it has changed); one without a
+    password has that of TUANZI_DATABASE.
     campuses: their ids (TUANZI_CAMPUSES, comma separated).
     secret: seals codes and tokens (TUANZI_SECRET, or the file TUANZI_SECRET_FILE, or `<data>/secret`, made once).
     batch_max: commands of one commit (TUANZI_WRITER_BATCH_MAX). queue_max: commands that may wait
@@ -91,9 +96,54 @@ class Settings:
         return self.databases.get(name.partition(".")[0], self.database)
 
     @property
+    def settled(self) -> Settings:
+        """The same, with the servers of campuses as they are now: for work that must find them unchanged."""
+        return replace(self, databases=dict(self.databases))
+
+    @property
     def servers(self) -> list[Address]:
         """Every server there is, each once, the platform's first."""
         return list(dict.fromkeys(each for each in (self.database, *self.databases.values()) if each is not None))
+
+
+class DatabasesFile(Mapping[str, Address]):
+    """The servers of campuses by a file, which is read again whenever it has changed, by whichever thread asks.
+
+    What is wrong with it then is logged, once for each change, and what was read before holds on.
+    """
+
+    def __init__(self, path: Path, read: Callable[[], dict[str, Address]]) -> None:
+        """read: what the file says. Raises SettingWrong, as it does."""
+        self._path = path
+        self._read = read
+        self._stamp = self._stamp_now()
+        self._said = read()
+
+    def __getitem__(self, campus: str) -> Address:
+        return self._now()[campus]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._now())
+
+    def __len__(self) -> int:
+        return len(self._now())
+
+    def _now(self) -> dict[str, Address]:
+        stamp = self._stamp_now()
+        if stamp != self._stamp:
+            self._stamp = stamp  # before it is read: a change meanwhile is one more
+            try:
+                self._said = self._read()
+                log.warning("settings.databases_read", extra={"campuses": ",".join(sorted(self._said))})
+            except SettingWrong as wrong:
+                log.error("settings.databases_wrong", extra={"reason": str(wrong)})
+        return self._said
+
+    def _stamp_now(self) -> tuple[int, int, int]:
+        with suppress(OSError):
+            found = self._path.stat()
+            return (found.st_ino, found.st_mtime_ns, found.st_size)
+        return (0, 0, 0)
 
 
 def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = False) -> Settings:
@@ -162,10 +212,21 @@ def _database(environment: Mapping[str, str]) -> Address | None:
 
 def _databases(
     environment: Mapping[str, str], *, default: Address | None, campuses: tuple[str, ...]
-) -> dict[str, Address]:
+) -> Mapping[str, Address]:
     """The servers of campuses that have one of their own. Raises SettingWrong, which never says a password."""
     name = "TUANZI_DATABASES"
-    said = environment.get(name, "") or _password(environment, f"{name}_FILE")
+    path = environment.get(f"{name}_FILE")
+
+    def read() -> dict[str, Address]:
+        said = environment.get(name, "") or _password(environment, f"{name}_FILE")
+        return _servers_of_campuses(said, name=name, default=default, campuses=campuses)
+
+    return DatabasesFile(Path(path), read) if path and not environment.get(name) else read()
+
+
+def _servers_of_campuses(
+    said: str, *, name: str, default: Address | None, campuses: tuple[str, ...]
+) -> dict[str, Address]:
     databases: dict[str, Address] = {}
     for word in said.split():
         campus, equals, url = word.partition("=")

@@ -38,6 +38,7 @@ from tuanzi.engines.database.replicas import Replicated
 from tuanzi.engines.database.residence import Residence
 from tuanzi.engines.database.scribe import Dictated, Scribe
 from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.engines.database.whereabouts import Whereabouts
 from tuanzi.engines.fanout.here import Here
 from tuanzi.engines.post.desks import CarrierDesk, DeskPost
 from tuanzi.events import Event
@@ -385,33 +386,40 @@ class Workshop:
         """The rooms whose routes are served: they work with the desks of whichever campus is asked for."""
         return self.rooms_for("", find, CampusBooks(lambda: {}))
 
-    def open(self, kind: str, name: str, *, takes_over: bool = False) -> Migratable:
-        """A database of this installation, made when it is not there. name: "platform", or a campus and the kind."""
-        return open_where_set(self.settings, name, kind, now=self.clock(), takes_over=takes_over, scribe=self.scribe)
+    def open(self, kind: str, name: str, *, takes_over: bool = False, settings: Settings | None = None) -> Migratable:
+        """A database of this installation, made when it is not there. name: "platform", or a campus and the kind.
 
-    def open_for_reading(self, kind: str, name: str) -> Migratable:
-        """A database that a writer elsewhere keeps; it may not be there yet, and then cannot be asked."""
-        return open_where_set(self.settings, name, kind, now=None)
+        settings: those in force inside of `residing`.
+        """
+        return open_where_set(
+            settings or self.settings, name, kind, now=self.clock(), takes_over=takes_over, scribe=self.scribe
+        )
+
+    def open_for_reading(self, kind: str, name: str) -> Whereabouts:
+        """A database that a writer elsewhere keeps; it may not be there yet, and then cannot be asked, and may move."""
+        settings = self.settings
+        return Whereabouts(lambda: settings.server_of(name), lambda: open_where_set(settings, name, kind, now=None))
 
     def open_campus(self, campus: str) -> dict[str, Migratable]:
         """The databases of a campus, by kind. Raises Elsewhere when others are in charge of it."""
-        with self.residing(campus):
-            return {kind: self.open(kind, f"{campus}.{kind}") for kind in CAMPUS_DATABASES}
+        with self.residing(campus) as settings:
+            return {kind: self.open(kind, f"{campus}.{kind}", settings=settings) for kind in CAMPUS_DATABASES}
 
     @contextmanager
-    def residing(self, campus: str) -> Iterator[None]:
-        """Open the databases of a campus inside of this: only where they are in charge of it.
+    def residing(self, campus: str) -> Iterator[Settings]:
+        """Open the databases of a campus inside of this, by the settings that it gives: where they are in charge of it.
 
         Raises Elsewhere when others are, and DatabaseUnavailable. Blocks.
         """
-        server = self.settings.server_of(campus)
-        if self.settings.database is None or server is None:
-            yield
+        settings = self.settings.settled
+        server = settings.server_of(campus)
+        if settings.database is None or server is None:
+            yield settings
             return
-        platform = schema_on(self.settings.database, "platform")
+        platform = schema_on(settings.database, "platform")
         residence = Residence(campus, platform=platform, databases=campus_on(server, campus))
         residence.check()
-        yield
+        yield settings
         residence.register(fresh=secrets.token_hex(16))
 
     def desk(

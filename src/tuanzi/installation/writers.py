@@ -251,13 +251,14 @@ class WriterSide(Workshop):
         """The databases of a campus, all at once; whoever wrote there is ended. Raises Elsewhere."""
         kinds = databases_of(campus)
 
-        def open_here(kind: str) -> Migratable:
-            return self.open(kind, PLATFORM if campus == PLATFORM else f"{campus}.{kind}", takes_over=True)
-
         def open_all() -> dict[str, Migratable]:
             if campus == PLATFORM:
-                return {PLATFORM: open_here(PLATFORM)}
-            with self.residing(campus), ThreadPoolExecutor(len(kinds)) as threads:
+                return {PLATFORM: self.open(PLATFORM, PLATFORM, takes_over=True)}
+            with self.residing(campus) as settings, ThreadPoolExecutor(len(kinds)) as threads:
+
+                def open_here(kind: str) -> Migratable:
+                    return self.open(kind, f"{campus}.{kind}", takes_over=True, settings=settings)
+
                 return dict(zip(kinds, threads.map(open_here, kinds), strict=True))
 
         return await asyncio.to_thread(open_all)

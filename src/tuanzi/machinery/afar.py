@@ -41,6 +41,9 @@ class Readable(Protocol):
     def look(self, reading: Callable[[Ask], V]) -> V:
         """What `reading` makes of the answers to its questions, all of one committed state."""
 
+    def find_again(self) -> None:
+        """Look where it is now, for it is not where it was: others are in charge."""
+
     def close(self) -> None:
         """Let go of connections."""
 
@@ -233,6 +236,7 @@ class RemoteDesk(Carrier):
     async def _newest(self) -> int:
         rows = await self.rows(NEWEST_EVENT)
         if not rows:  # a database that is being copied, or was left
+            await self._read(self.database.find_again)
             raise Unavailable(retry_after_s=2)
         return int(rows[0][0])
 

@@ -198,6 +198,7 @@ async def examine(
     settings: Settings, environment: Mapping[str, str], *, clock: Callable[[], datetime]
 ) -> list[Finding]:
     """Everything that can be known to be well or not before, and while, an installation runs."""
+    settings = settings.settled
     findings = [look_at_folder(settings.data), *look_at_secrets(settings, environment)]
     findings += await look_at_ports(settings)
     needs = await find_needs(settings)

@@ -249,6 +249,42 @@ def test_a_zombie_whose_commit_waits_is_fenced_by_whoever_took_over(own: Site, m
     assert (made.cursor(), ids(made)) == ((1, 0), ["a"])
 
 
+def test_a_writer_that_works_on_does_not_come_back_before_who_took_over(own: Site, made: MariaDb) -> None:
+    """It lives: as soon as its connection is ended it makes another, and would have its place again."""
+    writers = [made]
+    made.take_over()
+    for i in range(5):
+        writers.append(MariaDb(made.address, patience=SHORT))
+        busy, successor = writers[-2:]
+        stop, fenced = threading.Event(), threading.Event()
+
+        def write(busy: MariaDb = busy, stop: threading.Event = stop, fenced: threading.Event = fenced) -> None:
+            while not stop.is_set():
+                try:
+                    keep_flush(flush(busy), busy)
+                except Fenced:
+                    fenced.set()
+                    return
+                except DatabaseUnavailable:
+                    pass
+
+        with ThreadPoolExecutor(1) as threads:
+            writing = threads.submit(write)
+            try:
+                time.sleep(0.05)
+                successor.take_over()
+                keep(successor, thing(f"{i}"))
+                fenced.wait(5)
+            finally:
+                stop.set()
+            writing.result(10)
+        assert fenced.is_set()
+
+    assert ids(made) == ["0", "1", "2", "3", "4"]
+    for writer in writers[1:]:
+        writer.close()
+
+
 def test_what_the_columns_are_too_short_for_is_refused(site: Site) -> None:
     """SQLite takes it: that the limits of rooms are those of columns is seen here alone."""
     made = MariaDb(site.address())

@@ -18,6 +18,7 @@ from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.engines.database.moving import LAID_ASIDE, Moved, Mover, NotMoved
 from tuanzi.engines.database.residence import Elsewhere, Residence, connected
 from tuanzi.engines.database.statements import packets
+from tuanzi.engines.database.whereabouts import Whereabouts
 from tuanzi.machinery.database import DatabaseUnavailable, Fenced, Flush
 from tuanzi.settings import read_settings
 from tuanzi.wiring import campus_on, open_where_set, schema_on
@@ -248,3 +249,36 @@ def cursor_of(address: Address) -> tuple[int, int]:
     """Where a writer goes on."""
     with closing(MariaDb(address)) as database:
         return database.cursor()
+
+
+def test_a_process_that_reads_finds_the_new_place_by_its_file_while_it_runs(removal: Removal, tmp_path: Path) -> None:
+    file = tmp_path / "databases"
+    file.touch()
+    settings = read_settings(
+        environment(tmp_path / "data", TUANZI_DATABASE=removal.url, TUANZI_DATABASES_FILE=str(file))
+    )
+    opened = [0]
+
+    def opening() -> Any:
+        opened[0] += 1
+        return open_where_set(settings, f"{CAMPUS}.core", "core", now=None)
+
+    reader = Whereabouts(lambda: settings.server_of(CAMPUS), opening)
+    dishes = "SELECT COUNT(*) FROM dishes"
+    before = reader.rows(dishes)
+    removal.move()
+    with pytest.raises(DatabaseUnavailable):
+        reader.rows(dishes)
+    assert opened == [1]
+
+    file.write_text(f"{CAMPUS}={removal.goal_url}\n", encoding="ascii")
+
+    assert reader.rows(dishes) == before
+    assert reader.look(lambda ask: ask(dishes)) == before
+    assert opened == [2]
+    # What cannot be read changes nothing.
+    file.write_text(f"{CAMPUS}=nonsense", encoding="ascii")
+    reader.find_again()
+    assert reader.rows(dishes) == before
+    assert opened == [2]
+    reader.close()

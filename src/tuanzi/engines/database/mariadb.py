@@ -107,14 +107,20 @@ class MariaDb:
         self._let_go()
         name = literal(f"{self.address.schema}.writer")
         with self._translating():
-            connection = self._door.open(schema=False)
+            connection = self._door.open()
             try:
                 ((holder,),) = ask(connection, f"SELECT IS_USED_LOCK({name})")
                 if holder is not None:
                     with suppress(MySQLError):  # it may have gone by itself
                         ask(connection, f"KILL {int(holder)}")
-                    ask(connection, f"SELECT GET_LOCK({name}, {_TAKE_OVER_S_MAX})")
-            finally:
+                # Whoever was ended and lives comes back at once: from here on the lock is never free for him.
+                ((locked,),) = ask(connection, f"SELECT GET_LOCK({name}, {_TAKE_OVER_S_MAX})")
+            except BaseException:
+                drop(connection)
+                raise
+            if locked == 1:
+                self._writer = connection
+            else:
                 drop(connection)
         self._is_owner = True
 

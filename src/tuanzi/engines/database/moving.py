@@ -20,12 +20,14 @@ from tuanzi.engines.database.connections import Address, Patience, ask, run_all
 from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.engines.database.residence import HERE, Mark, connected, find_mark, keep_mark
 from tuanzi.engines.database.statements import inserts, literal
-from tuanzi.machinery.database import DatabaseUnavailable
+from tuanzi.machinery.database import DatabaseUnavailable, Fenced
 from tuanzi.machinery.migrate import migrate, released
 
 # A statement over all rows of a table may take so long.
 _PATIENCE = Patience(connect_s=5.0, answer_s=600.0)
 _ROWS_AT_ONCE = 2_000
+# Our choice: each time another writer had been about to begin, and all of them now find that the campus is moving.
+_TAKE_OVERS_MAX = 5
 # Not copied: what is a copy's own. Nor laid aside, so that a process of before finds a database that was left.
 _OWN = frozenset({"residences", "writer_cursor", "migration_step"})
 _STAYS = frozenset({*_OWN, "schema_migrations"})
@@ -165,19 +167,31 @@ class Mover:
         return goal
 
     def _leave(self, goal: str) -> None:
-        """Take from whoever writes the cursor that each of his commits needs; he is ended, asleep or not."""
+        """Take from whoever writes the cursor that each of his commits needs; he is ended, asleep or not.
+
+        A writer who had looked who is in charge before the platform noted the move may take over once more.
+        """
         for address in self._source.values():
-            left = MariaDb(address)
-            try:
-                left.take_over()
-                left.execute_script(
-                    f"UPDATE residences SET left_for = {literal(goal)},"
-                    " position = (SELECT position FROM writer_cursor WHERE id = 1),"
-                    " event_number = (SELECT event_number FROM writer_cursor WHERE id = 1)"
-                    f" WHERE name = '{HERE}' AND left_for = ''; DELETE FROM writer_cursor WHERE id = 1"
-                )
-            finally:
-                left.close()
+            for tries_left in reversed(range(_TAKE_OVERS_MAX)):
+                try:
+                    self._leave_one(address, goal)
+                    break
+                except (Fenced, DatabaseUnavailable):
+                    if not tries_left:
+                        raise
+
+    def _leave_one(self, address: Address, goal: str) -> None:
+        left = MariaDb(address)
+        try:
+            left.take_over()
+            left.execute_script(
+                f"UPDATE residences SET left_for = {literal(goal)},"
+                " position = (SELECT position FROM writer_cursor WHERE id = 1),"
+                " event_number = (SELECT event_number FROM writer_cursor WHERE id = 1)"
+                f" WHERE name = '{HERE}' AND left_for = ''; DELETE FROM writer_cursor WHERE id = 1"
+            )
+        finally:
+            left.close()
 
     def _copy(self, goal: str) -> tuple[int, int]:
         """Make the new databases as the old ones are, and prove it; how many tables and rows."""
