@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from datetime import timedelta
+from itertools import combinations
 from random import Random
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tuanzi.delivery import CAMPUS_TERMS, Assignment, Hand, Load, Situation, Spot, plan
+from tuanzi.delivery import CAMPUS_TERMS, Assignment, Hand, Load, Situation, Spot, model, plan
 
 # One metre a millionth of a degree, one metre a tick: distances are read off the numbers.
 TERMS = replace(
@@ -111,6 +112,35 @@ def test_the_same_situation_gives_the_same_plan_in_whatever_order_it_is_told(see
     first, second = plan(situation, terms=TERMS), plan(replace(situation, loads=tuple(parcels)), terms=TERMS)
 
     assert {one.parcel_ids: one for one in first} == {one.parcel_ids: one for one in second}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(10, 60), st.integers(2, 12), st.sampled_from([600, 60_000]))
+def test_a_plan_is_as_if_every_pair_had_been_looked_at_door_by_door(
+    seed: int, loads: int, hands: int, now: int
+) -> None:
+    situation = drawn(seed, loads=loads, hands=hands)
+    late = tuple(replace(one, free_at=now, until=10**6) for one in situation.hands)
+    situation = replace(situation, now=now, hands=late)
+    made = plan(situation, terms=TERMS)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model._Counter, "cost_least", lambda *_: -1e13)
+        patch.setattr(model, "_pairs", every_pair)
+        patch.setattr(model, "_streets", model._Streets)
+
+        assert plan(situation, terms=TERMS) == made
+
+
+def every_pair(lots: list[model._Lot], **_: object) -> list[list[tuple[float, bool, int, int]]]:
+    return [
+        [
+            (-1e13, False, i, j)
+            for i, j in combinations(range(len(lot.singles)), 2)
+            if lot.counter.is_patient(lot.singles[i], lot.singles[j])
+        ]
+        for lot in lots
+    ]
 
 
 def test_the_nearest_rider_goes() -> None:
