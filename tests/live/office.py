@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import time
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -119,17 +120,17 @@ class Heart:
     def __init__(self, path: Path, people: Sequence[str]) -> None:
         self.people = people
         self.number = 0
-        self.told: dict[str, list[str]] = {person: [] for person in people}
+        self.told = {person: array("l") for person in people}  # the numbers of what happened to each, in order
         self._database = wiring.open_database(path, "core", now=wiring.wall_clock())
 
     def commit(self, count: int, chance: Random) -> None:
         """So many order changes happen, to people by chance."""
         rows = []
-        for i in range(self.number + 1, self.number + count + 1):
-            person = chance.choice(self.people)
+        people = chance.choices(self.people, k=count)
+        for i, person in enumerate(people, self.number + 1):
             event = OrderAdvanced(order_id=f"o{person[1:]}", member_id=person, before="paid", state=f"n{i}")
             rows.append((i, event.name, event.version, 0, encode(event).decode()))
-            self.told[person].append(f"n{i}")
+            self.told[person].append(i)
         before, _ = self._database.cursor()
         flush = Flush(before=before, after=before + count, event_number=self.number + count, events=rows)
         self._database.commit(flush)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from array import array
 from random import Random
 from typing import Any
 
@@ -12,6 +13,51 @@ import msgspec
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 PATH = "/connection/websocket"
+
+
+class Data(msgspec.Struct, gc=False):
+    """What a message says of an order: the number of what happened, `n17`."""
+
+    state: str
+
+
+class Publication(msgspec.Struct, gc=False):
+    """A message."""
+
+    data: Data
+    offset: int
+
+
+class Place(msgspec.Struct, gc=False):
+    """Where the gateway has a stream go on."""
+
+    recovered: bool
+    epoch: str
+    offset: int
+    publications: list[Publication]
+
+
+class Connected(msgspec.Struct, gc=False):
+    """The gateway has let somebody in."""
+
+    subs: dict[str, Place]
+
+
+class Push(msgspec.Struct, gc=False):
+    """A push: a message of a stream, or what comes with a ping."""
+
+    pub: Publication | None = None
+
+
+class Said(msgspec.Struct, gc=False):
+    """A line; a ping has nothing in it."""
+
+    id: int = 0
+    push: Push | None = None
+    connect: Connected | None = None
+
+
+_read_lines = msgspec.json.Decoder(Said).decode_lines
 
 
 class Wire(WSListener):
@@ -36,15 +82,17 @@ class Wire(WSListener):
             self._phone.codes.append(int(frame.get_close_code()))  # type: ignore[call-overload]
             transport.disconnect()
             return
-        for line in frame.get_payload_as_bytes().split(b"\n"):
-            said = msgspec.json.decode(line)
-            if "connect" in said:
-                self._phone.enter(said["connect"]["subs"][self._phone.channel])
+        phone = self._phone
+        for said in _read_lines(frame.get_payload_as_bytes()):
+            if said.push is not None:
+                if said.push.pub is not None:
+                    phone.see(said.push.pub)
+            elif said.connect is not None:
+                phone.enter(said.connect.subs[phone.channel])
                 self.is_connected.set_result(None)
-            elif "pub" in said.get("push", {}):
-                self._phone.see(said["push"]["pub"])
-            elif not said:
+            elif not said.id:
                 transport.send(WSMsgType.TEXT, b"{}")
+        phone.acknowledge()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         for future in (self.is_connected, self.is_over):
@@ -60,34 +108,39 @@ class Phone:
         self.channel = f"user:{person_id}"
         self.number = 0
         self.epoch = ""
-        self.shown: list[str] = []
+        self.shown = array("l")  # the numbers of what happened, as shown
+        self.acked = 0
         self.wrong: list[str] = []
         self.codes: list[int] = []
         self.connects = 0
         self.transport: WSTransport | None = None
 
-    def enter(self, place: dict[str, Any]) -> None:
+    def enter(self, place: Place) -> None:
         """The gateway has let it in."""
         self.connects += 1
-        if not place["recovered"]:
+        if not place.recovered:
             self.wrong.append(f"could not recover from {self.number}")
-        if self.epoch not in ("", place["epoch"]):
+        if self.epoch not in ("", place.epoch):
             self.wrong.append("another epoch")
-        self.epoch = place["epoch"]
-        for publication in place["publications"]:
+        self.epoch = place.epoch
+        for publication in place.publications:
             self.see(publication)
-        if self.number != place["offset"]:
-            self.wrong.append(f"at {self.number}, told {place['offset']}")
+        if self.number != place.offset:
+            self.wrong.append(f"at {self.number}, told {place.offset}")
 
-    def see(self, publication: dict[str, Any]) -> None:
+    def see(self, publication: Publication) -> None:
         """A message is shown."""
-        number = publication["offset"]
+        number = publication.offset
         if number != self.number + 1:
             self.wrong.append(f"{number} after {self.number}")
         self.number = max(self.number, number)
-        self.shown.append(publication["data"]["state"])
-        if number % 10 == 0 and self.transport is not None:
-            self.transport.send(WSMsgType.TEXT, b'{"send":{"data":{"ack":%d}}}' % number)
+        self.shown.append(int(publication.data.state[1:]))
+
+    def acknowledge(self) -> None:
+        """Say how far everything arrived, every ten messages."""
+        if self.number >= self.acked + 10 and self.transport is not None:
+            self.acked = self.number
+            self.transport.send(WSMsgType.TEXT, b'{"send":{"data":{"ack":%d}}}' % self.number)
 
     async def stay(self, port: int, chance: Random, *, pause_s: float = 0.2) -> None:
         """Be connected, and connect again after a pause whenever the connection ends, until cancelled."""
@@ -111,10 +164,13 @@ class Phone:
         self.transport = transport
         await wire.is_connected
 
-    def drop(self) -> None:
-        """The connection breaks."""
-        if self.transport is not None:
-            self.transport.disconnect(graceful=False)
+    def drop(self) -> bool:
+        """The connection breaks; whether there was one."""
+        if self.transport is None:
+            return False
+        self.transport.disconnect(graceful=False)
+        self.transport = None
+        return True
 
 
 def _narrow_socket(receive_bytes: int) -> socket.socket:
