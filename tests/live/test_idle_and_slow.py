@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
 from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Cast, done
+from tests.live.lines import Line
 from tests.live.phones import Phone
 from tests.live.street import street, token_of
 from tuanzi.machinery.push.gateway import Gateway
@@ -19,7 +19,7 @@ from tuanzi.machinery.push.ports import Draft
 from tuanzi.wiring import House
 
 HOUR_S = 3600
-BIG = b'{"kind":"big","state":"%s"}' % (b"x" * 16_000)
+BIG = b'{"kind":"big","state":"n0","filling":"%s"}' % (b"x" * 16_000)
 # More than a loopback connection's kernel buffers hold.
 BIG_COUNT = 800
 
@@ -29,25 +29,6 @@ async def cast(tmp_path: Path) -> AsyncIterator[Cast]:
     """Everybody, signed in, with a gateway."""
     async with street(tmp_path) as cast:
         yield cast
-
-
-class Line:
-    """A socket that the test reads; each frame it was sent, as JSON."""
-
-    def __init__(self) -> None:
-        self.said: list[Any] = []
-        self.waiting_bytes = 0
-
-    def send(self, text: bytes) -> None:
-        """Remember what was sent."""
-        self.said += [msgspec.json.decode(line) for line in text.split(b"\n")]
-
-    def close(self, code: int, reason: str) -> None:
-        """Remember why."""
-        self.said.append({"closed": code})
-
-    def abort(self) -> None:
-        """Nothing waits."""
 
 
 async def test_after_an_idle_hour_a_drop_of_a_second_resumes(cast: Cast) -> None:

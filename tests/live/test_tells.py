@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import pytest
 
 from tests.heart import Campus, run
 from tests.live.office import Direct
@@ -14,7 +15,8 @@ from tests.live.test_repeats import SCHEMA
 from tuanzi import live
 from tuanzi.base.branch import BranchRefused
 from tuanzi.delivery import TryDelivery
-from tuanzi.machinery.push.ports import Drafts
+from tuanzi.events import GroupOpened, OrderCancelled, OrderPaid, OrderPlaced, TierReached
+from tuanzi.machinery.push.ports import Batch, Drafts
 
 NOON = datetime(2026, 11, 23, 4, tzinfo=UTC)
 
@@ -25,14 +27,23 @@ class Full(BranchRefused):
     code = "tests/no-room"
 
 
-async def told(events: Sequence[Any]) -> list[tuple[str, dict[str, Any]]]:
-    """The messages that are made of events: to which stream, and what they say."""
-    teller, drafts = live.LiveTeller(Direct(SCHEMA)), Drafts()
+async def told(events: Sequence[Any], *, forgets: bool = False) -> list[tuple[str, dict[str, Any]]]:
+    """The messages that are made of events: to which stream, and what they say. forgets: who tells knows nothing but
+    what is kept, as after a start."""
+    desk = Direct(SCHEMA)
+    teller, archive = live.LiveTeller(desk), live.StreamArchive(desk)
+    messages: list[tuple[str, dict[str, Any]]] = []
     for number, event in enumerate(events, 1):
-        if type(event) in teller.heard:
-            await teller.prepare([event])
-            teller.tell("core", number, event, drafts, now=NOON)
-    return [(draft.stream, msgspec.json.decode(draft.data)) for draft in drafts.messages]
+        if type(event) not in teller.heard:
+            continue
+        drafts = Drafts()
+        await teller.prepare([event])
+        teller.tell("core", number, event, drafts, now=NOON)
+        messages += [(draft.stream, msgspec.json.decode(draft.data)) for draft in drafts.messages]
+        await archive.keep(Batch(at=NOON, inserts=drafts.inserts, upserts=drafts.upserts))
+        if forgets:
+            teller = live.LiveTeller(desk)
+    return messages
 
 
 def test_who_paid_for_a_split_that_is_cancelled_is_told_why_and_that_his_money_comes_back() -> None:
@@ -66,3 +77,45 @@ def test_a_merchant_is_told_of_his_part_only_when_the_split_is_done() -> None:
 
     assert of_cancelled == []
     assert of_confirmed == ["board.planned"]
+
+
+def outcomes_of(messages: Sequence[tuple[str, dict[str, Any]]]) -> list[tuple[str, str]]:
+    """Who was told of a group's outcome, and of which order."""
+    return [(stream, said["order_id"]) for stream, said in messages if said["kind"] == "group.outcome"]
+
+
+def opened(group_id: str) -> GroupOpened:
+    """A group opens."""
+    return GroupOpened(group_id=group_id, leader_id="li", campaign_id="trio", building_id="dorm-1", closes_at=NOON)
+
+
+def placed(order_id: str, member_id: str, *, group_id: str = "g1") -> OrderPlaced:
+    """Somebody takes a seat."""
+    return OrderPlaced(order_id=order_id, group_id=group_id, member_id=member_id, payable_fen=900, pay_before=NOON)
+
+
+def cancelled(order_id: str, member_id: str, *, group_id: str = "g1") -> OrderCancelled:
+    """Somebody leaves."""
+    return OrderCancelled(order_id=order_id, group_id=group_id, member_id=member_id, paid_fen=0, reason="left")
+
+
+TIER = TierReached(group_id="g1", size=2)
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_who_left_a_group_is_not_told_of_the_tier_that_it_reached(forgets: bool) -> None:
+    seated = [placed("o1", "li"), placed("o2", "wei"), placed("o3", "ann")]
+    happened = [opened("g1"), *seated, cancelled("o2", "wei"), TIER]
+
+    assert outcomes_of(run(told(happened, forgets=forgets))) == [("user:li", "o1"), ("user:ann", "o3")]
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_whose_late_money_found_a_seat_in_another_group_is_told_of_that_one(forgets: bool) -> None:
+    moved = OrderPaid(order_id="o2", group_id="g2", member_id="wei", paid_fen=900)
+    seated = [placed("o1", "li"), placed("o2", "wei")]
+    happened = [opened("g1"), opened("g2"), *seated, cancelled("o2", "wei"), moved, TIER]
+    of_second = [*happened[:-1], TierReached(group_id="g2", size=2)]
+
+    assert outcomes_of(run(told(happened, forgets=forgets))) == [("user:li", "o1")]
+    assert outcomes_of(run(told(of_second, forgets=forgets))) == [("user:wei", "o2")]

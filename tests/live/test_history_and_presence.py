@@ -1,0 +1,136 @@
+"""What was said before is given to who may hear it; how many look is told, who they are is not (A4, A5, J3)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journeys.conftest import Cast
+from tests.live.lines import CAMPUS, Talk, Watch, a_gateway
+from tests.live.street import street
+from tests.live.test_limits import opened_group
+from tuanzi.machinery.push.limits import PushLimits
+from tuanzi.machinery.push.ports import Draft
+
+SAID = 7
+
+
+@pytest.fixture
+async def cast(tmp_path: Path) -> AsyncIterator[Cast]:
+    """Everybody, signed in, with a gateway."""
+    async with street(tmp_path) as cast:
+        yield cast
+
+
+async def told(cast: Cast) -> str:
+    """The stream of somebody who was told so much before anybody came."""
+    stream = f"user:{cast.ming.id}"
+    keeper = cast.town.house.live.keepers[CAMPUS]
+    await keeper.post([Draft(f"t{i}", stream, "test", b'{"n":%d}' % i) for i in range(1, SAID + 1)])
+    return stream
+
+
+def numbers_of(answer: dict[str, Any]) -> list[int]:
+    """The numbers of an answer's messages; each says its own."""
+    publications = answer["history"]["publications"]
+    assert [one["data"]["n"] for one in publications] == [one["offset"] for one in publications]
+    return [one["offset"] for one in publications]
+
+
+async def test_history_gives_what_was_asked_for_in_order(cast: Cast) -> None:
+    stream = await told(cast)
+    async with a_gateway(cast, Watch(), PushLimits()) as gateway:
+        talk = Talk(cast, gateway)
+        await talk.connect(cast.ming)
+
+        whole = await talk.ask(history={"channel": stream, "limit": -1})
+        some = await talk.ask(history={"channel": stream, "limit": 2, "since": {"offset": 3}})
+        beyond = await talk.ask(history={"channel": stream, "limit": 5, "since": {"offset": 900}})
+        position = await talk.ask(history={"channel": stream})
+
+    assert numbers_of(whole) == list(range(1, SAID + 1))
+    assert numbers_of(some) == [4, 5]
+    assert numbers_of(beyond) == []
+    assert (position["history"]["publications"], position["history"]["offset"]) == ([], SAID)
+    assert position["history"]["epoch"] == cast.town.house.live.hubs[CAMPUS].epoch
+
+
+async def test_history_that_memory_has_and_that_only_the_database_has_are_the_same(cast: Cast) -> None:
+    stream = await told(cast)
+    hub = cast.town.house.live.hubs[CAMPUS]
+    async with a_gateway(cast, Watch(), PushLimits()) as gateway:
+        talk = Talk(cast, gateway)
+        await talk.connect(cast.ming)
+        from_database = await talk.ask(history={"channel": stream, "limit": -1})
+        await cast.town.house.live.keepers[CAMPUS].post([Draft("t8", stream, "test", b'{"n":8}')])
+        reads = hub.figures.archive_reads
+
+        from_memory = await talk.ask(history={"channel": stream, "limit": 1, "since": {"offset": SAID}})
+
+    assert reads > 0
+    assert hub.figures.archive_reads == reads
+    assert numbers_of(from_database) == list(range(1, SAID + 1))
+    assert numbers_of(from_memory) == [SAID + 1]
+
+
+async def test_history_is_no_longer_than_one_reply_may_be(cast: Cast) -> None:
+    stream = f"user:{cast.ming.id}"
+    limit = cast.town.house.live.hubs[CAMPUS].limits.replay_max
+    keeper = cast.town.house.live.keepers[CAMPUS]
+    await keeper.post([Draft(f"t{i}", stream, "test", b'{"n":%d}' % i) for i in range(1, limit + 2)])
+    async with a_gateway(cast, Watch(), PushLimits()) as gateway:
+        talk = Talk(cast, gateway)
+        await talk.connect(cast.ming)
+
+        whole = await talk.ask(history={"channel": stream, "limit": 10_000})
+
+    assert numbers_of(whole) == list(range(1, limit + 1))
+
+
+async def test_history_backwards_and_of_what_one_does_not_hear_is_refused(cast: Cast) -> None:
+    stream = await told(cast)
+    async with a_gateway(cast, Watch(), PushLimits()) as gateway:
+        talk, other = Talk(cast, gateway), Talk(cast, gateway)
+        await talk.connect(cast.ming)
+        await other.connect(cast.hua)
+
+        backwards = await talk.ask(history={"channel": stream, "limit": 1, "reverse": True})
+        of_another = await other.ask(history={"channel": stream, "limit": 1})
+
+    assert backwards["error"]["code"] == 108
+    assert of_another["error"]["code"] == 103
+
+
+async def test_presence_counts_people_and_connections_and_names_nobody(cast: Cast) -> None:
+    channel = await opened_group(cast.ming)
+    async with a_gateway(cast, Watch(), PushLimits()) as gateway:
+        talks = [Talk(cast, gateway) for _ in range(3)]
+        for talk, person in zip(talks, (cast.ming, cast.ming, cast.hua), strict=True):
+            await talk.connect(person)
+            await talk.ask(subscribe={"channel": channel})
+
+        counted = await talks[0].ask(presence_stats={"channel": channel})
+        named = await talks[0].ask(presence={"channel": channel})
+        talks[2].client.on_closed()
+        after = await talks[0].ask(presence_stats={"channel": channel})
+
+    assert counted["presence_stats"] == {"num_clients": 3, "num_users": 2}
+    assert len(named["presence"]["presence"]) == 3
+    assert {one["user"] for one in named["presence"]["presence"].values()} == {""}
+    assert after["presence_stats"] == {"num_clients": 2, "num_users": 1}
+
+
+async def test_who_does_not_look_at_a_channel_is_not_told_who_does(cast: Cast) -> None:
+    channel = await opened_group(cast.ming)
+    async with a_gateway(cast, Watch(), PushLimits()) as gateway:
+        looker, other = Talk(cast, gateway), Talk(cast, gateway)
+        await looker.connect(cast.ming)
+        await looker.ask(subscribe={"channel": channel})
+        await other.connect(cast.hua)
+
+        answers = [await other.ask(**{kind: {"channel": channel}}) for kind in ("presence", "presence_stats")]
+
+    assert [answer["error"]["code"] for answer in answers] == [103, 103]
