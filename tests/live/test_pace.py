@@ -94,7 +94,6 @@ async def test_what_is_gathered_is_told_when_the_time_is_over() -> None:
         source.happen(1)
         await told(node, 1)
         source.happen(1)
-        await settled()
         source.happen(1)
 
         await told(node, 3)
