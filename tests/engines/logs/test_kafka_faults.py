@@ -189,8 +189,7 @@ async def test_a_paused_reader_loses_its_campus_and_is_of_use_again_when_it_wake
 
 async def test_a_killed_broker_loses_nothing_that_it_acknowledged(kafka: KafkaSettings, broker: Kafka) -> None:
     owner = Diary()
-    quick = KafkaSettings(servers=kafka.servers, prefix=kafka.prefix, send_s_max=1.0)
-    events = KafkaEventLog(quick, sources=SOURCES)
+    events = KafkaEventLog(kafka, sources=SOURCES)
     await events.ensure()
 
     async with opened(kafka) as log, reading(log, owner), aclosing(await listening(events)) as heard:
