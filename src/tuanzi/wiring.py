@@ -250,6 +250,11 @@ def position_of(database: Any, source: str) -> int:
     return int(rows[0][0]) if rows else 0
 
 
+def place_of(database: Any) -> str:
+    """Behind all that this process has committed there, where a replica may not have it yet; else ""."""
+    return database.primary.gtid if isinstance(database, Replicated) else ""
+
+
 def open_database(path: Path | None, kind: str, *, now: datetime) -> Sqlite:
     """A database of this release at `path`, made when it is not there; in memory for None."""
     if path is None:

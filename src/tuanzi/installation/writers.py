@@ -58,6 +58,7 @@ from tuanzi.wiring import (
     Vendors,
     Workshop,
     all_events,
+    place_of,
     position_of,
     schema_of,
     wall_clock,
@@ -359,7 +360,7 @@ class WriterSide(Workshop):
         held.handed[call.desk] = number
 
         def tell(outcome: Outcome) -> None:
-            self.lines.send(call.reply_to, reply_of(call.number, outcome))
+            self.lines.send(call.reply_to, reply_of(call.number, outcome, position=place_of(desk.database)))
 
         try:
             command = held.words[call.desk].command(call)
@@ -396,4 +397,5 @@ async def _followed(desk: WriterDesk, call: Call) -> Reply:
     """The reply to whoever waits until a database has followed another; he sets the limit."""
     source, number = followed_of(call)
     emitted = await desk.followed(source, number)
-    return Reply(call.number, events=told_events([(0, event) for event in emitted]))
+    events = told_events([(0, event) for event in emitted])
+    return Reply(call.number, events=events, position=place_of(desk.database))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from tuanzi.base.once import Once
@@ -30,16 +33,26 @@ V = TypeVar("V")
 LOOKED_FOR_EVERY_S = 1.0
 EVENTS_AT_ONCE = 1_000
 OPENED_AGAIN_S = 0.2
+# Longer than any request: what has come so long ago was left behind by one, and sees what is there now.
+REQUEST_S_MAX = 30.0
+
+
+# When the request that is being answered came, by `time.monotonic`: what was committed until then is to be seen by all
+# that it reads, and what it does itself. 0 outside of requests.
+came_at: ContextVar[float] = ContextVar("came_at", default=0.0)
 
 
 class Readable(Protocol):
-    """The reading half of a database; any thread may call it."""
+    """The reading half of a database; any thread may call it. as_of: everything committed by then is to be seen."""
 
-    def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[Row]:
+    def rows(self, sql: str, slots: Mapping[str, Any] | None = None, *, as_of: float) -> list[Row]:
         """The rows of a query over a committed state."""
 
-    def look(self, reading: Callable[[Ask], V]) -> V:
+    def look(self, reading: Callable[[Ask], V], *, as_of: float) -> V:
         """What `reading` makes of the answers to its questions, all of one committed state."""
+
+    def saw(self, position: str, *, as_of: float) -> None:
+        """From now on everybody here is to see this position (`Reply`), behind all that was committed by `as_of`."""
 
     def find_again(self) -> None:
         """Look where it is now, for it is not where it was: others are in charge."""
@@ -120,8 +133,15 @@ class Carrier:
 
     async def _ask(self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False) -> Outcome:
         name, body = self._words.body_of(command)
+        sent_at = time.monotonic()
         reply = await self._sender.ask(self.kind, name, body, once=key, who=who, is_accepted=is_accepted)
+        if reply.position:
+            # Without an event nothing need have been committed, and who answered may be nobody any more.
+            self._saw(reply.position, as_of=sent_at if reply.events and not reply.is_replayed else 0.0)
         return self._words.outcome(name, reply)
+
+    def _saw(self, position: str, *, as_of: float) -> None:
+        """Remember how far the database is, for whoever reads there."""
 
 
 class RemoteDesk(Carrier):
@@ -142,6 +162,8 @@ class RemoteDesk(Carrier):
         self.is_open = False
         self._events = events
         self._subscribers: list[Subscriber] = []
+        self._heard_at = 0.0
+        self._known_number = 0  # the last event of an answer, whose position is known
         self._reading = ThreadPoolExecutor(threads, thread_name_prefix=f"read-{name}")
 
     async def submit(
@@ -159,15 +181,17 @@ class RemoteDesk(Carrier):
 
     async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[Row]:
         """The rows of a committed, recent state. Raises Unavailable when the database cannot be asked."""
-        return await self._read(self.database.rows, sql, slots)
+        return await self._read(partial(self.database.rows, sql, slots, as_of=self._as_of()))
 
     async def look(self, reading: Callable[[Ask], V]) -> V:
         """What `reading` makes of the answers to its questions, all of one committed state; it runs in a thread."""
-        return await self._read(self.database.look, reading)
+        return await self._read(partial(self.database.look, reading, as_of=self._as_of()))
 
     async def followed(self, source: str, number: int) -> tuple[Any, ...]:
         """Wait until the writer has handled event `number` of `source`; what was emitted then."""
         reply = await self._sender.ask(self.kind, FOLLOWED, followed_body(source, number), is_accepted=True)
+        if reply.position:
+            self._saw(reply.position, as_of=0.0)
         outcome = self._words.outcome(FOLLOWED, reply)
         if outcome.problem is not None:
             raise outcome.problem
@@ -224,12 +248,21 @@ class RemoteDesk(Carrier):
     async def _ask(self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False) -> Outcome:
         outcome = await super()._ask(command, who=who, key=key, is_accepted=is_accepted)
         if outcome.events:
+            self._known_number = max(self._known_number, outcome.events[-1][0])
             self._tell(outcome.events)
         return outcome
 
-    async def _read(self, read: Callable[..., V], *arguments: Any) -> V:
+    def _as_of(self) -> float:
+        """By when what was committed is to be seen: whoever was told of an event, and forgot what he knew, sees it."""
+        now, came = time.monotonic(), came_at.get()
+        return max(came if now - came < REQUEST_S_MAX else now, self._heard_at)
+
+    def _saw(self, position: str, *, as_of: float) -> None:
+        self.database.saw(position, as_of=as_of)
+
+    async def _read(self, read: Callable[[], V]) -> V:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._reading, read, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(self._reading, read)
         except (DatabaseError, RuntimeError) as error:
             raise Unavailable(retry_after_s=2) from error
 
@@ -249,6 +282,8 @@ class RemoteDesk(Carrier):
 
     def _tell_rows(self, rows: Sequence[Row]) -> None:
         self.event_number = rows[-1][0]
+        if self.event_number > self._known_number:
+            self._heard_at = time.monotonic()
         self._tell(tuple((row[0], self._events.event(row[1], row[2], row[4])) for row in rows))
 
     def _tell(self, events: Sequence[tuple[int, Any]]) -> None:

@@ -54,7 +54,10 @@ class Call(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Reply(Struct, frozen=True, array_like=True, gc=False):
-    """What became of a call. events: (number, name, version, body). problem: its code; facts: JSON."""
+    """What became of a call. events: (number, name, version, body). problem: its code; facts: JSON.
+
+    position: behind all that the writer has committed, where a replica may not have it yet.
+    """
 
     number: int
     body: bytes = b"null"
@@ -62,6 +65,7 @@ class Reply(Struct, frozen=True, array_like=True, gc=False):
     is_replayed: bool = False
     problem: str = ""
     facts: bytes = b"{}"
+    position: str = ""
 
 
 pack_call: Callable[[Call], bytes] = _pack
@@ -124,12 +128,12 @@ def followed_of(call: Call) -> tuple[str, int]:
     return _unpack_followed(call.body)
 
 
-def reply_of(number: int, outcome: Outcome) -> Reply:
-    """What is told of an outcome."""
+def reply_of(number: int, outcome: Outcome, *, position: str = "") -> Reply:
+    """What is told of an outcome. position: of the database that keeps it (`Reply`)."""
     if outcome.problem is not None:
         problem = outcome.problem
-        return Reply(number, problem=type(problem).code, facts=encode(problem.facts))
-    return Reply(number, outcome.body, told_events(outcome.events), outcome.replayed)
+        return Reply(number, problem=type(problem).code, facts=encode(problem.facts), position=position)
+    return Reply(number, outcome.body, told_events(outcome.events), outcome.replayed, position=position)
 
 
 def told_events(numbered: Sequence[tuple[int, Any]]) -> list[tuple[int, str, int, bytes]]:

@@ -31,9 +31,16 @@ from tuanzi.stock import SetPortions
 READS = int(os.environ.get("TUANZI_REPLICA_READS", "100000"))
 # Our choice: most of the processor is left for readers, and most of them ask for a position that came already.
 WRITE_EVERY_S = 0.005
+PAGES = 100
 PROMOTIONS = int(os.environ.get("TUANZI_PROMOTIONS", "3"))
 LUNCH_MEAL = "2026-11-23.lunch"
 SHORT = Patience(connect_s=0.5, answer_s=2.0, outcome_s=30.0)
+
+
+class TownApart(Town):
+    """Those who serve and those who decide, apart."""
+
+    is_apart = True
 
 
 class Trio(Site):
@@ -164,6 +171,108 @@ def test_a_token_of_another_process_is_waited_for_too(trio: Trio, replicated: Re
 
     assert other.answered_by_replicas > 0
     other.close()
+
+
+def test_a_told_position_is_waited_for_and_the_primary_is_not_asked(trio: Trio, replicated: Replicated) -> None:
+    other = Replicated(replicated.primary.address, patience=SHORT)
+    wait_until(lambda: sum(replica.is_in for replica in other.replicas) == 2)
+    came_at = time.monotonic()
+    keep(replicated, thing("0000"))
+
+    for i in range(1, 200):
+        sent_at = time.monotonic()
+        keep(replicated, thing(f"{i:04}"))
+        other.saw(replicated.primary.gtid, as_of=sent_at)  # as the answer to whoever wrote says
+        assert other.since(came_at).rows("SELECT MAX(id) FROM things") == [(f"{i:04}",)]
+        assert other.since(came_at).look(lambda ask: ask("SELECT COUNT(*) FROM things")) == [(i + 1,)]
+
+    assert other.primary_asked == 0
+    assert other.answered_by_replicas > 0
+    # What somebody else wrote meanwhile is seen by who comes after it: that is asked, once.
+    keep(replicated, thing("9999"))
+    came_at = time.monotonic()
+    assert [other.since(came_at).rows("SELECT MAX(id) FROM things") for _ in range(20)] == [[("9999",)]] * 20
+    assert other.primary_asked == 1
+    other.close()
+
+
+def test_of_many_who_come_at_once_one_asks_the_primary_and_nobody_is_answered_stale(
+    trio: Trio, replicated: Replicated
+) -> None:
+    """One replica is a second late all the time."""
+    keep(replicated, thing("a", amount=20))
+    other = Replicated(replicated.primary.address, patience=SHORT)
+    wait_until(lambda: sum(replica.is_in for replica in other.replicas) == 2)
+    written = [20]
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.wait(WRITE_EVERY_S):
+            keep_flush(flush(replicated, upserts=[(THINGS, [thing("a", amount=written[0] + 1)])]), replicated)
+            written[0] += 1
+
+    def read(count: int) -> int:
+        stale = 0
+        for _ in range(count):
+            came_at, least = time.monotonic(), written[0]
+            ((first,),) = other.since(came_at).rows("SELECT amount FROM things WHERE id = 'a'")
+            ((second,),) = other.since(came_at).rows("SELECT amount FROM things WHERE id = 'a'")
+            stale += first < least or second < least
+        return stale
+
+    late = trio.servers.nodes[2]
+    late.delay(1)
+    with ThreadPoolExecutor(9) as threads:
+        writing = threads.submit(write)
+        reading = [threads.submit(read, 250) for _ in range(8)]
+        try:
+            stale = [each.result(600) for each in reading]
+        finally:
+            stop.set()
+            writing.result(30)
+    late.delay(0)
+
+    assert stale == [0] * 8
+    assert written[0] > 50
+    assert other.answered_by_replicas > 100
+    sys.stdout.write(f"4,000 reads of 2,000 requests, 8 at once: the primary was asked {other.primary_asked} times\n")
+    assert other.primary_asked < 1500
+    other.close()
+
+
+def test_a_position_that_the_primary_never_had_is_forgotten(trio: Trio, replicated: Replicated) -> None:
+    """Else every replica would be left out for as long as it is waited for."""
+    keep(replicated, thing("a"))
+    replicated.saw("1-9-999999999", as_of=time.monotonic())
+
+    wait_until(lambda: "999999999" not in replicated.since(0.0)._position)
+
+    assert replicated.since(time.monotonic()).rows("SELECT id FROM things") == [("a",)]
+
+
+async def test_those_who_serve_many_at_once_ask_the_primary_less_often_than_they_read(
+    trio: Trio, tmp_path: Path
+) -> None:
+    """A request's reads see what was committed when it came, and what it did itself: its answer told where that is."""
+    address = trio.address_of_all()
+    hosts = ",".join(f"127.0.0.1:{node.port}" for node in trio.servers.nodes)
+    url = f"mysql://{address.user}:{address.password}@{hosts}/{address.schema}"
+
+    async with TownApart(tmp_path, TUANZI_DATABASE=url) as town:
+        cast = await Cast(town).gather()
+        remote: Any = town.house.remote.values()  # type: ignore[attr-defined] # a Front
+        databases = [desk.database._opened for desk in remote]
+        assert {type(database) for database in databases} == {Replicated}
+        _, orders = await cast.closed_group()
+        asked = -sum(database.primary_asked for database in databases)
+        read = -sum(database.answered_by_replicas + database.answered_by_primary for database in databases)
+        pages = await asyncio.gather(*(cast.ming.get("orders") for _ in range(PAGES)))
+        asked += sum(database.primary_asked for database in databases)
+        read += sum(database.answered_by_replicas + database.answered_by_primary for database in databases)
+
+    assert {page.json()["items"][0]["order_id"] for page in pages} == {orders[0]}
+    sys.stdout.write(f"{PAGES} pages at once: {read} reads, the primary was asked {asked} times\n")
+    assert asked < read / 2
 
 
 def test_a_replica_that_lags_is_left_out_and_comes_back_by_itself(trio: Trio, replicated: Replicated) -> None:

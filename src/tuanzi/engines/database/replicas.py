@@ -134,7 +134,8 @@ class Replicated:
     """A database on several servers, as `tuanzi.machinery.database.Database` promises it.
 
     Of the servers of the address whichever takes writes is the primary, after a promotion another than before. Where
-    this process does not write itself, the primary is asked before each question how far it is.
+    this process does not write itself, a reader is shown what was committed when he came (`since`), by a position that
+    whoever writes has told with an answer, or for which the primary was asked, once for several.
     """
 
     def __init__(
@@ -153,6 +154,9 @@ class Replicated:
         self.replicas = [Replica(each) for each in address.each]
         self.answered_by_replicas = 0
         self.answered_by_primary = 0
+        self.primary_asked = 0
+        self._known = ("", -1.0)
+        self._knowing, self._asking = threading.Lock(), threading.Lock()
         self._writes_here = False
         self._wait_s_max = wait_s_max
         self._lag_s_max = lag_s_max
@@ -166,8 +170,31 @@ class Replicated:
         """What a reader must be shown from now on, in another process too. Raises DatabaseUnavailable."""
         if self._writes_here:
             return self.primary.gtid
+        self.primary_asked += 1
         ((position,),) = self.primary.rows(POSITION)
         return str(position)
+
+    def saw(self, position: str, *, as_of: float) -> None:
+        """Know a position that whoever writes has told, behind all that he had committed by `as_of` (monotonic)."""
+        with self._knowing:
+            before, by = self._known
+            self._known = (_later(before, position), max(by, as_of))
+
+    def since(self, as_of: float) -> Since:
+        """A reader who sees all that was committed by `as_of`, and whatever this process was told of.
+
+        Where a position of then is known the primary is not asked; of several who need one, one asks for all who came
+        before he did. Raises DatabaseUnavailable.
+        """
+        position, by = self._known
+        if by < as_of:
+            with self._asking:
+                position, by = self._known
+                if by < as_of:
+                    asked_at = time.monotonic()
+                    self.saw(self.token, as_of=asked_at)
+                    position, _ = self._known
+        return Since(self, position)
 
     def take_over(self) -> None:
         """Be the one that writes on the primary."""
@@ -257,19 +284,53 @@ class Replicated:
         asked = [replica for replica in self.replicas if replica.is_in]
         return asked[next(self._turns) % len(asked)] if asked else None
 
+    def _forget(self, known: tuple[str, float], position: str) -> None:
+        """Know what the primary has instead of what it never had: a writer said it who is nobody any more."""
+        with self._knowing:
+            if self._known is known:
+                self._known = (position, -1.0)
+
     def _care(self) -> None:
         """Look after the replicas: who has what the primary had LAG_S_MAX ago is asked."""
         had: deque[tuple[float, str]] = deque()
         while not self._closing.wait(LOOK_AFTER_S):
-            now = time.monotonic()
+            now, known = time.monotonic(), self._known
             with suppress(DatabaseUnavailable):
                 ((position,),) = self.primary.rows(POSITION)
                 had.append((now, position))
+                if not _has(_parts(position), known[0]):
+                    self._forget(known, position)
             # Without a primary nobody falls behind; whoever reads his own write is still shown it, or nothing.
             while len(had) > 1 and had[1][0] <= now - self._lag_s_max:
                 had.popleft()
             for replica in self.replicas:
                 replica.look_after(had[0][1] if had else "")
+
+
+class Since:
+    """What a reader sees who must be shown a position."""
+
+    def __init__(self, database: Replicated, position: str) -> None:
+        self._database = database
+        self._position = position
+
+    def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows of a query."""
+        return self._database.rows_since(self._position, sql, slots)
+
+    def look(self, reading: Callable[[Ask], V]) -> V:
+        """What `reading` makes of one state."""
+        return self._database.look_since(self._position, reading)
+
+
+def _later(one: str, other: str) -> str:
+    """The position that has both."""
+    latest: dict[str, tuple[int, str]] = {}
+    for part in (*one.split(","), *other.split(",")):
+        if part:
+            domain, _, number = part.split("-")
+            latest[domain] = max(latest.get(domain, (0, "")), (int(number), part))
+    return ",".join(part for _, part in latest.values())
 
 
 def _parts(position: str) -> dict[str, int]:

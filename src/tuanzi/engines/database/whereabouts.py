@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
+from tuanzi.engines.database.replicas import Replicated, Since
 from tuanzi.machinery.database import Ask, DatabaseUnavailable
 from tuanzi.machinery.tables import Row
 
@@ -34,16 +35,24 @@ class Whereabouts:
         self._place = find()
         self._opened = opening()
 
-    def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[Row]:
-        """The rows of a query over a committed state. Raises DatabaseUnavailable."""
-        return self._ask(lambda opened: opened.rows(sql, slots))
+    def rows(self, sql: str, slots: Mapping[str, Any] | None = None, *, as_of: float | None = None) -> list[Row]:
+        """The rows of a query over a committed state. as_of: by when what was committed is to be seen; None: by now.
 
-    def look(self, reading: Callable[[Ask], V]) -> V:
+        Raises DatabaseUnavailable.
+        """
+        return self._ask(lambda opened: _seen(opened, as_of).rows(sql, slots))
+
+    def look(self, reading: Callable[[Ask], V], *, as_of: float | None = None) -> V:
         """What `reading` makes of one committed state; begun once more where it is somewhere else.
 
         Raises DatabaseUnavailable.
         """
-        return self._ask(lambda opened: opened.look(reading))
+        return self._ask(lambda opened: _seen(opened, as_of).look(reading))
+
+    def saw(self, position: str, *, as_of: float) -> None:
+        """From now on everybody here is to see this position, behind all that was committed by `as_of`."""
+        if isinstance(self._opened, Replicated):
+            self._opened.saw(position, as_of=as_of)
 
     def find_again(self) -> None:
         """Look where it is now."""
@@ -67,3 +76,7 @@ class Whereabouts:
             if self._opened is asked:
                 raise
         return question(self._opened)
+
+
+def _seen(opened: Opened, as_of: float | None) -> Opened | Since:
+    return opened.since(as_of) if as_of is not None and isinstance(opened, Replicated) else opened

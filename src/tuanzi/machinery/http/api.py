@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from itertools import count
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from tuanzi.base.ids import Ids
 from tuanzi.base.once import once
 from tuanzi.base.problem import Forbidden, Problem, Unknown
 from tuanzi.base.who import Who
+from tuanzi.machinery.afar import came_at
 from tuanzi.machinery.http.deadlines import Deadlines
 from tuanzi.machinery.http.documents import (
     CHINESE,
@@ -130,6 +132,7 @@ class Api:
         if spot is None and not self._is_ours(scope["path"]):
             await self._fallback(scope, receive, send)
             return
+        came_at.set(monotonic())
         raw = scope["headers"]
         headers = headers_of(raw)
         request_id = find_request_id(headers) or b"%b-%d" % (self._request_id_prefix, next(self._request_ids))
