@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from tests.groups.newcomers import DORM_HEAD, DORM_HEAD_FEN, WELCOME, WELCOME_FEN, welcome_newcomers
 from tests.heart import OPERATOR, Campus, lines
+from tuanzi.base.ids import PersonId
 from tuanzi.base.once import once
 from tuanzi.base.unit import Key
 from tuanzi.events import LateMoneySettled
@@ -15,6 +16,7 @@ from tuanzi.groups.model import UNSERVED_MAX, OrderedBefore
 from tuanzi.groups.store import ORDERED_BEFORE
 from tuanzi.machinery.writer import Request
 from tuanzi.orders import OrderState, RefundOrder
+from tuanzi.people import ForgetPerson
 
 PLAIN, FIRST = 2201, 2201 - WELCOME_FEN  # beef in a trio: 2200 less 300 for the tier, and a third of 901
 
@@ -51,6 +53,22 @@ def test_the_first_order_has_its_price_and_the_next_has_not(campus: Campus) -> N
 
     assert (first.payable_fen, second.payable_fen) == (FIRST, PLAIN)
     assert [off.amount.fen for off in campus.order(first.order_id).quote.amounts if off.rule_id == WELCOME] == [500]
+
+
+def test_who_had_ordered_and_was_erased_has_no_first_order_again(campus: Campus) -> None:
+    opened = campus.do(replace(campus.opening("back"), is_returning=True))
+    campus.join(opened.group_id, "m2")
+    joined = campus.do(replace(campus.joining(opened.group_id, "back-too"), is_returning=True))
+
+    assert [one.payable_fen for one in (opened, joined)] == [PLAIN, PLAIN]
+
+
+def test_erasing_is_answered_with_whether_there_were_orders(campus: Campus) -> None:
+    served(campus, "m1")
+
+    told = [campus.do(ForgetPerson(person_id=PersonId(member))) for member in ("m1", "stranger")]
+
+    assert [each.has_ordered for each in told] == [True, False]
 
 
 def test_of_two_orders_at_once_one_is_the_first(campus: Campus) -> None:

@@ -81,7 +81,7 @@ async def test_after_erasing_no_database_knows_who_he_was_and_the_books_are_as_b
     assert books(cast.town) == before
     ((facts,),) = cast.town.house.platform.database.rows("SELECT facts FROM audit_entries WHERE action = 'forgotten'")
     for campus in ("beijing", "shanghai"):
-        for database in ("delivery", "money", "notices"):
+        for database in ("core", "delivery", "money", "notices"):
             assert f"{campus}.{database}" in facts
 
 
@@ -113,7 +113,7 @@ async def test_forgetting_again_changes_nothing(cast: Cast) -> None:
     before = everything(cast.town, but=("writer_cursor",))
 
     for desks in cast.town.house.campuses.values():
-        for desk in (desks.money, desks.delivery, desks.notices):
+        for desk in (desks.core, desks.money, desks.delivery, desks.notices):
             await desk.submit(ForgetPerson(person_id=cast.ming.id))  # type: ignore[arg-type]
 
     assert everything(cast.town, but=("writer_cursor",)) == before

@@ -21,7 +21,7 @@ from tuanzi.machinery.http.routes import Call, Desk
 from tuanzi.machinery.post import Letter
 from tuanzi.people import model, store
 
-MIGRATION = Path(__file__).parents[2] / "src/tuanzi/migrations/platform/0002_people.sql"
+MIGRATIONS = sorted((Path(__file__).parents[2] / "src/tuanzi/migrations/platform").glob("*.sql"))
 SECRET = b"a secret of the tests, 32 bytes or more"
 NOON = datetime(2026, 9, 1, 4, 0, tzinfo=UTC)
 BEIJING, SHANGHAI = CampusId("beijing"), CampusId("shanghai")
@@ -67,7 +67,8 @@ class BenchDesk:
         self.reads += 1
         database = sqlite3.connect(":memory:")
         try:
-            database.executescript(MIGRATION.read_text())
+            for migration in MIGRATIONS:
+                database.executescript(migration.read_text())
             for table in store.TABLES:
                 columns, places = ", ".join(table.columns), ", ".join("?" * len(table.columns))
                 rows = [table.to_row(value) for (kind, _), value in self.unit.values.items() if kind is table.kind]
@@ -100,16 +101,25 @@ class Inbox:
 
 
 class Campuses:
-    """A post that keeps its letters; every database answers but those that are `away`."""
+    """A post that keeps its letters; every database answers but those that are `away`.
+
+    ordered: who has orders in the last of them.
+    """
 
     def __init__(self) -> None:
         self.sent: list[Letter] = []
         self.away: set[str] = set()
+        self.ordered: set[str] = set()
 
     async def send(self, letters: Sequence[Letter]) -> list[Any]:
         self.sent += letters
         return [
-            TimeoutError() if each.address in self.away else people.Forgotten(person_id=each.command.person_id)
+            TimeoutError()
+            if each.address in self.away
+            else people.Forgotten(
+                person_id=each.command.person_id,
+                has_ordered=each.address == PERSONAL[-1] and each.command.person_id in self.ordered,
+            )
             for each in letters
         ]
 

@@ -12,7 +12,7 @@ from tuanzi import people
 from tuanzi.base.problem import Unknown
 from tuanzi.base.who import Role
 from tuanzi.events import PersonErased, SessionEnded
-from tuanzi.people import model
+from tuanzi.people import find_who, model
 from tuanzi.people.problems import CodeExpired, NameInvalid
 
 NAME = "小团子"
@@ -89,7 +89,9 @@ async def test_the_export_holds_everything_that_is_kept_of_a_person() -> None:
         "phone_sealed",  # as phone
         "session_ids",  # as sessions
         "erased_at",
+        "is_returning",  # as is_returning
     }
+    assert exported["is_returning"] is False
 
 
 async def test_a_long_audit_log_is_exported_in_parts() -> None:
@@ -203,6 +205,86 @@ async def test_who_comes_back_is_somebody_new() -> None:
     assert platform.person(back.person_id).name == ""
 
 
+async def comes_back(platform: Platform, *, having_ordered: bool) -> model.Person:
+    """Sign in, be erased, and sign in again."""
+    person = platform.person(platform.sign_in().person_id)
+    if having_ordered:
+        platform.campuses.ordered.add(person.id)
+    platform.erase(person.id)
+    await platform.run_errands()
+    return platform.person(platform.sign_in().person_id)
+
+
+async def test_of_who_comes_back_it_is_known_that_he_had_ordered_and_nothing_else() -> None:
+    platform = Platform()
+
+    back = await comes_back(platform, having_ordered=True)
+
+    sealed = platform.keys.seal(PHONE)
+    (former,) = platform.all_of(model.FormerPhone)
+    assert back.is_returning
+    assert former.erasure == ""
+    assert former.mark not in (sealed.hash, sealed.mark)
+    assert (await find_who(platform.desk, back.session_ids[0], now=platform.now)).is_returning  # type: ignore[union-attr]
+    assert not platform.person(platform.sign_in(OTHER_PHONE).person_id).is_returning
+
+
+async def test_who_never_ordered_is_as_new_as_anybody_when_he_comes_back() -> None:
+    platform = Platform()
+
+    back = await comes_back(platform, having_ordered=False)
+
+    assert not back.is_returning
+    assert platform.all_of(model.FormerPhone) == []
+    assert [id for id in platform.unit.timers if id.startswith("former:")] == []
+
+
+async def test_while_no_campus_has_answered_he_counts_as_one_who_had_ordered() -> None:
+    platform = Platform()
+    platform.erase(platform.sign_in().person_id)
+
+    assert platform.person(platform.sign_in().person_id).is_returning
+
+
+async def test_who_had_ordered_stays_so_however_often_he_is_erased() -> None:
+    platform = Platform()
+    back = await comes_back(platform, having_ordered=True)
+
+    for _ in range(2):
+        platform.erase(back.id)
+        await platform.run_errands()
+        back = platform.person(platform.sign_in().person_id)
+
+        assert back.is_returning
+
+
+async def test_an_answer_that_comes_late_takes_no_mark_of_a_later_erasing_away() -> None:
+    platform = Platform()
+    first = platform.sign_in().person_id
+    platform.erase(first)
+    (late,) = [errand for _, errand in platform.unit.timers.values() if isinstance(errand, model.TellErased)]
+    second = platform.sign_in().person_id
+    platform.campuses.ordered.add(second)
+    platform.erase(second)
+
+    for errand in (late, *[one for _, one in platform.unit.timers.values() if isinstance(one, model.TellErased)]):
+        platform.do(await platform.room.errands[model.TellErased](errand, now=platform.now))
+
+    assert platform.person(platform.sign_in().person_id).is_returning
+
+
+async def test_after_two_years_nothing_is_known_of_the_phone() -> None:
+    platform = Platform()
+    await comes_back(platform, having_ordered=True)
+    ((at, timer),) = [due for id, due in platform.unit.timers.items() if id.startswith("former:")]
+    assert platform.do(timer) == model.Swept(is_removed=False)
+
+    platform.wait(at - platform.now)
+
+    assert platform.do(timer) == model.Swept(is_removed=True)
+    assert platform.all_of(model.FormerPhone) == []
+
+
 async def test_every_database_that_knows_who_he_is_is_told_to_forget_him_and_that_is_written_down() -> None:
     platform = Platform()
     person = await named(platform)
@@ -256,5 +338,5 @@ async def test_he_is_told_what_is_kept_on_and_why() -> None:
     answer = await platform.request("DELETE /v1/me", who=who_of(person))
 
     kept_on = msgspec.json.decode(answer.body)["kept_on"]
-    assert len(kept_on) == 3
+    assert len(kept_on) == 4
     assert all(each[name] for each in kept_on for name in ("what", "what_zh", "why", "why_zh"))

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from tests.people.people_bench import MIGRATION, Platform
+from tests.people.people_bench import MIGRATIONS, Platform
 from tuanzi.base.who import Role
 from tuanzi.people import store
 
@@ -15,7 +15,8 @@ from tuanzi.people import store
 def database() -> sqlite3.Connection:
     """An empty platform."""
     connection = sqlite3.connect(":memory:")
-    connection.executescript(MIGRATION.read_text())
+    for migration in MIGRATIONS:
+        connection.executescript(migration.read_text())
     return connection
 
 

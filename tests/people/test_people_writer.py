@@ -124,4 +124,5 @@ def test_erasing_leaves_nothing_personal_in_any_table(database: Sqlite) -> None:
     assert "p_1" in stored
     for personal in (PHONE, phone.hash, phone.masked, phone.sealed, "小团子", model.hash_token("f" * 64)):
         assert personal not in stored
-    assert database.rows("SELECT id FROM timers WHERE id NOT LIKE 'limit:%' ORDER BY id") == [("erasure:p_1",)]
+    timers = [id for (id,) in database.rows("SELECT id FROM timers WHERE id NOT LIKE 'limit:%' ORDER BY id")]
+    assert timers == ["erasure:p_1", f"former:{model.former_mark(phone.hash)}"]

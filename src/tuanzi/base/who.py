@@ -27,7 +27,7 @@ class Who:
     """A signed-in person, as his session knows him.
 
     campus_id: the campus he belongs to; None for an operator of the whole platform, who may act on every campus.
-    merchant_id: the shop he works for, when he is a merchant.
+    merchant_id: the shop he works for, when he is a merchant. is_returning: he had ordered, was erased, and came back.
     """
 
     person_id: PersonId
@@ -35,3 +35,4 @@ class Who:
     roles: frozenset[Role]
     campus_id: CampusId | None = None
     merchant_id: MerchantId | None = None
+    is_returning: bool = False

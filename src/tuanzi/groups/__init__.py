@@ -63,6 +63,7 @@ from tuanzi.groups.store import KEEPS, TABLES
 from tuanzi.groups.web import Id, Lines, routes, wanted
 from tuanzi.machinery.room import Room
 from tuanzi.money import Cashier, PaymentProvider
+from tuanzi.people import ForgetPerson
 
 __all__ = [
     "TABLES",
@@ -139,6 +140,7 @@ def room(provider: PaymentProvider, *, find_plan: FindPlan) -> Room:
             ExpireSeat: service.expire_seat,
             CloseGroup: service.close_group,
             HearCapture: hear_capture,
+            ForgetPerson: service.forget_member,
         },
         routes=routes(Cashier(provider), find_plan),
         keeps=KEEPS,

@@ -61,6 +61,7 @@ from tuanzi.groups.problems import (
     UserLimitReached,
 )
 from tuanzi.orders import HOLDING, Order, OrderState
+from tuanzi.people import ForgetPerson, Forgotten
 from tuanzi.pricing import (
     Cart,
     CartLine,
@@ -87,7 +88,7 @@ class Wanted(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class OpenGroup(Struct, frozen=True, kw_only=True, gc=False):
-    """Open a group and take its first seat (开团). is_dorm_head: as the member's session says, like all his rights."""
+    """Open a group and take its first seat (开团). is_dorm_head, is_returning: as the member's session says."""
 
     group_id: GroupId
     order_id: OrderId
@@ -97,6 +98,7 @@ class OpenGroup(Struct, frozen=True, kw_only=True, gc=False):
     lines: tuple[Wanted, ...]
     coupon_id: CouponId | None = None
     is_dorm_head: bool = False
+    is_returning: bool = False
 
 
 class JoinGroup(Struct, frozen=True, kw_only=True, gc=False):
@@ -109,6 +111,7 @@ class JoinGroup(Struct, frozen=True, kw_only=True, gc=False):
     building_id: BuildingId | None = None
     coupon_id: CouponId | None = None
     is_dorm_head: bool = False
+    is_returning: bool = False
 
 
 class Seated(Struct, frozen=True, kw_only=True, gc=False):
@@ -135,6 +138,7 @@ class QuoteCart(Struct, frozen=True, kw_only=True, gc=False):
     lines: tuple[Wanted, ...]
     coupon_id: CouponId | None = None
     is_dorm_head: bool = False
+    is_returning: bool = False
 
 
 class Off(Struct, frozen=True, kw_only=True, gc=False):
@@ -255,6 +259,7 @@ def open_group(unit: Unit, command: OpenGroup, *, now: datetime) -> Seated:
         building_id=command.building_id,
         coupon_id=command.coupon_id,
         is_dorm_head=command.is_dorm_head,
+        is_returning=command.is_returning,
     )
     return _take_seat(unit, group, join, now=now)
 
@@ -281,7 +286,7 @@ def quote_cart(unit: Unit, command: QuoteCart, *, now: datetime) -> Quoted:
     coupon = None
     if command.coupon_id is not None:
         coupon = load_free_coupon(unit, coupon_id=command.coupon_id, member_id=command.member_id, now=now)
-    is_first_order = _ordered_before(unit, command.member_id).is_none
+    is_first_order = _ordered_before(unit, command.member_id).is_none and not command.is_returning
     book = active_rules(unit)
     quotes = []
     for tier in campaign.tiers:
@@ -448,7 +453,8 @@ def _take_seat(unit: Unit, group: Group, command: JoinGroup, *, now: datetime) -
     group = group.seated(seat, now=now)
     before = _ordered_before(unit, command.member_id)
     _count_use(unit, group, command.member_id, by=1)
-    order = _priced_order(unit, group, command, building_id=building_id, is_first_order=before.is_none, now=now)
+    is_first = before.is_none and not command.is_returning
+    order = _priced_order(unit, group, command, building_id=building_id, is_first_order=is_first, now=now)
     unit.put(before.with_order(order.id))
     unit.put(group)
     orders.place(unit, order)
@@ -579,6 +585,12 @@ def _count_use(unit: Unit, group: Group, member_id: PersonId, *, by: int) -> Non
     if by > 0 and used >= group.per_user_limit:
         raise UserLimitReached(campaign_id=group.campaign_id, limit=group.per_user_limit)
     unit.put(CampaignUse(campaign_id=group.campaign_id, member_id=member_id, orders=used + by))
+
+
+def forget_member(unit: Unit, command: ForgetPerson, *, now: datetime) -> Forgotten:
+    """A member is erased: what is kept here leads to nobody any more; whether he ordered is told, for first orders."""
+    ordered = not _ordered_before(unit, command.person_id).is_none
+    return Forgotten(person_id=command.person_id, has_ordered=ordered)
 
 
 def _ordered_before(unit: Unit, member_id: PersonId) -> OrderedBefore:

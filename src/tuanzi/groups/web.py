@@ -180,6 +180,7 @@ async def open_group(call: Call[OpenBody, None]) -> Committed:
         lines=wanted(body.lines),
         coupon_id=None if body.coupon_id is None else CouponId(body.coupon_id),
         is_dorm_head=Role.DORM_HEAD in _who(call).roles,
+        is_returning=_who(call).is_returning,
     )
     return await call.desks.core.submit(command, who=command.member_id, key=call.key)
 
@@ -195,6 +196,7 @@ async def join_group(call: Call[JoinBody, None]) -> Committed:
         building_id=None if body.building_id is None else BuildingId(body.building_id),
         coupon_id=None if body.coupon_id is None else CouponId(body.coupon_id),
         is_dorm_head=Role.DORM_HEAD in _who(call).roles,
+        is_returning=_who(call).is_returning,
     )
     return await call.desks.core.submit(command, who=command.member_id, key=call.key)
 
@@ -208,6 +210,7 @@ async def quote(call: Call[QuoteBody, None]) -> Quoted:
         lines=wanted(call.body.lines),
         coupon_id=None if call.body.coupon_id is None else CouponId(call.body.coupon_id),
         is_dorm_head=Role.DORM_HEAD in _who(call).roles,
+        is_returning=_who(call).is_returning,
     )
     committed = await call.desks.core.submit(command, who=command.member_id)
     quoted: Quoted = committed.answer

@@ -57,6 +57,7 @@ class GuestSeat(Struct, frozen=True, kw_only=True, gc=False):
     asked_at: datetime
     is_dorm_head: bool = False
     attempt: int = 0
+    is_returning: bool = False
 
     @property
     def branch(self) -> Branch:

@@ -196,6 +196,7 @@ class AskSeat(Struct, frozen=True, kw_only=True, gc=False):
     wanted: tuple[Wanted, ...]
     coupon_id: CouponId | None = None
     is_dorm_head: bool = False
+    is_returning: bool = False
 
 
 class SeatAsked(Struct, frozen=True, kw_only=True, gc=False):
@@ -274,6 +275,7 @@ def ask_seat(unit: Unit, command: AskSeat, *, now: datetime) -> SeatAsked:
         facts={},
         asked_at=now,
         is_dorm_head=command.is_dorm_head,
+        is_returning=command.is_returning,
     )
     unit.add(seat)
     _give_up_later(unit, seat, now=now)
@@ -321,6 +323,7 @@ def place_seat(unit: Unit, command: PlaceSeat, *, now: datetime) -> Seated:
         building_id=seat.building_id,
         coupon_id=seat.coupon_id,
         is_dorm_head=seat.is_dorm_head,
+        is_returning=seat.is_returning,
     )
     return place_guest(unit, join, part=part, now=now)
 

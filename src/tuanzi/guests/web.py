@@ -95,6 +95,7 @@ async def join_as_guest(call: Call[GuestBody, None], post: Post, home: CampusId)
         wanted=wanted(call.body.lines),
         coupon_id=None if call.body.coupon_id is None else CouponId(call.body.coupon_id),
         is_dorm_head=Role.DORM_HEAD in who.roles,
+        is_returning=who.is_returning,
     )
     asked = await desk.submit(ask, who=who.person_id, key=call.key)
     order_id = msgspec.json.decode(asked.body, type=SeatAsked).order_id

@@ -1,6 +1,6 @@
 """People: who somebody is, what he may do, and what is kept of him (J3). Database: platform.
 
-Owns people, phone_owners, sessions, code_challenges, rate_limits, platform_operators, audit_entries.
+Owns people, phone_owners, former_phones, sessions, code_challenges, rate_limits, platform_operators, audit_entries.
 Hears nothing. Emits PersonJoined, PersonErased, RolesChanged, SessionEnded.
 A phone is kept as keyed hash, mask and seal, a code as keyed hash, a token as hash; no other room knows any of them.
 """
@@ -80,6 +80,7 @@ def room(
             model.ExpireSession: service.expire_session,
             model.ForgetChallenge: service.forget_challenge,
             model.ForgetLimit: service.forget_limit,
+            model.ForgetFormerPhone: service.forget_former_phone,
         },
         errands={
             model.SendCode: partial(handlers.send_code, keys=keys, sender=sender),

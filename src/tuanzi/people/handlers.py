@@ -31,7 +31,15 @@ async def send_code(errand: SendCode, *, now: datetime, keys: Keys, sender: Code
 async def tell_erased(errand: TellErased, *, now: datetime, post: Post, where: Sequence[str]) -> RecordForgotten:
     """Have all databases in `where` forget a person. Raises what came instead of an answer; then all are told again."""
     letters = [Letter(address=address, command=ForgetPerson(person_id=errand.person_id)) for address in where]
+    has_ordered = False
     for answer in await post.send(letters):
         if not isinstance(answer, Forgotten):
             raise answer if isinstance(answer, Exception) else Unavailable()
-    return RecordForgotten(person_id=errand.person_id, audit_id=errand.audit_id, where=tuple(where))
+        has_ordered |= answer.has_ordered
+    return RecordForgotten(
+        person_id=errand.person_id,
+        audit_id=errand.audit_id,
+        where=tuple(where),
+        mark=errand.mark,
+        has_ordered=has_ordered,
+    )

@@ -41,6 +41,8 @@ SESSIONS_MAX = 10
 NAME_LENGTH_MAX = 20
 # Our choice: they are kept in one row, and nobody needs more.
 PLATFORM_OPERATORS_MAX = 100
+# Our choice: so long it is known of a phone alone that somebody who was erased had ordered (decision 0020).
+FORMER_LIFE = timedelta(days=730)
 
 _SECOND = timedelta(seconds=1)
 _MAINLAND = re.compile(r"(?:\+?86|0086)?(1[3-9][0-9]{9})")
@@ -75,6 +77,11 @@ def tidy_name(text: str) -> str:
 def hash_token(token: str) -> str:
     """How a session's token is kept; SHA-256 without a key is enough for 256 bits of chance."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def former_mark(phone_hash: str) -> str:
+    """What is kept of a phone whose owner was erased; who has no secret of the platform cannot make it of a phone."""
+    return hashlib.sha256(f"former {phone_hash}".encode()).hexdigest()
 
 
 class SealedPhone(Struct, frozen=True, kw_only=True, gc=False):
@@ -171,6 +178,7 @@ class Person(Struct, frozen=True, kw_only=True, gc=False):
     """Somebody who signed in or was appointed; after erasing only a pseudonym: id, campus and the two times.
 
     campus_id: None for an operator of the whole platform. roles: ascending, each once.
+    is_returning: whether somebody with his phone was erased who had ordered: his own first order is not the first.
     session_ids: of his open sessions, oldest first. Made by `replace` it must be `checked`, which replace does not do.
     """
 
@@ -185,6 +193,7 @@ class Person(Struct, frozen=True, kw_only=True, gc=False):
     session_ids: tuple[SessionId, ...] = ()
     joined_at: datetime
     erased_at: datetime | None = None
+    is_returning: bool = False
 
     def __post_init__(self) -> None:
         self.checked()
@@ -197,7 +206,7 @@ class Person(Struct, frozen=True, kw_only=True, gc=False):
             raise ValueError(f"{len(self.session_ids)} sessions")
         if self.erased_at is not None:
             personal = (self.phone_hash, self.phone_masked, self.phone_sealed, self.merchant_id)
-            if self.roles or self.session_ids or self.name or personal != (None, None, None, None):
+            if self.roles or self.session_ids or self.name or self.is_returning or personal != (None, None, None, None):
                 raise ValueError(f"{self.id} is erased and still has data")
         elif self.campus_id is None and Role.OPERATOR not in self.roles:
             raise ValueError(f"{self.id} has neither a campus nor the platform")
@@ -232,6 +241,7 @@ class Person(Struct, frozen=True, kw_only=True, gc=False):
             name="",
             session_ids=(),
             erased_at=now,
+            is_returning=False,
         ).checked()
 
 
@@ -245,6 +255,17 @@ class PhoneOwner(Struct, frozen=True, kw_only=True, gc=False):
 
     phone_hash: str
     person_id: PersonId
+
+
+class FormerPhone(Struct, frozen=True, kw_only=True, gc=False):
+    """A phone whose owner was erased and had ordered, as a mark that leads to nobody; until `forget_at`.
+
+    erasure: the audit entry of an erasing after which no campus has said yet whether he had; "" from then on.
+    """
+
+    mark: str
+    erasure: str
+    forget_at: datetime
 
 
 class Session(Struct, frozen=True, kw_only=True, gc=False):
@@ -459,6 +480,7 @@ class TellErased(Struct, frozen=True, kw_only=True, gc=False):
 
     person_id: PersonId
     audit_id: str
+    mark: str = ""
 
 
 class ForgetPerson(Struct, frozen=True, kw_only=True, gc=False):
@@ -471,11 +493,16 @@ class ForgetPerson(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class RecordForgotten(Struct, frozen=True, kw_only=True, gc=False):
-    """Every database has forgotten a person; where: their addresses."""
+    """Every database has forgotten a person; where: their addresses. has_ordered: whether one knows orders of his.
+
+    mark: his phone's, when it is only kept if he has; "" in errands of the release before.
+    """
 
     person_id: PersonId
     audit_id: str
     where: tuple[str, ...]
+    mark: str = ""
+    has_ordered: bool = False
 
 
 class SetRoles(Struct, frozen=True, kw_only=True, gc=False):
@@ -528,6 +555,12 @@ class ForgetLimit(Struct, frozen=True, kw_only=True, gc=False):
     """Timer: all windows of a rate limit may be over."""
 
     id: str
+
+
+class ForgetFormerPhone(Struct, frozen=True, kw_only=True, gc=False):
+    """Timer: a mark has been kept long enough."""
+
+    mark: str
 
 
 # Answers; kept with idempotency keys, so nothing personal is in them
@@ -599,6 +632,12 @@ KEPT_ON = (
         why_zh="支付机构只能从原收款账号回退款项，会计法规要求保存凭证",
     ),
     KeptOn(
+        what="For two years: that somebody with this phone had ordered, as a keyed mark without the phone or an id",
+        what_zh="两年内：该手机号曾下过单这一事实，仅以加密标记保存，不含手机号和编号",
+        why="The price of a first order is given once; nothing else is done with it",
+        why_zh="首单优惠仅可享受一次，该标记不作他用",
+    ),
+    KeptOn(
         what="The audit log: who changed whose rights, by such ids",
         what_zh="审计日志：谁更改了谁的权限，仅以上述编号记录",
         why="PIPL art. 51 and 55 have the handling of personal data recorded",
@@ -619,9 +658,10 @@ class Erased(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Forgotten(Struct, frozen=True, kw_only=True, gc=False):
-    """A database holds nothing any more that tells who this is."""
+    """A database holds nothing any more that tells who this is. has_ordered: whether it knows orders of this id."""
 
     person_id: PersonId
+    has_ordered: bool = False
 
 
 class RolesSet(Struct, frozen=True, kw_only=True, gc=False):

@@ -62,12 +62,14 @@ class AuditLine(Struct, frozen=True, kw_only=True, gc=False):
 class Export(Struct, frozen=True, kw_only=True, gc=False):
     """All that people keeps of a person, phone in plain (PIPL art. 45).
 
+    is_returning: that somebody with his phone was erased who had ordered.
     audit: what he did to others and others to him, newest first; `audit_next` asks for the rest, None when this is all.
     Not in it: an open code (5 minutes) and rate limits, which cannot be traced to him.
     """
 
     person: Me
     phone: str | None
+    is_returning: bool
     sessions: tuple[SessionLine, ...]
     audit: tuple[AuditLine, ...]
     audit_next: str | None
@@ -114,6 +116,7 @@ async def export(desk: Desk, *, person_id: PersonId, keys: Keys, after: str) -> 
     return Export(
         person=_me(row),
         phone=None if row[3] is None else keys.unseal(row[3]),
+        is_returning=bool(row[8]),
         sessions=tuple(
             SessionLine(id=id, created_at=from_ms(created_at_ms), expires_at=from_ms(expires_at_ms))
             for id, created_at_ms, expires_at_ms in sessions
@@ -149,13 +152,14 @@ async def find_who(desk: Desk, session_id: SessionId, *, now: datetime) -> Who |
 
 
 def _who_of(row: tuple[Any, ...]) -> tuple[Who, datetime]:
-    session_id, person_id, expires_at_ms, roles, campus_id, merchant_id = row
+    session_id, person_id, expires_at_ms, roles, campus_id, merchant_id, is_returning = row
     who = Who(
         person_id=person_id,
         session_id=session_id,
         roles=frozenset(_roles.decode(roles)),
         campus_id=campus_id,
         merchant_id=merchant_id,
+        is_returning=bool(is_returning),
     )
     return who, from_ms(expires_at_ms)
 
@@ -168,7 +172,7 @@ async def _person_row(desk: Desk, *, person_id: PersonId) -> tuple[Any, ...]:
 
 
 def _me(row: tuple[Any, ...]) -> Me:
-    id, name, phone_masked, _, roles, campus_id, merchant_id, joined_at_ms = row
+    id, name, phone_masked, _, roles, campus_id, merchant_id, joined_at_ms, _ = row
     return Me(
         person_id=id,
         name=name,

@@ -13,6 +13,7 @@ from tuanzi.base.who import Role
 from tuanzi.events import PersonErased, PersonJoined, RolesChanged, SessionEnded
 from tuanzi.people.model import (
     CODE_LIFE,
+    FORMER_LIFE,
     PLATFORM,
     SESSION_LIFE,
     AppointOperator,
@@ -27,8 +28,10 @@ from tuanzi.people.model import (
     ErasePerson,
     ExpireSession,
     ForgetChallenge,
+    ForgetFormerPhone,
     ForgetLimit,
     Forgotten,
+    FormerPhone,
     NameChanged,
     OperatorAppointed,
     Person,
@@ -49,6 +52,7 @@ from tuanzi.people.model import (
     SignOut,
     Swept,
     TellErased,
+    former_mark,
     in_order,
 )
 from tuanzi.people.problems import CampusMissing, CodeExpired, MerchantMismatch
@@ -123,6 +127,7 @@ def sign_in(unit: Unit, command: SignIn, *, now: datetime) -> SignedIn | CodeRef
             phone_masked=command.phone.masked,
             phone_sealed=command.phone.sealed,
             joined_at=now,
+            is_returning=_is_returning(unit, command.phone.hash),
         )
         unit.add(PhoneOwner(phone_hash=command.phone.hash, person_id=person.id))
         unit.emit(PersonJoined(person_id=person.id, campus_id=person.campus_id))
@@ -178,6 +183,7 @@ def erase_person(unit: Unit, command: ErasePerson, *, now: datetime) -> Erased:
     LastOperator.
     """
     person = unit.load(Person, command.person_id)
+    mark = ""
     if person.erased_at is not None:
         return Erased(person_id=person.id, erased_at=person.erased_at)
     if person.is_platform_operator:
@@ -188,10 +194,14 @@ def erase_person(unit: Unit, command: ErasePerson, *, now: datetime) -> Erased:
     if person.phone_hash is not None:
         unit.remove(PhoneOwner, person.phone_hash)
         _drop_challenge(unit, person.phone_hash)
+        mark = former_mark(person.phone_hash)
+        _remember(unit, FormerPhone(mark=mark, erasure=command.audit_id, forget_at=now + FORMER_LIFE))
     unit.put(person.erased(now=now))
     unit.add(_audit(command.audit_id, by=person.id, action="erase", subject=person.id, facts={}, now=now))
     unit.emit(PersonErased(person_id=person.id))
-    unit.schedule(_erasure(person.id), TellErased(person_id=person.id, audit_id=command.audit_id), at=now)
+    # Of who returned it is known that his phone had ordered, whatever he did since.
+    tell = TellErased(person_id=person.id, audit_id=command.audit_id, mark="" if person.is_returning else mark)
+    unit.schedule(_erasure(person.id), tell, at=now)
     return Erased(person_id=person.id, erased_at=now)
 
 
@@ -200,8 +210,38 @@ def record_forgotten(unit: Unit, command: RecordForgotten, *, now: datetime) -> 
     id = f"{command.audit_id}.done"
     if unit.find(AuditEntry, id) is None:
         facts = {"databases": ",".join(command.where)}
+        former = unit.find(FormerPhone, command.mark) if command.mark else None
+        if former is not None and former.erasure == command.audit_id:
+            _settle_former(unit, former, has_ordered=command.has_ordered)
         unit.add(_audit(id, by="platform", action="forgotten", subject=command.person_id, facts=facts, now=now))
     return Forgotten(person_id=command.person_id)
+
+
+def forget_former_phone(unit: Unit, command: ForgetFormerPhone, *, now: datetime) -> Swept:
+    """Remove a mark whose time is over; a newer one for the same phone stays."""
+    former = unit.find(FormerPhone, command.mark)
+    if former is None or now < former.forget_at:
+        return Swept(is_removed=False)
+    unit.remove(FormerPhone, former.mark)
+    return Swept(is_removed=True)
+
+
+def _settle_former(unit: Unit, former: FormerPhone, *, has_ordered: bool) -> None:
+    """Every campus has answered: the mark stays for who had ordered, and leads to his erasing no more."""
+    if has_ordered:
+        unit.put(replace(former, erasure=""))
+    else:
+        unit.remove(FormerPhone, former.mark)
+        unit.unschedule(_former(former.mark))
+
+
+def _remember(unit: Unit, former: FormerPhone) -> None:
+    unit.put(former)
+    unit.schedule(_former(former.mark), ForgetFormerPhone(mark=former.mark), at=former.forget_at)
+
+
+def _is_returning(unit: Unit, phone_hash: str) -> bool:
+    return unit.find(FormerPhone, former_mark(phone_hash)) is not None
 
 
 def set_roles(unit: Unit, command: SetRoles, *, now: datetime) -> RolesSet:
@@ -240,6 +280,7 @@ def appoint_staff(unit: Unit, command: AppointStaff, *, now: datetime) -> RolesS
         phone_masked=command.phone.masked,
         phone_sealed=command.phone.sealed,
         joined_at=now,
+        is_returning=_is_returning(unit, command.phone.hash),
     )
     if owner is not None:
         before = unit.load(Person, owner.person_id)
@@ -310,6 +351,7 @@ def appoint_operator(unit: Unit, command: AppointOperator, *, now: datetime) -> 
         phone_masked=command.phone.masked,
         phone_sealed=command.phone.sealed,
         joined_at=now,
+        is_returning=_is_returning(unit, command.phone.hash),
     )
     person = replace(person, campus_id=None, roles=in_order((*person.roles, Role.OPERATOR))).checked()
     operators = (unit.find(PlatformOperators, PLATFORM) or PlatformOperators()).joined(person.id)
@@ -393,6 +435,10 @@ def _code_errand(phone_hash: str) -> str:
 
 def _session_timer(session_id: SessionId) -> str:
     return f"session:{session_id}"
+
+
+def _former(mark: str) -> str:
+    return f"former:{mark}"
 
 
 def _erasure(person_id: PersonId) -> str:

@@ -6,6 +6,7 @@ from tuanzi.machinery.tables import table
 from tuanzi.people.model import (
     AuditEntry,
     CodeChallenge,
+    FormerPhone,
     Person,
     PhoneOwner,
     PlatformOperators,
@@ -15,36 +16,46 @@ from tuanzi.people.model import (
 
 PEOPLE = table("people", Person, key="id")
 PHONE_OWNERS = table("phone_owners", PhoneOwner, key="phone_hash")
+FORMER_PHONES = table("former_phones", FormerPhone, key="mark")
 SESSIONS = table("sessions", Session, key="id")
 CODE_CHALLENGES = table("code_challenges", CodeChallenge, key="phone_hash")
 RATE_LIMITS = table("rate_limits", RateLimit, key="id")
 PLATFORM_OPERATORS = table("platform_operators", PlatformOperators, key="id")
 AUDIT_ENTRIES = table("audit_entries", AuditEntry, key="id")
 
-TABLES = (PEOPLE, PHONE_OWNERS, SESSIONS, CODE_CHALLENGES, RATE_LIMITS, PLATFORM_OPERATORS, AUDIT_ENTRIES)
+TABLES = (
+    PEOPLE,
+    PHONE_OWNERS,
+    FORMER_PHONES,
+    SESSIONS,
+    CODE_CHALLENGES,
+    RATE_LIMITS,
+    PLATFORM_OPERATORS,
+    AUDIT_ENTRIES,
+)
 
 WHO_BY_TOKEN = """
-SELECT s.id, s.person_id, s.expires_at_ms, p.roles, p.campus_id, p.merchant_id
+SELECT s.id, s.person_id, s.expires_at_ms, p.roles, p.campus_id, p.merchant_id, p.is_returning
 FROM sessions s JOIN people p ON p.id = s.person_id
 WHERE s.token_hash = :token_hash
 ORDER BY s.id LIMIT 1
 """
 
 WHO_BY_SESSION = """
-SELECT s.id, s.person_id, s.expires_at_ms, p.roles, p.campus_id, p.merchant_id
+SELECT s.id, s.person_id, s.expires_at_ms, p.roles, p.campus_id, p.merchant_id, p.is_returning
 FROM sessions s JOIN people p ON p.id = s.person_id
 WHERE s.id = :session_id
 ORDER BY s.id LIMIT 1
 """
 
 WHO_OF_NEWEST = """
-SELECT s.token_hash, s.id, s.person_id, s.expires_at_ms, p.roles, p.campus_id, p.merchant_id
+SELECT s.token_hash, s.id, s.person_id, s.expires_at_ms, p.roles, p.campus_id, p.merchant_id, p.is_returning
 FROM sessions s JOIN people p ON p.id = s.person_id
 ORDER BY s.id DESC LIMIT :limit
 """
 
 PERSON = """
-SELECT id, name, phone_masked, phone_sealed, roles, campus_id, merchant_id, joined_at_ms
+SELECT id, name, phone_masked, phone_sealed, roles, campus_id, merchant_id, joined_at_ms, is_returning
 FROM people WHERE id = :person_id AND erased_at_ms IS NULL
 ORDER BY id LIMIT 1
 """
