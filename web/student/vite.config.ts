@@ -33,9 +33,12 @@ function selfContained(): Plugin {
 export default defineConfig({
   plugins: [uni(), selfContained()],
   resolve: {
+    // What both apps share lies outside of them, and takes what they have installed.
+    dedupe: ['centrifuge', 'vue'],
     alias: {
       '@': new URL('./src', import.meta.url).pathname,
       '@client': new URL('../client', import.meta.url).pathname,
+      '@shared': new URL('../shared', import.meta.url).pathname,
     },
   },
   css: { preprocessorOptions: { scss: { silenceDeprecations: ['legacy-js-api'] } } },

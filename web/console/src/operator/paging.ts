@@ -1,7 +1,7 @@
 /** Lists that are read page by page. */
 
 import { computed, shallowRef } from 'vue'
-import { useLoad } from '@/loading'
+import { useLoad } from '@shared/loading'
 
 interface Page<T, A> {
   items: readonly T[]

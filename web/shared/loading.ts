@@ -1,4 +1,4 @@
-/** Something a screen reads: what is known, what went wrong, and reading it again. */
+/** Something a page reads: what is known, what went wrong, and reading it again. */
 
 import { onUnmounted, ref, shallowRef } from 'vue'
 
