@@ -55,6 +55,13 @@ def test_a_batch_is_kept_whole_with_its_events_and_the_cursor(database: Any, twi
     ]
 
 
+def test_texts_of_many_rows_become_one_whatever_its_length(database: Any) -> None:
+    """Migrations make JSON of rows so; 1 MiB is what MariaDB allows by itself, MySQL 1 KiB."""
+    keep(database, *[thing(id, body="x" * 600_000) for id in "abc"])
+
+    assert database.rows("SELECT LENGTH(GROUP_CONCAT(body)) FROM things") == [(1_800_002,)]
+
+
 def test_a_batch_of_nothing_moves_the_cursor_alone(database: Any) -> None:
     database.commit(flush(database))
 

@@ -41,6 +41,11 @@ _SQL_MODE = (
 )
 
 
+# What GROUP_CONCAT may make, in migrations: as long a text as a column holds. MySQL's own limit is 1024 bytes, and
+# MariaDB's 1 MiB; beyond it the statement fails in a transaction, and is cut without a word elsewhere.
+_TEXT_BYTES_MAX = 16 * 2**20 - 1
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where a database is and as whom. schema: its name there. socket: of a server on this machine, instead of TCP.
@@ -151,7 +156,8 @@ def connect(address: Address, patience: Patience, *, schema: bool = True) -> Any
     try:
         run_all(
             connection.cursor(),
-            f"SET SESSION sql_mode = '{_SQL_MODE}', SESSION innodb_lock_wait_timeout = {patience.lock_s};"
+            f"SET SESSION sql_mode = '{_SQL_MODE}', SESSION innodb_lock_wait_timeout = {patience.lock_s},"
+            f" SESSION group_concat_max_len = {_TEXT_BYTES_MAX};"
             " SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
             f" SET NAMES {CHARACTERS} COLLATE {collation_of(connection.get_server_info())}",
         )
