@@ -86,9 +86,11 @@ class Servers:
         return f"mysql://{APPLICATION}:{password}@{where}"
 
     def stop(self) -> None:
-        """End all of them; what they kept stays in the folder."""
-        for stop in (self.company.stop, self.rabbit.stop, self.kafka.stop, self.redis.stop, self.maria.stop):
-            stop()
+        """End all of them at once; what they kept stays in the folder."""
+        stops = (self.company.stop, self.rabbit.stop, self.kafka.stop, self.redis.stop, self.maria.stop)
+        with ThreadPoolExecutor(len(stops)) as threads:
+            for done in [threads.submit(stop) for stop in stops]:
+                done.result()
 
     def _password(self, name: str) -> str:
         """A password of this folder, made once."""
