@@ -10,8 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from msgspec.structs import replace as replace_struct
+
 from tuanzi.engines.database.connections import Address, address_of
 from tuanzi.money import GATEWAY, NOTIFY_PATH, Merchant
+from tuanzi.people import SmsAccount
 
 log = logging.getLogger("tuanzi.settings")
 
@@ -52,6 +55,8 @@ class Settings:
     _MERCHANT_SERIAL, _MERCHANT_KEY_FILE, _API_KEY_FILE; _PUBLIC_KEY_FILE and _PUBLIC_KEY_ID of WeChat Pay, or neither
     for its certificates; _NOTIFY_URL, where WeChat reaches this house from outside; _GATEWAY; _PAY_PAGE of a sandbox).
     None in the other cases.
+    sms: who we are at Aliyun SMS, which carries sign-in codes (TUANZI_SMS_ACCESS_KEY_ID, _ACCESS_KEY_SECRET_FILE,
+    _SIGN_NAME, _TEMPLATE_CODE; _GATEWAY). None without the first: then a demo prints codes, and nothing else sends any.
     proxies: addresses of proxies whose X-Forwarded-For is believed, comma separated (TUANZI_PROXIES; none).
     demo: demo campuses with simulated students; codes are printed (TUANZI_DEMO=1).
     kafka: the brokers of an installation of many processes, host:port, comma separated (TUANZI_KAFKA); "" for one that
@@ -88,6 +93,7 @@ class Settings:
     answers_host: str = "127.0.0.1"
     payments: str = INPROCESS
     merchant: Merchant | None = None
+    sms: SmsAccount | None = None
     database: Address | None = None
     databases: Mapping[str, Address] = field(default_factory=dict)
 
@@ -189,6 +195,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         answers_host=environment.get("TUANZI_ANSWERS_HOST", "127.0.0.1"),
         payments=payments,
         merchant=_merchant(environment) if payments == WECHAT and has_merchant else None,
+        sms=_sms(environment),
         database=database,
         databases=databases,
     )
@@ -291,6 +298,24 @@ def _merchant(environment: Mapping[str, str]) -> Merchant:
         notify_url=base + NOTIFY_PATH,
         pay_page=environment.get("TUANZI_WECHAT_PAY_PAGE", ""),
     )
+
+
+def _sms(environment: Mapping[str, str]) -> SmsAccount | None:
+    """Who we are at Aliyun SMS. Raises SettingWrong, which never says the secret."""
+    name = "TUANZI_SMS_ACCESS_KEY_ID"
+    if not environment.get(name):
+        return None
+    for needed in ("ACCESS_KEY_SECRET_FILE", "SIGN_NAME", "TEMPLATE_CODE"):
+        if not environment.get(f"TUANZI_SMS_{needed}"):
+            raise SettingWrong(f"TUANZI_SMS_{needed} is missing; {name} needs it")
+    account = SmsAccount(
+        access_key_id=environment[name],
+        access_key_secret=_password(environment, "TUANZI_SMS_ACCESS_KEY_SECRET_FILE"),
+        sign_name=environment["TUANZI_SMS_SIGN_NAME"],
+        template_code=environment["TUANZI_SMS_TEMPLATE_CODE"],
+    )
+    gateway = environment.get("TUANZI_SMS_GATEWAY")
+    return replace_struct(account, gateway=gateway.rstrip("/")) if gateway else account
 
 
 def _password(environment: Mapping[str, str], name: str) -> str:

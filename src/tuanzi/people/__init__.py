@@ -26,10 +26,18 @@ from tuanzi.people.model import (
     SealedPhone,
 )
 from tuanzi.people.queries import Doorkeeper, find_who
-from tuanzi.people.vendors import AbsentSender, CodeSender, ConsoleSender
+from tuanzi.people.vendors import (
+    AbsentSender,
+    AliyunSender,
+    CodeSender,
+    ConsoleSender,
+    SmsAccount,
+    SmsNotAccepted,
+)
 
 __all__ = [
     "AbsentSender",
+    "AliyunSender",
     "AppointOperator",
     "AppointStaff",
     "CodeSender",
@@ -42,6 +50,8 @@ __all__ = [
     "Quota",
     "Quotas",
     "SealedPhone",
+    "SmsAccount",
+    "SmsNotAccepted",
     "find_who",
     "room",
 ]

@@ -7,6 +7,7 @@ import asyncio
 import fcntl
 import importlib
 import os
+import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -25,7 +26,7 @@ from tuanzi.machinery.database import DatabaseError
 from tuanzi.machinery.http.openapi import openapi_of
 from tuanzi.machinery.migrate import MigrationChanged
 from tuanzi.money import Merchant, SandboxProvider, WeChatPay
-from tuanzi.people import AbsentSender, CodeSender, ConsoleSender
+from tuanzi.people import AbsentSender, AliyunSender, CodeSender, ConsoleSender
 from tuanzi.roles.api import routes_of, serve
 from tuanzi.roles.company import Company, CompanyFailed
 from tuanzi.roles.doctor import COMMANDS
@@ -33,7 +34,7 @@ from tuanzi.roles.logs import log_json
 from tuanzi.roles.operations import COMMANDS as OPERATIONS
 from tuanzi.roles.parts import Part, parts_of, serve_parts
 from tuanzi.settings import INPROCESS, WECHAT, Settings, SettingWrong, read_settings
-from tuanzi.wiring import House, Vendors
+from tuanzi.wiring import House, Vendors, wall_clock
 
 # Commands of other packages; they stand above the product, so they are only loaded when asked for.
 _ELSEWHERE = {
@@ -130,7 +131,7 @@ def _run(settings: Settings, parts: Collection[Part]) -> int:
 
 
 async def _serve(settings: Settings, parts: Collection[Part], *, scribe: Scribe | None) -> None:
-    codes = ConsoleSender() if settings.demo else AbsentSender()
+    codes = _codes(settings)
     if parts and settings.payments == WECHAT and settings.merchant is None:
         raise SettingWrong("TUANZI_WECHAT_MCHID is missing: processes with roles share a payment company")
     if settings.payments == INPROCESS:
@@ -148,6 +149,13 @@ async def _serve(settings: Settings, parts: Collection[Part], *, scribe: Scribe 
         await _serve_wechat(settings, parts, codes, merchant, scribe=scribe, company=company)
     finally:
         await company.stop()
+
+
+def _codes(settings: Settings) -> CodeSender:
+    """Who carries sign-in codes: a company where one is configured; else a demo shows them, and others send none."""
+    if settings.sms is not None:
+        return AliyunSender(settings.sms, clock=wall_clock, nonce=lambda: secrets.token_hex(16))
+    return ConsoleSender() if settings.demo else AbsentSender()
 
 
 async def _serve_wechat(

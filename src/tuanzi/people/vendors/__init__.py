@@ -1,13 +1,14 @@
-"""Who carries a code to a phone: the port, and the sandbox that shows it on the console."""
+"""Who carries a code to a phone: the port, Aliyun SMS behind it, and the sandbox that shows it on the console."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from tuanzi.people.vendors.absent import AbsentSender
+from tuanzi.people.vendors.aliyun import AliyunSender, SmsAccount, SmsNotAccepted
 from tuanzi.people.vendors.console import ConsoleSender
 
-__all__ = ["AbsentSender", "CodeSender", "ConsoleSender"]
+__all__ = ["AbsentSender", "AliyunSender", "CodeSender", "ConsoleSender", "SmsAccount", "SmsNotAccepted"]
 
 
 class CodeSender(Protocol):
