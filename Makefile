@@ -38,8 +38,7 @@ run: .venv/runtime $(BUILT) ## serve the demo campuses on TUANZI_PORT (8000), da
 # Three processes test what computes, one more than there are cores, for they wait for the disk now and then; beside them
 # one tests what mostly waits: for servers, then for a browser (measured: a quarter of a core). What measures time while a
 # crowd is served, or starts many processes, goes alone at the end.
-ALONE := tests/faults/test_kill.py tests/faults/test_restart_time.py tests/faults/test_slow.py tests/live/test_chaos.py \
-	tests/live/test_idle_and_slow.py tests/cluster
+ALONE := tests/live/test_chaos.py tests/live/test_idle_and_slow.py tests/cluster
 WAITING := tests/engines
 SPREAD := -n 3 --dist loadgroup --no-loadscope-reorder
 # The driver of the browser keeps a loop running in its process, where no other test can run one.
