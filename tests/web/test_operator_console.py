@@ -135,7 +135,8 @@ def test_counts_of_the_overview_come_by_push(house: PagesHouse, operator: Consol
         route.fulfill(body=answers[0], content_type="application/json")
 
     operator.page.route("**/v1/campuses/beijing/overview", stand_still)
-    operator.go("operator/overview")
+    with operator.page.expect_response("**/v1/campuses/beijing/overview", timeout=WAIT_MS):
+        operator.go("operator/overview")
     note = operator.page.locator(".figure", has_text="每秒下单")
     expect(operator.page.get_by_text("实时", exact=True)).to_be_visible(timeout=WAIT_MS)
     placed = json.loads(answers[0])["orders_placed"]
