@@ -47,7 +47,7 @@ class Settings:
     live_port: where the gateway takes WebSockets, 0 for any free port (TUANZI_LIVE_PORT, else TUANZI_PORT + 1).
     live_url: what clients are told instead, where a proxy stands in front (TUANZI_LIVE_URL, wss://live.example.edu).
     live_gather_ms: for how long at most what happens is gathered before it is told, at quiet (TUANZI_LIVE_GATHER_MS,
-    decision 0020); what happens alone is told at once.
+    decision 0021); what happens alone is told at once.
     live_escalate_s: after how long a message that nobody acknowledged is handed to other means
     (TUANZI_LIVE_ESCALATE_S); acknowledgements are kept every five seconds.
     payments: who is paid (TUANZI_PAYMENTS): "inprocess" plays with money in memory, "wechat" is WeChat Pay v3; a demo

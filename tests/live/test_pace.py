@@ -1,4 +1,4 @@
-"""What happens alone is told at once; what happens within a moment is told together (A1, decision 0020)."""
+"""What happens alone is told at once; what happens within a moment is told together (A1, decision 0021)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Numbers come from memory, backed by the table: a stream's next one is its newest plus one. Nothing is sent before it is
 kept; while more waits, a batch is sent while the next one is being kept, so that neither Python nor the disk waits.
-While little happens, what comes within a moment is kept together (decision 0020).
+While little happens, what comes within a moment is kept together (decision 0021).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Log:
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How batches are begun: at once when the last one began `every_s` ago, else together with what comes until then,
-    or with `events_max` events, whichever is first (decision 0020)."""
+    or with `events_max` events, whichever is first (decision 0021)."""
 
     every_s: float = 0.0
     events_max: int = 64
