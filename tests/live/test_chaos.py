@@ -142,9 +142,7 @@ async def test_twenty_kills_lose_nothing_and_show_nothing_twice(tmp_path: Path) 
     for i in range(KILLS):
         before = office.heart.number
         until = EVENTS * (i + 1) // (KILLS + 1)
-        reached = (
-            before + until
-        ) // 2  # what phones have seen when the kill comes, half of what happened since the last
+        reached = (before + until) // 2  # the kill comes when phones have seen half of what happened since the last
         half = CLIENTS * (i + 1) // 2  # so many have come (back), or a kill would hit nobody
         async with asyncio.timeout(BACK_S_MAX):
             while office.heart.number < until or office.shown < reached or office.connects <= half:
