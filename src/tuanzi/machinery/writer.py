@@ -7,7 +7,7 @@ the outcome; `drive` does that synchronously (simulation, tests), `desk.py` with
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -492,28 +492,27 @@ class Writer:
                 numbered.append((number, event))
                 events.append((number, kind.name, kind.version, at_ms, encode(event).decode()))
             outcome.numbered = tuple(numbered)
-        inserts: dict[type[Any], list[Row]] = {}
-        upserts: dict[type[Any], list[Row]] = {}
+        inserts: dict[type[Any], list[Any]] = {}
+        upserts: dict[type[Any], list[Any]] = {}
         removes: dict[type[Any], list[Any]] = {}
-        to_row = self._to_row
         for place, value in batch.items():
             kind, key = place
             if value is ABSENT:
                 if place not in added:
                     removes.setdefault(kind, []).append(key)
                 continue
-            rows = inserts if place in added else upserts
-            if kind in rows:
-                rows[kind].append(to_row[kind](value))
+            values = inserts if place in added else upserts
+            if (some := values.get(kind)) is None:
+                values[kind] = [value]
             else:
-                rows[kind] = [to_row[kind](value)]
+                some.append(value)
         flush = Flush(
             before=self.position,
             after=self.position + commands,
             event_number=number,
-            inserts=self._in_order(inserts),
-            upserts=self._in_order(upserts),
-            removes=self._in_order(removes)[::-1],
+            inserts=self._rows_in_order(inserts),
+            upserts=self._rows_in_order(upserts),
+            removes=[(self._tables[kind], removes[kind]) for kind in reversed(self._in_order(removes))],
             events=events,
         )
         for outcome in decided:
@@ -523,8 +522,12 @@ class Writer:
                 flush.removes += outcome.rows.removes
         return flush
 
-    def _in_order(self, rows: Mapping[type[Any], list[Any]]) -> list[tuple[Table[Any], list[Any]]]:
-        return [(self._tables[kind], rows[kind]) for kind in sorted(rows, key=self._order.__getitem__)]
+    def _rows_in_order(self, values: Mapping[type[Any], list[Any]]) -> list[tuple[Table[Any], list[Row]]]:
+        to_row = self._to_row
+        return [(self._tables[kind], list(map(to_row[kind], values[kind]))) for kind in self._in_order(values)]
+
+    def _in_order(self, kinds: Iterable[type[Any]]) -> list[type[Any]]:
+        return sorted(kinds, key=self._order.__getitem__)
 
     def _committed(self, flush: Flush, batch: dict[Place, Any]) -> None:
         self.kept_position = flush.after
