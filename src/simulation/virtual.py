@@ -48,7 +48,7 @@ class Killed(BaseException):
 
 
 class Due:
-    """A callback that waits for its turn or its time, as asyncio's handles do, at half their price (measured)."""
+    """A callback that waits for its turn or its time, as the handles of asyncio do."""
 
     __slots__ = ("_when", "args", "callback", "context", "is_cancelled")
 
