@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -31,9 +29,11 @@ from tuanzi.catalog import (
     PeriodId,
 )
 from tuanzi.catalog.store import TABLES
+from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.machinery.database import Flush
 from tuanzi.machinery.http.routes import Call
+from tuanzi.machinery.migrate import migrate
 
-MIGRATIONS = sorted((Path(__file__).parents[2] / "src/tuanzi/migrations/core").glob("*.sql"))
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)  # Monday, 12:00 in Shanghai
 OPERATOR = PersonId("p_operator")
 BEIJING = CampusId("beijing")
@@ -146,15 +146,15 @@ class BenchDesk:
         return Kept(answer=answer, body=msgspec.json.encode(answer))
 
     async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        database = sqlite3.connect(":memory:")
+        database = Sqlite(None)
         try:
-            for migration in MIGRATIONS:
-                database.executescript(migration.read_text())
-            for table in TABLES:
-                columns, places = ", ".join(table.columns), ", ".join("?" * len(table.columns))
-                rows = [table.to_row(value) for (kind, _), value in self.unit.values.items() if kind is table.kind]
-                database.executemany(f"INSERT INTO {table.name} ({columns}) VALUES ({places})", rows)
-            return database.execute(sql, slots or {}).fetchall()
+            migrate(database, ("every", "core"), now=NOON)
+            values = self.unit.values.items()
+            kept = [
+                (table, [table.to_row(value) for (kind, _), value in values if kind is table.kind]) for table in TABLES
+            ]
+            database.commit(Flush(before=0, after=1, event_number=0, inserts=kept, upserts=[], removes=[], events=[]))
+            return database.rows(sql, slots)
         finally:
             database.close()
 
