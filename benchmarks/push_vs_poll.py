@@ -44,6 +44,7 @@ from tuanzi.wiring import House, Vendors
 
 CHANGES_EVERY_S = 40 * 60 / 14
 POLLS_EVERY_S = (2.0, 5.0, 15.0)
+LATE_S_MAX = 20.0
 SETTLING_S = 8.0  # that everybody has connected is kept meanwhile, every five seconds
 
 
@@ -265,7 +266,10 @@ async def _push(server: ServerUnderTest, *, seconds: float) -> tuple[int, float,
     await asyncio.sleep(SETTLING_S)
     changes_per_s = len(server.lookers) / CHANGES_EVERY_S
     updates, cpu = await server.spend(changes_per_s=changes_per_s, seconds=seconds)
-    await asyncio.sleep(1.5)
+    async with asyncio.timeout(LATE_S_MAX):
+        while len(crowd.latencies_ns) < updates:  # noqa: ASYNC110 - what comes says nothing to us
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)  # for what comes twice
     acknowledging.cancel()
     for transport in transports:
         transport.disconnect()
