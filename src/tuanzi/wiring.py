@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -48,7 +48,7 @@ from tuanzi.machinery.follower import Follower
 from tuanzi.machinery.internal import POSITION_OF_SOURCE
 from tuanzi.machinery.migrate import Migratable, migrate
 from tuanzi.machinery.post import Post
-from tuanzi.machinery.push.escalation import Escalator, NowhereElse
+from tuanzi.machinery.push.escalation import Escalator
 from tuanzi.machinery.push.gateway import Gateway
 from tuanzi.machinery.push.hub import Hub
 from tuanzi.machinery.push.keeper import Keeper, Log, Pace
@@ -138,11 +138,11 @@ FOLLOWS = (
 
 @dataclass(frozen=True, slots=True)
 class Vendors:
-    """The outside companies, as this process reaches them."""
+    """The outside companies, as this process reaches them. elsewhere: who reaches a person whose page is closed."""
 
     codes: people.CodeSender
     payments: money.PaymentProvider
-    elsewhere: Elsewhere = field(default_factory=NowhereElse)
+    elsewhere: Elsewhere | None = None
 
 
 def rooms_of(

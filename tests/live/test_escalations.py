@@ -187,6 +187,31 @@ async def test_what_other_means_did_not_take_is_offered_again_and_counts_once(de
     assert (figures.escalated, figures.handed, figures.tries_failed) == (1, 1, 1)
 
 
+async def test_where_no_other_means_is_set_up_nothing_is_said_to_be_handed_over(desk: Desk) -> None:
+    watch = Watch(desk)
+    watch.escalator = Escalator(
+        "beijing",
+        book=live.Escalations(desk),
+        elsewhere=None,
+        prefix=live.PERSONS_STREAM,
+        after_s=AFTER_S,
+        clock=lambda: watch.at,
+        now=lambda: NOON,
+    )
+    await watch.write((LI, 1), (WEI, 1))
+    await watch.look_after(0)
+    await watch.look_after(AFTER_S)
+    at_first = watch.states
+    await watch.archive.keep_cursors([(WEI, 1, 1)])
+
+    await watch.look_after(1)
+
+    assert at_first == [(LI, 1, 1, "due"), (WEI, 1, 1, "due")]
+    assert watch.states == [(LI, 1, 1, "due"), (WEI, 1, 1, "late")]
+    figures = watch.escalator.figures
+    assert (figures.escalated, figures.handed, figures.late) == (2, 0, 1)
+
+
 async def test_what_a_process_noted_and_did_not_look_at_the_next_one_does(desk: Desk) -> None:
     before = Watch(desk)
     await before.write((LI, 1), (WEI, 1), ("riders", 1))

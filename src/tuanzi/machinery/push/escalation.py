@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from tuanzi.base.problem import Problem
-from tuanzi.machinery.push.ports import Elsewhere, Escalated, EscalationBook
+from tuanzi.machinery.push.ports import Elsewhere, EscalationBook
 
 log = logging.getLogger("tuanzi.push")
 
@@ -24,13 +24,6 @@ LOOK_EVERY_S = 5.0
 # compared when the one before ended.
 LOOKED_BACK = timedelta(minutes=2)
 HANDED_AT_ONCE = 500
-
-
-class NowhereElse:
-    """No other means is set up: messages wait in their streams, and the books say that they were escalated."""
-
-    async def hand_over(self, campus_id: str, escalated: Sequence[Escalated]) -> None:
-        """Nobody is told."""
 
 
 class EscalationFigures:
@@ -64,7 +57,8 @@ class Escalator:
     """Looks after the messages of a campus that ought to be acknowledged.
 
     prefix: of the streams whose readers acknowledge. after_s: how long a message may wait for it; more than the five
-    seconds after which acknowledgements are kept. clock: seconds that never go back.
+    seconds after which acknowledgements are kept. elsewhere: None where no other means is set up; what is escalated
+    stays due then, for nobody was told. clock: seconds that never go back.
     """
 
     def __init__(
@@ -72,7 +66,7 @@ class Escalator:
         campus_id: str,
         *,
         book: EscalationBook,
-        elsewhere: Elsewhere,
+        elsewhere: Elsewhere | None,
         prefix: str,
         after_s: float,
         clock: Callable[[], float],
@@ -146,9 +140,10 @@ class Escalator:
     async def _hand_over(self) -> None:
         """Have other means take what is due, then keep that they did: after a crash between they get it once more,
         under the same ids."""
-        while due := await self._book.due(limit=HANDED_AT_ONCE):
+        elsewhere = self._elsewhere
+        while elsewhere is not None and (due := await self._book.due(limit=HANDED_AT_ONCE)):
             try:
-                await self._elsewhere.hand_over(self._campus_id, due)
+                await elsewhere.hand_over(self._campus_id, due)
             except Exception as error:
                 self.figures.tries_failed += 1
                 log.warning("push.elsewhere_failed", extra={"campus": self._campus_id, "reason": type(error).__name__})
