@@ -10,7 +10,8 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -131,7 +132,24 @@ def _run(settings: Settings, parts: Collection[Part]) -> int:
 
 
 async def _serve(settings: Settings, parts: Collection[Part], *, scribe: Scribe | None) -> None:
-    codes = _codes(settings)
+    async with _codes(settings) as codes:
+        await _serve_paid(settings, parts, codes, scribe=scribe)
+
+
+@asynccontextmanager
+async def _codes(settings: Settings) -> AsyncIterator[CodeSender]:
+    """Who carries sign-in codes: a company where one is configured; else a demo shows them, and others send none."""
+    if settings.sms is None:
+        yield ConsoleSender() if settings.demo else AbsentSender()
+        return
+    sender = AliyunSender(settings.sms, clock=wall_clock, nonce=lambda: secrets.token_hex(16))
+    try:
+        yield sender
+    finally:
+        await sender.close()
+
+
+async def _serve_paid(settings: Settings, parts: Collection[Part], codes: CodeSender, *, scribe: Scribe | None) -> None:
     if parts and settings.payments == WECHAT and settings.merchant is None:
         raise SettingWrong("TUANZI_WECHAT_MCHID is missing: processes with roles share a payment company")
     if settings.payments == INPROCESS:
@@ -149,13 +167,6 @@ async def _serve(settings: Settings, parts: Collection[Part], *, scribe: Scribe 
         await _serve_wechat(settings, parts, codes, merchant, scribe=scribe, company=company)
     finally:
         await company.stop()
-
-
-def _codes(settings: Settings) -> CodeSender:
-    """Who carries sign-in codes: a company where one is configured; else a demo shows them, and others send none."""
-    if settings.sms is not None:
-        return AliyunSender(settings.sms, clock=wall_clock, nonce=lambda: secrets.token_hex(16))
-    return ConsoleSender() if settings.demo else AbsentSender()
 
 
 async def _serve_wechat(
