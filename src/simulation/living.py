@@ -25,6 +25,7 @@ from simulation.world import Script, Wait
 from tuanzi.base.ids import CampusId, MerchantId, PersonId
 from tuanzi.base.problem import Problem
 from tuanzi.base.who import Role
+from tuanzi.installation import Front
 from tuanzi.people import AppointOperator, AppointStaff
 from tuanzi.wiring import CampusDesks, House
 
@@ -62,7 +63,7 @@ CALM = Habits(opens=0.15, forgets=0.04, pays_late=0.0, leaves=0.02, regrets=0.01
 HEARD = frozenset({"splitting.confirmed", "orders.advanced"}) | riding.HEARD
 
 
-async def seed(house: House) -> None:
+async def seed(house: House | Front) -> None:
     """Give every campus that has none its demo catalog, and the platform an operator and staff; harmless twice.
 
     Meals and shops are open round the clock, so that the demo has groups at 3 in the morning too.
@@ -102,7 +103,7 @@ async def seed(house: House) -> None:
                 log.warning("living.seed_refused", extra={"campus": campus, "status": answer.status})
 
 
-def _appointed(house: House, staff: DemoStaff) -> AppointStaff:
+def _appointed(house: House | Front, staff: DemoStaff) -> AppointStaff:
     return AppointStaff(
         person_id=PersonId(house.ids.make("p", now=house.clock())),
         phone=house.keys.seal(staff.phone),
@@ -280,5 +281,5 @@ def _catalog(campus: str) -> Catalog:
     return catalogs.round_the_clock(catalogs.demo(campus))
 
 
-def _counter(house: House, campus: str) -> Counter:
+def _counter(house: House | Front, campus: str) -> Counter:
     return Counter(house.rooms, campus=campus, ids=house.ids, clock=house.clock)

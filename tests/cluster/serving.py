@@ -91,7 +91,7 @@ async def main(roles: Sequence[str]) -> None:
             part = front = Front(settings, vendors, engines, clock=clock.now)
 
             async def seed() -> None:
-                await living.seed(front)  # type: ignore[arg-type] # it asks for no more than both have
+                await living.seed(front)
                 for campaign in (TRIO, DUO):
                     await front.campuses["beijing"].core.submit(PutCampaign(campaign=campaign, by="test"))
                 (settings.data / SEEDED).touch()

@@ -225,7 +225,9 @@ async def test_of_who_comes_back_it_is_known_that_he_had_ordered_and_nothing_els
     assert back.is_returning
     assert former.erasure == ""
     assert former.mark not in (sealed.hash, sealed.mark)
-    assert (await find_who(platform.desk, back.session_ids[0], now=platform.now)).is_returning  # type: ignore[union-attr]
+    who = await find_who(platform.desk, back.session_ids[0], now=platform.now)
+    assert who is not None
+    assert who.is_returning
     assert not platform.person(platform.sign_in(OTHER_PHONE).person_id).is_returning
 
 

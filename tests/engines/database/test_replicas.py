@@ -23,6 +23,7 @@ from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Cast, Person, To
 from tuanzi.engines.database.connections import Address, Patience
 from tuanzi.engines.database.promotion import Copying, NotPromoted, Promotion, follow, promote
 from tuanzi.engines.database.replicas import Replicated
+from tuanzi.installation import Front
 from tuanzi.machinery.database import DatabaseUnavailable
 from tuanzi.machinery.writer import keep as keep_flush
 from tuanzi.stock import SetPortions
@@ -260,7 +261,8 @@ async def test_those_who_serve_many_at_once_ask_the_primary_less_often_than_they
 
     async with TownApart(tmp_path, TUANZI_DATABASE=url) as town:
         cast = await Cast(town).gather()
-        remote: Any = town.house.remote.values()  # type: ignore[attr-defined] # a Front
+        assert isinstance(town.house, Front)
+        remote: Any = town.house.remote.values()
         databases = [desk.database._opened for desk in remote]
         assert {type(database) for database in databases} == {Replicated}
         _, orders = await cast.closed_group()
