@@ -1,4 +1,4 @@
-"""An index costs a write for every row, so that each must serve a query; those that none asks go (A2, issue 2)."""
+"""An index costs a write for every row, so that each must serve a query; those that none asks go (A2, J3, issue 2)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import tuanzi
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.machinery.database import DatabaseUnavailable
 from tuanzi.machinery.migrate import migrate
+from tuanzi.people import store
 
 NOON = datetime(2026, 5, 11, 4, 0, tzinfo=UTC)
 QUERY = re.compile(r"\s*(SELECT|WITH)\b")
@@ -44,19 +45,41 @@ def queries() -> set[str]:
     return {sql for module in modules for value in vars(module).values() for sql in said(value)}
 
 
-@pytest.mark.parametrize("kind", ["core", "money", "delivery", "notices"])
-def test_every_index_of_a_campus_is_asked_by_a_query(kind: str) -> None:
+def opened(kind: str) -> Sqlite:
+    """A database of this kind, as a start makes it."""
     database = Sqlite(None)
     migrate(database, ("every", kind), now=NOON)
+    return database
+
+
+def plan_of(database: Sqlite, sql: str) -> list[str]:
+    """How a database goes about a query, step by step. Raises DatabaseUnavailable when it is another one's."""
+    rows = database.rows("EXPLAIN QUERY PLAN " + sql, dict.fromkeys(re.findall(r":(\w+)", sql), "x"))
+    return [str(row[3]) for row in rows]
+
+
+@pytest.mark.parametrize("kind", ["core", "money", "delivery", "notices", "platform"])
+def test_every_index_is_asked_by_a_query(kind: str) -> None:
+    database = opened(kind)
     made = database.rows("SELECT name FROM sqlite_master WHERE type = 'index' AND name NOT LIKE 'sqlite_%'")
 
     asked: set[str] = set()
     for sql in queries():
         try:
-            plan = database.rows("EXPLAIN QUERY PLAN " + sql, dict.fromkeys(re.findall(r":(\w+)", sql), "x"))
+            plan = plan_of(database, sql)
         except DatabaseUnavailable:
             continue  # of another database
-        asked.update(name for step in plan for name in re.findall(r"INDEX (\w+)", str(step[3])))
+        asked.update(name for step in plan for name in re.findall(r"INDEX (\w+)", step))
 
     assert len(made) >= 1
     assert {name for (name,) in made} - asked == set()
+
+
+def test_what_is_read_of_people_is_found_by_its_key_however_many_there_are() -> None:
+    database = opened("platform")
+    by_age = {store.WHO_OF_NEWEST}  # the newest sessions, from the end of their key
+
+    plans = {sql: plan_of(database, sql) for sql in set(said(list(vars(store).values()))) - by_age}
+
+    assert len(plans) == 9
+    assert [sql for sql, plan in plans.items() if any(step.startswith("SCAN") for step in plan)] == []

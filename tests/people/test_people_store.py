@@ -16,7 +16,7 @@ def database() -> sqlite3.Connection:
     """An empty platform."""
     connection = sqlite3.connect(":memory:")
     for migration in MIGRATIONS:
-        connection.executescript(migration.read_text())
+        connection.executescript(migration)
     return connection
 
 

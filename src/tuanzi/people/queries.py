@@ -23,6 +23,7 @@ TOKEN_LENGTH = 64
 # Our choice: what the database can be asked at once; more than that are guesses at tokens.
 FLIGHTS_MAX = 512
 AUDIT_PER_EXPORT = 500
+_NEWEST = "~"  # no id comes after it
 
 _roles = msgspec.json.Decoder(tuple[Role, ...])
 _facts = msgspec.json.Decoder(dict[str, str])
@@ -111,7 +112,7 @@ async def export(desk: Desk, *, person_id: PersonId, keys: Keys, after: str) -> 
     """All that is kept of a person, the audit log from `after` back. Raises Unknown."""
     row = await _person_row(desk, person_id=person_id)
     sessions = await desk.rows(store.SESSIONS_OF_PERSON, {"person_id": person_id, "limit": SESSIONS_MAX})
-    slots = {"person_id": person_id, "after": after, "limit": AUDIT_PER_EXPORT + 1}
+    slots = {"person_id": person_id, "before": after or _NEWEST, "limit": AUDIT_PER_EXPORT + 1}
     audit = [_audit_line(entry) for entry in await desk.rows(store.AUDIT_OF_PERSON, slots)]
     return Export(
         person=_me(row),
@@ -130,14 +131,27 @@ async def people_page(
     desk: Desk, *, campus_id: CampusId | None, phone_hash: str | None, after: str, limit: int
 ) -> PeoplePage:
     """People of a campus, or of all with None; only the owner of a phone when its hash is given."""
-    slots = {"campus_id": campus_id or "", "phone_hash": phone_hash or "", "after": after, "limit": limit + 1}
-    items = [_person_line(row) for row in await desk.rows(store.PEOPLE_PAGE, slots)]
+    if phone_hash is not None:
+        return await _owner_page(desk, phone_hash, campus_id=campus_id, after=after)
+    slots: dict[str, object] = {"after": after, "limit": limit + 1}
+    if campus_id is None:
+        rows = await desk.rows(store.PEOPLE_AFTER, slots)
+    else:
+        rows = await desk.rows(store.PEOPLE_OF_CAMPUS, {**slots, "campus_id": campus_id})
+    items = [_person_line(row) for row in rows]
     return PeoplePage(items=tuple(items[:limit]), next=items[limit - 1].person_id if len(items) > limit else None)
+
+
+async def _owner_page(desk: Desk, phone_hash: str, *, campus_id: CampusId | None, after: str) -> PeoplePage:
+    """The owner of a phone, found as a sign-in finds him; nobody for an operator of another campus."""
+    found = [_person_line(row) for row in await desk.rows(store.PERSON_OF_PHONE, {"phone_hash": phone_hash})]
+    seen = [one for one in found if campus_id in (None, one.campus_id) and one.person_id > after]
+    return PeoplePage(items=tuple(seen), next=None)
 
 
 async def audit_page(desk: Desk, *, after: str, limit: int) -> AuditPage:
     """The audit log from `after` back, or from the newest entry."""
-    rows = await desk.rows(store.AUDIT_PAGE, {"after": after, "limit": limit + 1})
+    rows = await desk.rows(store.AUDIT_PAGE, {"before": after or _NEWEST, "limit": limit + 1})
     items = [_audit_line(row) for row in rows]
     return AuditPage(items=tuple(items[:limit]), next=items[limit - 1].id if len(items) > limit else None)
 

@@ -66,18 +66,28 @@ SELECT id, created_at_ms, expires_at_ms FROM sessions WHERE person_id = :person_
 
 AUDIT_OF_PERSON = """
 SELECT id, at_ms, person_id, action, subject, facts FROM audit_entries
-WHERE (person_id = :person_id OR subject = :person_id) AND (:after = '' OR id < :after)
+WHERE (person_id = :person_id OR subject = :person_id) AND id < :before
 ORDER BY id DESC LIMIT :limit
 """
 
 AUDIT_PAGE = """
 SELECT id, at_ms, person_id, action, subject, facts FROM audit_entries
-WHERE (:after = '' OR id < :after)
+WHERE id < :before
 ORDER BY id DESC LIMIT :limit
 """
 
-PEOPLE_PAGE = """
+PEOPLE_AFTER = """
 SELECT id, name, phone_masked, roles, campus_id, merchant_id, joined_at_ms, erased_at_ms FROM people
-WHERE (:campus_id = '' OR campus_id = :campus_id) AND (:phone_hash = '' OR phone_hash = :phone_hash) AND id > :after
-ORDER BY id LIMIT :limit
+WHERE id > :after ORDER BY id LIMIT :limit
+"""
+
+PEOPLE_OF_CAMPUS = """
+SELECT id, name, phone_masked, roles, campus_id, merchant_id, joined_at_ms, erased_at_ms FROM people
+WHERE campus_id = :campus_id AND id > :after ORDER BY id LIMIT :limit
+"""
+
+PERSON_OF_PHONE = """
+SELECT p.id, p.name, p.phone_masked, p.roles, p.campus_id, p.merchant_id, p.joined_at_ms, p.erased_at_ms
+FROM phone_owners o JOIN people p ON p.id = o.person_id
+WHERE o.phone_hash = :phone_hash ORDER BY p.id LIMIT 1
 """
