@@ -15,8 +15,6 @@ from tuanzi import live
 from tuanzi.engines.cache.redis import RedisCache
 from tuanzi.engines.fanout.here import Here
 from tuanzi.engines.fanout.redis import RedisFanOut
-from tuanzi.engines.logs.kafka import KafkaCommandLog, KafkaEventLog, KafkaSettings
-from tuanzi.engines.queue.rabbit import RabbitQueue
 from tuanzi.engines.redis.cluster import Cluster as RedisServers
 from tuanzi.machinery.commandlog import CommandLog
 from tuanzi.machinery.eventlog import EventLog
@@ -86,6 +84,10 @@ async def engines_of(settings: Settings, *, name: str, now: Callable[[], datetim
 
     Raises SettingWrong when the logs cannot be made ready, and for an address that is none.
     """
+    # Loaded where processes meet: a house in one process has neither, and would wait for both at each start.
+    from tuanzi.engines.logs.kafka import KafkaCommandLog, KafkaEventLog, KafkaSettings
+    from tuanzi.engines.queue.rabbit import RabbitQueue
+
     kafka = KafkaSettings(servers=settings.kafka, prefix=settings.kafka_prefix)
     commands = KafkaCommandLog(kafka, campuses=log_names(settings.campuses))
     told = KafkaEventLog(kafka, sources=sources_of(settings.campuses))

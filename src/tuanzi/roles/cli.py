@@ -30,9 +30,7 @@ from tuanzi.money import Merchant, SandboxProvider, WeChatPay
 from tuanzi.people import AbsentSender, AliyunSender, CodeSender, ConsoleSender
 from tuanzi.roles.api import routes_of, serve
 from tuanzi.roles.company import Company, CompanyFailed
-from tuanzi.roles.doctor import COMMANDS
 from tuanzi.roles.logs import log_json
-from tuanzi.roles.operations import COMMANDS as OPERATIONS
 from tuanzi.roles.parts import Part, parts_of, serve_parts
 from tuanzi.settings import INPROCESS, WECHAT, Settings, SettingWrong, read_settings
 from tuanzi.wiring import House, Vendors, wall_clock
@@ -45,6 +43,14 @@ _ELSEWHERE = {
     "dispatch": "simulation.commands",
     "bench-seed": "simulation.commands",
     "cluster": "servers.commands",
+}
+# Measured: what only these need, such as HTTP's and the queue's clients, is a fifth of the processor of a start.
+_SELDOM = {
+    "where": "tuanzi.roles.doctor",
+    "settings": "tuanzi.roles.doctor",
+    "doctor": "tuanzi.roles.doctor",
+    "move": "tuanzi.roles.operations",
+    "promote": "tuanzi.roles.operations",
 }
 DEMO_PAYMENTS_REMEMBERED = 100_000
 SECRET_BYTES_MIN = 32
@@ -65,8 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name = given[0].replace("-", "_")
         command: Callable[[Sequence[str]], int] = getattr(importlib.import_module(_ELSEWHERE[given[0]]), name)
         return command(given[1:])
-    if given and given[0] in {**COMMANDS, **OPERATIONS}:
-        return {**COMMANDS, **OPERATIONS}[given[0]](given[1:])
+    if given and given[0] in _SELDOM:
+        seldom: dict[str, Callable[[Sequence[str]], int]] = importlib.import_module(_SELDOM[given[0]]).COMMANDS
+        return seldom[given[0]](given[1:])
     parser = argparse.ArgumentParser(prog="tuanzi", description="Tuanzi 团子: campus food delivery by group buying.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="serve everything in this process, or be some roles of an installation")

@@ -11,9 +11,9 @@ from prometheus_client.registry import Collector
 
 from tuanzi.engines.cache.redis import RedisCache
 from tuanzi.engines.fanout.redis import RedisFanOut
-from tuanzi.engines.queue.rabbit import RabbitQueue
 from tuanzi.installation import Engines, Front, WorkerSide, WriterSide
 from tuanzi.machinery.pool import Pool
+from tuanzi.machinery.workqueue import WorkQueue
 from tuanzi.money import PaymentProvider, WeChatPay
 from tuanzi.wiring import House
 
@@ -215,11 +215,19 @@ class EnginesCollector(Collector):
         if isinstance(fan_out, RedisFanOut):
             for figure, about in _FAN_OUT_COUNTERS.items():
                 yield _count(f"tuanzi_fanout_{figure}_total", about, getattr(fan_out.figures, figure))
-        if isinstance(works, RabbitQueue):
-            for figure, about in _WORKS_COUNTERS.items():
-                yield _count(f"tuanzi_works_{figure}_total", about, getattr(works.figures, figure))
+        if works is not None:
+            yield from _of_works(works)
         if self._pool is not None:
             yield from _of_pool(self._pool)
+
+
+def _of_works(works: WorkQueue) -> Iterator[Metric]:
+    # Loaded here, for a house without a queue server need not load its client.
+    from tuanzi.engines.queue.rabbit import RabbitQueue
+
+    if isinstance(works, RabbitQueue):
+        for figure, about in _WORKS_COUNTERS.items():
+            yield _count(f"tuanzi_works_{figure}_total", about, getattr(works.figures, figure))
 
 
 _FAN_OUT_COUNTERS = {
