@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -30,11 +32,11 @@ from tuanzi.base.once import Once
 from tuanzi.base.problem import Busy
 from tuanzi.base.time import to_ms
 from tuanzi.engines.database.sqlite import Sqlite
-from tuanzi.machinery.database import DatabaseUnavailable
-from tuanzi.machinery.desk import Lanes, WriterDesk
+from tuanzi.machinery.database import DatabaseUnavailable, Fenced, Flush, RowRefused
+from tuanzi.machinery.desk import FLIGHTS_MAX, Lanes, WriterDesk
 from tuanzi.machinery.follower import Follower
 from tuanzi.machinery.problems import Crashed, Unavailable
-from tuanzi.machinery.writer import Request
+from tuanzi.machinery.writer import Outcome, Request
 
 
 class Hands:
@@ -339,6 +341,153 @@ async def test_a_command_whose_rows_cannot_be_read_is_refused_and_the_next_works
         await desk.submit(Take(ticket_id="t2", hall_id="h"))
 
     assert database.rows("SELECT id FROM tickets") == [("t2",)]
+
+
+class Slow(Sqlite):
+    """A database whose commits wait for `go`, and fail as `fates` say: None, or what goes wrong and where."""
+
+    def __init__(self, *fates: str | None) -> None:
+        super().__init__(None)
+        self.go = threading.Event()
+        self.go.set()
+        self.fates = list(fates)
+        self.begun = 0
+
+    def commit(self, flush: Flush) -> None:
+        self.begun += 1
+        self.go.wait()
+        fate = self.fates.pop(0) if self.fates and self.begun > 1 else None
+        if fate == "refused":
+            raise RowRefused("a row that was well")
+        if fate == "full":
+            raise DatabaseUnavailable("the disk is full")
+        super().commit(flush)
+        if fate == "unheard":
+            raise DatabaseUnavailable("the answer was lost")
+
+
+class Dictator(Slow):
+    """The same, written by somebody else: batches are kept in their order, and answers come when all have been."""
+
+    def __init__(self, *, lost: int) -> None:
+        super().__init__()
+        self.lost = lost
+        self.told = 0
+
+    async def dictate(self, flush: Flush) -> None:
+        """Keep a batch; the answers to some of them are lost, the first and the second at the same moment."""
+        self.commit(flush)
+        self.told += 1
+        mine = self.told
+        if 1 < mine <= 1 + self.lost:
+            await until(lambda: self.told > self.lost)
+            raise DatabaseUnavailable("the line is lost")
+
+
+def wrong_about(database: Sqlite, answers: list[Any], *, seats: int) -> list[str]:
+    """What the tables and the answers do not agree on."""
+    wrong = []
+    given = {answer.answer.id for answer in answers if isinstance(answer, Outcome)}
+    refused = {type(answer) for answer in answers if not isinstance(answer, Outcome)}
+    if {row[0] for row in database.rows("SELECT id FROM tickets")} != given:
+        wrong.append("tickets")
+    if database.rows("SELECT taken FROM halls") != [(len(given),)] or len(given) != min(seats, len(answers)):
+        wrong.append("seats")
+    if database.rows("SELECT number FROM events ORDER BY number") != [(i,) for i in range(1, len(given) + 1)]:
+        wrong.append("events")
+    if refused - {HallFull}:
+        wrong.append(f"refused: {refused}")
+    return wrong
+
+
+async def test_batches_are_decided_on_top_of_those_that_are_being_kept_and_answered_in_their_order() -> None:
+    database = prepared(Slow())
+    told: list[int] = []
+    desk = desk_of(database, Hands(), batch_max=64)
+    desk.subscribe(lambda events: told.extend(number for number, _ in events))
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=230))
+        database.go.clear()
+        coming = [asyncio.create_task(desk.submit(Take(ticket_id=f"t{i}", hall_id="h"))) for i in range(300)]
+        await until(lambda: desk._writer.position - desk._writer.kept_position == FLIGHTS_MAX * 64)
+        assert told == []
+        assert not any(one.done() for one in coming)
+        database.go.set()
+        answers = await asyncio.gather(*coming, return_exceptions=True)
+
+    assert told == list(range(1, 231))
+    assert [answer.answer.id for answer in answers[:230]] == [f"t{i}" for i in range(230)]
+    assert wrong_about(database, answers, seats=230) == []
+
+
+@pytest.mark.parametrize("fate", ["refused", "full", "unheard"])
+async def test_what_was_decided_on_top_of_a_batch_that_was_not_kept_is_decided_again(fate: str) -> None:
+    database = prepared(Slow(fate))
+    desk = desk_of(database, Hands(), batch_max=64)
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=230))
+        database.go.clear()
+        coming = [asyncio.create_task(desk.submit(Take(ticket_id=f"t{i}", hall_id="h"))) for i in range(300)]
+        await until(lambda: desk._writer.position - desk._writer.kept_position == FLIGHTS_MAX * 64)
+        database.go.set()
+        answers = await asyncio.gather(*coming, return_exceptions=True)
+
+    assert [answer.answer.id for answer in answers[:230]] == [f"t{i}" for i in range(230)]
+    assert wrong_about(database, answers, seats=230) == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_whatever_becomes_of_commits_that_follow_each_other_every_seat_goes_once(seed: int) -> None:
+    chance = Random(seed)
+    fates = [chance.choice([None, None, "refused", "full", "unheard"]) for _ in range(8)]
+    database = prepared(Slow(*fates))
+    desk = desk_of(database, Hands(), batch_max=64)
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=400))
+        takes = [Take(ticket_id=f"t{i}", hall_id="h") for i in range(600)]
+        answers = await asyncio.gather(*(desk.submit(take) for take in takes), return_exceptions=True)
+
+    assert wrong_about(database, answers, seats=400) == []
+    assert database.fates == []
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+async def test_batches_whose_answers_are_lost_together_were_kept_and_the_cursor_tells(lost: int) -> None:
+    database = prepared(Dictator(lost=lost))
+    desk = desk_of(database, Hands(), batch_max=64)
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=230))
+        takes = [Take(ticket_id=f"t{i}", hall_id="h") for i in range(300)]
+        answers = await asyncio.gather(*(desk.submit(take) for take in takes), return_exceptions=True)
+
+    assert wrong_about(database, answers, seats=230) == []
+
+
+async def test_a_desk_stops_when_what_seemed_lost_turns_out_to_be_kept() -> None:
+    class Blind(Slow):
+        looks = 0
+
+        def cursor(self) -> tuple[int, int]:
+            self.looks += 1
+            if self.looks == 2:
+                raise DatabaseUnavailable("the cursor cannot be read either")
+            return super().cursor()
+
+    database = prepared(Blind("unheard"))
+    database.looks = 0
+    desk = desk_of(database, Hands(), batch_max=64)
+    work = asyncio.create_task(desk.run())
+    await until(lambda: desk.is_open)
+    await desk.submit(Build(id="h", seats=230))
+    database.go.clear()
+    coming = [asyncio.create_task(desk.submit(Take(ticket_id=f"t{i}", hall_id="h"))) for i in range(200)]
+    await until(lambda: desk._writer.position - desk._writer.kept_position == FLIGHTS_MAX * 64)
+    database.go.set()
+    answers = await asyncio.gather(*coming, return_exceptions=True)
+
+    with pytest.raises(Fenced):
+        await work
+    assert {type(answer) for answer in answers} == {Unavailable}
 
 
 async def test_kept_answers_are_forgotten_after_three_days_and_not_before() -> None:

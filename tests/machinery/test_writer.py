@@ -370,6 +370,47 @@ def test_a_commit_whose_answer_was_lost_counts_once(database: Any, after: bool) 
     assert database.rows("SELECT taken FROM halls") == [(2,)]
 
 
+def test_a_batch_is_decided_on_top_of_all_that_are_being_kept_and_reads_the_latest_of_each_place(database: Any) -> None:
+    writer = open_writer(database)
+    batches: list[list[Any]] = [
+        [Build(id="a", seats=9), Build(id="b", seats=9), Take(ticket_id="t1", hall_id="a")],
+        [Take(ticket_id="t2", hall_id="a")],
+        [Take(ticket_id="t3", hall_id="a"), Take(ticket_id="t4", hall_id="b")],
+    ]
+    flying = [writer.carry_out([Request(command) for command in batch], now=NOON) for batch in batches]
+    commits = [next(steps) for steps in flying]
+    assert [type(commit) for commit in commits] == [Commit] * 3  # nothing was asked of the database
+
+    for steps, commit in zip(flying, commits, strict=True):
+        take_step(commit, database)
+        with pytest.raises(StopIteration):
+            steps.send(None)
+
+    assert database.rows("SELECT id, taken FROM halls ORDER BY id") == [("a", 3), ("b", 1)]
+    assert carry_out(writer, database, [Take(ticket_id="t5", hall_id="a")])[0].problem is None
+    assert database.rows("SELECT id, taken FROM halls ORDER BY id") == [("a", 4), ("b", 1)]
+
+
+def test_a_batch_reads_what_is_left_in_the_air_after_the_first_has_landed(database: Any) -> None:
+    writer = open_writer(database, places_max=1)
+    first, second = ([Build(id="a", seats=9)], [Build(id="b", seats=9), Take(ticket_id="t1", hall_id="a")])
+    flying = [writer.carry_out([Request(command) for command in batch], now=NOON) for batch in (first, second)]
+    commits = [next(steps) for steps in flying]
+    take_step(commits[0], database)
+    with pytest.raises(StopIteration):
+        flying[0].send(None)
+
+    third = writer.carry_out([Request(Take(ticket_id=f"t{hall}", hall_id=hall)) for hall in "ab"], now=NOON)
+    commit = next(third)
+    assert isinstance(commit, Commit)
+    take_step(commits[1], database)
+    with pytest.raises(StopIteration):
+        flying[1].send(None)
+    take_step(commit, database)
+
+    assert database.rows("SELECT id, taken FROM halls ORDER BY id") == [("a", 2), ("b", 1)]
+
+
 def test_an_errand_is_kept_as_a_row_to_be_found_after_a_crash(database: Any) -> None:
     writer = open_writer(database)
 

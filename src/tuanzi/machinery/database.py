@@ -58,7 +58,8 @@ class Dictating(Protocol):
     """A database that somebody else writes: a batch is told to him, and no thread of this process waits."""
 
     async def dictate(self, flush: Flush) -> None:
-        """As `Database.commit`, for one batch at a time; called in the loop, and only there."""
+        """As `Database.commit`, for several batches, which are kept in the order of the calls; called in the loop, and
+        only there."""
 
 
 class Database(Protocol):

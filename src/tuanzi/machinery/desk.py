@@ -34,6 +34,8 @@ Pending = tuple[Request, "asyncio.Future[Outcome]"]
 
 # Measured: fewer commands than this are cheaper in the batch after; of 24, 64 and never, 64 costs least processor.
 AHEAD_MIN = 64
+# Measured: with one, splits waited a quarter of their time for answers that had come while another desk decided.
+FLIGHTS_MAX = 3
 # Our choice: a quarter of each batch for timers and what errands brought, the rest for whoever waits.
 WORK_SHARE = 4
 # Measured: with 64 the splits of a full batch waited for each other's answers, and half of the processor for them; with
@@ -162,6 +164,8 @@ class WriterDesk:
         self._errands_waiting: deque[Timer] = deque()
         self._errands_running: set[asyncio.Task[None]] = set()
         self._batch_s = 0.0
+        self._finished = 0.0
+        self._said = 0
         self._last_now = clock()
         self._writing = ThreadPoolExecutor(1, thread_name_prefix=f"write-{name}")
         self._reading = ThreadPoolExecutor(2, thread_name_prefix=f"read-{name}")
@@ -342,45 +346,43 @@ class WriterDesk:
         return future
 
     async def _work(self) -> None:
-        """Decide a batch while the one before is being kept; so neither Python nor the disk waits for the other."""
-        flying: Flight | None = None
+        """Decide batches while those before are being kept; so neither Python nor the disk waits for the other."""
+        flights: deque[Flight] = deque()
         try:
             while True:
                 self._take_due()
-                if flying is not None:
-                    await self._wait_for_more(flying)
-                    if flying.is_kept:
-                        await self._land(flying)
-                        flying = None
+                if flights:
+                    await self._wait_for_more(flights)
+                    if flights[0].is_kept:
+                        await self._land(flights)
                         continue
                 batch = self._next_batch()
                 if not batch:
-                    if self._closing and not self._queue:
+                    if self._closing and not self._queue and not flights:
                         return
-                    if not self._queue:
+                    if not self._queue and not flights:
                         self._wake.clear()
                         await self._wake.wait()
                     continue
-                before, flying = flying, Flight(batch, self._steps_of(batch), asyncio.get_running_loop().time())
-                commit = await self._decide(flying, is_ahead=before is not None)
-                if flying.refused is not None:
-                    self._finish(flying, flying.refused)
-                    flying = None
-                    continue
-                if before is not None and (not await self._land(before) or commit is None):
-                    flying.steps.close()
+                flight = Flight(batch, self._steps_of(batch), asyncio.get_running_loop().time())
+                commit = await self._decide(flight, is_ahead=bool(flights))
+                if flight.refused is not None:
+                    self._finish(flight, flight.refused)
+                elif commit is None:
+                    flight.steps.close()
                     self._queue.give_back(batch)
-                    flying = None
-                    continue
-                assert commit is not None
-                self._keep(flying, commit)
+                    await self._land(flights)
+                else:
+                    flights.append(flight)
+                    self._keep(flight, commit)
         except BaseException:
-            self._abandon(flying)
+            for flight in flights:
+                self._abandon(flight)
             raise
 
-    async def _wait_for_more(self, flying: Flight) -> None:
-        """Until the batch is kept, or so many wait that deciding them meanwhile is worth a batch of their own."""
-        while not flying.is_kept and len(self._queue) < AHEAD_MIN:
+    async def _wait_for_more(self, flights: Sequence[Flight]) -> None:
+        """Until the first is kept, or so many wait that deciding them meanwhile is worth a batch of their own."""
+        while not flights[0].is_kept and (len(flights) == FLIGHTS_MAX or len(self._queue) < AHEAD_MIN):
             self._wake.clear()
             await self._wake.wait()
 
@@ -413,21 +415,37 @@ class WriterDesk:
         flight.commit = self._take(commit)
         flight.commit.add_done_callback(lambda _: self._wake.set())
 
-    async def _land(self, flight: Flight) -> bool:
-        """Answer a batch whose commit is over; whether it was kept as it was decided. Raises Fenced."""
+    async def _land(self, flights: deque[Flight]) -> None:
+        """Answer the first batch, when its commit is over. Those decided on top of one that was not kept as it was are
+        decided again. Raises Fenced."""
+        flight = flights.popleft()
         assert flight.commit is not None
         try:
             reply, error = await flight.commit
+            if error is not None:
+                await self._take_back(flights)
             outcomes = await self._drive(flight.steps, reply, error)
         except BaseException:
             self._abandon(flight)
             raise
         self._finish(flight, outcomes)
-        return error is None
 
-    def _abandon(self, flight: Flight | None) -> None:
+    async def _take_back(self, flights: deque[Flight]) -> None:
+        """Batches on top of one that was not kept: the cursor keeps them out too, and if it was kept all the same, the
+        one that is tried again."""
+        while flights:
+            flight = flights.pop()
+            assert flight.commit is not None
+            flight.steps.close()
+            self._queue.give_back(flight.batch)
+            with contextlib.suppress(Fenced):
+                await flight.commit
+
+    def _abandon(self, flight: Flight) -> None:
         """Nothing is known of a batch: its callers are told so."""
-        for _, future in () if flight is None else flight.batch:
+        if flight.commit is not None:
+            flight.commit.add_done_callback(_look_at)
+        for _, future in flight.batch:
             if not future.done():
                 future.set_exception(Unavailable(retry_after_s=2))
 
@@ -452,9 +470,11 @@ class WriterDesk:
                 future.set_result(outcome)
         self._timers.note(self._writer.timer_changes)
         self._writer.timer_changes.clear()
-        took = asyncio.get_running_loop().time() - flight.began
-        self._batch_s += 0.1 * (took - self._batch_s)
-        self._count(outcomes, took)
+        now = asyncio.get_running_loop().time()
+        worked = now - max(flight.began, self._finished)  # alone, not while another was on its way before it
+        self._finished = now
+        self._batch_s += 0.1 * (worked - self._batch_s)
+        self._count(outcomes, worked, now - flight.began)
 
     async def _drive(self, steps: Steps, reply: Any, error: Exception | None) -> list[Outcome]:
         """Take steps to their end; more than the first commit only when that one failed."""
@@ -473,6 +493,7 @@ class WriterDesk:
         return asyncio.get_running_loop().run_in_executor(self._writing, take, step, self.database)
 
     async def _dictate(self, dictating: Dictating, flush: Flush) -> tuple[None, Exception | None]:
+        self._said = flush.after
         try:
             await dictating.dictate(flush)
         except RowRefused as error:
@@ -480,7 +501,8 @@ class WriterDesk:
         except DatabaseUnavailable as error:
             loop = asyncio.get_running_loop()
             try:
-                await loop.run_in_executor(self._writing, find_out, flush, self.database, error)
+                position, _ = await loop.run_in_executor(self._writing, self.database.cursor)
+                find_out(flush, position, error, until=self._said)
             except DatabaseUnavailable as gone:
                 return None, gone
         return None, None
@@ -500,11 +522,11 @@ class WriterDesk:
             except Exception:
                 log.exception("desk.subscriber_failed", extra={"desk": self.name})
 
-    def _count(self, outcomes: Sequence[Outcome], took: float) -> None:
+    def _count(self, outcomes: Sequence[Outcome], worked: float, took: float) -> None:
         figures = self.figures
         figures.batches += 1
         figures.commands += len(outcomes)
-        figures.busy_s += took
+        figures.busy_s += worked
         figures.batch_s_max = max(figures.batch_s_max, took)
         for outcome in outcomes:
             figures.events += len(outcome.events)
@@ -721,6 +743,12 @@ class Feed:
         for future in self._waiters.pop(number, ()):
             if not future.done():
                 future.set_result(events)
+
+
+def _look_at(commit: asyncio.Future[Any]) -> None:
+    """Nobody waits for this any more, and what it raises has been raised before."""
+    if not commit.cancelled():
+        commit.exception()
 
 
 def round_up(seconds: float) -> int:

@@ -7,6 +7,7 @@ the outcome; `drive` does that synchronously (simulation, tests), `desk.py` with
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -148,12 +149,13 @@ class Writer:
         stopwatch: Stopwatch | None = None,
     ) -> None:
         self.schema = schema
-        # Where the next batch begins: after the one that is being kept, if there is one.
+        # Where the next batch begins: after those that are being kept, if there are any.
         self.position = position
         self.event_number = event_number
         self.kept_position = position
         self.kept_number = event_number
-        self._pending: dict[Place, Any] = {}
+        self._flying: deque[dict[Place, Any]] = deque()
+        self._pending: dict[Place, Any] = {}  # all of them as one, the latest on top
         self.memory = Memory(places_max)
         self._answers = Memory(max(1, places_max // 5))
         self._watch = stopwatch
@@ -172,9 +174,9 @@ class Writer:
         A batch whose rows the database refuses is decided again carefully, then tried in halves, so that a bad command
         hurts itself alone; what cannot be kept even alone gets Crashed or Unavailable, and nothing of it remains.
 
-        While the caller has a batch kept it may decide the next one, up to its Commit: on top of what is being kept.
-        It must not send the outcome of the second before that of the first, and when the first fails it must close the
-        second and carry its requests out again: nothing of them was kept or answered.
+        While the caller has a batch kept it may decide the next ones, up to their Commits: on top of what is being
+        kept. It must have them kept, and send their outcomes, in this order; and when one fails it must close those
+        after it before it says so, and carry their requests out again: the cursor has kept them out of the database.
 
         careful: ask the database for what is otherwise taken for new - keys and the `assumed_new` of a command - and
         found out by the tables' keys if it is not.
@@ -201,6 +203,7 @@ class Writer:
         """Drop all that is in memory and what is not kept; the database is asked again."""
         self.position = self.kept_position
         self.event_number = self.kept_number
+        self._flying.clear()
         self._pending = {}
         self.memory.drop()
         self._answers.drop()
@@ -234,7 +237,9 @@ class Writer:
             batch[FollowerPosition, COMMAND_LOG] = FollowerPosition(source=COMMAND_LOG, number=entry)
         flush = self._flush_of(decided, batch, commands=len(requests), now=now)
         # From here the next batch may be decided on top of this one, though it is not kept yet: see `carry_out`.
-        self.position, self.event_number, self._pending = flush.after, flush.event_number, batch
+        self.position, self.event_number = flush.after, flush.event_number
+        self._flying.append(batch)
+        self._pending = {**self._pending, **batch} if self._pending else batch
         yield Commit(flush)
         self._committed(flush, batch)
         return [
@@ -532,8 +537,10 @@ class Writer:
     def _committed(self, flush: Flush, batch: dict[Place, Any]) -> None:
         self.kept_position = flush.after
         self.kept_number = flush.event_number
-        if self._pending is batch:
-            self._pending = {}
+        self._flying.popleft()
+        self._pending = {}
+        for after in self._flying:
+            self._pending |= after
         self.memory.release()
         self._answers.release()
         for place, value in batch.items():
@@ -586,13 +593,16 @@ def keep(flush: Flush, database: Database) -> None:
     try:
         database.commit(flush)
     except DatabaseUnavailable as error:
-        find_out(flush, database, error)
+        position, _ = database.cursor()
+        find_out(flush, position, error)
 
 
-def find_out(flush: Flush, database: Database, error: DatabaseUnavailable) -> None:
-    """Return when a batch was kept all the same, else raise `error`, or Fenced when another writer has gone on."""
-    position, _ = database.cursor()
+def find_out(flush: Flush, position: int, error: DatabaseUnavailable, *, until: int | None = None) -> None:
+    """Return when a batch was kept all the same, else raise `error`, or Fenced when another writer has gone on.
+
+    position: where the cursor stands now. until: where it stands when those that were said after it are kept too.
+    """
     if position == flush.before:
         raise error
-    if position != flush.after:
+    if not flush.after <= position <= (flush.after if until is None else until):
         raise Fenced(f"the cursor stands at {position}, not {flush.before}") from None

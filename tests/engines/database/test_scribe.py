@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import signal
@@ -16,7 +17,7 @@ import pytest
 from tests.engines.database.things import THINGS, flush, ids, keep, prepare, thing
 from tuanzi.engines.database.scribe import Dictated, Scribe
 from tuanzi.engines.database.sqlite import Sqlite
-from tuanzi.machinery.database import DatabaseUnavailable, Fenced, RowRefused
+from tuanzi.machinery.database import DatabaseUnavailable, Fenced, Flush, RowRefused
 from tuanzi.machinery.writer import keep as keep_surely
 
 # Says a batch that takes some 200 ms to write, and is killed while it is written.
@@ -155,6 +156,55 @@ async def test_a_loop_whose_scribe_died_is_told_and_goes_on_with_another(tmp_pat
         await database.dictate(flush(database, inserts=[(THINGS, [thing("c")])]))
 
         assert (database.cursor(), ids(database)) == ((2, 0), ["a", "c"])
+        database.close()
+
+
+async def test_batches_said_before_the_first_is_answered_are_kept_in_their_order_over_one_line(tmp_path: Path) -> None:
+    with Scribe() as scribe:
+        database = opened(tmp_path / "things.db", scribe)
+        batches = [Flush(before=i, after=i + 1, event_number=0, inserts=[(THINGS, [thing(f"t{i}")])]) for i in range(9)]
+
+        await asyncio.gather(*(database.dictate(batch) for batch in batches))
+
+        assert (database.cursor(), len(ids(database)), len(scribe._lines)) == ((9, 0), 9, 1)
+        database.close()
+
+
+async def test_what_was_said_on_top_of_a_batch_that_is_refused_is_fenced(tmp_path: Path) -> None:
+    with Scribe() as scribe:
+        database = opened(tmp_path / "things.db", scribe)
+        await database.dictate(flush(database, inserts=[(THINGS, [thing("a")])]))
+        refused = Flush(before=1, after=2, event_number=0, inserts=[(THINGS, [thing("a", tag="else")])])
+        on_top = [Flush(before=i, after=i + 1, event_number=0, inserts=[(THINGS, [thing(f"t{i}")])]) for i in (2, 3)]
+
+        told = await asyncio.gather(*(database.dictate(each) for each in (refused, *on_top)), return_exceptions=True)
+
+        assert [type(error) for error in told] == [RowRefused, Fenced, Fenced]
+        assert (database.cursor(), ids(database)) == ((1, 0), ["a"])
+        database.close()
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4])
+async def test_a_scribe_killed_with_three_batches_in_hand_has_kept_the_first_ones_whole(
+    tmp_path: Path, after_s: float
+) -> None:
+    with Scribe() as scribe:
+        database = opened(tmp_path / "things.db", scribe)
+        await database.dictate(flush(database, inserts=[(THINGS, [thing("first")])]))
+        rows = [[thing(f"t{i}-{j}", body="x" * 300) for j in range(4_000)] for i in range(1, 4)]
+        batches = [Flush(before=i, after=i + 1, event_number=0, inserts=[(THINGS, rows[i - 1])]) for i in range(1, 4)]
+        saying = [asyncio.create_task(database.dictate(batch)) for batch in batches]
+        await asyncio.sleep(after_s)
+        assert scribe.pid is not None
+        os.kill(scribe.pid, signal.SIGKILL)
+        told = await asyncio.gather(*saying, return_exceptions=True)
+
+        position, _ = database.cursor()
+        acknowledged = [error is None for error in told]
+        assert acknowledged == sorted(acknowledged, reverse=True)
+        assert {type(error) for error in told} <= {type(None), DatabaseUnavailable}
+        assert position >= 1 + acknowledged.count(True)
+        assert len(ids(database)) == 1 + (position - 1) * 4_000
         database.close()
 
 

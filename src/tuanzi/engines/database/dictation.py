@@ -88,7 +88,11 @@ def framed(body: bytes) -> bytes:
 def unframed(got: bytearray) -> bytes | None:
     """The one message in what has come so far; None when it is not whole yet."""
     end = _LENGTH_BYTES + int.from_bytes(got[:_LENGTH_BYTES], "big")
-    return bytes(got[_LENGTH_BYTES:end]) if len(got) >= max(end, _LENGTH_BYTES) else None
+    if len(got) < max(end, _LENGTH_BYTES):
+        return None
+    body = bytes(got[_LENGTH_BYTES:end])
+    del got[:end]
+    return body
 
 
 def receive(line: socket) -> bytearray | None:

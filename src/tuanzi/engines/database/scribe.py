@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -99,21 +100,22 @@ def _has_gone(control: socket.socket) -> bool:
 
 
 class Talk(asyncio.Protocol):
-    """A line to the scribe in a loop: one batch is said at a time, and its answer awaited."""
+    """A line to the scribe in a loop: batches are said one after the other, and answered in that order."""
 
     def __init__(self) -> None:
         self.is_lost = False
         self._transport: asyncio.WriteTransport | None = None
         self._got = bytearray()
-        self._answered: asyncio.Future[bytes] | None = None
+        self._answered: deque[asyncio.Future[bytes]] = deque()
 
     def ask(self, body: bytes) -> asyncio.Future[bytes]:
         """Say a batch; its answer. Raises ConnectionError, the future too, when nobody is there."""
         if self.is_lost or self._transport is None:
             raise ConnectionResetError("the line is lost")
-        self._answered = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._answered.append(answered)
         self._transport.write(framed(body))
-        return self._answered
+        return answered
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The line can be used."""
@@ -122,17 +124,18 @@ class Talk(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """A part of an answer, mostly the whole."""
         self._got += data
-        body = unframed(self._got)
-        if body is not None:
-            self._got.clear()
-            if self._answered is not None and not self._answered.done():
-                self._answered.set_result(body)
+        while (body := unframed(self._got)) is not None:
+            answered = self._answered.popleft()
+            if not answered.done():
+                answered.set_result(body)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is at the other end any more."""
         self.is_lost = True
-        if self._answered is not None and not self._answered.done():
-            self._answered.set_exception(ConnectionResetError("the line is lost"))
+        for answered in self._answered:
+            if not answered.done():
+                answered.set_exception(ConnectionResetError("the line is lost"))
+        self._answered.clear()
 
 
 class Dictated(Sqlite):
@@ -144,14 +147,20 @@ class Dictated(Sqlite):
         self._scribe = scribe
         self._line: socket.socket | None = None
         self._talk: tuple[Talk, socket.socket] | None = None
+        self._turn = asyncio.Lock()
 
     async def dictate(self, flush: Flush) -> None:
         """Keep a batch, while the loop goes on. Raises RowRefused, DatabaseUnavailable or Fenced."""
         body = said(flush)
+        talk = None
         try:
-            answered = await (await self._talking()).ask(body)
+            async with self._turn:  # else two that find no line would each have one of their own
+                talk = await self._talking()
+                answering = talk.ask(body)
+            answered = await answering
         except OSError as error:
-            self._hang_up()
+            if talk is None or talk.is_lost:
+                self._hang_up()
             raise DatabaseUnavailable(f"{self._file}: whoever writes it cannot be reached: {error}") from error
         check(answered)
 

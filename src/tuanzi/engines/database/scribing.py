@@ -2,7 +2,7 @@
 
 `python -m tuanzi.engines.database.scribing N`: the descriptor N is the end of a socket over which come the files'
 paths, each with the descriptor of a line for its batches. It ends when the other end is closed, after what it was told:
-so it outlives whoever dictated by one batch at most, and no signal meant for that one ends it earlier.
+so it outlives whoever dictated by the few batches that were said, and no signal meant for that one ends it earlier.
 """
 
 from __future__ import annotations
