@@ -17,7 +17,7 @@ from tuanzi.base.problem import Forbidden, Unknown
 from tuanzi.base.who import Role, Who
 from tuanzi.money import Fault
 from tuanzi.sharing import queries, web
-from tuanzi.sharing.model import ChangeTerms, SettleCase, Settlement, SharingTerms
+from tuanzi.sharing.model import CaseKind, CaseState, ChangeTerms, SettleCase, Settlement, SharingTerms
 from tuanzi.sharing.problems import StatementTooLong, TermsInvalid, TermsMoved
 from tuanzi.sharing.queries import OrderMoney, Statement
 
@@ -117,6 +117,51 @@ async def test_an_order_adds_up_when_a_refund_was_paid_otherwise_or_given_up(sto
     assert (seen.refunded_otherwise_fen, seen.forgone_fen) == (
         (200, 0) if how is Settlement.PAID_OTHERWISE else (0, 200)
     )
+
+
+async def test_refused_refunds_are_a_list_of_their_own_page_by_page(story: Story) -> None:
+    story.broken["share"] = [Fault.CLOSED, Fault.CLOSED]
+    await story.paid_out("o_ann")
+    story.broken["refund"] = [Fault.REFUSE] * 3
+    for number in range(3):
+        story.refund(f"o_bob.r{number}", 100)
+    await story.wait()
+
+    async def page(state: CaseState = CaseState.OPEN, kind: CaseKind | None = None, after: str = "") -> list[str]:
+        seen = await queries.case_page(story.till, state=state, kind=kind, after=after, limit=2)
+        return [case.id for case in seen.items] + ([] if seen.next is None else [f"next {seen.next}"])
+
+    assert await page(kind=CaseKind.REFUND) == ["refund.o_bob.r0", "refund.o_bob.r1", "next refund.o_bob.r1"]
+    assert await page(kind=CaseKind.REFUND, after="refund.o_bob.r1") == ["refund.o_bob.r2"]
+    assert await page(kind=CaseKind.SHARE) == ["share.o_ann.0"]
+    assert await page(after="refund.o_bob.r1") == ["refund.o_bob.r2", "share.o_ann.0"]
+    assert await page(kind=CaseKind.RETURN) == []
+    assert await page(CaseState.SETTLED, CaseKind.REFUND) == []
+
+
+async def test_what_operators_did_about_a_refused_refund_is_kept_each_time_it_came_up(story: Story) -> None:
+    await story.split()
+    story.broken["refund"] = [Fault.REFUSE, Fault.REFUSE]
+    story.refund("o_ann.r1", 200)
+    await story.wait()
+    retry = SettleCase(case_id="refund.o_ann.r1", how=Settlement.RETRY, note="the card is new", operator_id="p_op")
+    in_cash = SettleCase(case_id="refund.o_ann.r1", how=Settlement.PAID_OTHERWISE, note="in cash", operator_id="p_two")
+
+    await story.do(retry)
+    await story.wait()
+    again = await queries.case_evidence(story.till, "refund.o_ann.r1")
+    await story.do(in_cash)
+    seen = await queries.case_evidence(story.till, "refund.o_ann.r1")
+
+    assert (again.case.state, again.case.times, again.case.settled_by) == ("open", 2, None)
+    assert [(one.number, one.reason, one.how, one.settled_by, one.note) for one in seen.settlements] == [
+        (2, "refused", "paid_otherwise", "p_two", "in cash"),
+        (1, "refused", "retry", "p_op", "the card is new"),
+    ]
+    assert again.settlements == seen.settlements[1:]
+    assert seen.order is not None
+    assert seen.order.adds_up
+    assert [(one.state, one.refusal) for one in seen.order.refunds] == [("settled", "paid_otherwise")]
 
 
 async def test_a_subsidy_comes_on_top_of_what_the_member_paid(story: Story) -> None:
@@ -283,7 +328,7 @@ async def test_a_case_shows_its_evidence(story: Story) -> None:
     story.refund("o_ann.r1", 200)
     await story.wait()
 
-    page = await queries.case_page(story.till, state=web.CaseState.OPEN, after="", limit=10)
+    page = await queries.case_page(story.till, state=CaseState.OPEN, kind=None, after="", limit=10)
     seen = await queries.case_evidence(story.till, page.items[0].id)
 
     assert [(each.id, each.amount_fen, each.reason) for each in page.items] == [("refund.o_ann.r1", 200, "refused")]

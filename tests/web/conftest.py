@@ -76,6 +76,14 @@ class PagesHouse:
         self.process.stdin.write(f"{seconds}\n".encode())
         self.process.stdin.flush()
 
+    def refuse_refunds(self, times: int) -> None:
+        """Have the payment company refuse the next refunds, so many."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"refuse {times}\n".encode())
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == b"heard\n"
+
     def next_phone(self) -> str:
         """A number nobody has."""
         return str(next(self._phones))

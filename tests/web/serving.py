@@ -1,6 +1,7 @@
 """A house for browsers to look at, in a process of its own: real databases, gateway and pages, a clock that is told.
 
-Run with a port, one for the gateway, and a folder; each line on standard input moves the clock so many seconds on.
+Run with a port, one for the gateway, and a folder; each line on standard input moves the clock so many seconds on, or
+with `refuse` before it has the payment company refuse so many refunds.
 It is 11:00 on a Monday in Shanghai when it starts.
 """
 
@@ -15,7 +16,7 @@ import uvloop
 
 from simulation import catalogs, living
 from tuanzi.catalog import CampaignEntry, CampaignState, PeriodId, PutCampaign, TierEntry
-from tuanzi.money import SandboxProvider
+from tuanzi.money import Fault, SandboxProvider
 from tuanzi.people import ConsoleSender
 from tuanzi.roles.api import serve
 from tuanzi.roles.logs import log_json
@@ -54,11 +55,20 @@ async def main(port: str, live_port: str, data: str) -> None:
     console = ConsoleSender(lambda line: None)
     began = wall_clock()
     ahead = timedelta()
-    vendors = Vendors(codes=console, payments=SandboxProvider())
+    refusals = 0
+
+    def faults(call: str, number: str) -> Fault | None:
+        nonlocal refusals
+        if call != "refund" or not refusals:
+            return None
+        refusals -= 1
+        return Fault.REFUSE
+
+    vendors = Vendors(codes=console, payments=SandboxProvider(faults=faults))
     house = House(settings, vendors, clock=lambda: START + (wall_clock() - began) + ahead)
 
     async def beside() -> None:
-        nonlocal ahead
+        nonlocal ahead, refusals
         await living.seed(house)
         for campaign in (TRIO, DUO):
             await house.campuses["beijing"].core.submit(PutCampaign(campaign=campaign, by="test"))
@@ -67,6 +77,11 @@ async def main(port: str, live_port: str, data: str) -> None:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         while line := await reader.readline():
+            if line.startswith(b"refuse"):
+                refusals = int(line.split()[1])
+                sys.stdout.write("heard\n")
+                sys.stdout.flush()
+                continue
             ahead += timedelta(seconds=float(line))
             for desk in house.desks:
                 desk._ring()

@@ -332,6 +332,49 @@ def test_a_difference_that_only_a_person_can_decide_is_settled_with_a_reason(
     assert order_id in waiting.value.path().read_text(encoding="utf-8")
 
 
+def test_a_refund_that_the_company_refuses_is_listed_tried_again_and_then_paid_by_hand(
+    house: PagesHouse, operator: ConsoleWindow
+) -> None:
+    group_id = closed_group(house)
+    (order_id,) = rows(house, "core", f"SELECT MAX(id) FROM orders WHERE group_id = '{group_id}'")[0]
+    house.refuse_refunds(2)
+    operator.go(f"operator/orders/{order_id}")
+    operator.press("人工退款")
+    dialog = operator.page.get_by_role("dialog")
+    dialog.get_by_label("金额（元）").fill("2.00")
+    dialog.get_by_label("原因").fill("送错了")
+    guard(operator, "退还 ¥2.00")
+    refund = f"SELECT state, refusal FROM refunds WHERE order_id = '{order_id}'"
+    until(lambda: rows(house, "money", refund) == [("refused", "refused")])
+
+    operator.go("operator/books")
+    operator.page.get_by_role("tab", name="资金事项").click()
+    choose(operator, "类型", "退款被拒")
+    row = operator.page.get_by_role("row", name=re.compile(f"退款被拒.+{order_id[-6:]}.+支付公司拒绝"))
+    row.get_by_role("button", name="人工处理").click()
+    operator.page.get_by_role("dialog").get_by_label("原因（会保存）").fill("用户换了新卡")
+    guard(operator, "确认处理")
+    cases = f"SELECT state, times FROM cases WHERE order_id = '{order_id}'"
+    until(lambda: rows(house, "money", cases) == [("open", 2)])
+    operator.go("operator/books")
+    operator.page.get_by_role("tab", name="资金事项").click()
+    row.get_by_role("button", name="证据").click()
+    expect(operator.page.get_by_text("第 1 次（支付公司拒绝）：重试")).to_be_visible(timeout=WAIT_MS)
+    operator.keep_screen("console-refused-refund")
+    row.get_by_role("button", name="人工处理").click()
+    dialog.get_by_text("已线下支付").click()
+    dialog.get_by_label("原因（会保存）").fill("现金退还，有签收")
+    guard(operator, "确认处理")
+
+    expect(row).to_have_count(0, timeout=WAIT_MS)
+    assert rows(house, "money", refund) == [("settled", "paid_otherwise")]
+    kept = f"SELECT number, how, note FROM case_settlements WHERE case_id LIKE 'refund.{order_id}%' ORDER BY number"
+    assert rows(house, "money", kept) == [(1, "retry", "用户换了新卡"), (2, "paid_otherwise", "现金退还，有签收")]
+    assert rows(house, "money", "SELECT SUM(amount_fen) FROM entries") == [(0,)]
+    choose(operator, "状态", "已处理")
+    expect(row).to_have_count(1, timeout=WAIT_MS)
+
+
 def test_roles_are_changed_and_the_audit_says_by_whom(house: PagesHouse, operator: ConsoleWindow) -> None:
     phone = house.next_phone()
     newcomer = house.student_with(phone)

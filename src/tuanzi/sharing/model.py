@@ -598,7 +598,7 @@ class Settlement(StrEnum):
 
 
 class Case(Struct, frozen=True, kw_only=True, gc=False):
-    """Something of money that will not go on by itself; `times` it came up. Who settled it, how and why is kept."""
+    """Something of money that will not go on by itself; `times` it came up. Who settled it last, how and why."""
 
     id: str
     kind: CaseKind
@@ -615,9 +615,26 @@ class Case(Struct, frozen=True, kw_only=True, gc=False):
     note: str | None = None
 
 
+class CaseSettlement(Struct, frozen=True, kw_only=True, gc=False):
+    """What an operator did about a case the `number`th time it came up, and the reason it had then; never changed."""
+
+    case_id: str
+    number: int
+    reason: str
+    how: Settlement
+    settled_by: str
+    settled_at: datetime
+    note: str
+
+
 def case_id(kind: CaseKind, reference: str) -> str:
     """The one case there is of a thing."""
-    return f"{kind.value}.{reference}"
+    return f"{case_ids_begin(kind)}{reference}"
+
+
+def case_ids_begin(kind: CaseKind) -> str:
+    """What the ids of all cases of a kind begin with."""
+    return f"{kind.value}."
 
 
 class StartPayout(Struct, frozen=True, kw_only=True, gc=False):

@@ -21,6 +21,7 @@ from tuanzi.sharing import store
 from tuanzi.sharing.model import (
     FIRST_TERMS,
     Case,
+    CaseKind,
     CaseState,
     Payee,
     ReturnState,
@@ -33,6 +34,7 @@ from tuanzi.sharing.model import (
     SharingTerms,
     Transfer,
     advance_of,
+    case_ids_begin,
 )
 from tuanzi.sharing.problems import StatementTooLong
 
@@ -206,10 +208,25 @@ class CasePage(Struct, frozen=True, kw_only=True, gc=False):
     next: str | None
 
 
+class SettlementView(Struct, frozen=True, kw_only=True, gc=False):
+    """What an operator did about a case the `number`th time it came up, and the reason it had then."""
+
+    number: int
+    reason: str
+    how: str
+    settled_by: str
+    settled_at: datetime
+    note: str
+
+
 class CaseEvidence(Struct, frozen=True, kw_only=True, gc=False):
-    """A case with all there is about its order's money; None when nothing was ever paid for it."""
+    """A case with all there is about its order's money; None when nothing was ever paid for it.
+
+    settlements: what operators did about it, newest first, at most 100.
+    """
 
     case: CaseView
+    settlements: list[SettlementView]
     order: OrderMoney | None
 
 
@@ -329,9 +346,12 @@ async def terms_page(desk: Desk, *, before: int | None, limit: int) -> TermsPage
     )
 
 
-async def case_page(desk: Desk, *, state: CaseState, after: str, limit: int) -> CasePage:
-    """Cases in a state whose id comes after `after`, at most `limit`."""
-    rows = await desk.rows(store.CASES_AFTER, {"state": state.value, "after": after, "limit": limit + 1})
+async def case_page(desk: Desk, *, state: CaseState, kind: CaseKind | None, after: str, limit: int) -> CasePage:
+    """Cases in a state, of a kind or of all, whose id comes after `after`, at most `limit`."""
+    first = "" if kind is None else case_ids_begin(kind)
+    until = f"{first}~"  # no id comes after it
+    slots = {"state": state.value, "after": max(after, first), "until": until, "limit": limit + 1}
+    rows = await desk.rows(store.CASES_AFTER, slots)
     items = [_case_view(store.CASES.from_row(row)) for row in rows[:limit]]
     return CasePage(items=items, next=items[-1].id if len(rows) > limit else None)
 
@@ -346,7 +366,11 @@ async def case_evidence(desk: Desk, case_id: str) -> CaseEvidence:
         order = await order_money(desk, case.order_id, member_id=None)
     except Unknown:
         order = None
-    return CaseEvidence(case=_case_view(case), order=order)
+    settlements = [
+        SettlementView(number=number, reason=reason, how=how, settled_by=by, settled_at=from_ms(at_ms), note=note)
+        for _, number, reason, how, by, at_ms, note in await desk.rows(store.SETTLEMENTS_OF_CASE, {"case_id": case_id})
+    ]
+    return CaseEvidence(case=_case_view(case), settlements=settlements, order=order)
 
 
 async def payee_page(desk: Desk, *, after: str, limit: int) -> PayeePage:

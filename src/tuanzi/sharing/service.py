@@ -70,6 +70,7 @@ from tuanzi.sharing.model import (
     AskUnfreeze,
     Case,
     CaseKind,
+    CaseSettlement,
     CaseStanding,
     CaseState,
     ChangeTerms,
@@ -432,7 +433,7 @@ def close_refund_case(unit: Unit, *, refund_id: str, now: datetime) -> None:
 
 
 def settle_case(unit: Unit, command: SettleCase, *, now: datetime) -> CaseStanding:
-    """Settle what would not go on by itself, and keep who did it, how and why.
+    """Settle what would not go on by itself, and keep who did it, how and why, each time it came up.
 
     Retried: it is tried again, and is a case again when that fails. Paid otherwise: the platform's bank account paid
     or was paid. Written off: nobody is owed it any more. Raises Unknown, CaseSettled, CannotSettle.
@@ -449,6 +450,16 @@ def settle_case(unit: Unit, command: SettleCase, *, now: datetime) -> CaseStandi
         note=command.note,
     )
     unit.put(settled)
+    done = CaseSettlement(
+        case_id=case.id,
+        number=case.times,
+        reason=case.reason,
+        how=command.how,
+        settled_by=command.operator_id,
+        settled_at=now,
+        note=command.note,
+    )
+    unit.add(done)
     match case.kind:
         case CaseKind.REFUND:
             _settle_refund_case(unit, case, command.how, now=now)

@@ -7,6 +7,7 @@ from tuanzi.machinery.several import SEVERAL
 from tuanzi.machinery.tables import table
 from tuanzi.sharing.model import (
     Case,
+    CaseSettlement,
     ClawBack,
     Debt,
     OrderTransfers,
@@ -34,6 +35,7 @@ CLAW_BACKS = table("claw_backs", ClawBack, key="refund_id")
 RETURNS = table("share_returns", ShareReturn, key="id")
 DEBTS = table("debts", Debt, key="account")
 CASES = table("cases", Case, key="id")
+CASE_SETTLEMENTS = table("case_settlements", CaseSettlement, key=("case_id", "number"))
 TABLES = (
     TERMS,
     TERMS_IN_FORCE,
@@ -48,6 +50,7 @@ TABLES = (
     RETURNS,
     DEBTS,
     CASES,
+    CASE_SETTLEMENTS,
 )
 
 SHARING = """
@@ -114,7 +117,12 @@ FROM cases WHERE id = :id ORDER BY id LIMIT 1
 CASES_AFTER = """
 SELECT id, kind, reference, order_id, amount_fen, reason, state, opened_at_ms, times, settled_at_ms, settled_by,
     settled_how, note
-FROM cases WHERE state = :state AND id > :after ORDER BY id LIMIT :limit
+FROM cases WHERE state = :state AND id > :after AND id < :until ORDER BY id LIMIT :limit
+"""
+
+SETTLEMENTS_OF_CASE = """
+SELECT case_id, number, reason, how, settled_by, settled_at_ms, note
+FROM case_settlements WHERE case_id = :case_id ORDER BY case_id, number DESC LIMIT 100
 """
 
 PAYEES_AFTER = """

@@ -17,6 +17,7 @@ from tuanzi.money import ReceiverKind
 from tuanzi.sharing import queries
 from tuanzi.sharing.model import (
     WHOLE,
+    CaseKind,
     CaseStanding,
     CaseState,
     ChangeTerms,
@@ -55,6 +56,7 @@ class CasesQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Which cases."""
 
     state: CaseState = CaseState.OPEN
+    kind: CaseKind | None = None
 
 
 class TermsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -172,7 +174,9 @@ async def register_payee(call: Call[PayeeBody, None]) -> Committed:
 async def list_cases(call: Call[None, CasesQuery]) -> CasePage:
     """GET /v1/campuses/{campus}/ledger/cases"""
     query = call.query
-    return await queries.case_page(call.desks.money, state=query.state, after=query.after, limit=query.limit)
+    return await queries.case_page(
+        call.desks.money, state=query.state, kind=query.kind, after=query.after, limit=query.limit
+    )
 
 
 async def show_case(call: Call[None, None]) -> CaseEvidence:
@@ -289,7 +293,7 @@ ROUTES = (
         f"{_CAMPUS}/ledger/cases",
         list_cases,
         CasePage,
-        "What of money needs a person",
+        "What of money needs a person: refunds that are refused, shares and returns that did not arrive",
         query=CasesQuery,
         roles=_OPERATORS,
     ),
@@ -306,7 +310,7 @@ ROUTES = (
         f"{_CAMPUS}/ledger/cases/{{case_id}}/settlement",
         settle_case,
         CaseStanding,
-        "Settle what needed a person",
+        "Settle what needed a person: try again, paid by hand, or given up",
         body=SettlementBody,
         roles=_OPERATORS,
         problems=(CannotSettle, CaseSettled),
