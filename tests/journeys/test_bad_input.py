@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.journeys.conftest import BEEF_RICE, LADDER, LUNCH_FOR_THREE, Cast, Person, cart, done
+from tests.journeys.conftest import BEEF_RICE, LADDER, LUNCH_FOR_THREE, Cast, Person, cart, done, refused
+from tuanzi.base.phone import has_phone
 
 OPENING = {**LUNCH_FOR_THREE, "lines": BEEF_RICE}
 DEEP = b'{"lines":' + b"[" * 5_000 + b"]" * 5_000 + b"}"
@@ -322,6 +323,61 @@ async def test_staff_cannot_be_given_what_does_not_fit(cast: Cast) -> None:
     await gives(cast.operator, "PUT", "/v1/people/p_none/roles", {"roles": ["student"]}, {404})
 
     assert await cast.town.digest() == before
+
+
+async def test_no_text_of_an_operator_keeps_a_phone(cast: Cast) -> None:
+    campaign = await done(cast.warden.get("campaigns/bj-ladder"))
+    rule = {"id": "a", "kind": "full_reduction", "amount": "100", "title_zh": "找13812345678", "title_en": "off"}
+    terms = {
+        "after_version": 0,
+        "platform_rate": 500,
+        "leader_rate": 100,
+        "ambassador_rate": 0,
+        "provider_rate": 60,
+        "rider_rate": 5000,
+        "note": "ask +86 138-1234-5678",
+    }
+    sheet = "id,merchant_id,name_zh,name_en,price_fen,portions_per_meal\n"
+    dishes = {"kind": "dishes", "content": sheet + "egg,bj-m01,蛋,Egg,600,9\ntea,bj-m01,找13812345678,Tea,600,9\n"}
+    settled = {"how": "write_off", "note": "his number is 138 1234 5678"}
+    before = await cast.town.digest()
+
+    asked = [
+        ("PUT", "campaigns/bj-ladder", {**campaign, "name_en": "call 13812345678"}, "/name_en"),
+        ("POST", "pricing/versions", {"rules": [rule]}, "/rules/0/title_zh"),
+        ("POST", "sharing/terms", terms, "/note"),
+        ("POST", "ledger/cases/refund.o_x.r1/settlement", settled, "/note"),
+        ("POST", "reconciliation/differences/d_1/settlement", {"reason": "问１３８１２３４５６７８"}, "/reason"),
+        ("POST", "orders/o_1/refunds", {"amount_fen": 100, "reason": "008613812345678"}, "/reason"),
+    ]
+    for method, path, body, at in asked:
+        answer = await refused(cast.warden.send(method, path, body), 422, "base/phone-in-text")
+        assert answer["at"] == at
+    imported = await refused(cast.warden.send("POST", "imports", dishes), 422, "catalog/import-refused")
+
+    assert [(row["row"], row["column"], row["code"], row["value"]) for row in imported["errors"]] == [
+        (3, "name_zh", "base/phone-in-text", "")
+    ]
+    assert await cast.town.digest() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "is_phone"),
+    [
+        ("13812345678", True),
+        ("给 +86 138 1234 5678 打电话", True),
+        ("008613812345678", True),
+        ("８６１３８１２３４５６７８", True),
+        ("138-1234-5678。", True),
+        ("12812345678", False),
+        ("4200002345138123456782026", False),
+        ("ICBC 8841 on 2026-11-23, 12.80 yuan", False),
+        ("满100减10", False),
+        ("1381234567", False),
+    ],
+)
+def test_a_phone_is_told_from_other_numbers(text: str, is_phone: bool) -> None:
+    assert has_phone(text) is is_phone
 
 
 async def test_phones_and_codes_that_cannot_be_are_refused(cast: Cast) -> None:

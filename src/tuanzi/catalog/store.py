@@ -19,6 +19,7 @@ from msgspec import Meta, Struct
 
 from tuanzi.base.ids import BuildingId, CampaignId, CampusId, DishId, MerchantId
 from tuanzi.base.money import Money
+from tuanzi.base.phone import PhoneInText, find_phones
 from tuanzi.catalog.model import (
     Building,
     Campaign,
@@ -343,6 +344,9 @@ def refusal_error(kind: str, row: int, problem: Unfit) -> RowError:
 def _read_row(kind: str, number: int, cells: object, *, is_text: bool) -> tuple[Value | None, list[RowError]]:
     """The value of a row, or None and every cell that is wrong."""
     entry_kind = ENTRIES[kind]
+    phones = list(find_phones(cells))
+    if phones:  # what was given is not shown, for answers are kept
+        return None, [_error(kind, number, at[1:], PhoneInText.code, PhoneInText.title_en(), "") for at in phones]
     try:
         if is_text:
             cells = _untangled(cells)

@@ -344,5 +344,6 @@ ROUTES = (
         roles=OPERATORS,
         problems=(problems.ImportTooLarge, problems.ImportRefused),
         body_bytes_max=IMPORT_BYTES_MAX,
+        is_file=True,
     ),
 )

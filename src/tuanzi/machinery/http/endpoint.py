@@ -12,7 +12,7 @@ import msgspec
 from tuanzi.base.who import Role, Who
 from tuanzi.machinery.http.documents import RawHeaders
 from tuanzi.machinery.http.matching import parameters
-from tuanzi.machinery.http.reading import body_decoder, empty_body, query_decoder
+from tuanzi.machinery.http.reading import body_decoder, empty_body, query_decoder, without_phones
 from tuanzi.machinery.http.routes import HandlerT, Route
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -32,7 +32,8 @@ class Endpoint:
     """A route with its decoders and rules.
 
     places: the path's parameters by name and place. campus_at: where the campus stands among the segments.
-    needs_who: whether a session is needed. status: with which an answer is sent; 204 has no body.
+    needs_who: whether a session is needed. keeps_texts: whether its body may be an operator's words.
+    status: with which an answer is sent; 204 has no body.
     empty_query: what no query at all means, where it is optional.
     """
 
@@ -45,6 +46,7 @@ class Endpoint:
     writes: bool
     keyed: bool
     takes_body: bool
+    keeps_texts: bool
     decode_body: Callable[[bytes], Any]
     decode_query: Callable[[bytes], Any]
     query_is_optional: bool
@@ -89,6 +91,7 @@ def endpoint_of(route: Route) -> Endpoint:
         writes=writes,
         keyed=writes and route.keyed,
         takes_body=route.body is not None,
+        keeps_texts=_keeps_texts(route),
         decode_body=_body_reader(route),
         decode_query=query_decoder(route.query),
         query_is_optional=route.query is None or empty is not None,
@@ -101,7 +104,14 @@ def endpoint_of(route: Route) -> Endpoint:
 def _body_reader(route: Route) -> Callable[[bytes], Any]:
     if route.is_raw:
         return bytes
-    return empty_body if route.body is None else body_decoder(route.body)
+    if route.body is None:
+        return empty_body
+    decode = body_decoder(route.body)
+    return without_phones(decode) if _keeps_texts(route) else decode
+
+
+def _keeps_texts(route: Route) -> bool:
+    return route.body is not None and Role.OPERATOR in route.roles and not route.is_file and not route.is_raw
 
 
 def _empty_query(kind: Any) -> Any:

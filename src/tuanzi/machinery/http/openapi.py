@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from tuanzi.base.phone import PhoneInText
 from tuanzi.base.problem import Busy, Forbidden, Invalid, Problem, Unknown
 from tuanzi.machinery.http.endpoint import CAMPUS, Endpoint, endpoint_of
 from tuanzi.machinery.http.matching import PARAMETER_PATTERN
@@ -138,6 +139,8 @@ def house_problems(endpoint: Endpoint) -> tuple[type[Problem], ...]:
         kinds += [KeyMissing, KeyReused, BodyMalformed, BodyTooLarge, RequestTimeout, Busy, Crashed, TooSlow]
     if endpoint.takes_body:
         kinds += [UnsupportedMedia]
+    if endpoint.keeps_texts:
+        kinds += [PhoneInText]
     return tuple(kinds)
 
 

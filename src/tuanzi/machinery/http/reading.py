@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 from starlette.types import Receive, Scope
 
+from tuanzi.base.phone import PhoneInText, find_phones
 from tuanzi.base.problem import Invalid
 from tuanzi.machinery.http.problems import BodyMalformed, BodyTooLarge, HeaderMalformed, UnsupportedMedia
 
@@ -132,6 +133,19 @@ def body_decoder(kind: Any) -> Callable[[bytes], Any]:
             raise BodyMalformed(reason="not UTF-8") from None
         except RecursionError:
             raise BodyMalformed(reason="nested too deeply") from None
+
+    return decoded
+
+
+def without_phones(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Decodes as `decode`, and refuses texts with phones in them. Raises PhoneInText, which names the first place."""
+
+    def decoded(body: bytes) -> Any:
+        value = decode(body)
+        at = next(find_phones(msgspec.to_builtins(value)), None)
+        if at is not None:
+            raise PhoneInText(at=at)
+        return value
 
     return decoded
 
