@@ -192,12 +192,16 @@ class LateMoneySettled(Event, frozen=True, kw_only=True, gc=False):
 
 
 class GuestPaid(Event, frozen=True, kw_only=True, gc=False):
-    """A guest's money is in; the home campus of his group is asked to make the seat his (B7)."""
+    """A guest's money is in; the home campus of his group is asked to make the seat his (B7).
+
+    is_late: it came for an order that had ended; the group may have another seat.
+    """
 
     name = "groups.guest_paid"
     order_id: str
     group_id: str
     member_id: str
+    is_late: bool = False
 
 
 class GuestLeaving(Event, frozen=True, kw_only=True, gc=False):

@@ -11,11 +11,11 @@ from tests.groups.newcomers import DORM_HEAD_FEN, WELCOME_FEN, welcome_newcomers
 from tests.guests.city import AWAY, HOME, City, check_one_outcome, say_again
 from tests.heart import lines, students
 from tuanzi.base.branch import Suspended
-from tuanzi.base.ids import CampusId, OrderId
+from tuanzi.base.ids import CampusId, OrderId, PersonId
 from tuanzi.base.problem import Problem
 from tuanzi.base.who import Role
 from tuanzi.events import GroupClosed, GuestPaid, LateMoneySettled, SplitConfirmed
-from tuanzi.groups import AlreadyMember, GroupFull, GroupNotOpen, UserLimitReached
+from tuanzi.groups import AlreadyMember, CancelOrder, GroupFull, GroupNotOpen, UserLimitReached
 from tuanzi.guests import (
     AskAgain,
     AskSeat,
@@ -189,7 +189,7 @@ def test_money_paid_while_home_is_away_waits_and_becomes_the_seats() -> None:
     check_one_outcome(city)
 
 
-def test_home_lets_a_seat_go_by_itself_when_its_campus_is_silent_and_late_money_goes_back() -> None:
+def test_home_lets_a_seat_go_by_itself_when_its_campus_is_silent_and_late_money_gets_a_free_one() -> None:
     city = City()
     group_id = two_of_three(city)
     seated = city.join(group_id, "g1")
@@ -200,6 +200,24 @@ def test_home_lets_a_seat_go_by_itself_when_its_campus_is_silent_and_late_money_
     assert len(city.home.the_group(group_id).seats) == 3
     city.pass_time(minutes=1)
     assert len(city.home.the_group(group_id).seats) == 2
+
+    city.between(lambda letter: None)
+    city.pass_time(minutes=3)
+    assert city.home.the_group(group_id).state == "closed"
+    assert city.away.state(seated.order_id) == "split"
+    assert city.seat(seated.order_id).attempt == 1
+    assert [event.group_id for event in city.away.told(LateMoneySettled)] == [group_id]
+    check_one_outcome(city)
+
+
+def test_late_money_goes_back_when_others_have_taken_the_seat_meanwhile() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    seated = city.join(group_id, "g1")
+    lost(city, PaySeat)
+    city.away.pay(seated.order_id)
+    city.pass_time(minutes=6.5)
+    city.home.join(group_id, "m3")
 
     city.between(lambda letter: None)
     city.pass_time(minutes=3)
@@ -247,16 +265,99 @@ def test_money_that_comes_after_the_group_failed_goes_back_and_forms_nothing() -
     check_one_outcome(city)
 
 
-def test_money_for_an_order_that_was_not_paid_in_time_goes_back() -> None:
-    city = City()
-    seated = city.join(two_of_three(city), "g1")
+def paid_late(city: City, group_id: str) -> str:
+    """A guest's order whose time to pay was over when its money came."""
+    seated = city.join(group_id, "g1")
     city.pass_time(minutes=6)
     assert city.away.state(seated.order_id) == "cancelled"
+    assert city.away.held_and_sold("beef") == (0, 0)
+    city.away.pay(seated.order_id)
+    return str(seated.order_id)
+
+
+def test_money_for_an_order_that_was_not_paid_in_time_gets_a_seat_that_is_still_free() -> None:
+    city = City()
+    group_id = two_of_three(city)
+
+    order_id = paid_late(city, group_id)
+    city.settle()
+
+    group = city.home.the_group(group_id)
+    assert (group.state, group.paid_count) == ("closed", 3)
+    city.pass_time(minutes=1)
+    assert city.away.state(order_id) == "split"
+    assert city.away.held_and_sold("beef") == (0, 1)
+    assert [event.group_id for event in city.away.told(LateMoneySettled)] == [group_id]
+    check_one_outcome(city)
+
+
+def test_late_money_waits_while_home_is_away_and_is_decided_once() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    seated = city.join(group_id, "g1")
+    city.pass_time(minutes=6)
+    city.home.is_away = True
+    city.away.pay(seated.order_id)
+    city.pass_time(minutes=2)
+    assert city.away.state(seated.order_id) == "paid"
+    assert city.away.held_and_sold("beef") == (1, 0)
+
+    city.home.is_away = False
+    sent = lost(city)
+    city.pass_time(minutes=2)
+    assert sent == []
+    assert city.away.state(seated.order_id) == "split"
+    say_again(city, [(city.home, letter) for letter in city.away.post.sent if type(letter.command) is PaySeat])
+    check_one_outcome(city)
+
+
+def test_late_money_goes_back_when_there_is_nothing_left_to_eat_or_the_group_has_ended() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    seated = city.join(group_id, "g1")
+    city.pass_time(minutes=60)
+    assert city.home.the_group(group_id).state == "failed"
 
     city.away.pay(seated.order_id)
-    city.settle()
     city.pass_time(minutes=1)
+
     assert city.away.state(seated.order_id) == "refunded"
+    assert [event.group_id for event in city.away.told(LateMoneySettled)] == [None]
+    check_one_outcome(city)
+
+
+def test_late_money_of_who_has_another_seat_in_the_group_goes_back() -> None:
+    city = City()
+    group_id = two_of_three(city, campaign="ladder")
+    first = city.join(group_id, "g1")
+    city.pass_time(minutes=6)
+    second = city.join(group_id, "g1", key="another-key")
+
+    city.away.pay(first.order_id)
+    city.away.pay(second.order_id)
+    city.pass_time(minutes=1)
+
+    assert (city.away.state(first.order_id), city.away.state(second.order_id)) == ("refunded", "grouped")
+    assert [seat.order_id for seat in city.home.the_group(group_id).seats if seat.campus_id] == [second.order_id]
+    check_one_outcome(city)
+
+
+def test_a_guest_may_leave_while_home_is_asked_for_a_seat_for_his_late_money() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    seated = city.join(group_id, "g1")
+    city.pass_time(minutes=6)
+    city.home.is_away = True
+    city.away.pay(seated.order_id)
+    city.settle()
+    city.away.do(CancelOrder(order_id=OrderId(seated.order_id), member_id=PersonId("g1")))
+
+    city.home.is_away = False
+    city.pass_time(minutes=2)
+
+    assert city.away.state(seated.order_id) == "refunded"
+    assert len(city.home.the_group(group_id).seats) == 2
+    say_again(city, [(city.away, letter) for letter in city.away.post.sent if type(letter.command) is PaySeat])
     check_one_outcome(city)
 
 

@@ -23,7 +23,7 @@ from tuanzi.machinery.post import Letter
 from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.writer import Request
 
-STEPS = ("try", "pay", "leave unpaid", "leave paid", "news")
+STEPS = ("try", "pay", "pay late", "leave unpaid", "leave paid", "news")
 MOMENTS = (
     "before it is sent",
     "after it is sent",
@@ -34,7 +34,14 @@ MOMENTS = (
 HAPPENINGS = ("its sender is killed", "its receiver is killed", "the answer is lost", "it comes twice")
 CELLS = list(product(STEPS, MOMENTS, HAPPENINGS))
 
-SAID = {"try": TrySeat, "pay": PaySeat, "leave unpaid": LeaveSeat, "leave paid": LeaveSeat, "news": HearHome}
+SAID = {
+    "try": TrySeat,
+    "pay": PaySeat,
+    "pay late": PaySeat,
+    "leave unpaid": LeaveSeat,
+    "leave paid": LeaveSeat,
+    "news": HearHome,
+}
 RECORDED = {"try": PlaceSeat, "news": GuestsTold}
 
 
@@ -164,7 +171,7 @@ def calm(city: City, sabotage: Sabotage) -> None:
 def tell(city: City, sabotage: Sabotage) -> tuple[str, str, str]:
     """The story in which the step occurs; the group, the guest's order, and what it must have become."""
     step = sabotage.step
-    seated = city.home.group("m1", "m2", paid=2 if step in ("try", "pay") else 1)
+    seated = city.home.group("m1", "m2", paid=2 if step in ("try", "pay", "pay late") else 1)
     group_id, second = seated[0].group_id, seated[1].order_id
     if step == "try":
         arm(city, sabotage)
@@ -179,9 +186,12 @@ def tell(city: City, sabotage: Sabotage) -> tuple[str, str, str]:
         third = city.home.join(group_id, "m3")
         member(city, group_id, third.order_id)
         return group_id, order_id, "cancelled"
+    if step == "pay late":
+        city.pass_time(minutes=6)
+        arm(city, sabotage)
     survive(city, lambda: city.away.pay(order_id))
     survive(city, city.settle)
-    if step in ("try", "pay"):
+    if step in ("try", "pay", "pay late"):
         calm(city, sabotage)
         return group_id, order_id, "split"
     arm(city, sabotage)
@@ -218,5 +228,5 @@ def test_every_crash_cell_of_a_seat_has_one_outcome(step: str, moment: str, happ
     say_again(city, letters)
 
 
-def test_there_are_a_hundred_cells() -> None:
-    assert len(CELLS) == len(set(CELLS)) == 100
+def test_there_are_a_hundred_and_twenty_cells() -> None:
+    assert len(CELLS) == len(set(CELLS)) == 120

@@ -410,26 +410,33 @@ def settle_capture(unit: Unit, order: Order, *, now: datetime) -> None:
         unit.unschedule(f"seat:{order.id}")
         _take_money(unit, group, orders.mark_paid(unit, order))
         return
+    if unit.load(Group, order.group_id).home is not None:
+        late = GuestPaid(order_id=order.id, group_id=order.group_id, member_id=order.member_id, is_late=True)
+        unit.emit(late)
+        return
     group_found = _find_seat(unit, order, now=now)
     if group_found is None:
-        orders.refund_late(unit, order, reason="late")
-    else:
-        unit.put(_ordered_before(unit, order.member_id).with_order(order.id))
-        order = orders.revive(unit, order, group_id=group_found.id)
-        seat = Seat(
-            member_id=order.member_id,
-            order_id=order.id,
-            building_id=order.building_id,
-            state=SeatState.HELD,
-            since=now,
-        )
-        _count_use(unit, group_found, order.member_id, by=1)
-        _pay_seat(unit, group_found.seated(seat, now=now), order)
+        refund_late(unit, order)
+        return
+    order, seat = _seat_again(unit, order, group_id=group_found.id, now=now)
+    _count_use(unit, group_found, order.member_id, by=1)
+    _pay_seat(unit, group_found.seated(seat, now=now), order)
+    late_money_seated(unit, order)
+
+
+def refund_late(unit: Unit, order: Order) -> None:
+    """Money that came for an order that had ended goes back, and its member is told."""
+    orders.refund_late(unit, order, reason="late")
     settled = LateMoneySettled(
-        order_id=order.id,
-        member_id=order.member_id,
-        group_id=None if group_found is None else group_found.id,
-        amount_fen=order.payable.fen,
+        order_id=order.id, member_id=order.member_id, group_id=None, amount_fen=order.payable.fen
+    )
+    unit.emit(settled)
+
+
+def late_money_seated(unit: Unit, order: Order) -> None:
+    """Money that came late has a seat, and its member is told."""
+    settled = LateMoneySettled(
+        order_id=order.id, member_id=order.member_id, group_id=order.group_id, amount_fen=order.payable.fen
     )
     unit.emit(settled)
 
@@ -755,10 +762,18 @@ def place_guest(unit: Unit, command: JoinGroup, *, part: Group, now: datetime) -
     return _take_seat(unit, replace(part, merchant_ids=tuple({**known, **merchants})), command, now=now)
 
 
-def follow_home(unit: Unit, part: Group, *, news: HomeNews, leaving: Collection[OrderId] = ()) -> Group:
+def follow_home(
+    unit: Unit,
+    part: Group,
+    *,
+    news: HomeNews,
+    leaving: Collection[OrderId] = (),
+    paying: Collection[OrderId] = (),
+) -> Group:
     """Make this part what its home says: seats that are gone, paid ones, formed, closed or failed; each once.
 
-    leaving: orders whose members asked to leave. What was known already, and all news after the end, changes nothing.
+    leaving: orders whose members asked to leave. paying: whose money home has not answered for; while the group takes
+    members they may still get a seat. What was known already, and all news after the end, changes nothing.
     """
     assert part.home is not None
     if part.state in (GroupState.CLOSED, GroupState.FAILED) or news.version <= part.home.version:
@@ -770,7 +785,10 @@ def follow_home(unit: Unit, part: Group, *, news: HomeNews, leaving: Collection[
         delivery_fee=Money(news.delivery_fee_fen),
     )
     part = replace(part, home=home, leader_id=news.leader_id, version=part.version + 1)
-    for seat in [seat for seat in part.seats if seat.order_id not in {*news.paid, *news.held}]:
+    stay = {*news.paid, *news.held}
+    if news.state in (GroupState.OPEN, GroupState.FORMED):
+        stay.update(paying)
+    for seat in [seat for seat in part.seats if seat.order_id not in stay]:
         part = lose_seat(unit, part, seat=seat, reason="left" if seat.order_id in leaving else "late")
     for seat in [seat for seat in part.seats if seat.order_id in news.paid and seat.state is SeatState.HELD]:
         part = part.paid(seat.order_id)
@@ -837,12 +855,39 @@ def _form_here(unit: Unit, part: Group, *, size: int) -> Group:
 # Late money
 
 
+def hold_late_guest(unit: Unit, order: Order, *, part: Group, now: datetime) -> bool:
+    """On a guest's own campus: hold his portions and coupon again, and a place in this part until home decides.
+
+    False, and nothing changed, when this campus knows already that there can be no seat, or has nothing left for him.
+    """
+    is_live = part.state in (GroupState.OPEN, GroupState.FORMED) and now < part.closes_at and not part.is_full
+    if not is_live or any([seat.member_id == order.member_id for seat in part.seats]):
+        return False
+    if not _hold_again(unit, part, order, now=now):
+        return False
+    order, seat = _seat_again(unit, order, group_id=part.id, now=now)
+    unit.put(part.seated(seat, now=now))
+    return True
+
+
+def _seat_again(unit: Unit, order: Order, *, group_id: GroupId, now: datetime) -> tuple[Order, Seat]:
+    """The order alive again, with a seat for it."""
+    unit.put(_ordered_before(unit, order.member_id).with_order(order.id))
+    order = orders.revive(unit, order, group_id=group_id)
+    seat = Seat(
+        member_id=order.member_id,
+        order_id=order.id,
+        building_id=order.building_id,
+        state=SeatState.HELD,
+        since=now,
+    )
+    return order, seat
+
+
 def _find_seat(unit: Unit, order: Order, *, now: datetime) -> Group | None:
     """A group with a free seat on the terms that were paid for: the order's own, else another of its building and
     meal; its portions and coupon are held again. None when there is none, or nothing to eat is left."""
     own = unit.load(Group, order.group_id)
-    if own.home is not None:
-        return None
     listed = unit.find(OpenGroups, (own.campaign_id, own.building_id, own.meal_id))
     candidates = [own.id, *(listed.group_ids[:GROUPS_TRIED_MAX] if listed is not None else ())]
     for group_id in candidates:

@@ -22,7 +22,7 @@ from tuanzi.guests.model import (
     SeatAnswer,
     branch_of,
 )
-from tuanzi.guests.service import RecordAnswer, SendWord, Word, send
+from tuanzi.guests.service import RecordAnswer, SendWord, Word, send, take_late_money
 from tuanzi.machinery.post import Letter, Post
 from tuanzi.machinery.problems import Unavailable
 
@@ -30,7 +30,9 @@ from tuanzi.machinery.problems import Unavailable
 def on_guest_paid(unit: Unit, event: GuestPaid, *, now: datetime) -> None:
     """A guest's money is in: home is asked to make the seat his. From now on it is home that decides."""
     seat = unit.load(GuestSeat, event.order_id)
-    if seat.state is GuestSeatState.HELD:
+    if event.is_late:
+        take_late_money(unit, seat, now=now)
+    elif seat.state is GuestSeatState.HELD:
         seat = replace(seat, state=GuestSeatState.PAYING)
         unit.put(seat)
         send(unit, seat, word=Word.PAY, now=now)
@@ -90,13 +92,14 @@ class Courier:
         """Errand: one word about one seat. Raises what came instead of an answer."""
         branch = branch_of(OrderId(errand.order_id), errand.campus_id, attempt=errand.attempt)
         letter: PaySeat | LeaveSeat
-        if errand.word is Word.PAY:
+        if errand.word is not Word.LEAVE:
             letter = PaySeat(
                 branch=branch,
                 group_id=errand.group_id,
                 order_id=errand.order_id,
                 member_id=errand.member_id,
                 campus_id=errand.campus_id,
+                anew=errand.building_id if errand.word is Word.PAY_ANEW else None,
             )
         else:
             letter = LeaveSeat(

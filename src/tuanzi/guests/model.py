@@ -40,7 +40,8 @@ class GuestSeat(Struct, frozen=True, kw_only=True, gc=False):
     """A seat of a student of this campus in a group of another one; the transaction's row, kept beside his order.
 
     reason, facts: of the refusal or the leaving, when there was one. attempt: how often it was asked for anew, because
-    home had been away; each has a branch of its own at home.
+    home had been away or the seat was gone when the money came; each has a branch of its own at home. is_late: his
+    money came too late for the seat he had, and home is asked for another one.
     """
 
     order_id: OrderId
@@ -58,6 +59,7 @@ class GuestSeat(Struct, frozen=True, kw_only=True, gc=False):
     is_dorm_head: bool = False
     attempt: int = 0
     is_returning: bool = False
+    is_late: bool = False
 
     @property
     def branch(self) -> Branch:
@@ -114,13 +116,17 @@ class TrySeat(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class PaySeat(Struct, frozen=True, kw_only=True, gc=False):
-    """The guest has paid: make the seat his, if it is still there."""
+    """The guest has paid: make the seat his, if it is still there.
+
+    anew: the seat he had is gone, and any free one of the group is as good; brought to this building.
+    """
 
     branch: Branch
     group_id: GroupId
     order_id: OrderId
     member_id: PersonId
     campus_id: CampusId
+    anew: BuildingId | None = None
 
 
 class LeaveSeat(Struct, frozen=True, kw_only=True, gc=False):

@@ -6,6 +6,7 @@ money are on his own; the seat, the count, the deadline, the tier and the outcom
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 
@@ -19,7 +20,10 @@ from tuanzi.base.problem import Unknown
 from tuanzi.base.unit import Unit
 from tuanzi.catalog import Building, Dish, dishes_for_cart
 from tuanzi.groups import (
+    AlreadyMember,
     Group,
+    GroupFull,
+    GroupNotOpen,
     GroupState,
     GroupView,
     Home,
@@ -28,11 +32,15 @@ from tuanzi.groups import (
     Seat,
     Seated,
     SeatState,
+    UserLimitReached,
     Wanted,
     follow_home,
+    hold_late_guest,
+    late_money_seated,
     lose_seat,
     news_of,
     place_guest,
+    refund_late,
     release_seat,
     seat_guest,
     seated_as,
@@ -91,10 +99,15 @@ def try_seat(unit: Unit, command: TrySeat, *, now: datetime) -> SeatAnswer:
 
 
 def pay_seat(unit: Unit, command: PaySeat, *, now: datetime) -> SeatAnswer:
-    """The one decision about a guest's money: the seat is paid if it is still held in a group that is not over."""
+    """The one decision about a guest's money: the seat is paid if it is still held in a group that is not over.
+
+    Of money that came when his seat was gone: a free seat of the group is held and paid at once.
+    """
     group = unit.find(Group, command.group_id)
     fence = unit.find(Fence, (command.branch.gid, command.branch.branch))
-    if fence is None or fence.state is FenceState.TRIED:
+    if fence is None and command.anew is not None:
+        group = _seat_late(unit, group, command, building_id=command.anew, now=now)
+    elif fence is None or fence.state is FenceState.TRIED:
         seat = None if group is None else group.seat_of(command.order_id)
         if fence is not None and group is not None and seat is not None and group.state in _LIVE:
             confirm_branch(unit, command.branch, now=now)
@@ -103,6 +116,28 @@ def pay_seat(unit: Unit, command: PaySeat, *, now: datetime) -> SeatAnswer:
         else:
             cancel_branch(unit, command.branch, now=now)
     return _answer(group, command.order_id, command.campus_id)
+
+
+def _seat_late(
+    unit: Unit, group: Group | None, command: PaySeat, *, building_id: BuildingId, now: datetime
+) -> Group | None:
+    """The group with a paid seat for late money, if it can still take its member; else this branch never has one."""
+    seat = Seat(
+        member_id=command.member_id,
+        order_id=command.order_id,
+        building_id=building_id,
+        state=SeatState.HELD,
+        since=now,
+        campus_id=command.campus_id,
+    )
+    if group is not None and group.home is None and command.campus_id in group.guest_campuses:
+        with suppress(AlreadyMember, GroupFull, GroupNotOpen, UserLimitReached):
+            group = seat_guest(unit, group, seat=seat, pay_before=now, now=now)
+            try_branch(unit, command.branch, content=command, now=now)
+            confirm_branch(unit, command.branch, now=now)
+            return groups.pay_seat(unit, group, order_id=seat.order_id, member_id=seat.member_id)
+    cancel_branch(unit, command.branch, now=now)
+    return group
 
 
 def leave_seat(unit: Unit, command: LeaveSeat, *, now: datetime) -> SeatAnswer:
@@ -181,6 +216,7 @@ class Word(StrEnum):
     """What the home campus was told of a seat."""
 
     PAY = "pay"
+    PAY_ANEW = "pay_anew"  # money for a seat that is gone: another of the group, or none
     LEAVE = "leave"
 
 
@@ -239,6 +275,7 @@ class SendWord(Struct, frozen=True, kw_only=True, gc=False):
     member_id: PersonId
     reason: str
     attempt: int = 0
+    building_id: BuildingId | None = None
 
 
 class RecordAnswer(Struct, frozen=True, kw_only=True, gc=False):
@@ -339,9 +376,12 @@ def give_up_seat(unit: Unit, command: GiveUpSeat, *, now: datetime) -> SeatStand
 
 
 def record_answer(unit: Unit, command: RecordAnswer, *, now: datetime) -> SeatStanding:
-    """Do what home decided about a seat; of an answer to a word that is not said any more only the news counts."""
+    """Do what home decided about a seat; of an answer to a word that is not said any more only the news counts.
+
+    When the seat was gone before its money came, home is asked once more, for any seat of the group.
+    """
     answer = command.answer
-    waiting = GuestSeatState.PAYING if command.word is Word.PAY else GuestSeatState.LEAVING
+    waiting = GuestSeatState.LEAVING if command.word is Word.LEAVE else GuestSeatState.PAYING
     seat = unit.load(GuestSeat, answer.order_id)
     part = unit.find(Group, seat.group_id)
     if part is not None and answer.news is not None:
@@ -350,13 +390,41 @@ def record_answer(unit: Unit, command: RecordAnswer, *, now: datetime) -> SeatSt
     if seat.state is waiting and seat.attempt == command.attempt:
         place = None if part is None else part.seat_of(seat.order_id)
         if answer.is_seated:
-            seat = replace(seat, state=GuestSeatState.PAID)
+            seat = _paid(unit, seat)
+        elif command.word is Word.PAY and place is not None:
+            seat = _ask_anew(unit, seat, now=now)
         else:
             seat = replace(seat, state=GuestSeatState.GONE)
             if part is not None and place is not None and part.state in _LIVE:
-                lose_seat(unit, part, seat=place, reason="late" if command.word is Word.PAY else "left")
+                lose_seat(unit, part, seat=place, reason="left" if command.word is Word.LEAVE else "late")
         unit.put(seat)
     return SeatStanding(order_id=seat.order_id, state=seat.state)
+
+
+def take_late_money(unit: Unit, seat: GuestSeat, *, now: datetime) -> None:
+    """Money came for an order whose seat was let go: home is asked for another one of the group, or it goes back.
+
+    At once where home is still to be told that the seat was let go, or where this campus has nothing left for him.
+    """
+    order = unit.load(Order, seat.order_id)
+    part = unit.load(Group, order.group_id)
+    if seat.state is GuestSeatState.GONE and hold_late_guest(unit, order, part=part, now=now):
+        unit.put(_ask_anew(unit, seat, now=now))
+    else:
+        refund_late(unit, order)
+
+
+def _ask_anew(unit: Unit, seat: GuestSeat, *, now: datetime) -> GuestSeat:
+    seat = replace(seat, state=GuestSeatState.PAYING, reason="", attempt=seat.attempt + 1, is_late=True)
+    send(unit, seat, word=Word.PAY_ANEW, now=now)
+    return seat
+
+
+def _paid(unit: Unit, seat: GuestSeat) -> GuestSeat:
+    """The seat is his; money that came late has found it."""
+    if seat.is_late:
+        late_money_seated(unit, unit.load(Order, seat.order_id))
+    return replace(seat, state=GuestSeatState.PAID, is_late=False)
 
 
 def hear_home(unit: Unit, command: HearHome, *, now: datetime) -> NewsTaken:
@@ -380,6 +448,7 @@ def send(unit: Unit, seat: GuestSeat, *, word: Word, now: datetime) -> None:
         member_id=seat.member_id,
         reason=seat.reason,
         attempt=seat.attempt,
+        building_id=seat.building_id,
     )
     unit.schedule(_timer(seat.order_id), errand, at=now)
 
@@ -388,20 +457,24 @@ def _follow(unit: Unit, part: Group, news: HomeNews) -> Group:
     """The part after the news, and each of its guests' seats with it."""
     seats = [unit.load(GuestSeat, seat.order_id) for seat in part.seats]
     leaving = {seat.order_id for seat in seats if seat.state is GuestSeatState.LEAVING}
-    after = follow_home(unit, part, news=news, leaving=leaving)
+    paying = {seat.order_id for seat in seats if seat.state is GuestSeatState.PAYING}
+    after = follow_home(unit, part, news=news, leaving=leaving, paying=paying)
     if after is part:
         return part
     for seat in seats:
         state = _state_after(seat, after, news)
         if state is not seat.state:
-            unit.put(replace(seat, state=state))
+            unit.put(_paid(unit, seat) if state is GuestSeatState.PAID else replace(seat, state=state))
             unit.unschedule(_timer(seat.order_id))
     return after
 
 
 def _state_after(seat: GuestSeat, after: Group, news: HomeNews) -> GuestSeatState:
-    if after.state is GroupState.FAILED or seat.order_id not in (*news.paid, *news.held):
+    if after.state is GroupState.FAILED:
         return GuestSeatState.GONE
+    if seat.order_id not in (*news.paid, *news.held):
+        is_asked_for = seat.state is GuestSeatState.PAYING and after.state in _LIVE
+        return seat.state if is_asked_for else GuestSeatState.GONE
     may_leave = seat.state is GuestSeatState.LEAVING and after.state is GroupState.OPEN
     return GuestSeatState.PAID if seat.order_id in news.paid and not may_leave else seat.state
 
