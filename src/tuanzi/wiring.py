@@ -356,11 +356,12 @@ class Workshop:
         *,
         clock: Callable[[], datetime] = wall_clock,
         ids: Ids | None = None,
-        scribe: Scribe | None = None,
+        scribes: Sequence[Scribe] = (),
     ) -> None:
-        """scribe: who writes into SQLite's files; None for this process itself."""
+        """scribes: who writes into SQLite's files: the first into campuses' `core`, the last into all others; without
+        one this process itself does."""
         self.settings = settings
-        self.scribe = scribe
+        self.scribes = scribes
         self.clock = clock
         self.ids = ids or Ids(secrets.randbits)
         self.keys = people.Keys(settings.secret)
@@ -396,8 +397,9 @@ class Workshop:
 
         settings: those in force inside of `residing`.
         """
+        scribe = None if not self.scribes else self.scribes[0 if kind == "core" else -1]
         return open_where_set(
-            settings or self.settings, name, kind, now=self.clock(), takes_over=takes_over, scribe=self.scribe
+            settings or self.settings, name, kind, now=self.clock(), takes_over=takes_over, scribe=scribe
         )
 
     def open_for_reading(self, kind: str, name: str) -> Whereabouts:
@@ -554,9 +556,9 @@ class House(Workshop):
         *,
         clock: Callable[[], datetime] = wall_clock,
         ids: Ids | None = None,
-        scribe: Scribe | None = None,
+        scribes: Sequence[Scribe] = (),
     ) -> None:
-        super().__init__(settings, vendors, clock=clock, ids=ids, scribe=scribe)
+        super().__init__(settings, vendors, clock=clock, ids=ids, scribes=scribes)
         # Their routes serve every campus; what a campus's own desks do is done by rooms of its own.
         self.campuses: dict[str, CampusDesks] = {}
         self.rooms = self.rooms_without_campus(self._find_desk)
