@@ -1,11 +1,11 @@
-"""Asking a house as an app does, by its rooms' routes; only the network and the door check are left out."""
+"""Asking a house as an app does, by its rooms' routes; only the network is left out, and mostly the door check."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -69,16 +69,33 @@ class CampusDesks:
         return self.core
 
 
+class Door(Protocol):
+    """Says who somebody is now, and whether he may ask, as the door of the API does."""
+
+    async def admit(self, who: Who, route: Route, desks: Desks) -> Who:
+        """Him with his rights of now. Raises the door's refusal."""
+
+
 class Counter:
     """Where requests for one campus are handed in."""
 
-    def __init__(self, rooms: Sequence[Room], *, campus: str, ids: Ids, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        rooms: Sequence[Room],
+        *,
+        campus: str,
+        ids: Ids,
+        clock: Callable[[], datetime],
+        door: Door | None = None,
+    ) -> None:
+        """door: None lets everybody in as who he says he is."""
         self._routes: dict[tuple[str, str], Route] = {
             (route.method, route.path): route for room in rooms for route in room.routes
         }
         self._campus = campus
         self._ids = ids
         self._clock = clock
+        self._door = door
 
     async def answer(self, ask: Ask, desks: Desks) -> Answer:
         """Carry out a request; a refusal is an answer."""
@@ -96,6 +113,8 @@ class Counter:
             client="simulation",
         )
         try:
+            if self._door is not None and ask.who is not None:
+                call.who = await self._door.admit(ask.who, route, desks)
             answer = await route.handler(call)
         except Problem as problem:
             return Answer(problem.status, json=problem.facts, code=problem.code)

@@ -16,16 +16,20 @@ import httpx
 import msgspec
 
 from simulation import catalogs, riding
-from simulation.asking import LOST, Answer, Ask, Counter
+from simulation.asking import LOST, Answer, Ask, Counter, Door
 from simulation.auditor import Hearer
 from simulation.catalogs import Catalog
-from simulation.staff import BOARD, HALF_DONE, Staff
+from simulation.staff import BOARD, HALF_DONE, Crew, Staff
 from simulation.students import CAMPUS, Habits, Student, person
 from simulation.world import Script, Wait
-from tuanzi.base.ids import CampusId, MerchantId, PersonId
-from tuanzi.base.problem import Problem
-from tuanzi.base.who import Role
+from tuanzi import people
+from tuanzi.base.ids import CampusId, MerchantId, PersonId, SessionId
+from tuanzi.base.problem import Forbidden, Problem, Unknown
+from tuanzi.base.who import Role, Who
 from tuanzi.installation import Front
+from tuanzi.machinery.http.endpoint import Endpoint, endpoint_of
+from tuanzi.machinery.http.problems import NotSignedIn
+from tuanzi.machinery.http.routes import Desks, Route
 from tuanzi.people import AppointOperator, AppointStaff
 from tuanzi.wiring import CampusDesks, House
 
@@ -41,11 +45,14 @@ KEY_BITS = 96
 PAY_S_MAX = 10
 # Who signs in with this phone is an operator of the demo; the code is printed where `make run` runs.
 OPERATOR_PHONE = "13800000000"
+# What the phones of simulated merchants and riders begin with; one digit for the campus and a number of six follow.
+MERCHANT_PHONES = "1990"
+RIDER_PHONES = "1991"
 
 
 @dataclass(frozen=True, slots=True)
 class DemoStaff:
-    """Somebody of the demo whom a person may be: beside the simulated ones, who have no phones."""
+    """Somebody who works in the demo, and whom a person may be who signs in with his phone."""
 
     phone: str
     campus: str
@@ -68,14 +75,7 @@ async def seed(house: House | Front) -> None:
 
     Meals and shops are open round the clock, so that the demo has groups at 3 in the morning too.
     """
-    phone = house.keys.seal(OPERATOR_PHONE)
-    operator = AppointOperator(
-        person_id=house.ids.make("u", now=house.clock()),  # type: ignore[arg-type]
-        phone=phone,
-        by="demo",
-        audit_id=house.ids.make("a", now=house.clock()),
-    )
-    await house.platform.submit(operator)
+    await house.platform.submit(_demo_operator(house))
     for staff in STAFF:
         if staff.campus not in house.campuses:
             continue
@@ -103,6 +103,15 @@ async def seed(house: House | Front) -> None:
                 log.warning("living.seed_refused", extra={"campus": campus, "status": answer.status})
 
 
+def _demo_operator(house: House | Front) -> AppointOperator:
+    return AppointOperator(
+        person_id=PersonId(house.ids.make("u", now=house.clock())),
+        phone=house.keys.seal(OPERATOR_PHONE),
+        by="demo",
+        audit_id=house.ids.make("a", now=house.clock()),
+    )
+
+
 def _appointed(house: House | Front, staff: DemoStaff) -> AppointStaff:
     return AppointStaff(
         person_id=PersonId(house.ids.make("p", now=house.clock())),
@@ -112,6 +121,48 @@ def _appointed(house: House | Front, staff: DemoStaff) -> AppointStaff:
         campus_id=CampusId(staff.campus),
         by="demo",
         audit_id=house.ids.make("a", now=house.clock()),
+    )
+
+
+async def hire(house: House, campus: str, catalog: Catalog, *, riders: int = RIDERS) -> Crew:
+    """The people who work for a campus, appointed with phones that nobody is sent anything to; harmless twice.
+
+    Whoever is an operator of the platform meanwhile, because a visitor made him one, works for no campus any more.
+    """
+    number = list(house.campuses).index(campus)
+    shops = [
+        DemoStaff(f"{MERCHANT_PHONES}{number}{i:06d}", campus, Role.MERCHANT, MerchantId(merchant["id"]))
+        for i, merchant in enumerate(catalog["merchants"])
+    ]
+    on_wheels = [DemoStaff(f"{RIDER_PHONES}{number}{i:06d}", campus, Role.RIDER) for i in range(riders)]
+    async with asyncio.TaskGroup() as tasks:
+        asked = [tasks.create_task(_hired(house, staff)) for staff in (*shops, *on_wheels)]
+    hired = [who for task in asked if (who := task.result()) is not None]
+    operator = await house.platform.submit(_demo_operator(house))
+    return Crew(
+        operator=_who(operator.answer.person_id, Role.OPERATOR, campus=None),
+        riders=tuple(who for who in hired if who.merchant_id is None),
+        merchants={who.merchant_id: who for who in hired if who.merchant_id is not None},
+    )
+
+
+async def _hired(house: House, staff: DemoStaff) -> Who | None:
+    try:
+        appointed = await house.platform.submit(_appointed(house, staff))
+    except Problem as refused:
+        log.warning("living.staff_refused", extra={"refusal": refused.title_en()})
+        return None
+    return _who(appointed.answer.person_id, staff.role, campus=staff.campus, merchant_id=staff.merchant_id)
+
+
+def _who(person_id: str, role: Role, *, campus: str | None, merchant_id: MerchantId | None = None) -> Who:
+    """Somebody of the demo, who never signed in; the door asks for his rights by his id."""
+    return Who(
+        person_id=PersonId(person_id),
+        session_id=SessionId(f"s_{person_id}"),
+        roles=frozenset({role}),
+        campus_id=None if campus is None else CampusId(campus),
+        merchant_id=merchant_id,
     )
 
 
@@ -126,6 +177,34 @@ async def live(house: House, *, seed: int, students: int) -> None:
 _seed = seed
 
 
+class StaffDoor:
+    """Asks `people` each time who somebody who works for a campus is, and lets him do what he may do now.
+
+    Students of the demo are no rows, for thousands of them come; they are who they say.
+    """
+
+    def __init__(self, campus: str) -> None:
+        self._campus = campus
+        self._endpoints: dict[tuple[str, str], Endpoint] = {}
+
+    async def admit(self, who: Who, route: Route, desks: Desks) -> Who:
+        """Him with his rights of now. Raises NotSignedIn for who is nobody any more, and Forbidden."""
+        if who.roles == _STUDENTS:
+            return who
+        try:
+            known = await people.me(desks.platform, person_id=who.person_id)
+        except Unknown:
+            raise NotSignedIn from None
+        now = replace(who, roles=frozenset(known.roles), campus_id=known.campus_id, merchant_id=known.merchant_id)
+        endpoint = self._endpoints.setdefault((route.method, route.path), endpoint_of(route))
+        if not endpoint.is_open_to(now, None if endpoint.campus_at is None else self._campus):
+            raise Forbidden
+        return now
+
+
+_STUDENTS = frozenset({Role.STUDENT})
+
+
 class LiveStage:
     """People on one campus of a real house; scripts beyond SCRIPTS_MAX are not begun."""
 
@@ -133,7 +212,7 @@ class LiveStage:
         self.chance = chance
         self.acting = 0
         self.refusals = 0
-        self._counter = _counter(house, campus)
+        self._counter = _counter(house, campus, door=StaffDoor(campus))
         self._desks = desks
         self._due: list[tuple[float, int, Script, Answer | None]] = []
         self._numbers = count()
@@ -163,6 +242,10 @@ class LiveStage:
     def pay_in_app(self, prepay: Mapping[str, str], *, after: float) -> None:
         """Pay as a phone would: hand what the house signed to the company's pay page."""
         self._tasks.create_task(self._pay(prepay, after=after))
+
+    async def ask(self, ask: Ask) -> Answer:
+        """Carry out a request as whoever asks; a refusal is an answer."""
+        return await self._counter.answer(ask, self._desks)
 
     async def run(self) -> None:
         """Carry all scripts on until this is cancelled."""
@@ -207,7 +290,7 @@ class LiveStage:
         answer = Answer(LOST)
         for tries in range(TRIES_MAX):
             try:
-                answer = await self._counter.answer(ask, self._desks)
+                answer = await self.ask(ask)
             except Exception:
                 log.exception("living.request_failed", extra={"path": ask.path})
                 answer = Answer(500)
@@ -242,21 +325,22 @@ async def _live_on(house: House, campus: str, desks: CampusDesks, chance: Random
         catalog = _catalog(campus)
     except FileNotFoundError:
         return
-    staff = Staff(stage, campus=campus, habits=CALM, spots=catalogs.spots(catalog), riders=RIDERS)
+    crew = await hire(house, campus, catalog)
+    staff = Staff(stage, campus=campus, habits=CALM, spots=catalogs.spots(catalog), crew=crew)
     offers = catalogs.offers(catalog)
     dorms = [building["id"] for building in catalog["buildings"] if building["kind"] == "dorm"]
-    people = [person(i, campus=campus) for i in range(students)]
-    homes = [chance.choice(dorms) for _ in people]
-    for who in people:
+    crowd = [person(i, campus=campus) for i in range(students)]
+    homes = [chance.choice(dorms) for _ in crowd]
+    for who in crowd:
         staff.knows(who)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(stage.run())
         tasks.create_task(_take_over(house, campus, desks, staff, catalog))
         while True:
-            i = chance.randrange(len(people))
+            i = chance.randrange(len(crowd))
             # What is closed now is refused, which a demo may show; the campaign that is always open goes first.
             mine = [offers[-1]] * 2 + offers
-            student = Student(stage, people[i], building_id=homes[i], offers=mine, habits=CALM)
+            student = Student(stage, crowd[i], building_id=homes[i], offers=mine, habits=CALM)
             stage.act(student.lunch())
             await asyncio.sleep(chance.expovariate(ORDERS_PER_S))
 
@@ -264,7 +348,7 @@ async def _live_on(house: House, campus: str, desks: CampusDesks, chance: Random
 async def _take_over(house: House, campus: str, desks: CampusDesks, staff: Staff, catalog: Catalog) -> None:
     """Let merchants and riders go on with what was half done when the process before ended; at most a page of each."""
     staff.riders.come()
-    counter = _counter(house, campus)
+    counter = _counter(house, campus, door=StaffDoor(campus))
     for merchant in catalog["merchants"]:
         for state in HALF_DONE:
             ask = Ask("GET", BOARD, staff.merchant(merchant["id"]), query={"state": state, "limit": 100})
@@ -281,5 +365,5 @@ def _catalog(campus: str) -> Catalog:
     return catalogs.round_the_clock(catalogs.demo(campus))
 
 
-def _counter(house: House | Front, campus: str) -> Counter:
-    return Counter(house.rooms, campus=campus, ids=house.ids, clock=house.clock)
+def _counter(house: House | Front, campus: str, *, door: Door | None = None) -> Counter:
+    return Counter(house.rooms, campus=campus, ids=house.ids, clock=house.clock, door=door)

@@ -8,9 +8,9 @@ from random import Random
 from typing import Any
 
 from simulation.asking import Ask
-from simulation.students import CAMPUS, person
+from simulation.students import CAMPUS
 from simulation.world import Script, Stage, Wait
-from tuanzi.base.who import Role, Who
+from tuanzi.base.who import Who
 
 SHIFT = f"{CAMPUS}/rider/shift"
 BOARD = f"{CAMPUS}/rider/board"
@@ -39,13 +39,13 @@ class Riders:
     """All riders of a campus. careless: how often one does not come for what he was given, or goes home instead."""
 
     def __init__(
-        self, stage: Stage, *, campus: str, spots: Sequence[tuple[int, int]], count: int, careless: float
+        self, stage: Stage, *, people: Sequence[Who], spots: Sequence[tuple[int, int]], careless: float
     ) -> None:
         self._stage = stage
         self._chance: Random = stage.chance
         self._spots = spots
         self._careless = careless
-        self._all = {who.person_id: who for who in (person(i, campus=campus, role=Role.RIDER) for i in range(count))}
+        self._all = {who.person_id: who for who in people}
         self._on: set[str] = set()
         self._open: set[str] = set()
         self._calls = 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -18,11 +19,29 @@ BOARD = f"{CAMPUS}/merchant/sub-orders"
 DECIDE = f"{CAMPUS}/orders/{{order_id}}/after-sale/decision"
 
 
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Who works for a campus: its operator, its riders, and a merchant of each shop."""
+
+    operator: Who
+    riders: tuple[Who, ...]
+    merchants: Mapping[str, Who] = field(default_factory=dict)
+
+
+def crew_of(campus: str, *, riders: int) -> Crew:
+    """People of whom no house knows; merchants come as their shops are heard of."""
+    return Crew(
+        operator=person(0, campus=campus, role=Role.OPERATOR),
+        riders=tuple(person(i, campus=campus, role=Role.RIDER) for i in range(riders)),
+    )
+
+
 class Staff:
     """Everybody who works for a campus; hears the log as their boards would show it.
 
-    spots: where riders begin, in millionths of a degree. rejects: how often a merchant cannot make what was ordered.
-    refunds: how often an operator gives a part back. careless: how often a rider does not do as he is told.
+    crew: who that is; made up when None, with so many `riders`. spots: where riders begin, in millionths of a degree.
+    rejects: how often a merchant cannot make what was ordered. refunds: how often an operator gives a part back.
+    careless: how often a rider does not do as he is told.
     """
 
     def __init__(
@@ -33,19 +52,21 @@ class Staff:
         habits: Habits,
         spots: Sequence[tuple[int, int]],
         riders: int = 8,
+        crew: Crew | None = None,
         rejects: float = 0.01,
         refunds: float = 0.01,
         careless: float = 0.03,
     ) -> None:
-        self.operator = person(0, campus=campus, role=Role.OPERATOR)
+        crew = crew or crew_of(campus, riders=riders)
+        self.operator = crew.operator
         self._stage = stage
         self._chance: Random = stage.chance
         self._campus = campus
         self._habits = habits
         self._rejects = rejects
         self._refunds = refunds
-        self.riders = Riders(stage, campus=campus, spots=spots, count=riders, careless=careless)
-        self._merchants: dict[str, Who] = {}
+        self.riders = Riders(stage, people=crew.riders, spots=spots, careless=careless)
+        self._merchants = dict(crew.merchants)
         self._students: dict[str, Who] = {}
         stage.hear(self.hear)
 

@@ -25,7 +25,7 @@ from tuanzi.people.model import (
     Quotas,
     SealedPhone,
 )
-from tuanzi.people.queries import Doorkeeper, find_who
+from tuanzi.people.queries import Doorkeeper, find_who, me
 from tuanzi.people.vendors import (
     AbsentSender,
     AliyunSender,
@@ -53,6 +53,7 @@ __all__ = [
     "SmsAccount",
     "SmsNotAccepted",
     "find_who",
+    "me",
     "room",
 ]
 

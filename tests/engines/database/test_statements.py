@@ -19,7 +19,7 @@ import pytest
 from simulation.house import KINDS, VirtualHouse
 from simulation.lunch import small_lunch
 from tests.databases import Site
-from tests.journeys.conftest import Cast, Town
+from tests.journeys.conftest import Cast, Town, done
 from tests.machinery.toy import NOON
 from tuanzi import wiring
 from tuanzi.engines.database.mariadb import MariaDb
@@ -38,6 +38,11 @@ ROOMS = sorted(path.parent.name for path in Path(wiring.__file__).parent.glob("*
 OWN_TABLES = (TIMERS, KEPT_ANSWERS, FOLLOWER_POSITIONS, LOG_MARKS, PARKED_EVENTS, FENCES, COORDINATOR_EPOCHS)
 ROUNDS = 16
 SLOT = re.compile(r":(\w+)")
+REFUSED_REFUND = """
+INSERT INTO cases (id, kind, reference, order_id, amount_fen, reason, state, opened_at_ms, times) VALUES
+    ('refund.o_lost.r1', 'refund', 'o_lost.r1', 'o_lost', 100, 'not_captured', 'open', 0, 1);
+"""
+RATES = {"platform_rate": 800, "leader_rate": 200, "ambassador_rate": 100, "provider_rate": 60, "rider_rate": 9000}
 # Where nothing of the kind happens at that lunch: nobody grants coupons, no bill differs, nothing is clawed back twice.
 MAY_FIND_NOTHING = 0.25
 
@@ -130,9 +135,10 @@ def pairs(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list
         post=DeskPost(lambda address: None),
         books=wiring.CampusBooks(dict),
     )
-    sources = {kind: houses[0].disks[kind] for kind in KINDS}
-    sources |= {"notices": Sqlite(folder / "beijing/notices.db"), "platform": Sqlite(folder / "platform.db")}
-    made = [Pair(kind, source, site, wiring.schema_of(kind, rooms).tables) for kind, source in sources.items()]
+    sources = [(kind, houses[0].disks[kind]) for kind in KINDS]
+    sources += [(kind, Sqlite(folder / f"beijing/{kind}.db")) for kind in ("notices", "money")]
+    sources += [("platform", Sqlite(folder / "platform.db"))]
+    made = [Pair(kind, source, site, wiring.schema_of(kind, rooms).tables) for kind, source in sources]
     yield made
     for pair in made:
         pair.close()
@@ -143,6 +149,10 @@ async def _journey(folder: Path) -> None:
         cast = await Cast(town).gather()
         _, orders = await cast.closed_group()
         await cast.deliver(f"{orders[0]}.1")
+        town.house.campuses["beijing"].money.database.execute_script(REFUSED_REFUND)
+        settled = {"how": "write_off", "note": "he was here"}
+        await done(cast.warden.send("POST", "ledger/cases/refund.o_lost.r1/settlement", settled))
+        await done(cast.warden.send("POST", "sharing/terms", {"after_version": 0, **RATES}), 201)
         await town.settled()
 
 
