@@ -152,6 +152,7 @@ class WriterDesk:
         self._dictating = database if isinstance(database, Dictating) else None
         self._clock = clock
         self._errands = errands
+        self._errand_names = frozenset(map(name_of, errands))
         self._openings = openings
         self._batch_max = batch_max
         self._queue_max = queue_max
@@ -570,10 +571,10 @@ class WriterDesk:
                 self._timers.read(self.database)
         now = self._now()
         for timer in self._timers.take_due(now, limit=self._queue.room_for_work):
-            command = self._writer.schema.codec.command(timer.command, timer.body)
-            if type(command) in self._errands:
+            if timer.command in self._errand_names:
                 self._errands_waiting.append(timer)
             else:
+                command = self._writer.schema.codec.command(timer.command, timer.body)
                 future = self._enqueue(Request(command, timer=timer), is_work=True)
                 future.add_done_callback(lambda done, timer=timer: self._fired(timer, done))  # type: ignore[misc]
         while self._errands_waiting and len(self._errands_running) < ERRANDS_AT_ONCE:
