@@ -6,6 +6,9 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .PHONY: help setup run test computed waited ready fetched soak lint pages client webtest browser servers bench lock clean
 MAKEFLAGS += --no-builtin-rules
+# Some machines forbid Python to keep what it has compiled. The suite starts hundreds of processes, and each of them would
+# compile Tuanzi anew (measured: 0.9 s of processor for each start of `tuanzi` instead of 0.55).
+unexport PYTHONDONTWRITEBYTECODE
 
 # Where `make run` listens and keeps its databases.
 export TUANZI_PORT ?= 8000
