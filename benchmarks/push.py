@@ -4,9 +4,9 @@
 house, durable streams on: each order change is numbered and kept (SQLite, synchronous=FULL) before it is sent, and the
 acknowledgements are kept. The rival does the same job as one writes it with the `websockets` library: rows in batches,
 a send for each message; it has no resume, no dedup and no flow control. Both are up at once, one under load at a time.
-Rounds: 5,000 a second for the latency, then the full rate; latencies count from the time a push was due, though the
-driver came later, so nothing is left out. With `--json` the last line is one JSON object; the exit code is 1 when a
-message of ours was lost, repeated or not acknowledged.
+Rounds: 5,000 a second for the latency, then the full rate; latencies count from the time a push was due (of those that
+the driver makes at once, the first), though the driver came later, so nothing is left out. With `--json` the last line
+is one JSON object; the exit code is 1 when a message of ours was lost, repeated or not acknowledged.
 """
 
 from __future__ import annotations

@@ -23,6 +23,48 @@ from benchmarks.wire import percentile
 ACK_AFTER = 10
 ACK_EVERY_S = 1.0
 CONNECTING_AT_ONCE = 100
+TEXT = WSMsgType.TEXT  # looked up once, for Python 3.11 takes 0.2 us
+
+
+class State(msgspec.Struct, gc=False):
+    """Of a message: the state of the order, which says when its push was due."""
+
+    state: str
+
+
+class Pub(msgspec.Struct, gc=False):
+    """A message of a stream, by its number."""
+
+    data: State
+    offset: int = 0
+
+
+class Push(msgspec.Struct, gc=False):
+    """What comes unasked; a message to the application, such as the newest number, has no `pub`."""
+
+    pub: Pub | None = None
+
+
+class Place(msgspec.Struct, gc=False):
+    """Where a stream is."""
+
+    offset: int = 0
+
+
+class Connected(msgspec.Struct, gc=False):
+    """The answer to `connect`."""
+
+    subs: dict[str, Place]
+
+
+class Line(msgspec.Struct, gc=False):
+    """A line from the server; none of these: a ping."""
+
+    push: Push | None = None
+    connect: Connected | None = None
+
+
+_read_lines = msgspec.json.Decoder(Line).decode_lines
 
 
 class Seen(msgspec.Struct):
@@ -78,39 +120,44 @@ class Listener(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
         command = {"id": 1, "connect": {"token": self._token}}
-        transport.send(WSMsgType.TEXT, msgspec.json.encode(command))
+        transport.send(TEXT, msgspec.json.encode(command))
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type != WSMsgType.TEXT:
+        if frame.msg_type != TEXT:
             return
         now = time.monotonic_ns()
-        for line in frame.get_payload_as_bytes().split(b"\n"):
-            at = line.rfind(b'"offset":')
-            if line == b"{}":
-                transport.send(WSMsgType.TEXT, b"{}")
-            elif line.startswith(b'{"id":1,'):
-                (own,) = msgspec.json.decode(line)["connect"]["subs"].values()
-                self.last = own["offset"]  # that his order was placed
+        for line in _read_lines(frame.get_payload_as_memoryview()):
+            push = line.push
+            if push is not None:
+                if push.pub is not None:
+                    self.take(push.pub, now)
+            elif line.connect is not None:
+                (own,) = line.connect.subs.values()
+                self.last = own.offset  # that his order was placed
                 self.acknowledge()
                 self.is_connected.set_result(None)
-            elif at > 0:
-                number = int(line[at + 9 : line.find(b"}", at)])
-                due = line.find(b'"at_')
-                self._crowd.latencies_ns.append(now - int(line[due + 4 : due + 24]))
-                self._crowd.gaps += number > self.last + 1
-                self._crowd.repeats += number <= self.last
-                self.last = number
+            else:
+                transport.send(TEXT, b"{}")
         if self.last - self.acked >= ACK_AFTER:
             self.acknowledge()
         elif self.last > self.acked:
             self._crowd.behind[self] = None
+
+    def take(self, pub: Pub, now_ns: int) -> None:
+        """Check a message's number, and how late it is."""
+        crowd, number = self._crowd, pub.offset
+        crowd.latencies_ns.append(now_ns - int(pub.data.state[3:]))
+        if number != self.last + 1:
+            crowd.gaps += number > self.last
+            crowd.repeats += number <= self.last
+        self.last = number
 
     def acknowledge(self) -> None:
         """Say how far everything arrived."""
         self._crowd.behind.pop(self, None)
         if self.last > self.acked:
             self.acked = self.last
-            self._transport.send(WSMsgType.TEXT, b'{"send":{"data":{"ack":%d}}}' % self.last)
+            self._transport.send(TEXT, b'{"send":{"data":{"ack":%d}}}' % self.last)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._crowd.connected -= 1

@@ -71,24 +71,20 @@ class Told(msgspec.Struct):
 class Pusher(Protocol):
     """A server, as the driver uses it."""
 
-    def push(self, numbers: range, due_ns: Sequence[int]) -> None:
-        """Order changes number so and so happen, each of which was due at its time."""
+    def push(self, numbers: range, due_ns: int) -> None:
+        """Order changes number so and so happen, the first of which was due at this time."""
 
     @property
     def acked(self) -> int:
         """How many messages were acknowledged so far."""
 
 
-def changes(
-    numbers: range, due_ns: Sequence[int], people: Sequence[str], order_ids: Sequence[str]
-) -> list[OrderAdvanced]:
-    """Order changes of the people whose turn it is; each state says when it was due, in ns."""
-    count = len(people)
+def changes(numbers: range, due_ns: int, people: Sequence[str], order_ids: Sequence[str]) -> list[OrderAdvanced]:
+    """Order changes of the people whose turn it is; each state says when the first of them was due, in ns."""
+    count, state = len(people), f"at_{due_ns:020d}"
     return [
-        OrderAdvanced(
-            order_id=order_ids[number % count], member_id=people[number % count], before="paid", state=f"at_{due:020d}"
-        )
-        for number, due in zip(numbers, due_ns, strict=True)
+        OrderAdvanced(order_id=order_ids[i], member_id=people[i], before="paid", state=state)
+        for i in [number % count for number in numbers]
     ]
 
 
@@ -108,9 +104,7 @@ async def drive(pusher: Pusher, ask: Ask, *, first: int) -> Told:
         due = min(wanted, int(at * ask.rate))
         late = max(late, at - pushed / ask.rate)
         if due > pushed:
-            began_ns, every_ns = int(began * 1e9), 1e9 / ask.rate
-            due_ns = [began_ns + int(i * every_ns) for i in range(pushed, due)]
-            pusher.push(range(first + pushed, first + due), due_ns)
+            pusher.push(range(first + pushed, first + due), int((began + pushed / ask.rate) * 1e9))
             pushed = due
         await asyncio.sleep(TICK_S)
     until = time.monotonic() + DRAIN_S_MAX
@@ -173,7 +167,7 @@ class Tuanzi:
         self._order_ids = [order_of(person_id) for person_id in people]
         self._source = source
 
-    def push(self, numbers: range, due_ns: Sequence[int]) -> None:
+    def push(self, numbers: range, due_ns: int) -> None:
         """Order changes happen."""
         self._source.tell(changes(numbers, due_ns, self._people, self._order_ids))
 
@@ -256,7 +250,7 @@ class Plain:
         self._database.execute("CREATE TABLE messages (person, number, body, PRIMARY KEY (person, number))")
         self._database.execute("CREATE TABLE acks (person PRIMARY KEY, number)")
 
-    def push(self, numbers: range, due_ns: Sequence[int]) -> None:
+    def push(self, numbers: range, due_ns: int) -> None:
         """Order changes happen."""
         self._queue += changes(numbers, due_ns, self.people, self._order_ids)
         self._wake.set()

@@ -113,7 +113,7 @@ EPOCH = "SELECT epoch FROM stream_epochs ORDER BY id LIMIT 1"
 
 POSITION = "SELECT number FROM log_positions WHERE source = :source ORDER BY source LIMIT 1"
 
-# A stream is read chapter by chapter: some 3 us for each, and a campus of a million messages a week has 60.
+# A stream is read chapter by chapter: some 3 us for each, and a campus of a million messages a week has 125.
 STREAM_STATE = """
 SELECT
     COALESCE((

@@ -28,6 +28,8 @@ _READ_BUFFER_BYTES = 1024
 _HANDSHAKE_S_MAX = 5
 _UNSUPPORTED_DATA = 1003
 _MESSAGE_TOO_BIG = 1009
+# Looked up once: Python 3.11 takes 0.2 us for a member of an enum, and every frame asks for one.
+_TEXT, _CONTINUATION, _BINARY, _CLOSE = WSMsgType.TEXT, WSMsgType.CONTINUATION, WSMsgType.BINARY, WSMsgType.CLOSE
 
 
 class PicowsSocket(WSListener):
@@ -47,7 +49,7 @@ class PicowsSocket(WSListener):
     def send(self, text: bytes) -> None:
         """Send one text frame."""
         if self._transport is not None:
-            self._transport.send(WSMsgType.TEXT, text)
+            self._transport.send(_TEXT, text)
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame; the peer's answer ends the connection."""
@@ -75,9 +77,9 @@ class PicowsSocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
-        if kind == WSMsgType.TEXT or kind == WSMsgType.CONTINUATION:
+        if kind in (_TEXT, _CONTINUATION):
             text = frame.get_payload_as_bytes()
-            if self._parts or not frame.fin or kind == WSMsgType.CONTINUATION:
+            if self._parts or not frame.fin or kind == _CONTINUATION:
                 self._parts.append(text)
                 if sum(map(len, self._parts)) > self._message_bytes_max:
                     self._parts.clear()
@@ -89,10 +91,10 @@ class PicowsSocket(WSListener):
                 self._parts.clear()
             if self._listener is not None:
                 self._listener.on_text(text)
-        elif kind == WSMsgType.CLOSE:
+        elif kind == _CLOSE:
             self.close(frame.get_close_code() or WSCloseCode.OK, "")  # type: ignore[arg-type]
             transport.disconnect()
-        elif kind == WSMsgType.BINARY:
+        elif kind == _BINARY:
             self.close(_UNSUPPORTED_DATA, "text only")
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
@@ -136,6 +138,7 @@ async def serve_sockets(
         enable_auto_ping=False,
         max_frame_size=message_bytes_max,
         read_buffer_init_size=_READ_BUFFER_BYTES,
-        use_aiofastnet=False,
+        # Its transport takes a fifth less of the processor than uvloop's own, and 5 KiB more a connection.
+        use_aiofastnet=True,
         backlog=4096,
     )

@@ -26,8 +26,9 @@ from tuanzi.machinery.writer import Request
 
 log = logging.getLogger("tuanzi.push")
 
-# Our choice: 512 events keep a commit below about 10 ms.
-EVENTS_AT_ONCE = 512
+# Our choice: so many wait only where the processor is used up, and a commit of them takes some 15 ms. Measured, a
+# message costs a tenth less than in commits of 512.
+EVENTS_AT_ONCE = 1024
 POSTS_WAITING_MAX = 20_000
 # Streams whose newest number is in memory, in each of two generations; about 150 bytes each.
 NUMBERS_MAX = 50_000
