@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.groups.newcomers import DORM_HEAD_FEN, WELCOME_FEN, welcome_newcomers
-from tests.guests.city import AWAY, HOME, City, check_one_outcome, say_again
+from tests.guests.city import AWAY, HOME, City, check_books, check_one_outcome, say_again
 from tests.heart import lines, students
 from tuanzi.base.branch import Suspended
 from tuanzi.base.ids import CampusId, OrderId, PersonId
@@ -301,6 +301,7 @@ def test_late_money_waits_while_home_is_away_and_is_decided_once() -> None:
     city.pass_time(minutes=2)
     assert city.away.state(seated.order_id) == "paid"
     assert city.away.held_and_sold("beef") == (1, 0)
+    check_books(city)
 
     city.home.is_away = False
     sent = lost(city)
@@ -323,6 +324,25 @@ def test_late_money_goes_back_when_there_is_nothing_left_to_eat_or_the_group_has
 
     assert city.away.state(seated.order_id) == "refunded"
     assert [event.group_id for event in city.away.told(LateMoneySettled)] == [None]
+    check_one_outcome(city)
+
+
+def test_a_word_about_late_money_that_comes_when_the_group_is_over_changes_nothing() -> None:
+    city = City()
+    group_id = two_of_three(city, paid=1, campaign="ladder")
+    city.away.pay(city.join(group_id, "g2").order_id)
+    seated = city.join(group_id, "g1")
+    city.pass_time(minutes=6)
+    kept = lost(city, PaySeat)
+    city.away.pay(seated.order_id)
+    city.pass_time(minutes=60)
+    assert city.home.the_group(group_id).state == "failed"
+    assert city.away.state(seated.order_id) == "refunded"
+
+    city.between(lambda letter: None)
+
+    assert kept != []
+    say_again(city, [(city.away, letter) for letter in kept])
     check_one_outcome(city)
 
 

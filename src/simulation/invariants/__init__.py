@@ -423,7 +423,8 @@ def seats_are_right(books: Books) -> Iterator[str]:
             elif order.group_id != group.id:
                 yield f"group {group.id}: the seat of {order.id} is in {order.group_id}"
             elif group.state in ("open", "formed", "closed"):
-                if (seat.state == "held") != (order.state in UNPAID):
+                waits = group.home is not None and order.state == "paid"  # its home has not answered for his money
+                if (seat.state == "held") != (order.state in UNPAID or (seat.state == "held" and waits)):
                     yield f"group {group.id}: the seat of {order.id} is {seat.state}, the order {order.state}"
                 seated[order.id] = group.id
     for order in books.orders.values():

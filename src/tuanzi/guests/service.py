@@ -121,7 +121,12 @@ def pay_seat(unit: Unit, command: PaySeat, *, now: datetime) -> SeatAnswer:
 def _seat_late(
     unit: Unit, group: Group | None, command: PaySeat, *, building_id: BuildingId, now: datetime
 ) -> Group | None:
-    """The group with a paid seat for late money, if it can still take its member; else this branch never has one."""
+    """The group with a paid seat for late money, if it can still take its member; else this branch never has one.
+
+    Of a group that is over nothing is kept: it has no seat for any repeat either.
+    """
+    if group is None or group.state not in _LIVE:
+        return group
     seat = Seat(
         member_id=command.member_id,
         order_id=command.order_id,
@@ -130,7 +135,7 @@ def _seat_late(
         since=now,
         campus_id=command.campus_id,
     )
-    if group is not None and group.home is None and command.campus_id in group.guest_campuses:
+    if group.home is None and command.campus_id in group.guest_campuses:
         with suppress(AlreadyMember, GroupFull, GroupNotOpen, UserLimitReached):
             group = seat_guest(unit, group, seat=seat, pay_before=now, now=now)
             try_branch(unit, command.branch, content=command, now=now)
