@@ -346,6 +346,27 @@ def test_a_word_about_late_money_that_comes_when_the_group_is_over_changes_nothi
     check_one_outcome(city)
 
 
+def test_a_guest_whose_leaving_is_heard_only_when_the_group_is_over_leaves_nothing_behind() -> None:
+    city = City()
+    group_id = two_of_three(city, paid=1, campaign="ladder")
+    city.away.pay(city.join(group_id, "g2").order_id)
+    seated = city.join(group_id, "g1")
+    city.pass_time(minutes=6)
+    kept = lost(city, PaySeat, LeaveSeat)
+    city.away.pay(seated.order_id)
+    city.settle()
+    city.away.do(CancelOrder(order_id=OrderId(seated.order_id), member_id=PersonId("g1")))
+    city.pass_time(minutes=60)
+    assert city.home.the_group(group_id).state == "failed"
+    assert city.away.state(seated.order_id) == "refunded"
+
+    city.between(lambda letter: None)
+
+    assert {type(letter.command) for letter in kept} == {PaySeat, LeaveSeat}
+    say_again(city, [(city.away, letter) for letter in kept])
+    check_one_outcome(city)
+
+
 def test_late_money_of_who_has_another_seat_in_the_group_goes_back() -> None:
     city = City()
     group_id = two_of_three(city, campaign="ladder")

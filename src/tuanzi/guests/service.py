@@ -149,7 +149,9 @@ def leave_seat(unit: Unit, command: LeaveSeat, *, now: datetime) -> SeatAnswer:
     """Let a guest's seat go: an unpaid one always, a paid one until the group has formed."""
     group = unit.find(Group, command.group_id)
     fence = unit.find(Fence, (command.branch.gid, command.branch.branch))
-    if fence is None or fence.state is FenceState.TRIED:
+    if fence is None and (group is None or group.state not in _LIVE):
+        is_free = False  # it is over, and refuses every Try that may still come
+    elif fence is None or fence.state is FenceState.TRIED:
         is_free = cancel_branch(unit, command.branch, now=now)
     else:
         is_free = fence.state is FenceState.CONFIRMED and group is not None and group.state is GroupState.OPEN
