@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -12,8 +13,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-# Redis and RabbitMQ derive further ports from the one that they are given; above this those would not exist.
-_PORT_MAX = 50_000
+# Below those that the system gives to whoever connects somewhere, which could take one before its server listens;
+# so are those that Redis and RabbitMQ derive from theirs, 10,000 above.
+_PORTS = range(10_000, 20_000)
 _POLL_S = 0.02
 _STILL_S_MAX = 10.0
 
@@ -24,19 +26,13 @@ class ServerFailed(Exception):
 
 def free_ports(count: int) -> list[int]:
     """Ports on 127.0.0.1 that nobody listens on now, all different."""
-    held: list[socket.socket] = []
     ports: list[int] = []
-    try:
-        while len(ports) < count:
-            one = socket.socket()
-            one.bind(("127.0.0.1", 0))
-            held.append(one)
-            port = one.getsockname()[1]
-            if port <= _PORT_MAX:
+    while len(ports) < count:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):  # somebody listens there
+            probe.bind(("127.0.0.1", port))
+            if port not in ports:
                 ports.append(port)
-    finally:
-        for one in held:
-            one.close()
     return ports
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from servers.process import free_ports
 
 ROOT = Path(__file__).parents[2]
 START_S_MAX = 60
@@ -23,11 +24,10 @@ class Demo:
     """`tuanzi run --demo`, or without it, on a port and folder of its own."""
 
     def __init__(self, folder: Path, *words: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port, live_port = free_ports(2)
         self.log = folder / "log"
         environment = {**os.environ, "TUANZI_PORT": str(self.port), "TUANZI_DATA": str(folder / "data")}
+        environment["TUANZI_LIVE_PORT"] = str(live_port)
         with self.log.open("wb") as log:
             command = [sys.executable, "-u", "-m", "tuanzi.roles.cli", "run", *words]
             self.process = subprocess.Popen(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from servers.process import free_ports
 from tests.money.company import ROOT, START_S_MAX, CompanyProcess
 from tests.money.company import company as company_process
 from tests.money.providers import TERMS
@@ -28,9 +28,7 @@ class House:
     """`tuanzi run` with settings alone pointed at the sandbox, as at the real gateway."""
 
     def __init__(self, folder: Path, company: CompanyProcess) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        (port,) = free_ports(1)
         self.address = f"http://127.0.0.1:{port}"
         self.folder = folder
         self.log = folder / "log"

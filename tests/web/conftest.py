@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
+from servers.process import free_ports
 from tests.web.texts import Texts
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ class PagesHouse:
 
     def __init__(self, folder: Path) -> None:
         assert all(page.exists() for page in BUILT), "the pages are not built: `make pages`"
-        self.port, live_port = _free_port(), _free_port()
+        self.port, live_port = free_ports(2)
         self.data = folder / "data"
         self._log = (folder / "log").open("wb")
         words = [sys.executable, "-m", "tests.web.serving", str(self.port), str(live_port), str(folder / "data")]
@@ -259,12 +259,6 @@ class ConsoleWindow(Window):
         keep = f"localStorage.setItem('tuanzi.console.account', {account})"
         self.page.add_init_script(f"location.protocol === 'http:' && {keep}")
         self.go(place)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
