@@ -265,6 +265,7 @@ class WriterDesk:
     async def run(self) -> None:
         """Work until `close`; raises Fenced when another writer has taken over."""
         self._timers.read(self.database)
+        fenced: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 await self._open()
@@ -275,9 +276,9 @@ class WriterDesk:
                 await self._work()
                 for task in beside:
                     task.cancel()
-        except* Fenced as fenced:
+        except* Fenced as group:
             log.critical("desk.fenced", extra={"desk": self.name})
-            raise fenced.exceptions[0] from None
+            fenced = group
         finally:
             self.is_open = False
             self._turn_all_away()
@@ -285,6 +286,11 @@ class WriterDesk:
                 task.cancel()
             self._writing.shutdown(wait=True)
             self._reading.shutdown(wait=True)
+        # Here, for what an `except*` raises is put into a group by some releases of Python 3.11.
+        while isinstance(fenced, BaseExceptionGroup):
+            fenced = fenced.exceptions[0]
+        if fenced is not None:
+            raise fenced
 
     def close(self) -> None:
         """Stop after what is queued is done."""
