@@ -182,8 +182,8 @@ async def tuanzi(data: Path, connections: int) -> AsyncIterator[tuple[Pusher, in
     """A house with so many people signed in; gives the port and their tokens."""
     bench.seed(data, students=connections, out=data / "known.json")
     environment = {"TUANZI_DATA": str(data), "TUANZI_CAMPUSES": bench.CAMPUS, "TUANZI_LIVE_PORT": "0"}
-    vendors, core, rest = Vendors(codes=ConsoleSender(), payments=SandboxProvider()), Scribe(), Scribe()
-    house = House(read_settings(environment), vendors, scribes=(core, rest))
+    vendors, scribe = Vendors(codes=ConsoleSender(), payments=SandboxProvider()), Scribe()
+    house = House(read_settings(environment), vendors, scribe=scribe)
     calm_collector()
     tokens = tokens_of(house, connections)
     source = BenchSource()
@@ -191,7 +191,7 @@ async def tuanzi(data: Path, connections: int) -> AsyncIterator[tuple[Pusher, in
     sessions = house.platform.database.rows(f"SELECT id, person_id FROM sessions ORDER BY id LIMIT {connections}")
     people = [person_id for _, person_id in sessions]
     source.tell([order_placed(order_of(person_id), person_id, now=house.clock()) for person_id in people])
-    with core, rest:
+    with scribe:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(house.run())
             await house.opened()

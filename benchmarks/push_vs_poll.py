@@ -84,8 +84,8 @@ async def be_served(data: Path, lookers: int) -> None:
     bench.seed(data, students=lookers, out=data / "known.json")
     known = msgspec.json.decode((data / "known.json").read_bytes(), type=bench.Known)
     environment = {**os.environ, "TUANZI_DATA": str(data), "TUANZI_CAMPUSES": bench.CAMPUS, "TUANZI_LIVE_PORT": "0"}
-    vendors, core, rest = Vendors(codes=ConsoleSender(), payments=SandboxProvider()), Scribe(), Scribe()
-    house = House(read_settings(environment), vendors, scribes=(core, rest))
+    vendors, scribe = Vendors(codes=ConsoleSender(), payments=SandboxProvider()), Scribe()
+    house = House(read_settings(environment), vendors, scribe=scribe)
     calm_collector()
     source = BenchSource()
     keeper = live_keeper(house, source)
@@ -123,7 +123,7 @@ async def be_served(data: Path, lookers: int) -> None:
             print(msgspec.json.encode((told, cpu_of(os.getpid()) - cpu)).decode(), flush=True)
         os.kill(os.getpid(), 15)
 
-    with core, rest:
+    with scribe:
         await serve(house, beside=tell)
 
 

@@ -167,8 +167,8 @@ async def town(*, batch: int) -> AsyncIterator[Town]:
         bench.keep_catalog(core, wiring.schema_of("core", rooms), catalog, now=now)
         core.close()
         vendors = wiring.Vendors(codes=ConsoleSender(), payments=SandboxProvider())
-        with Scribe() as core, Scribe() as rest:  # as the server has them
-            house = wiring.House(settings, vendors, scribes=(core, rest))
+        with Scribe() as scribe:  # as the server has one
+            house = wiring.House(settings, vendors, scribe=scribe)
             working = asyncio.create_task(house.run())
             await house.opened()
             yield Town(house)

@@ -48,6 +48,7 @@ from tuanzi.machinery.follower import Follower
 from tuanzi.machinery.internal import POSITION_OF_SOURCE
 from tuanzi.machinery.migrate import Migratable, migrate
 from tuanzi.machinery.post import Post
+from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.push.escalation import Escalator
 from tuanzi.machinery.push.gateway import Gateway
 from tuanzi.machinery.push.hub import Hub
@@ -356,12 +357,11 @@ class Workshop:
         *,
         clock: Callable[[], datetime] = wall_clock,
         ids: Ids | None = None,
-        scribes: Sequence[Scribe] = (),
+        scribe: Scribe | None = None,
     ) -> None:
-        """scribes: who writes into SQLite's files: the first into campuses' `core`, the last into all others; without
-        one this process itself does."""
+        """scribe: who writes into SQLite's files; None for this process itself."""
         self.settings = settings
-        self.scribes = scribes
+        self.scribe = scribe
         self.clock = clock
         self.ids = ids or Ids(secrets.randbits)
         self.keys = people.Keys(settings.secret)
@@ -397,9 +397,8 @@ class Workshop:
 
         settings: those in force inside of `residing`.
         """
-        scribe = None if not self.scribes else self.scribes[0 if kind == "core" else -1]
         return open_where_set(
-            settings or self.settings, name, kind, now=self.clock(), takes_over=takes_over, scribe=scribe
+            settings or self.settings, name, kind, now=self.clock(), takes_over=takes_over, scribe=self.scribe
         )
 
     def open_for_reading(self, kind: str, name: str) -> Whereabouts:
@@ -556,9 +555,9 @@ class House(Workshop):
         *,
         clock: Callable[[], datetime] = wall_clock,
         ids: Ids | None = None,
-        scribes: Sequence[Scribe] = (),
+        scribe: Scribe | None = None,
     ) -> None:
-        super().__init__(settings, vendors, clock=clock, ids=ids, scribes=scribes)
+        super().__init__(settings, vendors, clock=clock, ids=ids, scribe=scribe)
         # Their routes serve every campus; what a campus's own desks do is done by rooms of its own.
         self.campuses: dict[str, CampusDesks] = {}
         self.rooms = self.rooms_without_campus(self._find_desk)
@@ -629,12 +628,25 @@ class House(Workshop):
             await desk.opened.wait()
         await self.doorkeeper.warm_up(self.clock())
         for desks in self.campuses.values():
-            await desks.money.submit(reconciliation.Begin(), is_accepted=True)
+            await _surely(desks.money, reconciliation.Begin())
 
     def close(self) -> None:
         """Stop when what was accepted is done."""
         for desk in self.desks:
             desk.close()
+
+
+async def _surely(desk: WriterDesk, command: Any) -> None:
+    """Have a command kept; as long as nothing can be kept, such as on a full disk, again and again."""
+    while True:
+        try:
+            await desk.submit(command, is_accepted=True)
+        except Unavailable:
+            if not desk.is_open:
+                raise
+            await asyncio.sleep(1.0)
+        else:
+            return
 
 
 class Telling:

@@ -84,8 +84,8 @@ class PlantedHouse(House):
 async def run() -> None:
     """Serve until a signal."""
     vendors = Vendors(codes=Unsent(), payments=SandboxProvider(remembered_max=1000))
-    with Scribe() as core, Scribe() as rest:
-        await serve(PlantedHouse(read_settings(), vendors, scribes=(core, rest)))
+    with Scribe() as scribe:
+        await serve(PlantedHouse(read_settings(), vendors, scribe=scribe))
 
 
 if __name__ == "__main__":

@@ -126,21 +126,21 @@ def _run(settings: Settings, parts: Collection[Part]) -> int:
     log_json()
     os.environ.setdefault(*POLLING_THREAD)
     if parts:
-        uvloop.run(_serve(settings, parts, scribes=()))
+        uvloop.run(_serve(settings, parts, scribe=None))
         return 0
     with _lock(settings.data) as lock:
         if lock is None:
             return _say(
                 f"tuanzi: another process is using {settings.data}; stop it, or set TUANZI_DATA to another folder"
             )
-        with Scribe(holds=[lock.fileno()]) as core, Scribe(holds=[lock.fileno()]) as rest:
-            uvloop.run(_serve(settings, parts, scribes=(core, rest)))
+        with Scribe(holds=[lock.fileno()]) as scribe:
+            uvloop.run(_serve(settings, parts, scribe=scribe))
     return 0
 
 
-async def _serve(settings: Settings, parts: Collection[Part], *, scribes: Sequence[Scribe]) -> None:
+async def _serve(settings: Settings, parts: Collection[Part], *, scribe: Scribe | None) -> None:
     async with _codes(settings) as codes:
-        await _serve_paid(settings, parts, codes, scribes=scribes)
+        await _serve_paid(settings, parts, codes, scribe=scribe)
 
 
 @asynccontextmanager
@@ -156,24 +156,22 @@ async def _codes(settings: Settings) -> AsyncIterator[CodeSender]:
         await sender.close()
 
 
-async def _serve_paid(
-    settings: Settings, parts: Collection[Part], codes: CodeSender, *, scribes: Sequence[Scribe]
-) -> None:
+async def _serve_paid(settings: Settings, parts: Collection[Part], codes: CodeSender, *, scribe: Scribe | None) -> None:
     if parts and settings.payments == WECHAT and settings.merchant is None:
         raise SettingWrong("TUANZI_WECHAT_MCHID is missing: processes with roles share a payment company")
     if settings.payments == INPROCESS:
         payments = SandboxProvider(remembered_max=DEMO_PAYMENTS_REMEMBERED)
-        await _serve_house(settings, parts, Vendors(codes=codes, payments=payments), scribes=scribes)
+        await _serve_house(settings, parts, Vendors(codes=codes, payments=payments), scribe=scribe)
         return
     if settings.merchant is not None:
-        await _serve_wechat(settings, parts, codes, settings.merchant, scribes=scribes)
+        await _serve_wechat(settings, parts, codes, settings.merchant, scribe=scribe)
         return
     company = Company(settings.data / "wechatpay")
     try:
         await company.start()
         host = "127.0.0.1" if settings.host in EVERYWHERE else settings.host
         merchant = company.merchant(house_address=f"http://{host}:{settings.port}")
-        await _serve_wechat(settings, parts, codes, merchant, scribes=scribes, company=company)
+        await _serve_wechat(settings, parts, codes, merchant, scribe=scribe, company=company)
     finally:
         await company.stop()
 
@@ -184,12 +182,12 @@ async def _serve_wechat(
     codes: CodeSender,
     merchant: Merchant,
     *,
-    scribes: Sequence[Scribe],
+    scribe: Scribe | None,
     company: Company | None = None,
 ) -> None:
     wechat = WeChatPay(merchant)
     try:
-        await _serve_house(settings, parts, Vendors(codes=codes, payments=wechat), scribes=scribes, company=company)
+        await _serve_house(settings, parts, Vendors(codes=codes, payments=wechat), scribe=scribe, company=company)
     finally:
         await wechat.close_connections()
 
@@ -199,7 +197,7 @@ async def _serve_house(
     parts: Collection[Part],
     vendors: Vendors,
     *,
-    scribes: Sequence[Scribe],
+    scribe: Scribe | None,
     company: Company | None = None,
 ) -> None:
     living = importlib.import_module("simulation.living") if settings.demo else None
@@ -221,14 +219,14 @@ async def _serve_house(
     if parts:
         await serve_parts(settings, parts, vendors, beside=demo_of, inbox=inbox, accounts=accounts)
         return
-    house = House(settings, vendors, scribes=scribes)
+    house = House(settings, vendors, scribe=scribe)
     await serve(house, beside=demo_of(house), inbox=inbox, accounts=accounts)
 
 
 class _lock:
-    """The folder's lock, held for as long as the process or a scribe of it writes there; None when another has it.
+    """The folder's lock, held for as long as the process or its scribe writes there; None when another has it.
 
-    The scribes of a process that was killed write their last batches to the end: that much is waited for.
+    The scribe of a process that was killed writes its last batch to the end: that much is waited for.
     """
 
     def __init__(self, data: Path) -> None:
