@@ -274,7 +274,7 @@ def test_a_writer_that_works_on_does_not_come_back_before_who_took_over(own: Sit
                 time.sleep(0.05)
                 successor.take_over()
                 keep(successor, thing(f"{i}"))
-                fenced.wait(5)
+                fenced.wait(30)
             finally:
                 stop.set()
             writing.result(10)
