@@ -490,6 +490,29 @@ async def test_a_desk_stops_when_what_seemed_lost_turns_out_to_be_kept() -> None
     assert {type(answer) for answer in answers} == {Unavailable}
 
 
+async def test_who_waits_for_a_batch_that_is_being_decided_is_told_when_the_desk_is_cancelled() -> None:
+    class Absent(Sqlite):
+        is_asked = False
+        go = threading.Event()
+
+        def fetch(self, table: Any, keys: Any) -> list[Any]:
+            self.is_asked = True
+            self.go.wait(5)
+            return super().fetch(table, keys)
+
+    database = prepared(Absent(None))
+    desk = desk_of(database, Hands())
+    work = asyncio.create_task(desk.run())
+    await until(lambda: desk.is_open)
+    coming = asyncio.create_task(desk.submit(Take(ticket_id="t", hall_id="h")))
+    await until(lambda: database.is_asked)
+    asyncio.get_running_loop().call_later(0.05, database.go.set)  # the desk's end waits for its threads
+    work.cancel()
+
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(coming, 2)
+
+
 async def test_kept_answers_are_forgotten_after_three_days_and_not_before() -> None:
     clock = Hands()
     database = open_database()

@@ -372,16 +372,18 @@ class WriterDesk:
                         await self._wake.wait()
                     continue
                 flight = Flight(batch, self._steps_of(batch), asyncio.get_running_loop().time())
-                commit = await self._decide(flight, is_ahead=bool(flights))
+                flights.append(flight)
+                commit = await self._decide(flight, is_ahead=len(flights) > 1)
+                if commit is not None:
+                    self._keep(flight, commit)
+                    continue
+                flights.pop()
                 if flight.refused is not None:
                     self._finish(flight, flight.refused)
-                elif commit is None:
+                else:
                     flight.steps.close()
                     self._queue.give_back(batch)
                     await self._land(flights)
-                else:
-                    flights.append(flight)
-                    self._keep(flight, commit)
         except BaseException:
             for flight in flights:
                 self._abandon(flight)
