@@ -131,6 +131,8 @@ class PaymentCompany:
             "TUANZI_WECHAT_PAY_PAGE": f"{address}/pay",
             "TUANZI_WECHAT_MCHID": told["mchid"],
             "TUANZI_WECHAT_APPID": told["appid"],
+            "TUANZI_WECHAT_APP_SECRET_FILE": str(self._folder / "app_secret"),
+            "TUANZI_WECHAT_LOGIN_GATEWAY": address,
             "TUANZI_WECHAT_MERCHANT_SERIAL": told["merchant_serial"],
             "TUANZI_WECHAT_MERCHANT_KEY_FILE": str(self._folder / told["merchant_key_file"]),
             "TUANZI_WECHAT_API_KEY_FILE": str(self._folder / told["api_key_file"]),

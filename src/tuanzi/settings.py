@@ -14,7 +14,7 @@ from msgspec.structs import replace as replace_struct
 
 from tuanzi.engines.database.connections import Address, address_of
 from tuanzi.money import GATEWAY, NOTIFY_PATH, Merchant
-from tuanzi.people import SmsAccount
+from tuanzi.people import LOGIN_GATEWAY, SmsAccount, WechatApp
 
 log = logging.getLogger("tuanzi.settings")
 
@@ -55,6 +55,9 @@ class Settings:
     _MERCHANT_SERIAL, _MERCHANT_KEY_FILE, _API_KEY_FILE; _PUBLIC_KEY_FILE and _PUBLIC_KEY_ID of WeChat Pay, or neither
     for its certificates; _NOTIFY_URL, where WeChat reaches this house from outside; _GATEWAY; _PAY_PAGE of a sandbox).
     None in the other cases.
+    app: which mini program people sign in with (TUANZI_WECHAT_APPID, TUANZI_WECHAT_APP_SECRET_FILE;
+    TUANZI_WECHAT_LOGIN_GATEWAY). None without its secret: then nobody signs in with WeChat; WeChat Pay needs it, for it
+    knows payers by it.
     sms: who we are at Aliyun SMS, which carries sign-in codes (TUANZI_SMS_ACCESS_KEY_ID, _ACCESS_KEY_SECRET_FILE,
     _SIGN_NAME, _TEMPLATE_CODE; _GATEWAY). None without the first: then a demo prints codes, and nothing else sends any.
     proxies: addresses of proxies whose X-Forwarded-For is believed, comma separated (TUANZI_PROXIES; none).
@@ -93,6 +96,7 @@ class Settings:
     answers_host: str = "127.0.0.1"
     payments: str = INPROCESS
     merchant: Merchant | None = None
+    app: WechatApp | None = None
     sms: SmsAccount | None = None
     database: Address | None = None
     databases: Mapping[str, Address] = field(default_factory=dict)
@@ -195,6 +199,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         answers_host=environment.get("TUANZI_ANSWERS_HOST", "127.0.0.1"),
         payments=payments,
         merchant=_merchant(environment) if payments == WECHAT and has_merchant else None,
+        app=_app(environment),
         sms=_sms(environment),
         database=database,
         databases=databases,
@@ -282,6 +287,7 @@ def _merchant(environment: Mapping[str, str]) -> Merchant:
     base = need("NOTIFY_URL").rstrip("/")
     if not base.startswith(("https://", "http://")) or "?" in base:
         raise SettingWrong("TUANZI_WECHAT_NOTIFY_URL: an http address without a query is expected")
+    need("APP_SECRET_FILE")  # of the mini program, by which payers are known
     by_key = bool(environment.get("TUANZI_WECHAT_PUBLIC_KEY_ID") or environment.get("TUANZI_WECHAT_PUBLIC_KEY_FILE"))
     api_key = file("API_KEY")
     if len(api_key) != API_KEY_BYTES:
@@ -297,6 +303,20 @@ def _merchant(environment: Mapping[str, str]) -> Merchant:
         public_key_id=need("PUBLIC_KEY_ID") if by_key else "",
         notify_url=base + NOTIFY_PATH,
         pay_page=environment.get("TUANZI_WECHAT_PAY_PAGE", ""),
+    )
+
+
+def _app(environment: Mapping[str, str]) -> WechatApp | None:
+    """Which mini program we are. Raises SettingWrong, which never says the secret."""
+    name = "TUANZI_WECHAT_APP_SECRET_FILE"
+    if not environment.get(name):
+        return None
+    if not environment.get("TUANZI_WECHAT_APPID"):
+        raise SettingWrong(f"TUANZI_WECHAT_APPID is missing; {name} needs it")
+    return WechatApp(
+        appid=environment["TUANZI_WECHAT_APPID"],
+        secret=_password(environment, name),
+        gateway=environment.get("TUANZI_WECHAT_LOGIN_GATEWAY", LOGIN_GATEWAY).rstrip("/"),
     )
 
 

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -139,10 +139,16 @@ FOLLOWS = (
 
 @dataclass(frozen=True, slots=True)
 class Vendors:
-    """The outside companies, as this process reaches them. elsewhere: who reaches a person whose page is closed."""
+    """The outside companies, as this process reaches them.
+
+    login: who tells whose WeChat signs in. phones: of a demo, which play WeChat. elsewhere: who reaches a person whose
+    page is closed.
+    """
 
     codes: people.CodeSender
     payments: money.PaymentProvider
+    login: people.WechatLogin = field(default_factory=people.AbsentLogin)
+    phones: people.PlayedPhones | None = None
     elsewhere: Elsewhere | None = None
 
 
@@ -157,18 +163,22 @@ def rooms_of(
     books: reconciliation.Books | None = None,
     address: live.Address | None = None,
     campuses: Sequence[str] = (),
+    login: people.WechatLogin | None = None,
+    phones: people.PlayedPhones | None = None,
 ) -> list[Room]:
     """Every room of the house, bound to its vendors; `provider` and `post` are those of the campus `campus`.
 
     books: what that campus's reconciliation compares; without them there is none. address: of the gateway.
     campuses: all of them, for who is erased is forgotten on each.
     """
+    login = login or people.AbsentLogin()
+    payers = people.Payers(keys=keys, login=login, phones=phones)
     rooms = [
         catalog.room(),
         pricing.room(),
         stock.room(),
         orders.room(),
-        groups.room(provider, find_plan=splitting.find_plan),
+        groups.room(provider, find_plan=splitting.find_plan, payers=payers),
         guests.room(post, is_campus=is_campus),
         splitting.room(post, campus=campus),
         money.room(provider),
@@ -180,6 +190,7 @@ def rooms_of(
     everybody = people.room(
         keys=keys,
         sender=sender,
+        login=login,
         is_campus=is_campus,
         quotas=people.Quotas(),
         post=post,
@@ -370,6 +381,7 @@ class Workshop:
         self.elsewhere = vendors.elsewhere
         self.watch = shared(settings.decide_ms_max / 1000)
         self._codes = vendors.codes
+        self._login, self._phones = vendors.login, vendors.phones
 
     def rooms_for(self, campus: str, find: FindDesk, books: reconciliation.Books | None) -> list[Room]:
         """The rooms of a campus: their errands go to a payment company that reports to it, and by its post.
@@ -386,6 +398,8 @@ class Workshop:
             books=books,
             address=self.address,
             campuses=self.settings.campuses,
+            login=self._login,
+            phones=self._phones,
         )
 
     def rooms_without_campus(self, find: FindDesk) -> list[Room]:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tuanzi.people import WechatApp
 from tuanzi.settings import SettingWrong, read_settings
 
 FILES = {"MERCHANT_KEY": "key of the merchant", "API_KEY": "0" * 32, "PUBLIC_KEY": "key of wechat"}
+APP_SECRET = "what the app is known by"
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def given(tmp_path: Path) -> dict[str, str]:
         "TUANZI_WECHAT_PUBLIC_KEY_ID": "PUB_KEY_ID_1",
         "TUANZI_WECHAT_NOTIFY_URL": "https://api.example.com/",
     }
-    for name, content in FILES.items():
+    for name, content in {**FILES, "APP_SECRET": APP_SECRET}.items():
         path = tmp_path / name
         path.write_text(content + "\n")
         settings[f"TUANZI_WECHAT_{name}_FILE"] = str(path)
@@ -70,6 +72,8 @@ def test_without_its_public_key_wechats_certificates_are_used(given: dict[str, s
         ("TUANZI_WECHAT_MERCHANT_SERIAL", ""),
         ("TUANZI_WECHAT_MERCHANT_KEY_FILE", "/nowhere"),
         ("TUANZI_WECHAT_API_KEY_FILE", "/nowhere"),
+        ("TUANZI_WECHAT_APP_SECRET_FILE", ""),
+        ("TUANZI_WECHAT_APP_SECRET_FILE", "/nowhere"),
         ("TUANZI_WECHAT_PUBLIC_KEY_ID", ""),
         ("TUANZI_WECHAT_PUBLIC_KEY_FILE", ""),
         ("TUANZI_WECHAT_NOTIFY_URL", "ftp://x"),
@@ -96,5 +100,19 @@ def test_a_key_of_another_length_is_refused_and_not_shown(given: dict[str, str],
 def test_a_merchant_is_shown_without_its_secrets(given: dict[str, str]) -> None:
     shown = repr(read_settings(given))
 
-    for secret in FILES.values():
+    for secret in (*FILES.values(), APP_SECRET):
         assert secret not in shown
+
+
+def test_the_app_that_people_sign_in_with_is_set_without_payments_too(given: dict[str, str]) -> None:
+    paid = read_settings(given).app
+    alone = {name: given[name] for name in ("TUANZI_DATA", "TUANZI_WECHAT_APPID", "TUANZI_WECHAT_APP_SECRET_FILE")}
+
+    app = read_settings({**alone, "TUANZI_WECHAT_LOGIN_GATEWAY": "http://127.0.0.1:1/"}).app
+
+    assert paid == WechatApp(appid="wx1", secret=APP_SECRET)
+    assert paid.gateway == "https://api.weixin.qq.com"
+    assert app == WechatApp(appid="wx1", secret=APP_SECRET, gateway="http://127.0.0.1:1")
+    assert read_settings({"TUANZI_DATA": given["TUANZI_DATA"]}).app is None
+    with pytest.raises(SettingWrong, match="TUANZI_WECHAT_APPID"):
+        read_settings({name: value for name, value in alone.items() if name != "TUANZI_WECHAT_APPID"})

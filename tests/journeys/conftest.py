@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import shutil
 import typing
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import blake2b
@@ -19,13 +19,15 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
+from sandboxes.wechatlogin import Company
 from tuanzi.base.ids import Ids
 from tuanzi.catalog import ImportCatalog, ImportKind
 from tuanzi.engines.logs.here import HereCommandLog, HereEventLog
 from tuanzi.installation import Engines, Front, WriterSide, log_names, sources_of
 from tuanzi.machinery.internal import COMMAND_LOG
-from tuanzi.money import SandboxProvider
-from tuanzi.people import AppointOperator
+from tuanzi.money import PaymentProvider, SandboxProvider
+from tuanzi.people import AppointOperator, PlayedPhones, WechatLogin
+from tuanzi.people.problems import WechatCodeRefused
 from tuanzi.roles.api import application
 from tuanzi.settings import read_settings
 from tuanzi.wiring import CAMPUS_DATABASES, House, Vendors, open_where_set
@@ -44,6 +46,22 @@ class Codes:
     async def send(self, *, phone: str, code: str, challenge_id: str) -> None:
         """Keep the code."""
         self.sent[phone] = code
+
+
+class Wechat:
+    """WeChat, asked without a network between: the sandbox's own codes, each good once."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.company = Company("wx_town", "secret of the app", clock=clock)
+        self.appid = self.company.appid
+
+    async def openid_of(self, code: str) -> str:
+        """Ask the sandbox."""
+        query = {"appid": self.appid, "secret": self.company.secret, "grant_type": "authorization_code"}
+        told = self.company.session_of({**query, "js_code": code})
+        if told.get("errcode"):
+            raise WechatCodeRefused()
+        return str(told["openid"])
 
 
 class Person:
@@ -104,9 +122,21 @@ class Town:
     _logs: ClassVar[dict[Path, Engines]] = {}
 
     def __init__(
-        self, data: Path, *, pays_at_once: bool = True, seed: int = 7, is_apart: bool | None = None, **settings: str
+        self,
+        data: Path,
+        *,
+        pays_at_once: bool = True,
+        seed: int = 7,
+        is_apart: bool | None = None,
+        payments: PaymentProvider | None = None,
+        login: WechatLogin | None = None,
+        phones: PlayedPhones | None = None,
+        **settings: str,
     ) -> None:
-        """seed: of the ids; a second house on the same folder needs another. settings: as in the environment."""
+        """payments, login, phones: other companies than those that are played here.
+
+        seed: of the ids; a second house on the same folder needs another. settings: as in the environment.
+        """
         self.now = LUNCH
         self.codes = Codes()
         self.provider = SandboxProvider(pays_at_once=pays_at_once)
@@ -115,7 +145,10 @@ class Town:
         # Nothing is gathered before it is told: `settled` knows nothing of that.
         environment = {"TUANZI_DATA": str(data), "TUANZI_SECRET": "s" * 32, "TUANZI_LIVE_GATHER_MS": "0", **settings}
         self._settings = read_settings(environment)
-        self._vendors = Vendors(codes=self.codes, payments=self.provider)
+        self.wechat = Wechat(lambda: self.now)
+        self._vendors = Vendors(
+            codes=self.codes, payments=payments or self.provider, login=login or self.wechat, phones=phones
+        )
         self._ids = Ids(Random(seed).getrandbits)
         self.writers: House | WriterSide
         self.house: House

@@ -197,6 +197,8 @@ async def good_requests(cast: Cast, real: dict[str, list[str]]) -> dict[str, tup
     await done(cast.town.client.post("/v1/codes", json={"phone": "13600000002", "campus_id": "beijing"}), 202)
     await cast.town.until(lambda: "13600000002" in cast.town.codes.sent)
     code = cast.town.codes.sent["13600000002"]
+    bound = {"code": cast.town.wechat.company.login("lan")}
+    await done(cast.lan.send("PUT", "/v1/me/wechat", bound))
     in_shanghai = "/v1/campuses/shanghai/campaigns/sh-lunch-3"
     campaign = {**await done(cast.operator.get(in_shanghai)), "guest_campuses": ["beijing"]}
     await done(cast.operator.send("PUT", in_shanghai, campaign))
@@ -207,6 +209,8 @@ async def good_requests(cast: Cast, real: dict[str, list[str]]) -> dict[str, tup
     return {
         "people_ask_code": ({}, {"phone": "13600000001", "campus_id": "beijing"}),
         "people_open_session": ({}, {"phone": "13600000002", "code": code}),
+        "people_open_session_with_wechat": ({}, {"code": cast.town.wechat.company.login("lan")}),
+        "people_bind_wechat": ({}, {"code": cast.town.wechat.company.login("ming")}),
         "catalog_put_campus": ({}, page["campus"]),
         "catalog_put_building": ({"building_id": page["buildings"][0]["id"]}, page["buildings"][0]),
         "catalog_put_period": ({"period_id": page["periods"][0]["id"]}, page["periods"][0]),

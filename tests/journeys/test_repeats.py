@@ -15,6 +15,9 @@ from tuanzi.machinery.http.endpoint import WRITES
 HARMLESS_BY_NATURE = {
     "POST /v1/codes": "one code a minute and phone: the repeat is refused and changes nothing",
     "POST /v1/sessions": "a code is used up: the repeat is refused, and a new session needs a new code",
+    "POST /v1/wechat/sessions": "WeChat's code is used up: the repeat is refused, and a new session needs a new code",
+    "PUT /v1/me/wechat": "says what the account is; the code that it was bound with is known again",
+    "DELETE /v1/me/wechat": "who has none has none",
     "DELETE /v1/sessions/current": "what is ended stays ended; the repeat is answered 401",
     "DELETE /v1/me": "who is forgotten stays so; the repeat is answered 401",
     "PUT /v1/me/name": "says what the name is, not how it changes",

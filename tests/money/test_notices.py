@@ -50,7 +50,9 @@ class House:
     async def paid(self) -> Taken:
         """A payment of 12 yuan that was opened and paid; its notice."""
         cashier = Cashier(self.wechat.at(CAMPUS))
-        await cashier.pay(self.till, order_id=ORDER, member_id=MEMBER, amount_fen=1200, now=self.till.now)
+        await cashier.pay(
+            self.till, order_id=ORDER, member_id=MEMBER, amount_fen=1200, now=self.till.now, payer="o_openid_of_member"
+        )
         assert self.company.pay(PAYMENT).status_code == 200
         return self.receiver.wait_for(1)[0]
 

@@ -21,6 +21,7 @@ from tuanzi.base.who import Role, Who
 from tuanzi.machinery.http.routes import Call, Desk
 from tuanzi.machinery.post import Letter
 from tuanzi.people import model, store
+from tuanzi.people.problems import WechatCodeRefused
 
 _FILES = sorted((Path(__file__).parents[2] / "src/tuanzi/migrations/platform").glob("*.sql"))
 # Indexes have no table when SQLite drops them.
@@ -103,6 +104,30 @@ class Inbox:
         self.sent.append((phone, code, challenge_id))
 
 
+class Wechat:
+    """WeChat as a login asks it: each code is good once, and `asked` counts how often it was asked."""
+
+    appid = "wx_tuanzi"
+
+    def __init__(self) -> None:
+        self.codes: dict[str, str] = {}
+        self.asked = 0
+
+    def login(self, user: str) -> str:
+        """What `wx.login` gives on this user's phone."""
+        code = f"code{len(self.codes)}"
+        self.codes[code] = user
+        return code
+
+    async def openid_of(self, code: str) -> str:
+        self.asked += 1
+        user = self.codes.get(code)
+        if not user:
+            raise WechatCodeRefused()
+        self.codes[code] = ""
+        return f"openid-of-{user}"
+
+
 class Campuses:
     """A post that keeps its letters; every database answers but those that are `away`.
 
@@ -133,13 +158,15 @@ PERSONAL = ("beijing.money", "beijing.notices", "shanghai.notices")
 class Platform:
     """The room of people on a bench, with a clock that is moved by hand."""
 
-    def __init__(self, *, quotas: people.Quotas = DEFAULT_QUOTAS) -> None:
+    def __init__(self, *, quotas: people.Quotas = DEFAULT_QUOTAS, has_wechat: bool = True) -> None:
         self.keys = people.Keys(SECRET)
         self.inbox = Inbox()
+        self.wechat = Wechat()
         self.campuses = Campuses()
         self.room = people.room(
             keys=self.keys,
             sender=self.inbox,
+            login=self.wechat if has_wechat else people.AbsentLogin(),
             is_campus=lambda id: id in (BEIJING, SHANGHAI),
             quotas=quotas,
             post=self.campuses,

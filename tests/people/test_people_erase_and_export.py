@@ -39,6 +39,7 @@ async def test_a_person_sees_himself() -> None:
         "campus_id": "beijing",
         "merchant_id": None,
         "joined_at": "2026-09-01T04:00:00Z",
+        "has_wechat": False,
     }
 
 
@@ -75,6 +76,7 @@ async def test_the_export_holds_everything_that_is_kept_of_a_person() -> None:
         "campus_id": "beijing",
         "merchant_id": "m_1",
         "joined_at": "2026-09-01T04:00:00Z",
+        "has_wechat": False,
     }
     assert exported["sessions"] == [
         {"id": person.session_ids[0], "created_at": "2026-09-01T04:00:00Z", "expires_at": "2026-10-01T04:00:00Z"},
@@ -90,6 +92,7 @@ async def test_the_export_holds_everything_that_is_kept_of_a_person() -> None:
         "session_ids",  # as sessions
         "erased_at",
         "is_returning",  # as is_returning
+        "openid_hash",  # a way to find him, made of the openid that `wechat` shows
     }
     assert exported["is_returning"] is False
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.people.people_bench import MIGRATIONS, Platform
 from tuanzi.base.who import Role
-from tuanzi.people import store
+from tuanzi.people import model, store
 
 
 @pytest.fixture
@@ -32,6 +32,8 @@ def test_every_value_comes_back_from_its_row_as_it_was(database: sqlite3.Connect
     student = platform.sign_in().person_id
     platform.set_roles(student, Role.MERCHANT, Role.STUDENT, by=boss, merchant_id="m_1")
     platform.erase(platform.sign_in("13900000000").person_id)
+    openid = platform.keys.seal_openid("openid-of-ming", appid="wx_tuanzi")
+    platform.do(model.BindWechat(person_id=student, openid=openid, code_hash="c", audit_id=platform.make("a")))
     platform.ask_code("13900000001")
 
     for table in store.TABLES:

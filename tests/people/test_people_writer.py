@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.people.people_bench import BEIJING, NOON, PHONE, SECRET, Campuses, Inbox
+from tests.people.people_bench import BEIJING, NOON, PHONE, SECRET, Campuses, Inbox, Wechat
 from tuanzi import people, wiring
 from tuanzi.base.ids import PersonId, SessionId
 from tuanzi.engines.database.sqlite import Sqlite
@@ -19,7 +19,14 @@ from tuanzi.people import model
 from tuanzi.people.problems import CodeLocked, TooManyCodes
 
 KEYS = people.Keys(SECRET)
-ROOM = people.room(keys=KEYS, sender=Inbox(), is_campus=lambda _: True, quotas=people.Quotas(), post=Campuses())
+ROOM = people.room(
+    keys=KEYS,
+    sender=Inbox(),
+    login=Wechat(),
+    is_campus=lambda _: True,
+    quotas=people.Quotas(),
+    post=Campuses(),
+)
 SCHEMA = Schema(
     database="platform",
     tables=ROOM.tables,

@@ -348,5 +348,13 @@ def test_every_setting_that_is_documented_is_known() -> None:
     documented = set(re.findall(r"TUANZI_[A-Z_]*[A-Z]", source)) - {"TUANZI_WECHAT", "TUANZI_SMS"}
 
     assert documented - known_settings().keys() == set()
-    for name in ("MCHID", "APPID", "MERCHANT_SERIAL", "MERCHANT_KEY_FILE", "API_KEY_FILE", "PUBLIC_KEY_FILE"):
+    for name in (
+        "MCHID",
+        "APPID",
+        "APP_SECRET_FILE",
+        "LOGIN_GATEWAY",
+        "MERCHANT_SERIAL",
+        "API_KEY_FILE",
+        "PUBLIC_KEY_FILE",
+    ):
         assert f"TUANZI_WECHAT_{name}" in known_settings()

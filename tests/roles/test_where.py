@@ -49,7 +49,7 @@ def set_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, port: int) -> No
     monkeypatch.setenv("TUANZI_PAYMENTS", "wechat")
     for name in ("MCHID", "APPID", "MERCHANT_SERIAL"):
         monkeypatch.setenv(f"TUANZI_WECHAT_{name}", "x")
-    for name in ("MERCHANT_KEY_FILE", "API_KEY_FILE"):
+    for name in ("MERCHANT_KEY_FILE", "API_KEY_FILE", "APP_SECRET_FILE"):
         monkeypatch.setenv(f"TUANZI_WECHAT_{name}", str(key))
     monkeypatch.setenv("TUANZI_WECHAT_NOTIFY_URL", "https://tuanzi.example.edu")
     monkeypatch.setenv("TUANZI_WECHAT_GATEWAY", f"http://127.0.0.1:{port}")

@@ -41,6 +41,7 @@ class House:
             "TUANZI_WECHAT_GATEWAY": company.address,
             "TUANZI_WECHAT_MCHID": told["mchid"],
             "TUANZI_WECHAT_APPID": told["appid"],
+            "TUANZI_WECHAT_APP_SECRET_FILE": str(at / "app_secret"),
             "TUANZI_WECHAT_MERCHANT_SERIAL": told["merchant_serial"],
             "TUANZI_WECHAT_MERCHANT_KEY_FILE": str(at / told["merchant_key_file"]),
             "TUANZI_WECHAT_API_KEY_FILE": str(at / told["api_key_file"]),

@@ -22,6 +22,7 @@ CERTIFICATE_YEARS = 5
 SCHEME = "WECHATPAY2-SHA256-RSA2048"
 PROBE = "WECHATPAY/SIGNTEST/"
 CREDENTIALS = "merchant.json"
+APP_SECRET = "app_secret"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ class Keys:
     """Signs as the platform, checks the merchant's signatures, seals what is sent to him.
 
     The folder has `merchant.json` (mchid, appid, serial numbers, the API v3 key, and the names of the key files)
-    for whoever embeds this sandbox; files with secrets can be read by their owner only.
+    for whoever embeds this sandbox, and `app_secret`, by which the mini program asks who signs in; files with secrets
+    can be read by their owner only.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,6 +70,10 @@ class Keys:
             self.platform_serial: _private(folder / "platform_key.pem"),
             self.public_key_id: _private(folder / "wechatpay_key.pem"),
         }
+        app_secret = folder / APP_SECRET
+        if not app_secret.exists():
+            _write(app_secret, secrets.token_hex(16))
+        self.app_secret = app_secret.read_text(encoding="utf-8").strip()
         self.platform_certificate = (folder / "platform_certificate.pem").read_text(encoding="utf-8")
 
     def sign(self, body: str, *, serial: str, at: datetime, forged: bool = False, probe: bool = False) -> Signature:

@@ -1,4 +1,4 @@
-"""Serves the sandbox: the API, the pay pages, and the control of time and faults for whoever has the token."""
+"""Serves the sandbox: the API, the pay pages, WeChat's sign-in beside them, and control for whoever has the token."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from sandboxes import wechatlogin
 from sandboxes.wechatpay import pages
 from sandboxes.wechatpay.callbacks import Sender
 from sandboxes.wechatpay.company import Company
@@ -52,10 +53,17 @@ def application(company: Company, sender: Sender, *, control_token: str) -> ASGI
         routes.append(Mount("/control", routes=Control(company, sender, control_token).routes()))
     beside = Starlette(routes=routes)
     gate = Gate(company, sender)
+    keys = company.keys
+    login = wechatlogin.Company(keys.appid, keys.app_secret, clock=company.clock.now)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        is_api = scope["type"] == "http" and scope["path"].startswith("/v3/")
-        await (gate if is_api else beside)(scope, receive, send)
+        path = scope["path"] if scope["type"] == "http" else ""
+        if path.startswith("/v3/"):
+            await gate(scope, receive, send)
+        elif path.startswith((wechatlogin.SESSIONS, wechatlogin.PHONES)):
+            await login(scope, receive, send)
+        else:
+            await beside(scope, receive, send)
 
     return app
 

@@ -66,7 +66,7 @@ from tuanzi.groups.store import KEEPS, TABLES
 from tuanzi.groups.web import Id, Lines, routes, wanted
 from tuanzi.machinery.room import Room
 from tuanzi.money import Cashier, PaymentProvider
-from tuanzi.people import ForgetPerson
+from tuanzi.people import ForgetPerson, Payers
 
 __all__ = [
     "TABLES",
@@ -131,8 +131,11 @@ __all__ = [
 ]
 
 
-def room(provider: PaymentProvider, *, find_plan: FindPlan) -> Room:
-    """Groups as wiring puts them into the house; orders are paid through `provider`."""
+def room(provider: PaymentProvider, *, find_plan: FindPlan, payers: Payers | None = None) -> Room:
+    """Groups as wiring puts them into the house; orders are paid through `provider`.
+
+    payers: by which openid somebody pays; None where the provider knows members by their ids here.
+    """
     return Room(
         name="groups",
         database="core",
@@ -148,6 +151,6 @@ def room(provider: PaymentProvider, *, find_plan: FindPlan) -> Room:
             HearCapture: hear_capture,
             ForgetPerson: service.forget_member,
         },
-        routes=routes(Cashier(provider), find_plan),
+        routes=routes(Cashier(provider), find_plan, payers),
         keeps=KEEPS,
     )

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from tuanzi.base.ids import BuildingId, CampaignId, CouponId, GroupId, OrderId
-from tuanzi.base.problem import Unknown
+from tuanzi.base.problem import Problem, Unknown
 from tuanzi.base.who import Role, Who
 from tuanzi.catalog import (
     BuildingNotServed,
@@ -70,6 +70,7 @@ from tuanzi.money import (
     ProviderUnreachable,
 )
 from tuanzi.orders import NotPayable, OrderState, find_order
+from tuanzi.people import Payers, WechatAbsent, WechatNeeded, WechatTooOften, WechatUnreachable
 from tuanzi.pricing import CouponExpired, CouponTaken
 from tuanzi.stock import StockShort
 
@@ -271,7 +272,7 @@ async def cancel_order(call: Call[NoBody, None]) -> Committed:
     return await call.desks.core.submit(command, who=command.member_id, key=call.key)
 
 
-async def _pay(call: Call[NoBody, None], cashier: Cashier, find_plan: FindPlan) -> PaidOutcome:
+async def _pay(call: Call[NoBody, None], cashier: Cashier, find_plan: FindPlan, payers: Payers | None) -> PaidOutcome:
     """Pay, wait until the campus has taken note, and say what it did: the group may have formed and split (B6)."""
     who = _who(call)
     desks = call.desks
@@ -283,12 +284,17 @@ async def _pay(call: Call[NoBody, None], cashier: Cashier, find_plan: FindPlan) 
         raise NotPayable(order_id=order_id, state=order.state.value)
     if order.paid or not order.payable:
         return await standing_of(desks.core, order, find_plan=find_plan)
+    payer = ""
+    if app := cashier.provider.payer_app:
+        assert payers is not None, "who pays by openid needs somebody who finds it"
+        payer = await payers.openid_of(desks.platform, person_id=who.person_id, appid=app)
     paid = await cashier.pay(
         desks.money,
         order_id=order_id,
         member_id=who.person_id,
         amount_fen=order.payable.fen,
         now=call.now,
+        payer=payer,
     )
     if isinstance(paid, Awaiting):
         standing = await standing_of(desks.core, order, find_plan=find_plan)
@@ -316,12 +322,23 @@ _JOINING = (
 )
 
 
-def routes(cashier: Cashier, find_plan: FindPlan) -> tuple[Route, ...]:
-    """The routes of groups; payments are made at `cashier`, plans of closed groups found by `find_plan`."""
+def routes(cashier: Cashier, find_plan: FindPlan, payers: Payers | None) -> tuple[Route, ...]:
+    """The routes of groups; payments are made at `cashier`, plans of closed groups found by `find_plan`.
+
+    payers: by which openid somebody pays; None where the provider wants none.
+    """
+    refusals: tuple[type[Problem], ...] = (
+        NotPayable,
+        PaymentRefused,
+        PaymentEnded,
+        PaymentDiffers,
+        ProviderUnreachable,
+    )
+    refusals += (WechatNeeded, WechatAbsent, WechatTooOften, WechatUnreachable)
 
     async def pay(call: Call[NoBody, None]) -> PaidOutcome:
         """POST /v1/campuses/{campus}/orders/{order_id}/pay: pay, and hear at once what it did."""
-        return await _pay(call, cashier.at(call.path["campus"]), find_plan)
+        return await _pay(call, cashier.at(call.path["campus"]), find_plan, payers)
 
     return (
         Route(
@@ -331,7 +348,7 @@ def routes(cashier: Cashier, find_plan: FindPlan) -> tuple[Route, ...]:
             answer=PaidOutcome,
             body=NoBody,
             roles=_MEMBERS,
-            problems=(NotPayable, PaymentRefused, PaymentEnded, PaymentDiffers, ProviderUnreachable),
+            problems=refusals,
             summary="Pay an order; when it completes the group the answer holds the exact split",
         ),
         *_ROUTES,

@@ -30,11 +30,11 @@ class CaptureDiffers(Problem):
 
 
 class PaymentDiffers(Problem):
-    """This payment was opened before for another amount."""
+    """This payment was opened before for another amount, or from another account of the payer."""
 
     code = "money/payment-differs"
     status = 409
-    title_zh = "该支付单金额与之前不一致"
+    title_zh = "该支付单的金额或付款账号与之前不一致"
 
 
 class PaymentRefused(Problem):

@@ -1,8 +1,10 @@
 """People: who somebody is, what he may do, and what is kept of him (J3). Database: platform.
 
-Owns people, phone_owners, former_phones, sessions, code_challenges, rate_limits, platform_operators, audit_entries.
+Owns people, phone_owners, wechat_users, former_phones, sessions, code_challenges, rate_limits, platform_operators,
+audit_entries.
 Hears nothing. Emits PersonJoined, PersonErased, RolesChanged, SessionEnded.
-A phone is kept as keyed hash, mask and seal, a code as keyed hash, a token as hash; no other room knows any of them.
+A phone is kept as keyed hash, mask and seal, an openid as keyed hash and seal, a code as keyed hash, a token as hash;
+no other room keeps any of them, and payments are told by whom they are paid.
 """
 
 from __future__ import annotations
@@ -25,17 +27,26 @@ from tuanzi.people.model import (
     Quotas,
     SealedPhone,
 )
-from tuanzi.people.queries import Doorkeeper, find_who, me
+from tuanzi.people.problems import WechatAbsent, WechatNeeded, WechatTooOften, WechatUnreachable
+from tuanzi.people.queries import Doorkeeper, Payers, find_who, me
 from tuanzi.people.vendors import (
+    LOGIN_GATEWAY,
+    AbsentLogin,
     AbsentSender,
     AliyunSender,
     CodeSender,
     ConsoleSender,
+    MiniProgram,
+    PlayedPhones,
     SmsAccount,
     SmsNotAccepted,
+    WechatApp,
+    WechatLogin,
 )
 
 __all__ = [
+    "LOGIN_GATEWAY",
+    "AbsentLogin",
     "AbsentSender",
     "AliyunSender",
     "AppointOperator",
@@ -46,12 +57,21 @@ __all__ = [
     "ForgetPerson",
     "Forgotten",
     "Keys",
+    "MiniProgram",
     "OperatorAppointed",
+    "Payers",
+    "PlayedPhones",
     "Quota",
     "Quotas",
     "SealedPhone",
     "SmsAccount",
     "SmsNotAccepted",
+    "WechatAbsent",
+    "WechatApp",
+    "WechatLogin",
+    "WechatNeeded",
+    "WechatTooOften",
+    "WechatUnreachable",
     "find_who",
     "me",
     "room",
@@ -62,6 +82,7 @@ def room(
     *,
     keys: Keys,
     sender: CodeSender,
+    login: WechatLogin,
     is_campus: Callable[[CampusId], bool],
     quotas: Quotas,
     post: Post,
@@ -69,9 +90,9 @@ def room(
 ) -> Room:
     """The room of people.
 
-    keys: made of the platform's secret. sender: who carries codes. is_campus: whether a campus exists, told without
-    I/O. quotas: how often codes may be asked for; `Quotas()` outside of load tests. post: reaches the databases
-    `personal`, which forget who is erased.
+    keys: made of the platform's secret. sender: who carries codes. login: who tells whose WeChat signs in. is_campus:
+    whether a campus exists, told without I/O. quotas: how often codes may be asked for; `Quotas()` outside of load
+    tests. post: reaches the databases `personal`, which forget who is erased.
     """
     return Room(
         name="people",
@@ -81,6 +102,10 @@ def room(
             model.RequestCode: partial(service.request_code, quotas=quotas),
             model.RecordCodeSent: service.record_code_sent,
             model.SignIn: service.sign_in,
+            model.CountWechatTry: partial(service.count_wechat_try, quotas=quotas),
+            model.SignInWithWechat: service.sign_in_with_wechat,
+            model.BindWechat: service.bind_wechat,
+            model.UnbindWechat: service.unbind_wechat,
             model.SignOut: service.sign_out,
             model.ChangeName: service.change_name,
             model.ErasePerson: service.erase_person,
@@ -97,5 +122,5 @@ def room(
             model.SendCode: partial(handlers.send_code, keys=keys, sender=sender),
             model.TellErased: partial(handlers.tell_erased, post=post, where=personal),
         },
-        routes=web.routes(keys=keys, is_campus=is_campus),
+        routes=web.routes(keys=keys, login=login, is_campus=is_campus),
     )

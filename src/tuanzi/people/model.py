@@ -1,7 +1,7 @@
 """People, their sessions and codes: values, commands, answers, and the rules that need no database (J3).
 
-A phone number, code, token or client address is turned into a seal, hash or mark by `Keys` at the edge, before it
-becomes part of a command: nothing that is stored, queued or logged holds one in plain.
+A phone number, openid, code, token or client address is turned into a seal, hash or mark by `Keys` at the edge, before
+it becomes part of a command: nothing that is stored, queued or logged holds one in plain.
 """
 
 from __future__ import annotations
@@ -97,6 +97,17 @@ class SealedPhone(Struct, frozen=True, kw_only=True, gc=False):
     mark: str
 
 
+class SealedOpenid(Struct, frozen=True, kw_only=True, gc=False):
+    """Who somebody is to an app of WeChat's, as commands and rows hold it.
+
+    hash: HMAC-SHA256 of app and openid, to find him. sealed: AES-SIV, to let him pay by it and to export it.
+    """
+
+    hash: str
+    appid: str
+    sealed: str
+
+
 class Keys:
     """All that people does with the platform's secret; each use has a key of its own, derived by HMAC-SHA512.
 
@@ -130,6 +141,27 @@ class Keys:
     def unseal(self, sealed: str) -> str:
         """The 11 digits again. Raises cryptography's InvalidTag when it was sealed with another secret."""
         return self._siv.decrypt(urlsafe_b64decode(sealed), [b"phone"]).decode()
+
+    def seal_openid(self, openid: str, *, appid: str) -> SealedOpenid:
+        """Who WeChat says somebody is, sealed."""
+        sealed = self._siv.encrypt(openid.encode(), [b"openid", appid.encode()])
+        return SealedOpenid(
+            hash=_digest(self._hash_key, f"openid {appid} {openid}"),
+            appid=appid,
+            sealed=urlsafe_b64encode(sealed).decode(),
+        )
+
+    def unseal_openid(self, sealed: str, *, appid: str) -> str:
+        """The openid again. Raises cryptography's InvalidTag when it is another app's, or another secret's."""
+        return self._siv.decrypt(urlsafe_b64decode(sealed), [b"openid", appid.encode()]).decode()
+
+    def hash_wechat_code(self, code: str) -> str:
+        """How it is told that a sign-in code of WeChat's was used by the same person before."""
+        return _digest(self._proof_key, f"wechat {code}")
+
+    def mark_wechat(self, asker: str) -> str:
+        """What sign-ins with WeChat are counted by: a client address as for codes, or who is signed in."""
+        return _digest(self._mark_key, f"wechat {_network_of(asker)}")
 
     def mark_address(self, address: str) -> str:
         """What codes asked from a client address are counted by; IPv6 by its /64, for that is what one client has."""
@@ -179,6 +211,7 @@ class Person(Struct, frozen=True, kw_only=True, gc=False):
 
     campus_id: None for an operator of the whole platform. roles: ascending, each once.
     is_returning: whether somebody with his phone was erased who had ordered: his own first order is not the first.
+    openid_hash: of the WeChat account he signs in with (`WechatUser`); None without one.
     session_ids: of his open sessions, oldest first. Made by `replace` it must be `checked`, which replace does not do.
     """
 
@@ -194,6 +227,7 @@ class Person(Struct, frozen=True, kw_only=True, gc=False):
     joined_at: datetime
     erased_at: datetime | None = None
     is_returning: bool = False
+    openid_hash: str | None = None
 
     def __post_init__(self) -> None:
         self.checked()
@@ -242,6 +276,7 @@ class Person(Struct, frozen=True, kw_only=True, gc=False):
             session_ids=(),
             erased_at=now,
             is_returning=False,
+            openid_hash=None,
         ).checked()
 
 
@@ -276,6 +311,20 @@ class Session(Struct, frozen=True, kw_only=True, gc=False):
     person_id: PersonId
     created_at: datetime
     expires_at: datetime
+
+
+class WechatUser(Struct, frozen=True, kw_only=True, gc=False):
+    """Whose WeChat account this is; there is one person for each, and a person has one at most.
+
+    code_hash: of the code he was bound with, by which a repeat is told.
+    """
+
+    openid_hash: str
+    person_id: PersonId
+    appid: str
+    openid_sealed: str
+    code_hash: str
+    bound_at: datetime
 
 
 class CodeChallenge(Struct, frozen=True, kw_only=True, gc=False):
@@ -315,7 +364,7 @@ class Quota(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Quotas(Struct, frozen=True, kw_only=True, gc=False):
-    """How often codes may be asked for.
+    """How often codes may be asked for, and WeChat about one.
 
     Our choice: a phone gets what a forgetful person needs, which leaves 50 guesses in a million a day; an address is
     generous, for a whole campus may come from one.
@@ -330,6 +379,12 @@ class Quotas(Struct, frozen=True, kw_only=True, gc=False):
         Quota(times=200, within=timedelta(minutes=10)),
         Quota(times=3000, within=timedelta(days=1)),
     )
+    # Each is one call of WeChat's, and an app has some 10,000 a minute for all.
+    wechat_per_address: tuple[Quota, ...] = (
+        Quota(times=1000, within=timedelta(minutes=10)),
+        Quota(times=20_000, within=timedelta(days=1)),
+    )
+    wechat_per_person: tuple[Quota, ...] = (Quota(times=20, within=timedelta(hours=1)),)
 
     @property
     def cool_down_s(self) -> int:
@@ -452,6 +507,37 @@ class SignIn(Struct, frozen=True, kw_only=True, gc=False):
     phone: SealedPhone
     code_hash: str
     token_hash: str
+
+
+class CountWechatTry(Struct, frozen=True, kw_only=True, gc=False):
+    """Count a call of WeChat's before it is made. is_person: whether the mark is of somebody signed in."""
+
+    mark: str
+    is_person: bool
+
+
+class SignInWithWechat(Struct, frozen=True, kw_only=True, gc=False):
+    """Open a session for whose WeChat account this is."""
+
+    session_id: SessionId
+    openid: SealedOpenid
+    token_hash: str
+
+
+class BindWechat(Struct, frozen=True, kw_only=True, gc=False):
+    """Let somebody sign in and pay with this WeChat account from now on, and with no other."""
+
+    person_id: PersonId
+    openid: SealedOpenid
+    code_hash: str
+    audit_id: str
+
+
+class UnbindWechat(Struct, frozen=True, kw_only=True, gc=False):
+    """Forget somebody's WeChat account."""
+
+    person_id: PersonId
+    audit_id: str
 
 
 class SignOut(Struct, frozen=True, kw_only=True, gc=False):
@@ -594,6 +680,22 @@ class CodeRefused(Struct, frozen=True, kw_only=True, gc=False, tag=True):
     """The code was wrong; an answer and no Problem, because the try must be counted."""
 
     tries_left: int
+
+
+class WechatTryCounted(Struct, frozen=True, kw_only=True, gc=False):
+    """WeChat may be asked now."""
+
+
+class WechatBound(Struct, frozen=True, kw_only=True, gc=False):
+    """Who signs in and pays with that WeChat account."""
+
+    person_id: PersonId
+
+
+class WechatUnbound(Struct, frozen=True, kw_only=True, gc=False):
+    """Who has no WeChat account here, now or before."""
+
+    person_id: PersonId
 
 
 class SignedOut(Struct, frozen=True, kw_only=True, gc=False):

@@ -91,3 +91,67 @@ class TooManyOperators(Problem):
     code = "people/too-many-operators"
     status = 409
     title_zh = "平台运营人员数量已达上限"
+
+
+class WechatAbsent(Problem):
+    """Signing in with WeChat is not set up here; sign in with phone and code."""
+
+    code = "people/wechat-absent"
+    status = 404
+    title_zh = "此处未开通微信登录，请使用手机号和验证码登录"
+
+
+class WechatCodeRefused(Problem):
+    """WeChat does not take this sign-in code: it is too old, was used before, or is none. Get a new one."""
+
+    code = "people/wechat-code-refused"
+    status = 422
+    title_zh = "微信登录凭证已失效或已使用，请重新发起微信登录"
+
+
+class WechatUserRefused(Problem):
+    """WeChat does not let this account sign in for now; sign in with phone and code."""
+
+    code = "people/wechat-user-refused"
+    status = 403
+    title_zh = "微信暂不允许该账号登录，请使用手机号和验证码登录"
+
+
+class WechatTooOften(Problem):
+    """Too many sign-ins with WeChat; wait `retry_after_s` seconds."""
+
+    code = "people/wechat-too-often"
+    status = 429
+    title_zh = "微信登录过于频繁，请稍后再试"
+
+
+class WechatUnreachable(Problem):
+    """WeChat gives no answer; get a new sign-in code in a moment, or sign in with phone and code."""
+
+    code = "people/wechat-unreachable"
+    status = 503
+    title_zh = "微信暂无响应，请稍后重新登录，或使用手机号和验证码登录"
+
+
+class WechatUnknown(Problem):
+    """Nobody here has this WeChat account yet; sign in with phone and code once, then bind it."""
+
+    code = "people/wechat-unknown"
+    status = 404
+    title_zh = "该微信尚未绑定，请先用手机号和验证码登录一次"
+
+
+class WechatTaken(Problem):
+    """This WeChat account belongs to somebody else here, who must let go of it first."""
+
+    code = "people/wechat-taken"
+    status = 409
+    title_zh = "该微信已绑定其他账号，请先在原账号解绑"
+
+
+class WechatNeeded(Problem):
+    """WeChat takes a payment only from an account it knows; sign in with WeChat once, then pay."""
+
+    code = "people/wechat-needed"
+    status = 409
+    title_zh = "微信支付需要先用微信登录一次，请在小程序中登录后再支付"

@@ -18,11 +18,15 @@ from tuanzi.events import PersonErased, RolesChanged, SessionEnded
 from tuanzi.machinery.http.routes import Desk
 from tuanzi.people import store
 from tuanzi.people.model import SESSIONS_MAX, Keys
+from tuanzi.people.problems import WechatAbsent, WechatNeeded
+from tuanzi.people.vendors import PlayedPhones, WechatLogin
 
 TOKEN_LENGTH = 64
 # Our choice: what the database can be asked at once; more than that are guesses at tokens.
 FLIGHTS_MAX = 512
 AUDIT_PER_EXPORT = 500
+# Our choice: more than pay in a demo within some minutes.
+PLAYED_MAX = 20_000
 _NEWEST = "~"  # no id comes after it
 
 _roles = msgspec.json.Decoder(tuple[Role, ...])
@@ -30,7 +34,7 @@ _facts = msgspec.json.Decoder(dict[str, str])
 
 
 class Me(Struct, frozen=True, kw_only=True, gc=False):
-    """What a signed-in person sees of himself."""
+    """What a signed-in person sees of himself. has_wechat: whether he may sign in and pay with WeChat."""
 
     person_id: PersonId
     name: str
@@ -39,6 +43,15 @@ class Me(Struct, frozen=True, kw_only=True, gc=False):
     campus_id: CampusId | None
     merchant_id: MerchantId | None
     joined_at: datetime
+    has_wechat: bool
+
+
+class WechatLine(Struct, frozen=True, kw_only=True, gc=False):
+    """A WeChat account by which somebody is known; the openid is only good for this app."""
+
+    appid: str
+    openid: str
+    bound_at: datetime
 
 
 class SessionLine(Struct, frozen=True, kw_only=True, gc=False):
@@ -71,6 +84,7 @@ class Export(Struct, frozen=True, kw_only=True, gc=False):
     person: Me
     phone: str | None
     is_returning: bool
+    wechat: WechatLine | None
     sessions: tuple[SessionLine, ...]
     audit: tuple[AuditLine, ...]
     audit_next: str | None
@@ -111,6 +125,7 @@ async def me(desk: Desk, *, person_id: PersonId) -> Me:
 async def export(desk: Desk, *, person_id: PersonId, keys: Keys, after: str) -> Export:
     """All that is kept of a person, the audit log from `after` back. Raises Unknown."""
     row = await _person_row(desk, person_id=person_id)
+    wechat = await desk.rows(store.WECHAT_OF_PERSON, {"person_id": person_id})
     sessions = await desk.rows(store.SESSIONS_OF_PERSON, {"person_id": person_id, "limit": SESSIONS_MAX})
     slots = {"person_id": person_id, "before": after or _NEWEST, "limit": AUDIT_PER_EXPORT + 1}
     audit = [_audit_line(entry) for entry in await desk.rows(store.AUDIT_OF_PERSON, slots)]
@@ -118,6 +133,7 @@ async def export(desk: Desk, *, person_id: PersonId, keys: Keys, after: str) -> 
         person=_me(row),
         phone=None if row[3] is None else keys.unseal(row[3]),
         is_returning=bool(row[8]),
+        wechat=_wechat_line(wechat[0], keys=keys) if wechat else None,
         sessions=tuple(
             SessionLine(id=id, created_at=from_ms(created_at_ms), expires_at=from_ms(expires_at_ms))
             for id, created_at_ms, expires_at_ms in sessions
@@ -125,6 +141,42 @@ async def export(desk: Desk, *, person_id: PersonId, keys: Keys, after: str) -> 
         audit=tuple(audit[:AUDIT_PER_EXPORT]),
         audit_next=audit[AUDIT_PER_EXPORT - 1].id if len(audit) > AUDIT_PER_EXPORT else None,
     )
+
+
+async def is_bound_with(desk: Desk, *, person_id: PersonId, code_hash: str) -> bool:
+    """Whether somebody's WeChat account was bound with this very code: then he asks again, and WeChat would refuse."""
+    rows = await desk.rows(store.WECHAT_OF_PERSON, {"person_id": person_id})
+    return any(bound_with == code_hash for _, _, bound_with, _ in rows)
+
+
+class Payers:
+    """By which openid WeChat takes somebody's payment: the one he signs in with."""
+
+    def __init__(self, *, keys: Keys, login: WechatLogin, phones: PlayedPhones | None = None) -> None:
+        """phones: in a demo, whoever never signed in with WeChat pays by the account of the phone that is played."""
+        self._keys = keys
+        self._login = login
+        self._phones = phones
+        self._played: dict[PersonId, str] = {}
+
+    async def openid_of(self, desk: Desk, *, person_id: PersonId, appid: str) -> str:
+        """Somebody's openid for an app. desk: of the platform.
+
+        Raises WechatNeeded when he has none, WechatAbsent when he could have none here, and in a demo what the sandbox
+        refuses.
+        """
+        for bound_to, sealed, _, _ in await desk.rows(store.WECHAT_OF_PERSON, {"person_id": person_id}):
+            if bound_to == appid:
+                return self._keys.unseal_openid(sealed, appid=appid)
+        if self._login.appid != appid:
+            raise WechatAbsent()
+        if self._phones is None:
+            raise WechatNeeded()
+        if person_id not in self._played:
+            if len(self._played) >= PLAYED_MAX:
+                self._played.clear()
+            self._played[person_id] = await self._login.openid_of(await self._phones.code_of(person_id))
+        return self._played[person_id]
 
 
 async def people_page(
@@ -186,7 +238,7 @@ async def _person_row(desk: Desk, *, person_id: PersonId) -> tuple[Any, ...]:
 
 
 def _me(row: tuple[Any, ...]) -> Me:
-    id, name, phone_masked, _, roles, campus_id, merchant_id, joined_at_ms, _ = row
+    id, name, phone_masked, _, roles, campus_id, merchant_id, joined_at_ms, _, openid_hash = row
     return Me(
         person_id=id,
         name=name,
@@ -195,7 +247,13 @@ def _me(row: tuple[Any, ...]) -> Me:
         campus_id=campus_id,
         merchant_id=merchant_id,
         joined_at=from_ms(joined_at_ms),
+        has_wechat=openid_hash is not None,
     )
+
+
+def _wechat_line(row: tuple[Any, ...], *, keys: Keys) -> WechatLine:
+    appid, sealed, _, bound_at_ms = row
+    return WechatLine(appid=appid, openid=keys.unseal_openid(sealed, appid=appid), bound_at=from_ms(bound_at_ms))
 
 
 def _person_line(row: tuple[Any, ...]) -> PersonLine:

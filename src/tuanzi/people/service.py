@@ -19,11 +19,13 @@ from tuanzi.people.model import (
     AppointOperator,
     AppointStaff,
     AuditEntry,
+    BindWechat,
     ChangeName,
     CodeChallenge,
     CodeRefused,
     CodeRequested,
     CodeSent,
+    CountWechatTry,
     Erased,
     ErasePerson,
     ExpireSession,
@@ -43,19 +45,34 @@ from tuanzi.people.model import (
     RecordForgotten,
     RequestCode,
     RolesSet,
+    SealedOpenid,
     SendCode,
     Session,
     SetRoles,
     SignedIn,
     SignedOut,
     SignIn,
+    SignInWithWechat,
     SignOut,
     Swept,
     TellErased,
+    UnbindWechat,
+    WechatBound,
+    WechatTryCounted,
+    WechatUnbound,
+    WechatUser,
     former_mark,
     in_order,
 )
-from tuanzi.people.problems import CampusMissing, CodeExpired, MerchantMismatch
+from tuanzi.people.problems import (
+    CampusMissing,
+    CodeExpired,
+    MerchantMismatch,
+    TooManyCodes,
+    WechatTaken,
+    WechatTooOften,
+    WechatUnknown,
+)
 
 
 def request_code(unit: Unit, command: RequestCode, *, now: datetime, quotas: Quotas) -> CodeRequested:
@@ -70,10 +87,7 @@ def request_code(unit: Unit, command: RequestCode, *, now: datetime, quotas: Quo
     expires_at = now + CODE_LIFE
 
     for before, limit in zip(limits, (of_phone, of_address), strict=True):
-        if limit.windows:
-            unit.put(limit)
-        if limit.windows and not before.windows:
-            unit.schedule(_limit_timer(limit.id), ForgetLimit(id=limit.id), at=limit.ends_at)
+        _keep_limit(unit, before, limit)
     unit.put(
         CodeChallenge(
             phone_hash=phone.hash,
@@ -134,7 +148,74 @@ def sign_in(unit: Unit, command: SignIn, *, now: datetime) -> SignedIn | CodeRef
     return _open_session(unit, command, person=person, now=now)
 
 
-def _open_session(unit: Unit, command: SignIn, *, person: Person, now: datetime) -> SignedIn:
+def count_wechat_try(unit: Unit, command: CountWechatTry, *, now: datetime, quotas: Quotas) -> WechatTryCounted:
+    """Count that WeChat is asked about a code, before it is. Raises WechatTooOften, and counts nothing then."""
+    quota = quotas.wechat_per_person if command.is_person else quotas.wechat_per_address
+    before = unit.find(RateLimit, command.mark) or RateLimit(id=command.mark)
+    try:
+        limit = before.spent(quota, now=now)
+    except TooManyCodes as many:
+        raise WechatTooOften(**many.facts) from None
+    _keep_limit(unit, before, limit)
+    return WechatTryCounted()
+
+
+def sign_in_with_wechat(unit: Unit, command: SignInWithWechat, *, now: datetime) -> SignedIn:
+    """Open a session for whose WeChat account this is. Raises WechatUnknown as long as nobody has bound it."""
+    person = _owner_of(unit, command.openid)
+    if person is None:
+        raise WechatUnknown()
+    return _open_session(unit, command, person=person, now=now)
+
+
+def bind_wechat(unit: Unit, command: BindWechat, *, now: datetime) -> WechatBound:
+    """Give somebody this WeChat account, in place of the one he had; a repeat changes nothing but when it was.
+
+    Raises WechatTaken while it is somebody else's, and Unknown once he is erased.
+    """
+    person = _load_living(unit, command.person_id)
+    openid = command.openid
+    owner = _owner_of(unit, openid)
+    if owner is not None and owner.id != person.id:
+        raise WechatTaken()
+
+    if owner is None and person.openid_hash is not None:
+        unit.remove(WechatUser, person.openid_hash)
+    unit.put(
+        WechatUser(
+            openid_hash=openid.hash,
+            person_id=person.id,
+            appid=openid.appid,
+            openid_sealed=openid.sealed,
+            code_hash=command.code_hash,
+            bound_at=now,
+        )
+    )
+    if owner is None:
+        unit.put(replace(person, openid_hash=openid.hash).checked())
+        facts = {"in_place_of_another": "no" if person.openid_hash is None else "yes"}
+        unit.add(_audit(command.audit_id, by=person.id, action="bind_wechat", subject=person.id, facts=facts, now=now))
+    return WechatBound(person_id=person.id)
+
+
+def _owner_of(unit: Unit, openid: SealedOpenid) -> Person | None:
+    """Who has bound this WeChat account; the release before leaves rows of those whom it erases."""
+    user = unit.find(WechatUser, openid.hash)
+    person = None if user is None else unit.load(Person, user.person_id)
+    return None if person is None or person.erased_at is not None else person
+
+
+def unbind_wechat(unit: Unit, command: UnbindWechat, *, now: datetime) -> WechatUnbound:
+    """Forget somebody's WeChat account; he signs in by phone. A repeat changes nothing. Raises Unknown once erased."""
+    person = _load_living(unit, command.person_id)
+    if person.openid_hash is not None:
+        unit.remove(WechatUser, person.openid_hash)
+        unit.put(replace(person, openid_hash=None).checked())
+        unit.add(_audit(command.audit_id, by=person.id, action="unbind_wechat", subject=person.id, facts={}, now=now))
+    return WechatUnbound(person_id=person.id)
+
+
+def _open_session(unit: Unit, command: SignIn | SignInWithWechat, *, person: Person, now: datetime) -> SignedIn:
     session = Session(
         id=command.session_id,
         token_hash=command.token_hash,
@@ -196,6 +277,8 @@ def erase_person(unit: Unit, command: ErasePerson, *, now: datetime) -> Erased:
         _drop_challenge(unit, person.phone_hash)
         mark = former_mark(person.phone_hash)
         _remember(unit, FormerPhone(mark=mark, erasure=command.audit_id, forget_at=now + FORMER_LIFE))
+    if person.openid_hash is not None:
+        unit.remove(WechatUser, person.openid_hash)
     unit.put(person.erased(now=now))
     unit.add(_audit(command.audit_id, by=person.id, action="erase", subject=person.id, facts={}, now=now))
     unit.emit(PersonErased(person_id=person.id))
@@ -415,6 +498,14 @@ def _drop_challenge(unit: Unit, phone_hash: str) -> None:
     unit.remove(CodeChallenge, phone_hash)
     unit.unschedule(_challenge_timer(phone_hash))
     unit.unschedule(_code_errand(phone_hash))
+
+
+def _keep_limit(unit: Unit, before: RateLimit, limit: RateLimit) -> None:
+    """Keep what was counted, until it is forgotten; without windows nothing is counted."""
+    if limit.windows:
+        unit.put(limit)
+    if limit.windows and not before.windows:
+        unit.schedule(_limit_timer(limit.id), ForgetLimit(id=limit.id), at=limit.ends_at)
 
 
 def _audit(id: str, *, by: str, action: str, subject: str, facts: dict[str, str], now: datetime) -> AuditEntry:

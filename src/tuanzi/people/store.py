@@ -12,10 +12,12 @@ from tuanzi.people.model import (
     PlatformOperators,
     RateLimit,
     Session,
+    WechatUser,
 )
 
 PEOPLE = table("people", Person, key="id")
 PHONE_OWNERS = table("phone_owners", PhoneOwner, key="phone_hash")
+WECHAT_USERS = table("wechat_users", WechatUser, key="openid_hash")
 FORMER_PHONES = table("former_phones", FormerPhone, key="mark")
 SESSIONS = table("sessions", Session, key="id")
 CODE_CHALLENGES = table("code_challenges", CodeChallenge, key="phone_hash")
@@ -26,6 +28,7 @@ AUDIT_ENTRIES = table("audit_entries", AuditEntry, key="id")
 TABLES = (
     PEOPLE,
     PHONE_OWNERS,
+    WECHAT_USERS,
     FORMER_PHONES,
     SESSIONS,
     CODE_CHALLENGES,
@@ -55,9 +58,15 @@ ORDER BY s.id DESC LIMIT :limit
 """
 
 PERSON = """
-SELECT id, name, phone_masked, phone_sealed, roles, campus_id, merchant_id, joined_at_ms, is_returning
+SELECT id, name, phone_masked, phone_sealed, roles, campus_id, merchant_id, joined_at_ms, is_returning, openid_hash
 FROM people WHERE id = :person_id AND erased_at_ms IS NULL
 ORDER BY id LIMIT 1
+"""
+
+WECHAT_OF_PERSON = """
+SELECT w.appid, w.openid_sealed, w.code_hash, w.bound_at_ms
+FROM people p JOIN wechat_users w ON w.openid_hash = p.openid_hash
+WHERE p.id = :person_id ORDER BY w.openid_hash LIMIT 1
 """
 
 SESSIONS_OF_PERSON = """

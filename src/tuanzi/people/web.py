@@ -14,23 +14,32 @@ from tuanzi.base.who import Role, Who
 from tuanzi.machinery.http.routes import Call, Committed, Reply, Route
 from tuanzi.people import problems, queries
 from tuanzi.people.model import (
+    BindWechat,
     ChangeName,
     CodeRefused,
     CodeRequested,
+    CountWechatTry,
     Erased,
     ErasePerson,
     Keys,
     NameChanged,
     RequestCode,
     RolesSet,
+    SealedOpenid,
     SetRoles,
+    SignedIn,
     SignedOut,
     SignIn,
+    SignInWithWechat,
     SignOut,
+    UnbindWechat,
+    WechatBound,
+    WechatUnbound,
     hash_token,
     tidy_name,
 )
 from tuanzi.people.queries import AuditPage, Export, Me, PeoplePage
+from tuanzi.people.vendors import WechatLogin
 
 Phone = Annotated[str, Meta(min_length=11, max_length=32, description="Mainland mobile number, +86 or not.")]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -50,6 +59,12 @@ class SessionBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     phone: Phone
     code: Annotated[str, Meta(min_length=6, max_length=6, pattern="^[0-9]{6}$")]
+
+
+class WechatBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `wx.login` gave the phone: good for five minutes, and once."""
+
+    code: Annotated[str, Meta(min_length=1, max_length=128, pattern="^[!-~]{1,128}$")]
 
 
 class NameBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,8 +117,9 @@ class SessionOpened(Struct, frozen=True, kw_only=True, gc=False):
 class Reception:
     """The handlers, with what they need besides the call."""
 
-    def __init__(self, *, keys: Keys, is_campus: Callable[[CampusId], bool]) -> None:
+    def __init__(self, *, keys: Keys, login: WechatLogin, is_campus: Callable[[CampusId], bool]) -> None:
         self._keys = keys
+        self._login = login
         self._is_campus = is_campus
 
     async def ask_code(self, call: Call[CodeBody, None]) -> Committed:
@@ -140,17 +156,55 @@ class Reception:
         answer = committed.answer
         if isinstance(answer, CodeRefused):
             raise problems.CodeWrong(tries_left=answer.tries_left)
-        return Reply(
-            body=SessionOpened(
-                token=token,
-                session_id=answer.session_id,
-                person_id=answer.person_id,
-                roles=answer.roles,
-                campus_id=answer.campus_id,
-                merchant_id=answer.merchant_id,
-                expires_at=answer.expires_at,
-            )
+        return Reply(body=_opened(answer, token=token))
+
+    async def open_session_with_wechat(self, call: Call[WechatBody, None]) -> Reply:
+        """POST /v1/wechat/sessions: sign in with WeChat's code, once; a repeat with the used code is refused.
+
+        Who is not known yet signs in with phone and code and binds the account, with another code of WeChat's.
+        """
+        count = CountWechatTry(mark=self._keys.mark_wechat(call.client), is_person=False)
+        openid = await self._ask_wechat(call, count)
+        token = call.ids.token()
+        command = SignInWithWechat(
+            session_id=SessionId(call.ids.make("s", now=call.now)), openid=openid, token_hash=hash_token(token)
         )
+        committed = await call.desks.platform.submit(command)
+        return Reply(body=_opened(committed.answer, token=token))
+
+    async def bind_wechat(self, call: Call[WechatBody, None]) -> Reply:
+        """PUT /v1/me/wechat: sign in and pay with this WeChat account from now on, in place of another one.
+
+        A repeat with the code that it was bound with is answered alike.
+        """
+        who = _who(call)
+        code_hash = self._keys.hash_wechat_code(call.body.code)
+        if await queries.is_bound_with(call.desks.platform, person_id=who.person_id, code_hash=code_hash):
+            return Reply(body=WechatBound(person_id=who.person_id))
+        count = CountWechatTry(mark=self._keys.mark_wechat(who.person_id), is_person=True)
+        openid = await self._ask_wechat(call, count)
+        command = BindWechat(
+            person_id=who.person_id,
+            openid=openid,
+            code_hash=code_hash,
+            audit_id=call.ids.make("a", now=call.now),
+        )
+        committed = await call.desks.platform.submit(command, who=who.person_id)
+        return Reply(body=committed.answer)
+
+    async def _ask_wechat(self, call: Call[WechatBody, None], count: CountWechatTry) -> SealedOpenid:
+        """Whose code it is, counted before WeChat is asked; where it is not set up, nothing is counted."""
+        if not self._login.appid:
+            raise problems.WechatAbsent()
+        await call.desks.platform.submit(count)
+        openid = await self._login.openid_of(call.body.code)
+        return self._keys.seal_openid(openid, appid=self._login.appid)
+
+    async def unbind_wechat(self, call: Call[None, None]) -> Committed:
+        """DELETE /v1/me/wechat: forget the WeChat account of the signed-in person."""
+        who = _who(call)
+        command = UnbindWechat(person_id=who.person_id, audit_id=call.ids.make("a", now=call.now))
+        return await call.desks.platform.submit(command, who=who.person_id, key=call.key)
 
     async def close_session(self, call: Call[None, None]) -> Committed:
         """DELETE /v1/sessions/current: sign out."""
@@ -214,16 +268,29 @@ class Reception:
         return await queries.audit_page(call.desks.platform, after=call.query.after, limit=call.query.limit)
 
 
+def _opened(answer: SignedIn, *, token: str) -> SessionOpened:
+    return SessionOpened(
+        token=token,
+        session_id=answer.session_id,
+        person_id=answer.person_id,
+        roles=answer.roles,
+        campus_id=answer.campus_id,
+        merchant_id=answer.merchant_id,
+        expires_at=answer.expires_at,
+    )
+
+
 def _who(call: Call[Any, Any]) -> Who:
     assert call.who is not None, "the route asks for a signed-in person"
     return call.who
 
 
-def routes(*, keys: Keys, is_campus: Callable[[CampusId], bool]) -> tuple[Route, ...]:
+def routes(*, keys: Keys, login: WechatLogin, is_campus: Callable[[CampusId], bool]) -> tuple[Route, ...]:
     """The routes of people."""
-    at = Reception(keys=keys, is_campus=is_campus)
+    at = Reception(keys=keys, login=login, is_campus=is_campus)
     operator = frozenset({Role.OPERATOR})
     p = problems
+    asking_wechat = (p.WechatAbsent, p.WechatCodeRefused, p.WechatUserRefused, p.WechatTooOften, p.WechatUnreachable)
     return (
         Route(
             "POST",
@@ -249,6 +316,29 @@ def routes(*, keys: Keys, is_campus: Callable[[CampusId], bool]) -> tuple[Route,
             keyed=False,
             problems=(p.PhoneInvalid, p.CodeWrong, p.CodeLocked, p.CodeExpired),
         ),
+        Route(
+            "POST",
+            "/v1/wechat/sessions",
+            at.open_session_with_wechat,
+            SessionOpened,
+            "Sign in with WeChat",
+            body=WechatBody,
+            status=201,
+            signed_in=False,
+            keyed=False,
+            problems=(*asking_wechat, p.WechatUnknown),
+        ),
+        Route(
+            "PUT",
+            "/v1/me/wechat",
+            at.bind_wechat,
+            WechatBound,
+            "Bind one's WeChat account",
+            body=WechatBody,
+            keyed=False,
+            problems=(*asking_wechat, p.WechatTaken),
+        ),
+        Route("DELETE", "/v1/me/wechat", at.unbind_wechat, WechatUnbound, "Forget one's WeChat account", keyed=False),
         Route("DELETE", "/v1/sessions/current", at.close_session, SignedOut, "Sign out", keyed=False),
         Route("GET", "/v1/me", at.me, Me, "The signed-in person"),
         Route(

@@ -11,7 +11,7 @@ import secrets
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +27,15 @@ from tuanzi.machinery.database import DatabaseError
 from tuanzi.machinery.http.openapi import openapi_of
 from tuanzi.machinery.migrate import MigrationChanged
 from tuanzi.money import Merchant, SandboxProvider, WeChatPay
-from tuanzi.people import AbsentSender, AliyunSender, CodeSender, ConsoleSender
+from tuanzi.people import (
+    AbsentSender,
+    AliyunSender,
+    CodeSender,
+    ConsoleSender,
+    MiniProgram,
+    PlayedPhones,
+    WechatApp,
+)
 from tuanzi.roles.api import routes_of, serve
 from tuanzi.roles.company import Company, CompanyFailed
 from tuanzi.roles.logs import log_json
@@ -161,17 +169,24 @@ async def _serve_paid(settings: Settings, parts: Collection[Part], codes: CodeSe
         raise SettingWrong("TUANZI_WECHAT_MCHID is missing: processes with roles share a payment company")
     if settings.payments == INPROCESS:
         payments = SandboxProvider(remembered_max=DEMO_PAYMENTS_REMEMBERED)
-        await _serve_house(settings, parts, Vendors(codes=codes, payments=payments), scribe=scribe)
+        async with _wechat(settings.app, Vendors(codes=codes, payments=payments)) as vendors:
+            await _serve_house(settings, parts, vendors, scribe=scribe)
         return
     if settings.merchant is not None:
-        await _serve_wechat(settings, parts, codes, settings.merchant, scribe=scribe)
+        # Only a sandbox has phones that are played.
+        is_played = settings.demo and bool(settings.merchant.pay_page)
+        await _serve_wechat(
+            settings, parts, codes, settings.merchant, scribe=scribe, app=settings.app, is_played=is_played
+        )
         return
     company = Company(settings.data / "wechatpay")
     try:
         await company.start()
         host = "127.0.0.1" if settings.host in EVERYWHERE else settings.host
         merchant = company.merchant(house_address=f"http://{host}:{settings.port}")
-        await _serve_wechat(settings, parts, codes, merchant, scribe=scribe, company=company)
+        await _serve_wechat(
+            settings, parts, codes, merchant, scribe=scribe, app=company.app(), is_played=True, company=company
+        )
     finally:
         await company.stop()
 
@@ -183,13 +198,31 @@ async def _serve_wechat(
     merchant: Merchant,
     *,
     scribe: Scribe | None,
+    app: WechatApp | None,
+    is_played: bool,
     company: Company | None = None,
 ) -> None:
     wechat = WeChatPay(merchant)
     try:
-        await _serve_house(settings, parts, Vendors(codes=codes, payments=wechat), scribe=scribe, company=company)
+        async with _wechat(app, Vendors(codes=codes, payments=wechat), is_played=is_played) as vendors:
+            await _serve_house(settings, parts, vendors, scribe=scribe, company=company)
     finally:
         await wechat.close_connections()
+
+
+@asynccontextmanager
+async def _wechat(app: WechatApp | None, vendors: Vendors, *, is_played: bool = False) -> AsyncIterator[Vendors]:
+    """The vendors with WeChat's sign-in, where a mini program is set. is_played: whether a demo's phones have it."""
+    if app is None:
+        yield vendors
+        return
+    async with AsyncExitStack() as opened:
+        login = MiniProgram(app)
+        opened.push_async_callback(login.close)
+        phones = PlayedPhones(app) if is_played else None
+        if phones is not None:
+            opened.push_async_callback(phones.close)
+        yield replace(vendors, login=login, phones=phones)
 
 
 async def _serve_house(

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tuanzi.money import NOTIFY_PATH, Merchant
+from tuanzi.people import WechatApp
 
 log = logging.getLogger("tuanzi.company")
 
@@ -73,6 +74,12 @@ class Company:
             notify_url=house_address + NOTIFY_PATH,
             pay_page=f"{self.address}/pay",
         )
+
+    def app(self) -> WechatApp:
+        """The mini program of that merchant, whose sign-in is played there too."""
+        told = json.loads((self._folder / "merchant.json").read_text(encoding="utf-8"))
+        secret = (self._folder / "app_secret").read_text(encoding="ascii").strip()
+        return WechatApp(appid=told["appid"], secret=secret, gateway=self.address)
 
     async def watch(self) -> None:
         """Start it again whenever it ends, until this is cancelled."""

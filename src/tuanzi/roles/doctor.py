@@ -150,7 +150,7 @@ def known_settings() -> dict[str, str | None]:
         defaults = _asked({"TUANZI_DATA": folder})
         given = {"TUANZI_DATA": folder, "TUANZI_DATABASE": "mysql://a@b/c", "TUANZI_PAYMENTS": WECHAT}
         given |= {"TUANZI_DATABASE_PASSWORD_FILE": str(file), "TUANZI_WECHAT_PUBLIC_KEY_ID": "x"}
-        given |= {"TUANZI_SMS_ACCESS_KEY_ID": "x"}
+        given |= {"TUANZI_SMS_ACCESS_KEY_ID": "x", "TUANZI_WECHAT_APP_SECRET_FILE": str(file)}
         known: dict[str, str | None] = {}
         # Whatever is missing is given, until nothing is: each round makes one more name known.
         for _ in range(_PROBED_MAX):

@@ -1,14 +1,20 @@
 // Whether the built mini program does what it should: its compiled logic runs here as WeChat would run it, with a
 // stand-in for WeChat's own functions and answers in the API's shape. The group page must show the group, follow a
-// change that the gateway pushes, join with an Idempotency-Key, and roll the seat back when somebody was faster.
+// change that the gateway pushes, join with an Idempotency-Key, and roll the seat back when somebody was faster. The
+// sign-in page must ask WeChat first: whoever is known is signed in by it, with a fresh code when one was used up.
 const assert = require('node:assert/strict')
 const { join, resolve } = require('node:path')
 
 const ROOT = resolve(__dirname, '../dist/build/mp-weixin')
 const PAGE = 'pages/group/group'
+const SIGN_IN = 'pages/signin/signin'
 const ACCOUNT = { token: 'session', person_id: 'p_1', campus_id: 'beijing', expires_at: '2099-01-01T00:00:00Z' }
 const requests = []
 const toasts = []
+const kept = []
+const codes = []
+/** What the API says to codes of WeChat's, one after another. */
+const wechatSays = []
 
 const seat = (n, state) => ({ state, since: `2026-11-23T03:0${n}:00Z`, is_leader: n === 1, is_mine: false })
 const group = {
@@ -53,6 +59,9 @@ const answers = {
     path: '/connection/websocket',
     channel: 'user:p_1',
   }),
+  'GET /v1/campuses': () => ({ items: [{ id: 'beijing' }] }),
+  'POST /v1/wechat/sessions': () => wechatSays.shift(),
+  'PUT /v1/me/wechat': () => wechatSays.shift(),
   'POST /v1/campuses/beijing/groups/g_7/orders': () => ({
     status: 409,
     type: '/problems/groups/group-full',
@@ -123,7 +132,13 @@ const wechat = {
   getEnterOptionsSync: () => ({}),
   getAccountInfoSync: () => ({ miniProgram: { appId: '' } }),
   getStorageSync: (name) => (name === 'tuanzi.account' ? ACCOUNT : ''),
-  setStorageSync() {},
+  setStorageSync: (name, value) => kept.push([name, value]),
+  login({ success }) {
+    codes.push(`code-${codes.length}`)
+    success({ code: codes.at(-1), errMsg: 'login:ok' })
+  },
+  navigateBack() {},
+  switchTab() {},
   removeStorageSync() {},
   setNavigationBarTitle() {},
   hideTabBar() {},
@@ -224,6 +239,20 @@ async function main() {
   const joined = requests.find(({ method, path }) => method === 'POST' && path.endsWith('/orders'))
   assert.match(joined.header['idempotency-key'], /^[!-~]{8,64}$/)
   assert.deepEqual(joined.data.lines, [{ dish_id: 'd1', quantity: 1, set_meal_id: null, addon: false }])
+  const no = (code, status) => ({ status, type: `/problems/${code}`, code, title: code })
+  const asked = (path) => requests.filter((one) => one.path === path).map(({ data }) => data.code)
+  wechatSays.push(no('people/wechat-unknown', 404))
+  const stranger = open(SIGN_IN, {})
+  await until(() => shows(stranger, '这个微信第一次来'), 'the word that the phone number is asked for once')
+  wechatSays.push(no('people/wechat-code-refused', 422), { ...ACCOUNT, token: 'by-wechat', person_id: 'p_2' })
+  open(SIGN_IN, {})
+  await until(() => kept.some(([, value]) => value?.token === 'by-wechat'), 'the session that WeChat opened')
+  assert.deepEqual(asked('/v1/wechat/sessions'), ['code-0', 'code-1', 'code-2'], 'a fresh code for each try')
+  const { bindWechat } = require(join(ROOT, 'wechat.js'))
+  wechatSays.push({ person_id: 'p_2' })
+  await bindWechat()
+  assert.deepEqual(asked('/v1/me/wechat'), ['code-3'])
+  console.log(`mini program: WeChat signs in whom it knows, and others once by phone (${codes.length} codes)`)
   console.log(`mini program: the group page follows the group and rolls a lost seat back (${requests.length} requests)`)
   process.exit(0)
 }

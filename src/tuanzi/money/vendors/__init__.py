@@ -221,6 +221,10 @@ class PaymentProvider(Protocol):
     def name(self) -> str:
         """How it is called in rows and reports; at most 32 characters."""
 
+    @property
+    def payer_app(self) -> str:
+        """The app by whose openids it knows who pays; "" where it knows members by their ids here."""
+
     def at(self, campus: str) -> PaymentProvider:
         """The same company, which reports to this campus what becomes of its payments."""
 

@@ -51,6 +51,7 @@ class SandboxProvider(SharingSandbox):
     """
 
     name = "sandbox"
+    payer_app = ""
 
     def __init__(
         self,

@@ -167,6 +167,11 @@ class WeChatPay:
         self._client._core._gate_way = merchant.gateway
         self._opening = asyncio.Lock()
 
+    @property
+    def payer_app(self) -> str:
+        """The merchant's mini program; see the port."""
+        return self.merchant.appid
+
     def at(self, campus: str) -> WeChatPay:
         """The same company over the same connections, reporting to this campus."""
         there = copy.copy(self)

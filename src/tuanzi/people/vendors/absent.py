@@ -1,6 +1,8 @@
-"""What stands where no company that sends messages is configured: it says so, and sends nothing."""
+"""What stands where no company is configured: it says so, and does nothing."""
 
 from __future__ import annotations
+
+from tuanzi.people.problems import WechatAbsent
 
 
 class NoCodeSender(Exception):
@@ -13,3 +15,13 @@ class AbsentSender:
     async def send(self, *, phone: str, code: str, challenge_id: str) -> None:
         """Raises NoCodeSender."""
         raise NoCodeSender(challenge_id)
+
+
+class AbsentLogin:
+    """No app of WeChat's: people sign in by phone and code."""
+
+    appid = ""
+
+    async def openid_of(self, code: str) -> str:
+        """Raises WechatAbsent."""
+        raise WechatAbsent()
