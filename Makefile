@@ -54,6 +54,8 @@ test: ## lint, then every test, in a real browser and on real servers too
 	@$(BIN)/python -m pytest $(ALONE)
 	@[[ -e build/kafka/.complete ]] || \
 		echo "NOT RUN: Kafka and an installation of many processes; no Maven repository gave Kafka's jars" >&2
+	@[[ -e build/live-sdk/.complete ]] || \
+		echo "NOT RUN: the public Java client of the gateway; no Maven repository gave its jars" >&2
 
 computed:
 	@$(BIN)/python -m pytest $(SPREAD) $(ALONE:%=--ignore=%) $(WAITING:%=--ignore=%) $(BROWSED:%=--ignore=%)
@@ -97,7 +99,7 @@ webtest: web/client/schema.d.ts $(CONSOLE)/node_modules/.complete $(STUDENT)/dis
 browser: .venv/made ## install the browser that tests drive, when there is none and this is root on Debian
 	@eval "$$FIND_BROWSER"
 
-servers: build/kafka/.complete ## install the database, cache and queue servers that tests run, and Kafka's jars
+servers: build/kafka/.complete build/live-sdk/.complete ## install the database, cache and queue servers that tests run, and jars
 	@eval "$$FIND_SERVERS"
 
 bench: setup ## run one benchmark: make bench BENCH=order_path ARGS=--json
@@ -216,10 +218,18 @@ build/kafka/.complete: deploy/kafka/pom.xml
 		-DincludeScope=runtime -DoutputDirectory="$(CURDIR)/build/kafka/libs"
 	@touch $@
 
+# The public Java client that tests of the gateway run; after Kafka, for two Mavens share one cache.
+build/live-sdk/.complete: tests/live/sdk/java/pom.xml | build/kafka/.complete
+	@eval "$$FIND_SERVERS"
+	@echo "Fetching the public Java client ..."
+	@mvn --quiet --batch-mode --file tests/live/sdk/java/pom.xml dependency:copy-dependencies \
+		-DincludeScope=runtime -DoutputDirectory="$(CURDIR)/build/live-sdk/libs"
+	@touch $@
+
 define FIND_SERVERS
 has_servers() {
 	command -v mariadbd > /dev/null && command -v redis-server > /dev/null && command -v redis-cli > /dev/null && \
-	[[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] && command -v java > /dev/null && command -v mvn > /dev/null
+	[[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] && command -v javac > /dev/null && command -v mvn > /dev/null
 }
 if ! has_servers && [[ $$(id -u) == 0 ]] && command -v apt-get > /dev/null; then
 	echo "Installing MariaDB, Redis, RabbitMQ, Java and Maven ..."
@@ -231,11 +241,11 @@ if ! has_servers && [[ $$(id -u) == 0 ]] && command -v apt-get > /dev/null; then
 	fi
 	apt-get -o DPkg::Lock::Timeout=300 update -qq && \
 	DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -qq -y --no-install-recommends \
-		mariadb-server redis-server redis-tools rabbitmq-server default-jre-headless maven > /dev/null
+		mariadb-server redis-server redis-tools rabbitmq-server default-jdk-headless maven > /dev/null
 fi
 has_servers || {
 	echo "The tests of the engines need servers; on Debian: apt-get install --no-install-recommends" \
-		"mariadb-server redis-server redis-tools rabbitmq-server default-jre-headless maven" >&2
+		"mariadb-server redis-server redis-tools rabbitmq-server default-jdk-headless maven" >&2
 	exit 1
 }
 endef

@@ -29,6 +29,10 @@ class Line:
         """Remember what was sent."""
         self.said += [msgspec.json.decode(line) for line in text.split(b"\n")]
 
+    def send_bytes(self, frame: bytes) -> None:
+        """Nobody who speaks JSON is sent these."""
+        raise AssertionError(frame)
+
     def close(self, code: int, reason: str) -> None:
         """Remember why."""
         self.said.append({"closed": code})

@@ -210,7 +210,16 @@ async def test_whose_token_is_over_comes_back_with_a_new_one(cast: Cast) -> None
 
 @pytest.mark.parametrize(
     "text",
-    [b"nonsense", b'{"id":1,"connect":7}', b'{"id":2,"rpc":{"method":"ack"}}', b'{"send":{"data":{"ack":1}}}', b"[]"],
+    [
+        b"nonsense",
+        b'{"id":1,"connect":7}',
+        b'{"id":2,"rpc":{"method":"ack"}}',
+        b'{"send":{"data":{"ack":1}}}',
+        b"[]",
+        b'{"id":1,"connect":{"token":"\xff"}}',
+        b'{"id":1,"publish":' + b"[" * 10_000,
+        b'{"id":99999999999999999999,"history":{"channel":"ops"}}',
+    ],
 )
 async def test_what_is_no_command_or_comes_before_who_is_there_ends_the_connection(cast: Cast, text: bytes) -> None:
     async with a_gateway(cast, Watch(), PushLimits()) as gateway:

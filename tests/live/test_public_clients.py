@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Cast, done
-from tests.live.street import Board, Ears, node_ears, street
+from tests.live.street import Board, Ears, Encoding, OtherEars, compiled_ears, java_ears, node_ears, street
+from tests.live.test_limits import opened_group
 
 STORY = ["created", "paid", "grouped", "formed", "closed"]
 
@@ -20,6 +21,13 @@ async def cast(tmp_path: Path) -> AsyncIterator[Cast]:
         yield cast
 
 
+@pytest.fixture(params=["json", "protobuf"])
+def encoding(request: pytest.FixtureRequest) -> Encoding:
+    """How the client speaks."""
+    spoken: Encoding = request.param
+    return spoken
+
+
 def drop_all(cast: Cast) -> None:
     """Every connection breaks, as when a train enters a tunnel."""
     gateway = cast.town.house.live.gateway
@@ -27,8 +35,8 @@ def drop_all(cast: Cast) -> None:
         client.abort()
 
 
-async def test_a_student_hears_his_order_from_the_first_step_on(cast: Cast) -> None:
-    ears = await Ears(cast.ming).connect()
+async def test_a_student_hears_his_order_from_the_first_step_on(cast: Cast, encoding: Encoding) -> None:
+    ears = await Ears(cast.ming, encoding).connect()
     await cast.closed_group()
     await cast.town.until(lambda: "split.planned" in ears.states)
 
@@ -37,8 +45,10 @@ async def test_a_student_hears_his_order_from_the_first_step_on(cast: Cast) -> N
     await ears.client.disconnect()
 
 
-async def test_what_was_missed_while_the_connection_was_broken_comes_once_and_in_order(cast: Cast) -> None:
-    ears = await Ears(cast.ming).connect()
+async def test_what_was_missed_while_the_connection_was_broken_comes_once_and_in_order(
+    cast: Cast, encoding: Encoding
+) -> None:
+    ears = await Ears(cast.ming, encoding).connect()
     opened = await done(cast.ming.post("groups", {**LUNCH_FOR_THREE, "lines": BEEF_RICE}), 201)
     await cast.town.until(lambda: ears.states == ["created"])
 
@@ -52,14 +62,14 @@ async def test_what_was_missed_while_the_connection_was_broken_comes_once_and_in
     await ears.client.disconnect()
 
 
-async def test_a_page_opened_anew_gets_what_nobody_acknowledged(cast: Cast) -> None:
-    first = await Ears(cast.ming).connect()
+async def test_a_page_opened_anew_gets_what_nobody_acknowledged(cast: Cast, encoding: Encoding) -> None:
+    first = await Ears(cast.ming, encoding).connect()
     await cast.closed_group()
     await cast.town.until(lambda: "split.planned" in first.states)
-    await first.client.rpc("ack", {"number": 3})
+    await first.acknowledge(3)
     await first.client.disconnect()
 
-    second = await Ears(cast.ming).connect()
+    second = await Ears(cast.ming, encoding).connect()
     await cast.town.until(lambda: len(second.numbers) == len(first.numbers) - 3)
 
     assert second.numbers == first.numbers[3:]
@@ -67,8 +77,8 @@ async def test_a_page_opened_anew_gets_what_nobody_acknowledged(cast: Cast) -> N
     await second.client.disconnect()
 
 
-async def test_signing_out_ends_the_connection_for_good(cast: Cast) -> None:
-    ears = await Ears(cast.ming).connect()
+async def test_signing_out_ends_the_connection_for_good(cast: Cast, encoding: Encoding) -> None:
+    ears = await Ears(cast.ming, encoding).connect()
 
     await done(cast.ming.send("DELETE", "/v1/sessions/current"))
     await cast.town.until(lambda: ears.ends)
@@ -77,10 +87,10 @@ async def test_signing_out_ends_the_connection_for_good(cast: Cast) -> None:
     assert cast.town.house.live.gateway.connections == 0
 
 
-async def test_a_group_shows_its_seats_and_how_many_look_at_it(cast: Cast) -> None:
+async def test_a_group_shows_its_seats_and_how_many_look_at_it(cast: Cast, encoding: Encoding) -> None:
     opened = await done(cast.ming.post("groups", {**LUNCH_FOR_THREE, "lines": BEEF_RICE}), 201)
     channel = f"group:{opened['group_id']}"
-    ears, looker = await Ears(cast.ming).connect(), await Ears(cast.stranger).connect()
+    ears, looker = await Ears(cast.ming, encoding).connect(), await Ears(cast.stranger, encoding).connect()
     board, other = Board(), Board()
     await ears.client.new_subscription(channel, events=board).subscribe()
     await looker.client.new_subscription(channel, events=other).subscribe()
@@ -95,8 +105,10 @@ async def test_a_group_shows_its_seats_and_how_many_look_at_it(cast: Cast) -> No
     await looker.client.disconnect()
 
 
-async def test_boards_are_for_their_staff(cast: Cast) -> None:
-    listeners = {name: await Ears(getattr(cast, name)).connect() for name in ("ming", "merchant", "rider", "warden")}
+async def test_boards_are_for_their_staff(cast: Cast, encoding: Encoding) -> None:
+    listeners = {
+        name: await Ears(getattr(cast, name), encoding).connect() for name in ("ming", "merchant", "rider", "warden")
+    }
     wanted = {"ming": "board:bj-m01", "merchant": "board:bj-m02", "rider": "ops", "warden": "user:somebody"}
     boards = {name: Board() for name in wanted}
     for name, channel in wanted.items():
@@ -120,19 +132,33 @@ async def test_boards_are_for_their_staff(cast: Cast) -> None:
         await ears.client.disconnect()
 
 
-async def test_the_javascript_client_hears_acknowledges_and_resumes(cast: Cast) -> None:
-    opened = await done(cast.ming.post("groups", {**LUNCH_FOR_THREE, "lines": BEEF_RICE}), 201)
-    channel = f"group:{opened['group_id']}"
-    async with node_ears(cast.ming, channel) as ears:
-        await ears.until("joined", channel=channel)
-        await ears.until("acked", number=1)
-        drop_all(cast)
-        await done(cast.ming.post(f"orders/{opened['order_id']}/pay"))
-        await ears.until("acked", number=2)
-        await done(cast.ming.send("DELETE", "/v1/sessions/current"))
-        end = await ears.until("disconnected")
+async def test_the_javascript_client_hears_acknowledges_and_resumes(cast: Cast, encoding: Encoding) -> None:
+    channel = await opened_group(cast.ming)
+    async with node_ears(cast.ming, channel, encoding=encoding) as ears:
+        await check_hearing(cast, ears, channel)
 
+
+async def test_the_java_client_hears_acknowledges_and_resumes(cast: Cast, tmp_path: Path) -> None:
+    classes = compiled_ears(tmp_path / "classes")
+    channel = await opened_group(cast.ming)
+    async with java_ears(cast.ming, channel, classes=classes) as ears:
+        await check_hearing(cast, ears, channel)
+
+
+async def check_hearing(cast: Cast, ears: OtherEars, channel: str) -> None:
+    """Ming's client hears that he opened a group, misses his payment, comes back, hears it, and is signed out."""
+    joined = await ears.until("joined", channel=channel)
+    await ears.until("acked", number=1)
+    drop_all(cast)
+    order_id = ears.all("publication")[0]["data"]["order_id"]
+    await done(cast.ming.post(f"orders/{order_id}/pay"))
+    await ears.until("acked", number=2)
+    await done(cast.ming.send("DELETE", "/v1/sessions/current"))
+    end = await ears.until("disconnected")
+
+    assert joined["data"]["seats_taken"] == 1
     assert end["code"] == 3503
     assert [one["number"] for one in ears.all("publication")] == [1, 2]
     assert [one["data"]["state"] for one in ears.all("publication")] == ["created", "paid"]
     assert [one["recovered"] for one in ears.all("subscribed")] == [True, True]
+    assert ears.all("subscribed")[1]["recovering"]

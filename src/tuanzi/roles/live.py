@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from tuanzi import live
 from tuanzi.engines.sockets.picows import serve_sockets
 from tuanzi.installation import Front
+from tuanzi.machinery.push.protocol import JSON, PROTOBUF
 from tuanzi.wiring import House
 
 log = logging.getLogger("tuanzi.live")
@@ -22,7 +23,7 @@ async def live_gateway(house: House | Front, listening: socket.socket) -> AsyncI
     house.address.port = listening.getsockname()[1]
     server = await serve_sockets(
         listening,
-        gateway.accept,
+        {JSON: gateway.accept, PROTOBUF: gateway.accept_protobuf},
         path=live.PATH,
         has_room=lambda: gateway.has_room,
         message_bytes_max=gateway.limits.message_bytes_max,

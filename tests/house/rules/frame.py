@@ -20,6 +20,7 @@ PACKAGES = {
     "confluent-kafka": "confluent_kafka",
     "pillow": "PIL",
     "prometheus-client": "prometheus_client",
+    "protobuf": "google",
     "zen-engine": "zen",
 }
 

@@ -9,7 +9,7 @@ from tests.house.house import House, Rule
 
 SKIPS = frozenset({"skip", "skipif", "xfail", "importorskip"})
 # The good reasons: public data that is not in the repository, and jars where no Maven repository can be reached.
-MISSING = ("shared/data", "build/kafka/libs")
+MISSING = ("shared/data", "build/kafka/libs", "build/live-sdk/libs")
 
 
 def skipped_tests(house: House) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from picows import (
     WSCloseCode,
@@ -26,7 +26,6 @@ log = logging.getLogger("tuanzi.sockets")
 # Grows for who sends more; a client's messages are mostly acknowledgements of 40 bytes.
 _READ_BUFFER_BYTES = 1024
 _HANDSHAKE_S_MAX = 5
-_UNSUPPORTED_DATA = 1003
 _MESSAGE_TOO_BIG = 1009
 # Looked up once: Python 3.11 takes 0.2 us for a member of an enum, and every frame asks for one.
 _TEXT, _CONTINUATION, _BINARY, _CLOSE = WSMsgType.TEXT, WSMsgType.CONTINUATION, WSMsgType.BINARY, WSMsgType.CLOSE
@@ -35,6 +34,8 @@ _TEXT, _CONTINUATION, _BINARY, _CLOSE = WSMsgType.TEXT, WSMsgType.CONTINUATION, 
 class PicowsSocket(WSListener):
     """A `Socket` over one picows transport."""
 
+    _is_binary = False  # what comes in parts; kept with the class for those to whom it never does
+
     def __init__(self, accept: Accept, *, message_bytes_max: int, unsent_bytes_max: int) -> None:
         super().__init__()
         self._accept = accept
@@ -42,7 +43,7 @@ class PicowsSocket(WSListener):
         self._unsent_bytes_max = unsent_bytes_max
         self._transport: WSTransport | None = None
         self._listener: Listener | None = None
-        self._parts: list[bytes] = []
+        self._part = bytearray()  # of a message whose end has not come
 
     # the port
 
@@ -50,6 +51,11 @@ class PicowsSocket(WSListener):
         """Send one text frame."""
         if self._transport is not None:
             self._transport.send(_TEXT, text)
+
+    def send_bytes(self, frame: bytes) -> None:
+        """Send one binary frame."""
+        if self._transport is not None:
+            self._transport.send(_BINARY, frame)
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame; the peer's answer ends the connection."""
@@ -77,25 +83,28 @@ class PicowsSocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
-        if kind in (_TEXT, _CONTINUATION):
-            text = frame.get_payload_as_bytes()
-            if self._parts or not frame.fin or kind == _CONTINUATION:
-                self._parts.append(text)
-                if sum(map(len, self._parts)) > self._message_bytes_max:
-                    self._parts.clear()
-                    self.close(_MESSAGE_TOO_BIG, "message too big")
-                    return
-                if not frame.fin:
-                    return
-                text = b"".join(self._parts)
-                self._parts.clear()
+        if kind == _TEXT and frame.fin and not self._part:
             if self._listener is not None:
-                self._listener.on_text(text)
+                self._listener.on_text(frame.get_payload_as_bytes())
+        elif kind in (_TEXT, _BINARY, _CONTINUATION):
+            self._gather(kind, frame)
         elif kind == _CLOSE:
             self.close(frame.get_close_code() or WSCloseCode.OK, "")  # type: ignore[arg-type]
             transport.disconnect()
-        elif kind == _BINARY:
-            self.close(_UNSUPPORTED_DATA, "text only")
+
+    def _gather(self, kind: WSMsgType, frame: WSFrame) -> None:
+        """Hand on a binary message, or one that came in parts when the last of them is here."""
+        if kind != _CONTINUATION:
+            self._is_binary = kind == _BINARY
+        self._part += frame.get_payload_as_bytes()
+        if len(self._part) > self._message_bytes_max:
+            self._part.clear()
+            self.close(_MESSAGE_TOO_BIG, "message too big")
+        elif frame.fin:
+            message = bytes(self._part)
+            self._part.clear()
+            if self._listener is not None:
+                (self._listener.on_bytes if self._is_binary else self._listener.on_text)(message)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         listener, self._listener, self._transport = self._listener, None, None
@@ -113,14 +122,18 @@ class PicowsSocket(WSListener):
 
 async def serve_sockets(
     listening: socket.socket,
-    accept: Accept,
+    accepts: Mapping[str, Accept],
     *,
     path: str,
     has_room: Callable[[], bool],
     message_bytes_max: int,
     unsent_bytes_max: int,
 ) -> asyncio.Server:
-    """Accept WebSockets at `path`; others get 404, and 503 while there is no room."""
+    """Accept WebSockets at `path`; others get 404, and 503 while there is no room.
+
+    accepts: who takes a connection, by its subprotocol; the first takes those who name none that is known.
+    """
+    otherwise = next(iter(accepts.values()))
 
     def listen(request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener | None:
         if request.path.partition(b"?")[0] != path.encode():
@@ -128,7 +141,13 @@ async def serve_sockets(
         if not has_room():
             full = WSUpgradeResponse.create_error_response(503, extra_headers={"Retry-After": "5"})
             return WSUpgradeResponseWithListener(full, None)
-        return PicowsSocket(accept, message_bytes_max=message_bytes_max, unsent_bytes_max=unsent_bytes_max)
+        chosen = next((name for name in _subprotocols(request) if name in accepts), None)
+        accept = otherwise if chosen is None else accepts[chosen]
+        made = PicowsSocket(accept, message_bytes_max=message_bytes_max, unsent_bytes_max=unsent_bytes_max)
+        if chosen is None:
+            return made
+        switch = WSUpgradeResponse.create_101_response(extra_headers={"Sec-WebSocket-Protocol": chosen})
+        return WSUpgradeResponseWithListener(switch, made)
 
     return await ws_create_server(
         listen,
@@ -142,3 +161,9 @@ async def serve_sockets(
         use_aiofastnet=True,
         backlog=4096,
     )
+
+
+def _subprotocols(request: WSUpgradeRequest) -> list[str]:
+    """What the client can speak, what it likes best first (RFC 6455, 11.3.4)."""
+    lists = request.headers.getall("Sec-WebSocket-Protocol", ())
+    return [name.strip() for names in lists for name in names.split(",")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from tuanzi.machinery.push.ports import ChannelKind, Ticket
 from tuanzi.machinery.push.protocol import (
     FLAG_REJECT_UNRECOVERED,
     PONG,
+    UNREADABLE,
     Close,
     Closing,
     Command,
@@ -116,22 +117,19 @@ class Client:
             self.heard_since_ping = True
             return
         self.heard_since_ping = True
+        number = None if self.ticket is None or self._waiting else acked_by(text)
+        if number is None:
+            self._obey(read_commands, text)
+            return
         try:
-            number = None if self.ticket is None or self._waiting else acked_by(text)
-            if number is not None:
-                self._spend(1)
-                self._acknowledge(number)
-                return
-            commands = read_commands(text)
-            self._spend(len(commands))
-            for command in commands:
-                self._take(command)
-        except msgspec.DecodeError:
-            self.close(Close.BAD_REQUEST, "not a command")
+            self._spend(1)
+            self._acknowledge(number)
         except Closing as closing:
             self.close(closing.code, closing.reason)
-        if self._out:
-            self.flush()
+
+    def on_bytes(self, frame: bytes) -> None:
+        """Nobody who speaks JSON sends these."""
+        self.close(Close.WRONG_FRAME, "text only")
 
     def on_full(self) -> None:
         """Nothing more is sent until `on_drained`."""
@@ -223,6 +221,20 @@ class Client:
 
     # what he wants
 
+    def _obey(self, read: Callable[[bytes], list[Command]], frame: bytes) -> None:
+        """Carry out what a frame says, and answer in one write; nothing of it when any of it cannot be read."""
+        try:
+            commands = read(frame)
+            self._spend(len(commands))
+            for command in commands:
+                self._take(command)
+        except UNREADABLE:
+            self.close(Close.BAD_REQUEST, "not a command")
+        except Closing as closing:
+            self.close(closing.code, closing.reason)
+        if self._out:
+            self.flush()
+
     def _spend(self, commands: int) -> None:
         """Take so many from what he may ask; what he has earned meanwhile is counted when nothing is left."""
         self._tokens -= commands
@@ -290,7 +302,7 @@ class Client:
                 raise Refused(Fault.METHOD_NOT_FOUND)
         except Refused as refused:
             self._say(refusal(command.id, refused.fault))
-        except msgspec.DecodeError:
+        except UNREADABLE:
             self._say(refusal(command.id, Fault.BAD_REQUEST))
         return True
 

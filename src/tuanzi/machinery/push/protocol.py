@@ -1,27 +1,35 @@
 """The Centrifugo client protocol, JSON: what clients say and what they are answered (decision 0014).
 
 Frames hold one JSON object a line. A command has an id and one member named after what is wanted; a reply has the
-same id; a push has none; the empty object is a ping, answered by an empty object.
+same id; a push has none; the empty object is a ping, answered by an empty object. `protobuf` says the same otherwise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 _encode = msgspec.json.Encoder().encode
+
+# The WebSocket subprotocols by which a client says how he speaks; who names none speaks JSON.
+JSON = "centrifuge-json"
+PROTOBUF = "centrifuge-protobuf"
 
 # What a subscriber may ask for: to be refused instead of being told `recovered: false`.
 FLAG_REJECT_UNRECOVERED = 2
 
 
 class Close(IntEnum):
-    """Close codes: 3000 to 3499 let the client come back by itself, 3500 to 3999 do not."""
+    """Close codes: 3000 to 3499 let the client come back by itself, 3500 to 3999 do not.
 
+    WRONG_FRAME is RFC 6455's: text where the subprotocol says Protobuf, or the other way round.
+    """
+
+    WRONG_FRAME = 1003
     SHUTDOWN = 3001
     INTERNAL = 3004
     EXPIRED = 3005
@@ -143,7 +151,7 @@ class Token(Struct):
 class Command(Struct):
     """What a client wants; none of the members: a pong."""
 
-    id: int = 0
+    id: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
     connect: Connect | None = None
     subscribe: Subscribe | None = None
     unsubscribe: OfChannel | None = None
@@ -161,7 +169,8 @@ class Command(Struct):
 PONG = b"{}"
 
 read_commands = msgspec.json.Decoder(Command).decode_lines
-
+# What reading raises when it is not the protocol: nonsense, text that is not UTF-8, thousands of brackets in a row.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _ACK_HEAD, _ACK_TAIL = b'{"send":{"data":{"ack":', b"}}}"
 # A number of 64 bits has 19 digits at most.

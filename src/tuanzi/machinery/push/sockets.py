@@ -7,10 +7,13 @@ from typing import Protocol
 
 
 class Socket(Protocol):
-    """One accepted connection, text frames only. Nothing here waits or raises because of its peer."""
+    """One accepted connection. Nothing here waits or raises because of its peer."""
 
     def send(self, text: bytes) -> None:
         """Send one text frame; what the peer does not take now waits in memory."""
+
+    def send_bytes(self, frame: bytes) -> None:
+        """Send one binary frame; the same."""
 
     def close(self, code: int, reason: str) -> None:
         """Say why, then close when the peer has answered or a few seconds have passed; harmless twice."""
@@ -29,6 +32,9 @@ class Listener(Protocol):
     def on_text(self, text: bytes) -> None:
         """A whole text message came."""
 
+    def on_bytes(self, frame: bytes) -> None:
+        """A whole binary message came."""
+
     def on_full(self) -> None:
         """More waits than should: send nothing until `on_drained`."""
 
@@ -39,5 +45,5 @@ class Listener(Protocol):
         """The connection is gone; the last call."""
 
 
-# Called with each new connection; gives who listens to it, or None to refuse it before the handshake.
+# Called with each new connection; gives who listens to it.
 Accept = Callable[[Socket], Listener]
