@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -11,12 +12,18 @@ import pytest
 from tests.live.office import Direct
 from tests.live.test_repeats import SCHEMA, Told
 from tuanzi import live, wiring
+from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.engines.fanout.here import Here
 from tuanzi.events import OrderAdvanced, OrderCompleted
-from tuanzi.machinery.problems import Unavailable
+from tuanzi.machinery.codec import encode
+from tuanzi.machinery.database import Flush
+from tuanzi.machinery.desk import WriterDesk
+from tuanzi.machinery.problems import Crashed, Unavailable
 from tuanzi.machinery.push.escalation import Escalator
 from tuanzi.machinery.push.keeper import AT_ONCE, EVENTS_AT_ONCE, Keeper, Log, Pace
+from tuanzi.machinery.push.ports import Drafts
 from tuanzi.machinery.push.seen import Seen
+from tuanzi.machinery.writer import Writer
 
 
 class Happenings:
@@ -24,19 +31,23 @@ class Happenings:
 
     event_number = 0
 
+    def __init__(self) -> None:
+        self._rows: list[tuple[Any, ...]] = []
+
     def subscribe(self, subscriber: Any) -> None:
         """Tell of what happens from now on."""
         self._subscriber = subscriber
 
     async def rows(self, sql: str, slots: Any = None) -> list[tuple[Any, ...]]:
-        """Nobody falls behind here."""
-        return []
+        """The changes after a number."""
+        return [row for row in self._rows if row[0] > slots["after"]][: slots["limit"]]
 
     def happen(self, count: int) -> None:
         """So many changes of one order happen."""
         numbers = range(self.event_number + 1, self.event_number + count + 1)
         events = [OrderAdvanced(order_id="o1", member_id="p1", before="paid", state=f"n{i}") for i in numbers]
         self.event_number += count
+        self._rows += [(i, each.name, each.version, 0, encode(each)) for i, each in zip(numbers, events, strict=True)]
         self._subscriber(list(zip(numbers, events, strict=True)))
 
     def happen_unheard(self, count: int) -> None:
@@ -46,23 +57,39 @@ class Happenings:
         self._subscriber([(number, OrderCompleted(order_id="o1", member_id="p1")) for number in numbers])
 
 
+class Teller(live.LiveTeller):
+    """A teller that notes what it was told."""
+
+    def __init__(self, desk: Direct) -> None:
+        super().__init__(desk)
+        self.numbers: list[int] = []
+
+    def tell(self, source: str, number: int, event: Any, drafts: Drafts, *, now: datetime) -> None:
+        """Say what an event means."""
+        super().tell(source, number, event, drafts, now=now)
+        self.numbers.append(number)
+
+
 class Desk(Direct):
-    """A desk that notes what was told at the time of each commit, and takes only so many commits."""
+    """A desk that notes what was sent when each commit began and told when it ended, and takes only so many commits."""
 
     def __init__(self, node: Told, *, commits_max: int) -> None:
         super().__init__(SCHEMA)
         self.told_then: list[list[int]] = []
+        self.teller = Teller(self)
+        self.told_at_the_end: list[int] = []
+        self.commits_left = commits_max
         self._node = node
-        self._commits_left = commits_max
 
     async def keep_rows(self, rows: Any) -> None:
         """Keep rows, a little later."""
         await asyncio.sleep(0.005)
         self.told_then.append(numbers_told(self._node))
-        if self._commits_left == 0:
+        if self.commits_left == 0:
             raise Unavailable(retry_after_s=2)
-        self._commits_left -= 1
+        self.commits_left -= 1
         await super().keep_rows(rows)
+        self.told_at_the_end.append(len(self.teller.numbers))
 
 
 def numbers_told(node: Told) -> list[int]:
@@ -70,8 +97,44 @@ def numbers_told(node: Told) -> list[int]:
     return [kept.number for batch in node.batches for kept in batch]
 
 
+class Picky(Direct):
+    """A desk that does not keep one message, and says so a little later."""
+
+    def __init__(self, schema: Any, *, refuses: str) -> None:
+        super().__init__(schema)
+        self._refused = refuses
+
+    async def keep_rows(self, rows: Any) -> None:
+        """Keep rows, but not with that message."""
+        if any(row[0] == self._refused for _, some in rows.inserts for row in some):
+            await asyncio.sleep(0.005)
+            raise Crashed(command="rows")
+        await super().keep_rows(rows)
+
+
+class Dictated(Sqlite):
+    """A database that somebody else writes; it notes what was sent when each batch was said."""
+
+    def __init__(self, node: Told) -> None:
+        super().__init__(None)
+        wiring.migrate(self, ("every", "notices"), now=wiring.wall_clock())
+        self.sent_then: list[int] = []
+        self._node = node
+
+    async def dictate(self, flush: Flush) -> None:
+        """Keep a batch, a little later."""
+        self.sent_then.append(len(numbers_told(self._node)))
+        await asyncio.sleep(0.005)
+        self.commit(flush)
+
+
 def keeper_of(
-    desk: Direct, node: Told, *, pace: Pace = AT_ONCE, escalator: Escalator | None = None
+    desk: Any,
+    node: Told,
+    *,
+    pace: Pace = AT_ONCE,
+    escalator: Escalator | None = None,
+    teller: live.LiveTeller | None = None,
 ) -> tuple[Keeper, Happenings]:
     """A keeper of one log, and the log."""
     fan_out, source = Here(), Happenings()
@@ -79,7 +142,7 @@ def keeper_of(
     keeper = Keeper(
         "beijing",
         [Log(source, wiring.follower_of_log("core", position=0))],
-        teller=live.LiveTeller(desk),
+        teller=teller or live.LiveTeller(desk),
         archive=live.StreamArchive(desk),
         fan_out=fan_out,
         seen=Seen(clock=lambda: 0.0),
@@ -133,16 +196,82 @@ async def test_what_was_kept_is_sent_though_what_comes_after_it_cannot_be_kept()
     assert numbers_told(node) == up_to(EVENTS_AT_ONCE)
 
 
+async def test_the_next_batch_is_told_while_one_is_being_kept() -> None:
+    node = Told()
+    desk = Desk(node, commits_max=9)
+    keeper, source = keeper_of(desk, node, teller=desk.teller)
+
+    source.happen(2 * EVENTS_AT_ONCE + 1)
+    for _ in range(3):
+        await keeper.step()
+
+    assert desk.told_at_the_end == [2 * EVENTS_AT_ONCE, 2 * EVENTS_AT_ONCE + 1, 2 * EVENTS_AT_ONCE + 1]
+
+
+async def test_a_batch_is_sent_when_the_commit_of_the_next_one_has_begun() -> None:
+    node = Told()
+    database = Dictated(node)
+    desk = WriterDesk(
+        "notices", Writer(SCHEMA, position=0, event_number=0), database, clock=wiring.wall_clock, errands={}
+    )
+    keeper, source = keeper_of(desk, node)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(desk.run())
+        await desk.opened.wait()
+        source.happen(2 * EVENTS_AT_ONCE + 1)
+        for _ in range(3):
+            await keeper.step()
+        desk.close()
+
+    assert database.sent_then == [0, 0, EVENTS_AT_ONCE]
+    assert numbers_told(node) == up_to(2 * EVENTS_AT_ONCE + 1)
+
+
+async def test_what_was_told_on_top_of_a_batch_that_cannot_be_kept_is_told_again_after_it() -> None:
+    node = Told()
+    desk = Desk(node, commits_max=1)
+    keeper, source = keeper_of(desk, node)
+    source.happen(2 * EVENTS_AT_ONCE + 1)
+    await keeper.step()
+    await keeper.step()
+    with pytest.raises(Unavailable):
+        await keeper.step()
+
+    desk.commits_left = 9
+    keeper.start_over()
+    while await keeper.step():
+        pass
+
+    assert numbers_told(node) == up_to(2 * EVENTS_AT_ONCE + 1)
+    assert keeper.figures.repeats == 0
+
+
+async def test_a_message_that_the_table_refuses_is_laid_aside_and_later_ones_are_told_after_earlier() -> None:
+    node = Told()
+    desk = Picky(SCHEMA, refuses="core.5.0")
+    teller = Teller(desk)
+    keeper, source = keeper_of(desk, node, teller=teller)
+
+    source.happen(EVENTS_AT_ONCE + 1)
+    while await keeper.step():
+        pass
+
+    assert numbers_told(node) == up_to(EVENTS_AT_ONCE)
+    assert desk.database.rows("SELECT source, number FROM parked_events") == [("core", 5)]
+    assert teller.numbers[-2:] == [EVENTS_AT_ONCE, EVENTS_AT_ONCE + 1]
+    assert keeper.positions == {"core": EVENTS_AT_ONCE + 1}
+
+
 async def test_a_keeper_that_stops_sends_what_it_has_kept() -> None:
     node = Told()
     desk = Desk(node, commits_max=9)
     keeper, source = keeper_of(desk, node)
     source.happen(EVENTS_AT_ONCE + 1)
-    await keeper.step()
+    working = asyncio.create_task(keeper.run())
+    while not keeper.figures.batches:  # noqa: ASYNC110 - turn by turn
+        await asyncio.sleep(0)
     told_before = numbers_told(node)
 
-    working = asyncio.create_task(keeper.run())
-    await asyncio.sleep(0)
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
 

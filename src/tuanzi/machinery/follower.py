@@ -77,6 +77,11 @@ class Follower:
         reached = max(self.position, self._silent) if self.position == self._handed else self.position
         return self._newest - reached
 
+    @property
+    def left(self) -> int:
+        """How many events were neither handed out nor passed over yet."""
+        return self._newest - max(self._handed, self._silent)
+
     def expect(self, number: int) -> None:
         """Know that the source's log reaches `number`."""
         self._newest = max(self._newest, number)
@@ -103,5 +108,5 @@ class Follower:
 
     def start_over(self, position: int) -> None:
         """Forget what was handed out and go on after `position`, from the table."""
-        self.position = self._handed = self._seen = position
+        self.position = self._handed = self._seen = self._silent = position
         self._waiting.clear()
