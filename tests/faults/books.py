@@ -98,7 +98,7 @@ NEVER = (
         "core",
         """
         SELECT s.gid, s.state, COUNT(b.value), COUNT(k.id)
-        FROM splits s, json_each(s.plan) o, json_each(o.value -> 'subs') b
+        FROM splits s JOIN plans_of_splits p ON p.gid = s.gid, json_each(p.orders) o, json_each(o.value -> 'subs') b
         LEFT JOIN sub_orders k ON k.id = b.value ->> 'id' AND k.payable_fen = b.value ->> '$.payable[0]' GROUP BY 1, 2
         HAVING COUNT(k.id) <> CASE WHEN s.state IN ('confirming', 'confirmed') THEN COUNT(b.value) ELSE 0 END
         """,
@@ -150,7 +150,8 @@ ORDERS = "SELECT id, group_id, payable_fen, paid_fen, state FROM orders"
 PLANNED = """
 SELECT s.group_id, b.value ->> 'id' AS id, b.value ->> 'order_id', b.value ->> '$.items[0]',
     b.value ->> '$.discount[0]', b.value ->> '$.delivery[0]', b.value ->> '$.payable[0]'
-FROM splits s, json_each(s.plan) o, json_each(o.value -> 'subs') b ORDER BY s.group_id, id
+FROM splits s JOIN plans_of_splits p ON p.gid = s.gid, json_each(p.orders) o, json_each(o.value -> 'subs') b
+ORDER BY s.group_id, id
 """
 UNDER_WAY = "SELECT COUNT(*) FROM splits WHERE state IN ('trying', 'confirming', 'cancelling')"
 EACH = "sub_order_id", "order_id", "items_fen", "discount_fen", "delivery_fen", "payable_fen"

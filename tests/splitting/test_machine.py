@@ -40,7 +40,6 @@ NEW = Split(
     group_id=GroupId("g_1"),
     state=S.TRYING,
     reason="",
-    plan=(),
     deadline_at=DEADLINE,
     started_at=START,
     epoch=7,

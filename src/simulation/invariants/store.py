@@ -29,7 +29,8 @@ SELECT s.gid, json_extract(b.value, '$.branch'), json_extract(b.value, '$.addres
 FROM branches_of_splits s, json_each(s.branches) b ORDER BY 1, 2
 """
 ORDERS_OF_SPLITS = """
-SELECT s.gid, o.state FROM splits s, json_each(s.plan) p JOIN orders o ON o.id = json_extract(p.value, '$.order_id')
+SELECT s.gid, o.state
+FROM plans_of_splits s, json_each(s.orders) p JOIN orders o ON o.id = json_extract(p.value, '$.order_id')
 ORDER BY s.gid, o.id
 """
 SUB_ORDER_STATES = "SELECT group_id, state FROM sub_orders ORDER BY id"

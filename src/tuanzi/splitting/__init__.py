@@ -1,8 +1,8 @@
 """Splitting: a closed group's exact split into member x merchant x building, as one transaction (B2, B3, B5, B6).
 
-Database: core. Owns splits, branches_of_splits, split_coordinators. Hears GroupClosed, in the commit that closed the
-group. Emits SplitPlanned, then SplitConfirmed or SplitCancelled. The coordinator of a TCC transaction over core
-(stock), money (sharing) and delivery: docs/decisions/0007.
+Database: core. Owns splits, plans_of_splits, branches_of_splits, split_coordinators. Hears GroupClosed, in the commit
+that closed the group. Emits SplitPlanned, then SplitConfirmed or SplitCancelled. The coordinator of a TCC transaction
+over core (stock), money (sharing) and delivery: docs/decisions/0007.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tuanzi.splitting.model import (
     SplitBranch,
     SplitBranches,
     SplitCoordinator,
+    SplitPlan,
     gid_of,
     plan,
     planned,
@@ -48,6 +49,7 @@ __all__ = [
     "SplitBranch",
     "SplitBranches",
     "SplitCoordinator",
+    "SplitPlan",
     "SplitStanding",
     "SplitView",
     "SplitsCounted",

@@ -87,10 +87,10 @@ def gid_of(group_id: str) -> str:
     return f"{group_id}.split"
 
 
-def boards_of(split: Split) -> tuple[MerchantBoard, ...]:
+def boards_of(plan: SplitPlan) -> tuple[MerchantBoard, ...]:
     """What each merchant has to make, in the order of the plan."""
     made: dict[str, list[str]] = {}
-    for each in split.plan:
+    for each in plan.orders:
         for sub in each.subs:
             made.setdefault(sub.merchant_id, []).append(sub.id)
     return tuple(
@@ -104,6 +104,13 @@ class OrderPlan(Struct, frozen=True, kw_only=True, gc=False):
     order_id: OrderId
     final: Quote | None
     subs: tuple[SubOrder, ...]
+
+
+class SplitPlan(Struct, frozen=True, kw_only=True, gc=False):
+    """What a split is to bring about. A row of its own, written once: it never changes, as its transaction does."""
+
+    gid: str
+    orders: tuple[OrderPlan, ...]
 
 
 # The transaction (B3). A branch's name, and the database where it is; "core" is the coordinator's own.
@@ -142,7 +149,6 @@ class Split(Struct, frozen=True, kw_only=True, gc=False):
     group_id: GroupId
     state: TransactionState
     reason: str
-    plan: tuple[OrderPlan, ...]
     deadline_at: datetime
     started_at: datetime
     decided_at: datetime | None = None

@@ -14,13 +14,15 @@ from tuanzi.delivery import BundleLine, ParcelView, delivery_of_split
 from tuanzi.groups import PlannedSplit
 from tuanzi.machinery.http.routes import Desk, Desks
 from tuanzi.money import OrderEntry, entries_of_orders
-from tuanzi.orders import SubOrderView, orders_by_id, sub_orders_of_group, sub_view_of
-from tuanzi.splitting.model import BranchState, Split, SplitBranch, gid_of, planned
+from tuanzi.orders import SubOrder, SubOrderView, orders_by_id, sub_orders_of_group, sub_view_of
+from tuanzi.splitting.model import BranchState, Split, SplitBranch, SplitPlan, gid_of, planned
 from tuanzi.splitting.store import (
     BRANCHES_OF_SPLIT,
     FENCES_OF_SPLIT,
+    PLAN_OF_SPLIT,
     SPLIT_BRANCHES,
     SPLIT_OF_GROUP,
+    SPLIT_PLANS,
     SPLITS,
     SPLITS_COUNTED,
 )
@@ -127,8 +129,16 @@ async def find_plan(desk: Desk, group_id: GroupId) -> PlannedSplit | None:
     split = await find_split(desk, group_id)
     if split is None:
         return None
-    rows = tuple([planned(sub) for each in split.plan for sub in each.subs])
+    rows = tuple([planned(sub) for sub in await _planned_of(desk, split)])
     return PlannedSplit(state=split.state, sub_orders=rows)
+
+
+async def _planned_of(desk: Desk, split: Split) -> list[SubOrder]:
+    """Its sub-orders as they were planned."""
+    plan = desk.peek(SplitPlan, split.gid)
+    if plan is None:
+        plan = SPLIT_PLANS.from_row((await desk.rows(PLAN_OF_SPLIT, {"gid": split.gid}))[0])
+    return [sub for each in plan.orders for sub in each.subs]
 
 
 async def split_view(desk: Desk, group_id: GroupId, *, for_operator: bool) -> SplitView:
@@ -147,7 +157,7 @@ async def split_view(desk: Desk, group_id: GroupId, *, for_operator: bool) -> Sp
     if split.state in (TransactionState.CONFIRMING, TransactionState.CONFIRMED):
         subs = await sub_orders_of_group(desk, group_id)
     else:
-        subs = [sub_view_of(sub) for each in split.plan for sub in each.subs]
+        subs = [sub_view_of(sub) for sub in await _planned_of(desk, split)]
     return SplitView(
         group_id=group_id,
         state=split.state,
@@ -163,12 +173,13 @@ async def split_evidence(desks: Desks, group_id: GroupId) -> SplitEvidence:
     split = await find_split(desks.core, group_id)
     if split is None:
         raise Unknown(kind="split", id=group_id)
-    order_ids = [each.order_id for each in split.plan]
+    subs = await _planned_of(desks.core, split)
+    order_ids = list(dict.fromkeys([sub.order_id for sub in subs]))
     entries = await entries_of_orders(desks.money, order_ids)
     brought = await delivery_of_split(desks.delivery, split.gid)
     view = await split_view(desks.core, group_id, for_operator=True)
     orders = await orders_by_id(desks.core, order_ids)
-    planned_fen = sum([sub.payable.fen for each in split.plan for sub in each.subs])
+    planned_fen = sum([sub.payable.fen for sub in subs])
     paid_fen = sum([order.paid_fen for order in orders])
     return SplitEvidence(
         group_id=group_id,

@@ -34,6 +34,7 @@ from tuanzi.splitting.model import (
     Split,
     SplitBranches,
     SplitCoordinator,
+    SplitPlan,
     Turn,
     boards_of,
     register,
@@ -124,12 +125,12 @@ def begin(
         group_id=tries.group_id,
         state=TransactionState.TRYING,
         reason="",
-        plan=tuple(plans),
         deadline_at=now + timedelta(milliseconds=coordinator.try_ms_max),
         started_at=now,
         epoch=coordinator.epoch,
     )
     unit.add(split)
+    unit.add(SplitPlan(gid=split.gid, orders=tuple(plans)))
     unit.add(SplitBranches(gid=split.gid, branches=register()))
     portions: dict[DishId, int] = {}
     for order in members:
@@ -194,13 +195,14 @@ def _carry_out(unit: Unit, split: Split, *, now: datetime) -> None:
         case TransactionState.CONFIRMING:
             unit.unschedule(_deadline_timer(split.gid))
             confirm_branch(unit, coordinator.means(split.gid, STOCK), now=now)
-            for plan in split.plan:
+            for plan in unit.load(SplitPlan, split.gid).orders:
                 order = unit.load(Order, plan.order_id)
                 orders.mark_split(unit, order, final=plan.final or order.quote, subs=plan.subs)
         case TransactionState.CONFIRMED:
-            for plan in split.plan:
+            made = unit.load(SplitPlan, split.gid)
+            for plan in made.orders:
                 orders.open_sub_orders(unit, [sub.id for sub in plan.subs])
-            unit.emit(SplitConfirmed(group_id=split.group_id, gid=split.gid, boards=boards_of(split)))
+            unit.emit(SplitConfirmed(group_id=split.group_id, gid=split.gid, boards=boards_of(made)))
         case TransactionState.CANCELLING:
             unit.unschedule(_deadline_timer(split.gid))
         case TransactionState.CANCELLED:
