@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from tests.faults.server import RUN, Server, children_of
+from tests.faults.server import RUN, Server
+from tests.processes import descendants_of
 
 LIMIT_BYTES = 1 << 20
 TMPFS_MIB = 24
@@ -54,7 +55,7 @@ class Limited:
 
     def _limit(self, server: Server, size: int) -> None:
         assert server.process is not None
-        for pid in (server.process.pid, *children_of(server.process.pid)):
+        for pid in (server.process.pid, *descendants_of(server.process.pid)):
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import os
@@ -118,17 +117,6 @@ def run_to_end(
     assert not done.stdout
     lines = done.stderr.decode().splitlines()
     return done.returncode, [line for line in lines if '"log.level": "info"' not in line]
-
-
-def children_of(pid: int) -> list[int]:
-    """The processes that a process has started and that live, such as its scribe."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it has ended meanwhile
-            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-            if int(parent) == pid and state != "Z":
-                found.append(int(stat.parent.name))
-    return found
 
 
 def free_port() -> int:

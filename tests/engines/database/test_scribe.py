@@ -1,4 +1,4 @@
-"""The process that writes SQLite's files: what its death, or its dictator's, leaves behind (decision 0018)."""
+"""The processes that write SQLite's files: what their death, or its dictator's, leaves behind (decision 0018)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.engines.database.things import THINGS, flush, ids, keep, prepare, thing
+from tests.processes import children_of
+from tuanzi.engines.database.dictation import said, send
 from tuanzi.engines.database.scribe import Dictated, Scribe
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.machinery.database import DatabaseUnavailable, Fenced, Flush, RowRefused
@@ -26,6 +28,7 @@ import os, sys
 from pathlib import Path
 from tests.engines.database.things import THINGS, flush, thing
 from tuanzi.engines.database.dictation import said, send
+from tests.processes import children_of
 from tuanzi.engines.database.scribe import Dictated, Scribe
 database = Dictated(Path(sys.argv[1]), Scribe(holds=[int(sys.argv[2])]))
 database.commit(flush(database, inserts=[(THINGS, [thing("first")])]))
@@ -41,22 +44,73 @@ def opened(path: Path, scribe: Scribe) -> Dictated:
     return database
 
 
-def test_a_scribe_that_died_is_told_of_and_the_next_batch_has_a_new_one(tmp_path: Path) -> None:
+def pid_of(scribe: Scribe) -> int:
+    """Of the process that starts those that write."""
+    assert scribe.pid is not None
+    return scribe.pid
+
+
+def writer_of(scribe: Scribe) -> int:
+    """The process id of whoever writes its only file."""
+    (writer,) = children_of(pid_of(scribe))
+    return writer
+
+
+@pytest.mark.parametrize("is_alone", [True, False], ids=["whoever writes the file", "with who started it"])
+def test_a_scribe_that_died_is_told_of_and_the_next_batch_has_a_new_one(tmp_path: Path, is_alone: bool) -> None:
     with Scribe() as scribe:
         database = opened(tmp_path / "things.db", scribe)
         keep(database, thing("a"))
-        assert scribe.pid is not None
-        first = scribe.pid
-        os.kill(first, signal.SIGKILL)
+        first, writer = pid_of(scribe), writer_of(scribe)
+        for pid in (writer,) if is_alone else (first, writer):
+            os.kill(pid, signal.SIGKILL)
 
         with pytest.raises(DatabaseUnavailable):
             keep(database, thing("b"))
         assert (database.cursor(), ids(database)) == ((1, 0), ["a"])
         keep(database, thing("c"))
 
-        assert scribe.pid not in (None, first)
+        assert (scribe.pid == first) is is_alone
+        assert writer_of(scribe) != writer
         assert (database.cursor(), ids(database)) == ((2, 0), ["a", "c"])
         database.close()
+
+
+def test_each_file_is_written_by_a_process_of_its_own(tmp_path: Path) -> None:
+    with Scribe() as scribe:
+        one, other = (opened(tmp_path / f"{name}.db", scribe) for name in ("one", "other"))
+        keep(one, thing("a"))
+        keep(other, thing("b"))
+        first, second = children_of(pid_of(scribe))
+        os.kill(first, signal.SIGSTOP)
+        keep(other, thing("c"))
+        os.kill(first, signal.SIGCONT)
+        os.kill(second, signal.SIGKILL)
+        keep(one, thing("d"))
+
+        assert (ids(one), ids(other)) == (["a", "d"], ["b", "c"])
+        one.close()
+        other.close()
+
+
+def test_who_writes_goes_on_when_who_started_it_has_died_and_is_waited_for_all_the_same(tmp_path: Path) -> None:
+    with Scribe() as scribe:
+        database = opened(tmp_path / "things.db", scribe)
+        keep(database, thing("a"))
+        writer = writer_of(scribe)
+        os.kill(pid_of(scribe), signal.SIGKILL)
+        keep(database, thing("b"))
+        other = opened(tmp_path / "other.db", scribe)
+        keep(other, thing("c"))
+        big = [thing(f"t{i}", body="x" * 300) for i in range(20_000)]
+        line = database._line
+        assert line is not None
+        send(line, said(flush(database, inserts=[(THINGS, big)])))
+
+        assert writer_of(scribe) != writer
+    assert len(ids(database)) == 20_002
+    database.close()
+    other.close()
 
 
 def test_a_scribe_killed_at_any_moment_leaves_whole_batches_and_the_cursor_says_which(tmp_path: Path) -> None:
@@ -69,7 +123,7 @@ def test_a_scribe_killed_at_any_moment_leaves_whole_batches_and_the_cursor_says_
             kept = database.rows("SELECT COUNT(*) FROM things")[0][0]
             assert database.rows("SELECT COUNT(*) FROM things WHERE id = :id", {"id": f"{death}-1"}) == [(1,)]
             batch = flush(database, inserts=[(THINGS, [thing(f"{death}-big-{i}") for i in range(2_000)])])
-            killer = subprocess.Popen(["sh", "-c", f"sleep 0.0{death}; kill -9 {scribe.pid}"])
+            killer = subprocess.Popen(["sh", "-c", f"sleep 0.0{death}; kill -9 {writer_of(scribe)}"])
             try:
                 keep_surely(batch, database)
                 kept += 2_000
@@ -84,13 +138,13 @@ def test_what_ends_its_dictator_by_name_does_not_end_it(tmp_path: Path) -> None:
     with Scribe() as scribe:
         database = opened(tmp_path / "things.db", scribe)
         keep(database, thing("a"))
-        assert scribe.pid is not None
-        pid = scribe.pid
+        pids = pid_of(scribe), writer_of(scribe)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            os.kill(pid, number)
+            for pid in pids:
+                os.kill(pid, number)
         keep(database, thing("b"))
 
-        assert scribe.pid == pid
+        assert (scribe.pid, writer_of(scribe)) == pids
         database.close()
 
 
@@ -98,11 +152,11 @@ def test_it_ends_with_whoever_dictates(tmp_path: Path) -> None:
     with Scribe() as scribe:
         database = opened(tmp_path / "things.db", scribe)
         keep(database, thing("a"))
-        assert scribe.pid is not None
-        pid = scribe.pid
+        pids = pid_of(scribe), writer_of(scribe)
         database.close()
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
     assert not (tmp_path / "things.db-wal").exists()
 
 
@@ -148,8 +202,7 @@ async def test_a_loop_whose_scribe_died_is_told_and_goes_on_with_another(tmp_pat
     with Scribe() as scribe:
         database = opened(tmp_path / "things.db", scribe)
         await database.dictate(flush(database, inserts=[(THINGS, [thing("a")])]))
-        assert scribe.pid is not None
-        os.kill(scribe.pid, signal.SIGKILL)
+        os.kill(writer_of(scribe), signal.SIGKILL)
 
         with pytest.raises(DatabaseUnavailable):
             await database.dictate(flush(database, inserts=[(THINGS, [thing("b")])]))
@@ -195,8 +248,7 @@ async def test_a_scribe_killed_with_three_batches_in_hand_has_kept_the_first_one
         batches = [Flush(before=i, after=i + 1, event_number=0, inserts=[(THINGS, rows[i - 1])]) for i in range(1, 4)]
         saying = [asyncio.create_task(database.dictate(batch)) for batch in batches]
         await asyncio.sleep(after_s)
-        assert scribe.pid is not None
-        os.kill(scribe.pid, signal.SIGKILL)
+        os.kill(writer_of(scribe), signal.SIGKILL)
         told = await asyncio.gather(*saying, return_exceptions=True)
 
         position, _ = database.cursor()

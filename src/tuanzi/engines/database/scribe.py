@@ -1,4 +1,4 @@
-"""SQLite files that a process of its own writes: who decides does not share Python's lock then (decision 0018)."""
+"""SQLite files that processes of their own write: who decides does not share Python's lock then (decision 0018)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
+from select import select
 from threading import Lock
 from types import TracebackType
 from typing import cast
@@ -24,17 +25,21 @@ END_S_MAX = 30.0
 
 
 class Scribe:
-    """The process that writes for this one. It starts with the first line to it, and anew when it has died."""
+    """The process whose children write for this one, a file each. It is started anew when it has died."""
 
     def __init__(self, *, holds: Collection[int] = ()) -> None:
-        """holds: descriptors that it holds open as long as it may still write, such as the lock of the folder."""
+        """holds: descriptors that it and they hold open as long as they may still write, such as the folder's lock."""
         self._holds = tuple(holds)
         self._starting = Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._lines: list[socket.socket] = []
+        # Its other end is open in each process that may still write.
+        self._all_ended, self._not_ended = os.pipe()
 
     def __enter__(self) -> Scribe:
+        with self._starting:
+            self._connected()  # so it is ready when this process is
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -42,7 +47,7 @@ class Scribe:
 
     @property
     def pid(self) -> int | None:
-        """Its process id, when it works."""
+        """Its process id, when it works; those of its children are not known here."""
         return None if self._process is None or self._process.poll() is not None else self._process.pid
 
     def line(self, path: Path) -> socket.socket:
@@ -58,7 +63,7 @@ class Scribe:
         return ours
 
     def close(self) -> None:
-        """Let it end with what it was told, and wait. Harmless twice."""
+        """Let all end with what they were told, and wait. Harmless twice."""
         for line in self._lines:
             with suppress(OSError):  # closed before
                 line.shutdown(socket.SHUT_WR)
@@ -68,6 +73,11 @@ class Scribe:
         if self._process is not None:
             self._process.wait(END_S_MAX)
         self._control = self._process = None
+        if self._not_ended >= 0:
+            os.close(self._not_ended)
+            select([self._all_ended], [], [], END_S_MAX)  # its children may have outlived it
+            os.close(self._all_ended)
+            self._not_ended = -1
 
     def _connected(self) -> socket.socket:
         """The socket over which it learns of files, with somebody at the other end."""
@@ -83,7 +93,7 @@ class Scribe:
                 [sys.executable, "-m", "tuanzi.engines.database.scribing", str(its.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                pass_fds=(its.fileno(), *self._holds),
+                pass_fds=(its.fileno(), self._not_ended, *self._holds),
             )
         return self._control
 
