@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test computed waited ready fetched soak lint pages client webtest browser servers bench lock clean
+.PHONY: help setup run test simulated computed waited many ready fetched soak lint pages client webtest browser servers bench lock clean
 MAKEFLAGS += --no-builtin-rules
 # Some machines forbid Python to keep what it has compiled. The suite starts hundreds of processes, and each of them would
 # compile Tuanzi anew (measured: 0.9 s of processor for each start of `tuanzi` instead of 0.55).
@@ -38,31 +38,42 @@ setup: .venv/complete tests/live/sdk/node_modules/.complete $(BUILT) ## install 
 run: .venv/runtime $(BUILT) ## serve the demo campuses on TUANZI_PORT (8000), databases in TUANZI_DATA (./data)
 	@exec $(BIN)/tuanzi run --demo
 
-# Three processes test what computes, one more than there are cores, for they wait for the disk now and then; beside them
-# one tests what mostly waits: for servers, then for a browser (measured: a quarter of a core). What measures time while a
-# crowd is served, or starts many processes, goes alone at the end.
-ALONE := tests/live/test_chaos.py tests/live/test_idle_and_slow.py tests/cluster
+# Simulations compute in virtual time, so how busy the machine is means nothing to them: two processes do them at the lowest
+# priority and take what the others leave of the cores. Of those two test what computes and looks at a clock now and then,
+# and one what mostly waits: for servers, then for a browser (measured: a quarter of a core), then for an installation of
+# many processes. What measures time while a crowd is served goes alone at the end.
+SIMULATED := tests/simulation
+ALONE := tests/live/test_chaos.py tests/live/test_idle_and_slow.py
 WAITING := tests/engines
-SPREAD := -n 3 --dist loadgroup --no-loadscope-reorder
+MANY := tests/cluster
+SPREAD := -n 2 --dist loadgroup --no-loadscope-reorder
 # The driver of the browser keeps a loop running in its process, where no other test can run one.
 BROWSED := tests/web/test_everybody_can_use_them.py tests/web/test_student_journeys.py tests/web/test_console_frame.py \
 	tests/web/test_four_windows.py tests/web/test_boards.py tests/web/test_operator_console.py
+ELSEWHERE := $(SIMULATED) $(WAITING) $(BROWSED) $(MANY) $(ALONE)
 
 test: ## lint, then every test, in a real browser and on real servers too
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target ready
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going computed waited
+	@$(MAKE) --no-print-directory --jobs=3 --keep-going simulated many
 	@$(BIN)/python -m pytest $(ALONE)
 	@[[ -e build/kafka/.complete ]] || \
 		echo "NOT RUN: Kafka and an installation of many processes; no Maven repository gave Kafka's jars" >&2
 	@[[ -e build/live-sdk/.complete ]] || \
 		echo "NOT RUN: the public Java client of the gateway; no Maven repository gave its jars" >&2
 
+simulated:
+	@nice -n 19 $(BIN)/python -m pytest $(SPREAD) $(SIMULATED)
+
 computed:
-	@$(BIN)/python -m pytest $(SPREAD) $(ALONE:%=--ignore=%) $(WAITING:%=--ignore=%) $(BROWSED:%=--ignore=%)
+	@$(BIN)/python -m pytest $(SPREAD) $(ELSEWHERE:%=--ignore=%)
 
 waited:
 	@$(BIN)/python -m pytest $(WAITING)
 	@$(BIN)/python -m pytest $(BROWSED)
+
+# After the others, for it has limits on time: beside simulations alone.
+many: computed waited
+	@$(BIN)/python -m pytest $(MANY)
 
 # Side by side, for packages wait for the network while pages are built and types looked at; what is said comes job by job.
 ready: setup lint webtest fetched
