@@ -320,7 +320,7 @@ async def test_several_commands_of_a_frame_are_answered_in_order_in_one_frame(ca
     "frame",
     [
         b"nonsense",
-        b"\x05\x08",
+        b"\x05\x08\x07",
         b"\x80",
         b"\x80\x80\x80\x80\x80\x01",
         b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
@@ -450,7 +450,7 @@ async def test_more_commands_than_may_ever_be_said_at_once_are_not_even_read(cas
         await other.connect(cast.hua)
 
         talk.client.on_bytes(b"\0" * 19)
-        other.client.on_bytes(b"\0" * 16_384)
+        other.client.on_bytes(b"\0" * 16_000 + behind_length(b"\x08"))
         before = talk.line.code
         talk.client.on_bytes(b"\0")
 
@@ -460,19 +460,47 @@ async def test_more_commands_than_may_ever_be_said_at_once_are_not_even_read(cas
 
 
 async def test_a_ping_tells_the_newest_number_and_who_does_not_answer_goes(cast: Cast) -> None:
-    watch = Watch()
-    async with a_gateway(cast, watch, PushLimits()) as gateway:
+    # Nothing may be said but who one is: an answer to a ping is free.
+    async with a_gateway(cast, Watch(), PushLimits(commands_burst=1)) as gateway:
         alive, dead = BinaryTalk(cast, gateway), BinaryTalk(cast, gateway)
         await alive.connect(cast.ming)
         await dead.connect(cast.hua)
 
+        answered = 0
         for _ in range(2 * gateway.limits.ping_s):
             gateway.tick()
-            if alive.line.said[-1] == {}:
+            if alive.line.said.count({}) > answered:
                 alive.client.on_bytes(protobuf.PONG)
+                answered += 1
 
         assert alive.line.said[-2:] == [{"push": {"message": {"data": {"newest": 0}}}}, {}]
+        assert answered == 2
         assert (alive.line.code, dead.line.code) == (None, Close.NO_PONG)
+
+
+async def test_who_takes_nothing_for_a_while_misses_nothing_and_gets_the_latest_picture(cast: Cast) -> None:
+    stream, channel = f"user:{cast.hua.id}", await opened_group(cast.ming)
+    house = cast.town.house
+    hub, keeper = house.live.hubs[CAMPUS], house.live.keepers[CAMPUS]
+    async with a_gateway(cast, Watch(), PushLimits()) as gateway:
+        talk = BinaryTalk(cast, gateway)
+        await talk.connect(cast.hua)
+        await talk.ask(subscribe={"channel": channel})
+        await cast.town.until(lambda: len(talk.line.frames) == 3)  # watched by one now
+        talk.client.on_full()
+
+        await keeper.post([Draft(f"t{i}", stream, "test", b'{"n":%d}' % i) for i in range(1, 4)])
+        looker = BinaryTalk(cast, gateway)
+        await looker.connect(cast.stranger)
+        await looker.ask(subscribe={"channel": channel})
+        await cast.town.until(lambda: hub.figures.pictures_dropped > 0)
+        while_full = len(talk.line.frames)
+        talk.client.on_drained()
+
+        heard = [one["push"] for one in talk.line.said[3:]]
+        assert while_full == 3
+        assert [one["pub"] for one in heard[:-1]] == [{"offset": i, "data": {"n": i}} for i in range(1, 4)]
+        assert (heard[-1]["channel"], heard[-1]["pub"]["data"]["watching"]) == (channel, 2)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A client who speaks Protobuf, as the apps' public SDKs do (A1, decision 0024)."""
+"""A client who speaks Protobuf, as the apps' public SDKs do (A1, decision 0025)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Centrifugo client protocol, Protobuf: the same commands, replies and pushes as in JSON (decision 0024).
+"""The Centrifugo client protocol, Protobuf: the same commands, replies and pushes as in JSON (decision 0025).
 
 Frames hold messages one after another, each behind its length. What is told is translated from its JSON, which
 `protocol` alone composes; what clients want becomes the same commands. A payload is bytes here and JSON there: it goes
