@@ -14,7 +14,7 @@ from tuanzi.base.branch import Suspended
 from tuanzi.base.ids import CampusId, OrderId, PersonId
 from tuanzi.base.problem import Problem
 from tuanzi.base.who import Role
-from tuanzi.events import GroupClosed, GuestPaid, LateMoneySettled, SplitConfirmed
+from tuanzi.events import GroupClosed, GroupFailed, GuestPaid, LateMoneySettled, SplitConfirmed
 from tuanzi.groups import AlreadyMember, CancelOrder, GroupFull, GroupNotOpen, UserLimitReached
 from tuanzi.guests import (
     AskAgain,
@@ -727,6 +727,77 @@ def test_an_own_split_that_is_cancelled_refunds_this_campuss_guests_only() -> No
     assert city.away.state(seated.order_id) == "refunded"
     assert city.home.the_group(group_id).state == "closed"
     assert len(city.home.told(SplitConfirmed)) == 1
+
+
+def test_a_part_that_its_guests_have_left_ends_with_the_groups_time_though_home_tells_nobody() -> None:
+    city = City()
+    group_id = two_of_three(city, paid=1)
+    seated = city.join(group_id, "g1")
+    city.away.leave(group_id, "g1")
+    city.settle()
+    assert city.away.the_group(group_id).state == "open"
+
+    city.pass_time(hours=2)
+
+    assert city.home.the_group(group_id).state == "failed"
+    assert city.away.the_group(group_id).state == "failed"
+    assert city.away.state(seated.order_id) == "cancelled"
+    assert city.away.told(GroupFailed) == []
+    check_one_outcome(city)
+
+
+def test_a_part_with_guests_waits_for_what_home_decides_however_long_that_takes() -> None:
+    city = City()
+    group_id = two_of_three(city, paid=1)
+    seated = city.join(group_id, "g1")
+    city.away.pay(seated.order_id)
+    city.settle()
+    city.between(lambda letter: "lost")
+
+    city.pass_time(hours=3)
+    assert city.home.the_group(group_id).state == "failed"
+    assert (city.away.the_group(group_id).state, city.away.state(seated.order_id)) == ("open", "paid")
+    city.between(lambda letter: None)
+    city.pass_time(hours=1)
+
+    assert (city.away.the_group(group_id).state, city.away.state(seated.order_id)) == ("failed", "refunded")
+    check_one_outcome(city)
+
+
+def test_homes_own_split_that_is_cancelled_leaves_guests_their_meals_though_its_news_came_late() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    seated = city.join(group_id, "g1")
+    city.away.post.spoil = lambda letter: "unanswered" if isinstance(letter.command, PaySeat) else None
+    city.home.post.spoil = lambda letter: "lost" if letter.address in ("delivery", "shanghai.core") else None
+    city.away.pay(seated.order_id)
+    city.settle()
+    city.pass_time(minutes=1)
+    city.home.post.spoil = lambda letter: "lost" if letter.address == "shanghai.core" else None
+    city.pass_time(minutes=1)
+    assert city.home.the_group(group_id).state == "failed"  # by its split alone
+    assert city.away.state(seated.order_id) == "paid"
+
+    city.between(lambda letter: None)
+    city.home.post.spoil = lambda letter: None
+    city.pass_time(minutes=5)
+
+    assert city.away.the_group(group_id).state == "closed"
+    assert city.away.state(seated.order_id) == "split"
+    assert len(city.away.told(SplitConfirmed)) == 1
+
+
+def test_a_join_repeated_when_its_seat_is_gone_hears_how_its_order_stands() -> None:
+    city = City()
+    group_id = two_of_three(city, paid=1)
+    first = city.join(group_id, "g1", key="join-once-1")
+    city.away.leave(group_id, "g1")
+    city.settle()
+
+    again = city.join(group_id, "g1", key="join-once-1")
+
+    assert (again.order_id, again.order_state, first.order_state) == (first.order_id, "cancelled", "created")
+    check_one_outcome(city)
 
 
 def test_groups_that_take_no_guests_of_a_campus_refuse_them() -> None:

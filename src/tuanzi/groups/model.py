@@ -102,6 +102,13 @@ class Group(Struct, frozen=True, kw_only=True, gc=False):
         return paid if self.home is None else paid + self.home.paid_elsewhere
 
     @property
+    def outcome(self) -> GroupState:
+        """What its guests hear of it. A group fails with enough paid seats only by its own split, which is this
+        campus's own affair: it had closed, and each campus splits or refunds its own (decision 0015)."""
+        has_closed = self.state is GroupState.FAILED and self.paid_count >= self.tiers[0].size
+        return GroupState.CLOSED if has_closed else self.state
+
+    @property
     def own_order_ids(self) -> tuple[OrderId, ...]:
         """The orders of this campus, in the order of their seats."""
         return tuple([seat.order_id for seat in self.seats if seat.campus_id is None])

@@ -732,7 +732,7 @@ def news_of(group: Group, *, campus_id: CampusId) -> HomeNews:
     return HomeNews(
         group_id=group.id,
         version=group.version,
-        state=group.state,
+        state=group.outcome,
         leader_id=group.leader_id,
         paid_count=group.paid_count,
         paid=tuple([seat.order_id for seat in seats if seat.state is SeatState.PAID]),

@@ -20,6 +20,7 @@ from tuanzi.guests.handlers import (
     on_guest_paid,
 )
 from tuanzi.guests.model import (
+    EndEmptyPart,
     ExpireGuestSeat,
     GuestSeat,
     GuestSeatState,
@@ -42,6 +43,7 @@ __all__ = [
     "GUEST_SEATS",
     "AskAgain",
     "AskSeat",
+    "EndEmptyPart",
     "ExpireGuestSeat",
     "GiveUpSeat",
     "GuestSeat",
@@ -88,6 +90,7 @@ def room(post: Post, *, is_campus: Callable[[str], bool]) -> Room:
             GiveUpSeat: service.give_up_seat,
             RecordAnswer: service.record_answer,
             HearHome: service.hear_home,
+            EndEmptyPart: service.end_empty_part,
             GuestsTold: guests_told,
         },
         errands={SendWord: courier.send_word, TellGuests: courier.tell_guests},

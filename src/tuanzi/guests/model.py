@@ -167,6 +167,19 @@ class HearHome(Struct, frozen=True, kw_only=True, gc=False):
     news: HomeNews
 
 
+class EndEmptyPart(Struct, frozen=True, kw_only=True, gc=False):
+    """Timer on a guest's campus: the group's time is over, of which home tells only those who have a guest in it."""
+
+    group_id: GroupId
+
+
+class PartEnded(Struct, frozen=True, kw_only=True, gc=False):
+    """Whether the part was ended now."""
+
+    group_id: GroupId
+    is_ended: bool
+
+
 class NewsTaken(Struct, frozen=True, kw_only=True, gc=False):
     """The news was heard; with the version of the group that is known now."""
 

@@ -7,7 +7,7 @@ money are on his own; the seat, the count, the deadline, the tier and the outcom
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from msgspec import Struct
@@ -49,6 +49,7 @@ from tuanzi.groups import (
 from tuanzi.guests.model import (
     ASK_WITHIN,
     GRACE,
+    EndEmptyPart,
     ExpireGuestSeat,
     GuestSeat,
     GuestSeatState,
@@ -56,6 +57,7 @@ from tuanzi.guests.model import (
     LeaveSeat,
     LookAtGroup,
     NewsTaken,
+    PartEnded,
     PartTerms,
     PaySeat,
     SeatAnswer,
@@ -67,6 +69,8 @@ from tuanzi.machinery.fence import Fence, cancel_branch, confirm_branch, try_bra
 from tuanzi.orders import Order
 
 _LIVE = (GroupState.OPEN, GroupState.FORMED)
+# Our choice: home decides at the deadline and is heard within seconds, unless it is away for long.
+LOOK_AGAIN = timedelta(hours=1)
 
 
 # At home
@@ -192,7 +196,7 @@ def _answer(
         return SeatAnswer(order_id=order_id, is_seated=False, news=None)
     return SeatAnswer(
         order_id=order_id,
-        is_seated=group.seat_of(order_id) is not None and group.state is not GroupState.FAILED,
+        is_seated=group.seat_of(order_id) is not None and group.outcome is not GroupState.FAILED,
         news=news_of(group, campus_id=campus_id),
         terms=terms,
     )
@@ -342,20 +346,25 @@ def _give_up_later(unit: Unit, seat: GuestSeat, *, now: datetime) -> None:
 
 
 def place_seat(unit: Unit, command: PlaceSeat, *, now: datetime) -> Seated:
-    """Hold what is this campus's for a seat that home holds; a repeat places no other order.
+    """Hold what is this campus's for a seat that home holds; a repeat places no other order, and hears how his stands.
 
     Raises SeatGone, and what joining a group refuses; then the caller gives up the seat.
     """
     seat = unit.load(GuestSeat, command.order_id)
-    if seat.state in (GuestSeatState.LEAVING, GuestSeatState.GONE) or seat.attempt != command.attempt:
+    order = unit.find(Order, seat.order_id)
+    if seat.attempt != command.attempt or (
+        order is None and seat.state in (GuestSeatState.LEAVING, GuestSeatState.GONE)
+    ):
         raise SeatGone(order_id=seat.order_id, reason=seat.reason)
-    if seat.state is not GuestSeatState.ASKED:
-        order = unit.load(Order, seat.order_id)
+    if order is not None:
         return seated_as(unit.load(Group, order.group_id), order)
     answer = command.answer
     assert answer.news is not None, f"{seat.order_id}: home holds no seat"
     assert answer.terms is not None, f"{seat.order_id}: home holds no seat"
-    part = unit.find(Group, seat.group_id) or _part(seat, answer.terms, answer.news)
+    part = unit.find(Group, seat.group_id)
+    if part is None:
+        part = _part(seat, answer.terms, answer.news)
+        unit.schedule(_part_timer(part.id), EndEmptyPart(group_id=part.id), at=part.closes_at + GRACE)
     part = _follow(unit, part, answer.news)
     unit.put(replace(seat, state=GuestSeatState.HELD))
     unit.unschedule(_timer(seat.order_id))
@@ -444,6 +453,21 @@ def hear_home(unit: Unit, command: HearHome, *, now: datetime) -> NewsTaken:
     return NewsTaken(group_id=part.id, version=news.version if part.home is None else part.home.version)
 
 
+def end_empty_part(unit: Unit, command: EndEmptyPart, *, now: datetime) -> PartEnded:
+    """End a part whose guests have all gone before the deadline: home, where nobody of here sits, tells nothing.
+
+    One with guests waits for what home decides, and is looked at again.
+    """
+    part = unit.load(Group, command.group_id)
+    if part.state not in _LIVE:
+        return PartEnded(group_id=part.id, is_ended=False)
+    if part.seats:
+        unit.schedule(_part_timer(part.id), command, at=now + LOOK_AGAIN)
+        return PartEnded(group_id=part.id, is_ended=False)
+    unit.put(part.ended(GroupState.FAILED))
+    return PartEnded(group_id=part.id, is_ended=True)
+
+
 def send(unit: Unit, seat: GuestSeat, *, word: Word, now: datetime) -> None:
     """Have the home campus told."""
     errand = SendWord(
@@ -511,3 +535,7 @@ def _part(seat: GuestSeat, terms: PartTerms, news: HomeNews) -> Group:
 
 def _timer(order_id: OrderId) -> str:
     return f"guest:{order_id}"
+
+
+def _part_timer(group_id: GroupId) -> str:
+    return f"part:{group_id}"

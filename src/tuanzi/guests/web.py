@@ -102,9 +102,7 @@ async def join_as_guest(call: Call[GuestBody, None], post: Post, home: CampusId)
     seat = await load_guest_seat(desk, order_id)
     if seat.reason == HomeAway.code and seat.state in (GuestSeatState.LEAVING, GuestSeatState.GONE):
         seat = await _begin_again(desk, post, seat)
-    if seat.state in (GuestSeatState.LEAVING, GuestSeatState.GONE):
-        raise _again(seat)
-    answer = SeatAnswer(order_id=order_id, is_seated=True, news=None)  # it was placed before
+    answer = SeatAnswer(order_id=order_id, is_seated=True, news=None)  # it was placed before, or refused
     if seat.state is GuestSeatState.ASKED:
         answer = await _try(desk, post, seat)
     return Reply(body=await _place(desk, seat, answer), replayed=asked.replayed)
