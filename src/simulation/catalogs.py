@@ -43,6 +43,11 @@ def demo(campus: str) -> Catalog:
     return catalog
 
 
+def taking_guests(catalog: Catalog, *, of: Sequence[str]) -> Catalog:
+    """The same campus, whose groups take guests of these campuses."""
+    return {**catalog, "campaigns": [{**each, "guest_campuses": list(of)} for each in catalog["campaigns"]]}
+
+
 def round_the_clock(catalog: Catalog) -> Catalog:
     """The same campus with meals, shops and one more campaign open at every minute of the day."""
     campus = catalog["campus"]["id"]

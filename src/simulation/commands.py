@@ -28,6 +28,8 @@ from simulation.storm import StormReport, storms, sum_of
 
 STUDENTS = 5_000
 STUDENTS_SMALL = 40
+# The demo campuses; the first takes guests of the others.
+CAMPUSES = ("beijing", "shanghai")
 SUCCESS_MIN = 0.9999  # spec B3
 # A run makes few circles and ends soon, while a full collection of 5,000 students' world takes seconds in all.
 COLLECT_AFTER = 500_000
@@ -40,11 +42,14 @@ def simulate(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--seed", type=int, default=1, help="the first seed (1); the same seed gives the same bytes")
     parser.add_argument("--seeds", type=_positive, default=1, help="run so many seeds, one after another")
-    parser.add_argument("--students", type=_positive, help=f"{STUDENTS}; {STUDENTS_SMALL} with --small")
+    parser.add_argument("--students", type=_positive, help=f"of each campus: {STUDENTS}; {STUDENTS_SMALL} with --small")
     parser.add_argument("--faults", action="store_true", help="with kills, failed commits, clock jumps, repeats ...")
     parser.add_argument("--small", action="store_true", help="20 minutes on a small scarce campus, as in CI")
     parser.add_argument(
         "--splits", type=_positive, help="storms of groups that do nothing but split, until so many have been split"
+    )
+    parser.add_argument(
+        "--campuses", type=int, choices=range(1, len(CAMPUSES) + 1), default=1, help="with guests of one at another (1)"
     )
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
     options = parser.parse_args(argv)
@@ -52,10 +57,13 @@ def simulate(argv: Sequence[str]) -> int:
         return _storms(options.splits, first=options.seed, faults=options.faults, as_json=options.json)
     students = options.students or (STUDENTS_SMALL if options.small else STUDENTS)
     lunch = small_lunch if options.small else lunch_wave
+    neighbours = CAMPUSES[1 : options.campuses]
     again = f"tuanzi simulate --students {students}{' --faults' * options.faults}{' --small' * options.small}"
+    again += f" --campuses {options.campuses}" * bool(neighbours)
 
     def run(seed: int) -> Report:
-        return lunch(seed, students=students, swarm=draw(Random(seed)) if options.faults else None)
+        swarm = draw(Random(seed)) if options.faults else None
+        return lunch(seed, students=students, swarm=swarm, neighbours=neighbours)
 
     seeds = range(options.seed, options.seed + options.seeds)
     return _run_all(
@@ -229,6 +237,7 @@ def _sums(report: Report) -> dict[str, Any]:
         "paid_fen": report.paid_fen,
         "refunded_fen": report.refunded_fen,
         "events": report.events,
+        "guests": report.guests,
     }
 
 

@@ -51,6 +51,8 @@ class VirtualHouse:
 
     alter: changes the schema of a database; tests plant bugs with it. plug: how a process reaches a disk. company: who
     is paid. reconciles: whether the books are compared every minute, as in the real house; from the next start on.
+    beside: another campus's house, in whose process this one's writers work too, as in the embedded house; that one is
+    started, stepped and killed for both.
     """
 
     def __init__(
@@ -65,20 +67,24 @@ class VirtualHouse:
         company: Callable[[Trouble], Company] = Company,
         places_max: int = 100_000,
         reconciles: bool = False,
+        beside: VirtualHouse | None = None,
     ) -> None:
         self.campus = campus
+        self._host = self if beside is None else beside
+        self._houses: list[VirtualHouse] = []  # that work in this process
+        self._host._houses.append(self)
         self.trouble = trouble
         self.clock = clock
         self.provider = company(trouble)
         self._cashier = Cashier(self.provider)
         self._post = FaultyPost(DeskPost(self._find_desk), trouble, clock)
         self.disks = {kind: wiring.open_database(None, kind, now=clock.true()) for kind in KINDS}
-        self.ids = Ids(chance.getrandbits)
+        self.ids: Ids = Ids(chance.getrandbits) if beside is None else beside.ids
         rooms = wiring.rooms_of(
             keys=Keys(b"simulated secret of 32 bytes ..."),
             sender=ConsoleSender(),
             provider=self.provider,
-            is_campus=lambda name: name == campus,
+            is_campus=lambda name: name in {house.campus for house in self._host._houses},
             post=self._post,
             campus=campus,
             books=wiring.CampusBooks(self._desks),
@@ -99,7 +105,11 @@ class VirtualHouse:
         self._places_max = places_max
         self.reconciles = reconciles
         self._count = 0
-        self._process: _Process | None = None
+        self._running: _Process | None = None
+
+    @property
+    def _process(self) -> _Process | None:
+        return self._host._running
 
     @property
     def is_up(self) -> bool:
@@ -110,22 +120,27 @@ class VirtualHouse:
         """A new process over the disks as they are."""
         loop = VirtualLoop(self.clock, latency=self.trouble.latency)
         process = _Process(loop=loop, desks={}, databases=[], requests={})
-        self._process = process
+        self._running = process
         asyncio_before = asyncio._get_running_loop()
         asyncio._set_running_loop(loop)
         try:
-            for kind in KINDS:
-                process.desks[kind] = self._desk(kind, process)
-            for target, source in wiring.FOLLOWS:
-                position = wiring.position_of(self.disks[target], source)
-                follower = wiring.follower_of(target, source, schema=self._schemas[target], position=position)
-                process.desks[target].follow(process.desks[source], follower)
-            for desk in process.desks.values():
-                loop.create_task(desk.run()).add_done_callback(process.end)
-            if self.reconciles:
-                loop.create_task(_begin(process.desks["money"]))
+            for house in self._houses:
+                house._move_in(process)
         finally:
             asyncio._set_running_loop(asyncio_before)
+
+    def _move_in(self, process: _Process) -> None:
+        """Have the writers of this campus work in a process that starts."""
+        desks = {kind: self._desk(kind, process) for kind in KINDS}
+        for target, source in wiring.FOLLOWS:
+            position = wiring.position_of(self.disks[target], source)
+            follower = wiring.follower_of(target, source, schema=self._schemas[target], position=position)
+            desks[target].follow(desks[source], follower)
+        process.desks |= {f"{self.campus}.{kind}": desk for kind, desk in desks.items()}
+        for desk in desks.values():
+            process.loop.create_task(desk.run()).add_done_callback(process.end)
+        if self.reconciles:
+            process.loop.create_task(_begin(desks["money"]))
 
     def _desk(self, kind: str, process: _Process) -> WriterDesk:
         database = self._plug(self.disks[kind], self.trouble)
@@ -142,15 +157,17 @@ class VirtualHouse:
         )
 
     def _find_desk(self, address: str) -> WriterDesk | None:
-        return None if self._process is None else self._process.desks.get(address)
+        """The desk at an address as this campus writes it: of its own, or e.g. `shanghai.core`."""
+        place = address if "." in address else f"{self.campus}.{address}"
+        return None if self._process is None else self._process.desks.get(place)
 
     def _desks(self) -> Mapping[str, WriterDesk]:
         assert self._process is not None
-        return self._process.desks
+        return {kind: self._process.desks[f"{self.campus}.{kind}"] for kind in KINDS}
 
     def kill(self) -> None:
         """The process is gone at this instant; who waited for an answer gets none."""
-        process, self._process = self._process, None
+        process, self._running = self._running, None
         if process is None:
             return
         for database in process.databases:
@@ -179,7 +196,8 @@ class VirtualHouse:
         """Time has passed."""
         if self._process is not None:
             self._process.loop.wake()
-        self._post.deliver(self._hand_in)
+        for house in self._houses:
+            house._post.deliver(house._hand_in)
 
     def _hand_in(self, letter: Letter) -> None:
         """Carry a letter that comes late, to whatever process is there now; its answer is nobody's."""
@@ -188,17 +206,16 @@ class VirtualHouse:
             process.loop.create_task(self._carry(letter, process))
 
     async def _carry(self, letter: Letter, process: _Process) -> None:
+        place = letter.address if "." in letter.address else f"{self.campus}.{letter.address}"
         with contextlib.suppress(Problem):
-            await process.desks[letter.address].submit(letter.command)
+            await process.desks[place].submit(letter.command)
 
     @property
     def next_at(self) -> float | None:
         """When the process has something to do next."""
-        posted = self._post.next_at
-        working = None if self._process is None else self._process.loop.next_at
-        if posted is None or working is None:
-            return working if posted is None else posted
-        return min(posted, working)
+        times = [house._post.next_at for house in self._houses]
+        times.append(None if self._process is None else self._process.loop.next_at)
+        return min([at for at in times if at is not None], default=None)
 
     @property
     def is_busy(self) -> bool:
@@ -215,15 +232,20 @@ class VirtualHouse:
         if process is None:
             tell(Answer(LOST))
             return
-        self._count += 1
-        number = self._count
+        number = self._number()
         process.requests[number] = tell
         process.loop.create_task(self._carry_out(ask, process, number))
 
+    def _number(self) -> int:
+        """Of a request to this process."""
+        self._host._count += 1
+        return self._host._count
+
     async def _carry_out(self, ask: Ask, process: _Process, number: int) -> None:
+        desks = {kind: process.desks[f"{self.campus}.{kind}"] for kind in KINDS}
         try:
             async with asyncio.timeout(REQUEST_S_MAX):
-                answer = await self._counter.answer(ask, CampusDesks(**process.desks))
+                answer = await self._counter.answer(ask, CampusDesks(**desks))
         except TimeoutError:
             answer = Answer(503, code="api/too-late")
         tell = process.requests.pop(number, None)
@@ -239,15 +261,15 @@ class VirtualHouse:
             if process is None:
                 tell(Answer(LOST))
                 return
-            self._count += 1
-            process.requests[self._count] = tell
-            process.loop.create_task(self._note_payment(command, process, self._count))
+            number = self._number()
+            process.requests[number] = tell
+            process.loop.create_task(self._note_payment(command, process, number))
 
         return deliver
 
     async def _note_payment(self, command: Any, process: _Process, number: int) -> None:
         try:
-            await process.desks["money"].submit(command)
+            await process.desks[f"{self.campus}.money"].submit(command)
             answer = Answer(200)
         except Problem as problem:
             answer = Answer(problem.status, json=problem.facts, code=problem.code)
@@ -265,10 +287,11 @@ class VirtualHouse:
         return self.disks[kind].rows(sql, slots)
 
     def close(self) -> None:
-        """End the process and let go of the disks."""
+        """End the process and let go of the disks of all campuses in it."""
         self.kill()
-        for disk in self.disks.values():
-            disk.close()
+        for house in self._houses:
+            for disk in house.disks.values():
+                disk.close()
 
 
 async def _begin(desk: WriterDesk) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -13,7 +13,7 @@ from simulation.faults import CALM, Swarm, Trouble
 from simulation.house import VirtualHouse
 from simulation.report import Report, report_of
 from simulation.staff import Staff
-from simulation.students import CAMPUS, WILD, Habits, Student, person
+from simulation.students import CAMPUS, WILD, Guest, Habits, Invitations, Student, person
 from simulation.virtual import Clock
 from simulation.world import Script, World
 from tuanzi.base.who import Role
@@ -23,6 +23,10 @@ MakeHouse = Callable[[Clock, Random, Trouble], VirtualHouse]
 HOUR_S = 3600.0
 RIDERS_LEAST = 8
 STUDENTS_PER_RIDER = 40
+# What the numbers of a campus's students begin after; our choice.
+NUMBERS = 100_000
+# How many of another campus's students go where they were asked to; our choice.
+GUESTS = 0.5
 WATCH_S = 3.0
 CALLBACKS_S = 10.0
 # After the faults end everything must have come to rest within this time: the last timer waits 24 h for a payment.
@@ -59,34 +63,57 @@ BREAK = Wave(((60.0, 0.0), (600.0, 0.7), (1260.0, 1.0)))
 
 
 def lunch_wave(
-    seed: int, *, students: int = 5_000, swarm: Swarm | None = None, house: MakeHouse = VirtualHouse
+    seed: int,
+    *,
+    students: int = 5_000,
+    swarm: Swarm | None = None,
+    house: MakeHouse = VirtualHouse,
+    neighbours: Sequence[str] = (),
 ) -> Report:
-    """A whole lunch on the demo campus of Beijing."""
-    world = World(seed, swarm=swarm, house=house)
-    catalog = catalogs.demo(world.house.campus)
-    return _run(world, catalog, students=students, wave=LUNCH, habits=Habits(), periods={"lunch"})
+    """A whole lunch on the demo campus of Beijing, and on `neighbours`, half of whose students are guests there."""
+    world = World(seed, swarm=swarm, house=house, neighbours=neighbours)
+    found = {campus: catalogs.demo(campus) for campus in world.sides}
+    return _run(world, found, students=students, wave=LUNCH, habits=Habits(), periods={"lunch"})
 
 
 def small_lunch(
-    seed: int, *, students: int = 40, swarm: Swarm | None = None, house: MakeHouse = VirtualHouse
+    seed: int,
+    *,
+    students: int = 40,
+    swarm: Swarm | None = None,
+    house: MakeHouse = VirtualHouse,
+    neighbours: Sequence[str] = (),
 ) -> Report:
     """A short lunch on a small campus where everything is scarce, with people who do everything that people may do."""
-    world = World(seed, swarm=swarm, house=house)
-    catalog = catalogs.small(world.house.campus, world.chance)
-    return _run(world, catalog, students=students, wave=BREAK, habits=WILD, periods=set(catalogs.PERIODS))
+    world = World(seed, swarm=swarm, house=house, neighbours=neighbours)
+    found = {campus: catalogs.small(campus, world.chance) for campus in world.sides}
+    return _run(world, found, students=students, wave=BREAK, habits=WILD, periods=set(catalogs.PERIODS))
 
 
-def _run(world: World, catalog: Catalog, *, students: int, wave: Wave, habits: Habits, periods: set[str]) -> Report:
-    begin(world, catalog)
-    riders = max(RIDERS_LEAST, students // STUDENTS_PER_RIDER)
-    staff = Staff(world, campus=world.house.campus, habits=habits, spots=catalogs.spots(catalog), riders=riders)
-    offers = [offer for offer in catalogs.offers(catalog) if periods & set(offer.period_ids)]
-    dorms = [building["id"] for building in catalog["buildings"] if building["kind"] == "dorm"]
-    for i in range(students):
-        who = person(i, campus=world.house.campus)
-        staff.knows(who)
-        student = Student(world, who, building_id=world.chance.choice(dorms), offers=offers, habits=habits)
-        world.act(student.lunch(), after=wave.moment(world.chance.random()))
+def _run(
+    world: World, found: Mapping[str, Catalog], *, students: int, wave: Wave, habits: Habits, periods: set[str]
+) -> Report:
+    """Let so many students of each campus lunch. found: the catalogs by campus, home's first."""
+    home = world.house.campus
+    neighbours = [campus for campus in found if campus != home]
+    taking = catalogs.taking_guests(found[home], of=neighbours) if neighbours else found[home]
+    begin(world, taking, *[found[campus] for campus in neighbours])
+    invitations = Invitations(home)
+    world.hear(invitations.hear)
+    for number, (campus, side) in enumerate(world.sides.items()):
+        catalog = found[campus]
+        riders = max(RIDERS_LEAST, students // STUDENTS_PER_RIDER)
+        staff = Staff(side, campus=campus, habits=habits, spots=catalogs.spots(catalog), riders=riders)
+        offers = [offer for offer in catalogs.offers(catalog) if periods & set(offer.period_ids)]
+        dorms = [building["id"] for building in catalog["buildings"] if building["kind"] == "dorm"]
+        for i in range(students):
+            who = person(number * NUMBERS + i, campus=campus)
+            staff.knows(who)
+            lives_in, after = world.chance.choice(dorms), wave.moment(world.chance.random())
+            student = Student(side, who, building_id=lives_in, offers=offers, habits=habits)
+            if campus != home and world.chance.random() < GUESTS:
+                student = Guest(side, who, building_id=lives_in, offers=offers, habits=habits, invitations=invitations)
+            world.act(student.lunch(), after=after)
     world.run(until=wave.ends_s + 0.5 * HOUR_S)
     rest(world)
     report = report_of(world)
@@ -94,20 +121,22 @@ def _run(world: World, catalog: Catalog, *, students: int, wave: Wave, habits: H
     return report
 
 
-def begin(world: World, catalog: Catalog) -> None:
-    """Put the catalog up before anything goes wrong, and let callbacks and logs be carried from now on."""
+def begin(world: World, *offered: Catalog) -> None:
+    """Put each campus's catalog up before anything goes wrong; let callbacks and logs be carried from now on."""
     swarm, world.trouble.swarm = world.trouble.swarm, CALM
-    world.house.provider.pays_at_once = world.chance.random() < 0.7 or swarm == CALM
-    world.act(_import(world, catalog))
+    for catalog in offered:
+        campus = catalog["campus"]["id"]
+        world.sides[campus].house.provider.pays_at_once = world.chance.random() < 0.7 or swarm == CALM
+        world.act(_import(campus, catalog))
     world.run(until=30.0)
-    assert not world.acting, "the catalog was not imported"
+    assert not world.acting, "a catalog was not imported"
     world.trouble.swarm = swarm
     world.every(CALLBACKS_S, lambda: _carry_callbacks(world))
-    world.every(WATCH_S, world.auditor.read_logs)
+    world.every(WATCH_S, world.read_logs)
 
 
-def _import(world: World, catalog: Catalog) -> Script:
-    operator = person(0, campus=world.house.campus, role=Role.OPERATOR)
+def _import(id: str, catalog: Catalog) -> Script:
+    operator = person(0, campus=id, role=Role.OPERATOR)
     campus = catalog["campus"]
     first = yield Ask("PUT", CAMPUS, operator, body=campus)
     assert first.is_good, first
@@ -119,9 +148,10 @@ def _import(world: World, catalog: Catalog) -> Script:
 
 
 def _carry_callbacks(world: World) -> None:
-    """Bring what the payment company reports to the house, again and again until it is taken."""
-    for seen in world.house.provider.take_callbacks(now=world.now):
-        _carry(world, world.house.callback(seen))
+    """Bring what the payment company reports to each campus, again and again until it is taken."""
+    for side in world.sides.values():
+        for seen in side.house.provider.take_callbacks(now=world.now):
+            _carry(world, side.house.callback(seen))
 
 
 def _carry(world: World, deliver: Callable[[Callable[[Answer], None]], None]) -> None:
@@ -139,9 +169,10 @@ def rest(world: World) -> None:
     world.run(until=world.clock.seconds + 120.0)
     world.pace = REST_PACE
     while world.clock.seconds < until:
-        last = invariants.last_timer(world.house)
-        if last is None and not world.acting and not world.house.is_busy and invariants.are_followed(world.house):
+        houses = [side.house for side in world.sides.values()]
+        is_calm = all(invariants.last_timer(house) is None and invariants.are_followed(house) for house in houses)
+        if is_calm and not world.acting and not world.house.is_busy:
             break
         world.run(until=min(until, world.clock.seconds + 900.0))
-    world.auditor.read_logs()
-    world.auditor.look(at_rest=True)
+    world.read_logs()
+    world.look(at_rest=True)

@@ -17,6 +17,8 @@ CAMPUS = "/v1/campuses/{campus}"
 LIST_GROUPS = f"{CAMPUS}/groups"
 OPEN = f"{CAMPUS}/groups"
 JOIN = f"{CAMPUS}/groups/{{group_id}}/orders"
+NEIGHBOUR = f"{CAMPUS}/neighbours/{{home}}/groups/{{group_id}}"
+JOIN_THERE = f"{NEIGHBOUR}/orders"
 PAY = f"{CAMPUS}/orders/{{order_id}}/pay"
 CANCEL = f"{CAMPUS}/orders/{{order_id}}/cancel"
 CONFIRM = f"{CAMPUS}/orders/{{order_id}}/confirm"
@@ -30,6 +32,8 @@ TAKEN = frozenset(
         "groups/group-not-open",
         "groups/already-member",
         "groups/minimum-not-reached",
+        "guests/home-away",
+        "guests/seat-gone",
         "stock/stock-short",
         "base/unknown",
     }
@@ -68,6 +72,21 @@ def person(number: int, *, campus: str, role: Role = Role.STUDENT, merchant_id: 
         campus_id=CampusId(campus),
         merchant_id=merchant_id,  # type: ignore[arg-type]
     )
+
+
+class Invitations:
+    """The groups of a campus that students of others have heard of: those that took members when it was told."""
+
+    def __init__(self, home: str) -> None:
+        self.home = home
+        self.group_ids: list[str] = []
+
+    def hear(self, name: str, body: dict[str, Any]) -> None:
+        """Something happened at home."""
+        if name == "groups.opened":
+            self.group_ids.append(body["group_id"])
+        elif name in ("groups.closed", "groups.failed") and body["group_id"] in self.group_ids:
+            self.group_ids.remove(body["group_id"])
 
 
 class Student:
@@ -164,6 +183,41 @@ class Student:
         if prepay is None:
             return
         self._stage.pay_in_app(prepay, after=self._chance.uniform(2, 240))
+
+
+class Guest(Student):
+    """A student whom somebody of another campus has asked into his group; the meal is of his own campus."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        who: Who,
+        *,
+        building_id: str,
+        offers: Sequence[Offer],
+        habits: Habits,
+        invitations: Invitations,
+    ) -> None:
+        super().__init__(stage, who, building_id=building_id, offers=offers, habits=habits)
+        self._invitations = invitations
+
+    def _take_seat(self) -> Any:
+        for _ in range(TRIES_FOR_A_SEAT):
+            yield Wait(self._chance.uniform(2, 60))
+            if not self._invitations.group_ids:
+                continue
+            values = {"home": self._invitations.home, "group_id": self._chance.choice(self._invitations.group_ids)}
+            seen = yield Ask("GET", NEIGHBOUR, self.who, values=values)
+            if not seen.is_good:
+                continue
+            yield Wait(self._chance.uniform(2, 30))
+            body = {"building_id": self._building_id, "lines": self._cart(self._chance.choice(self._offers))}
+            answer = yield Ask("POST", JOIN_THERE, self.who, values=values, body=body)
+            if answer.is_good:
+                return answer.json
+            if answer.code not in TAKEN:
+                return None
+        return None
 
 
 def confirm(who: Who, order_id: str) -> Script:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from random import Random
 from typing import NamedTuple, Protocol
 
+from simulation import invariants
 from simulation.asking import LOST, Answer, Ask
 from simulation.auditor import Auditor, Hearer
 from simulation.faults import CALM, Swarm, Trouble
 from simulation.house import VirtualHouse
+from simulation.invariants import guests
 from simulation.virtual import MORNING, Clock
 from tuanzi.money import PaymentEnded
 
@@ -21,6 +23,8 @@ TRIES_MAX = 14
 PAUSE_S_MAX = 30.0
 KEY_BITS = 96
 MINUTE_S = 60.0
+# Our choice: what is broken beyond that says nothing new.
+BROKEN_MAX = 20
 
 
 class Wait(NamedTuple):
@@ -52,8 +56,45 @@ class Stage(Protocol):
         """Pay at the payment company itself, in so many seconds, with what the house gave for that."""
 
 
+class Side:
+    """One campus of a world: its house, who audits it, and where its people act (`Stage`)."""
+
+    def __init__(self, world: World, house: VirtualHouse) -> None:
+        self.house = house
+        self.auditor = Auditor(house)
+        self.chance = world.chance
+        self._world = world
+
+    @property
+    def now(self) -> datetime:
+        """The true time."""
+        return self._world.now
+
+    def act(self, script: Script, *, after: float = 0.0) -> None:
+        """Let somebody act by his script."""
+        self._world.act(script, after=after)
+
+    def hear(self, hearer: Hearer) -> None:
+        """Call `hearer` with the name and body of every event of this campus, soon after it is committed."""
+        self.auditor.hear(hearer)
+
+    def pay_in_app(self, prepay: Mapping[str, str], *, after: float) -> None:
+        """Pay at the payment company itself; too late is too late."""
+
+        def pay() -> None:
+            try:
+                self.house.provider.pay(prepay["sandbox"], now=self.now)
+            except PaymentEnded:
+                self.auditor.counts["app: payment ended"] += 1
+
+        self._world.later(after, pay)
+
+
 class World:
-    """Virtual time, the house in it, and the scripts of everybody who acts. All chance comes from `chance`."""
+    """Virtual time, the house in it, and the scripts of everybody who acts. All chance comes from `chance`.
+
+    neighbours: other campuses, whose houses work in the same process; `sides` has all, by name, the first at home.
+    """
 
     def __init__(
         self,
@@ -61,12 +102,18 @@ class World:
         *,
         swarm: Swarm | None = None,
         house: Callable[[Clock, Random, Trouble], VirtualHouse] = VirtualHouse,
+        neighbours: Sequence[str] = (),
     ) -> None:
         self.chance = Random(seed)
         self.clock = Clock()
         self.trouble = Trouble(swarm or CALM, self.chance)
         self.house = house(self.clock, self.chance, self.trouble)
-        self.auditor = Auditor(self.house)
+        others = [
+            VirtualHouse(self.clock, self.chance, self.trouble, campus=name, beside=self.house) for name in neighbours
+        ]
+        self.sides = {each.campus: Side(self, each) for each in (self.house, *others)}
+        self.home = self.sides[self.house.campus]
+        self.auditor = self.home.auditor
         self.acting = 0
         self.pace = 1.0
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
@@ -105,19 +152,32 @@ class World:
         self.later(after, lambda: self._go_on(script, None))
 
     def hear(self, hearer: Hearer) -> None:
-        """Call `hearer` with the name and body of every event, soon after it is committed."""
-        self.auditor.hear(hearer)
+        """Call `hearer` with the name and body of every event of home, soon after it is committed."""
+        self.home.hear(hearer)
 
     def pay_in_app(self, prepay: Mapping[str, str], *, after: float) -> None:
-        """Pay at the payment company itself; too late is too late."""
+        """Pay at home's payment company itself; too late is too late."""
+        self.home.pay_in_app(prepay, after=after)
 
-        def pay() -> None:
-            try:
-                self.house.provider.pay(prepay["sandbox"], now=self.now)
-            except PaymentEnded:
-                self.auditor.counts["app: payment ended"] += 1
+    def read_logs(self) -> None:
+        """Read what the logs of all campuses have got."""
+        for side in self.sides.values():
+            side.auditor.read_logs()
 
-        self.later(after, pay)
+    def look(self, *, at_rest: bool) -> None:
+        """Read all books now, each for itself, and of several campuses all together."""
+        for side in self.sides.values():
+            side.auditor.look(at_rest=at_rest)
+        if len(self.sides) > 1 and len(self.auditor.broken) <= BROKEN_MAX:
+            books = {name: invariants.Books(side.house) for name, side in self.sides.items()}
+            for told in guests.broken(books, at_rest=at_rest):
+                name, _, what = told.partition(": ")
+                self.auditor.broken.append(invariants.Broken(name, what))
+
+    @property
+    def broken(self) -> list[invariants.Broken]:
+        """All that is broken, of every campus."""
+        return [each for side in self.sides.values() for each in side.auditor.broken]
 
     def run(self, *, until: float) -> None:
         """Let time pass until so many seconds since the beginning."""
@@ -145,7 +205,7 @@ class World:
 
     def _restart(self) -> None:
         self._starting = False
-        self.auditor.look(at_rest=False)
+        self.look(at_rest=False)
         self.house.start()
 
     def _each_minute(self) -> None:
@@ -189,11 +249,12 @@ class World:
     def _try(self, ask: Ask, script: Script, *, tries: int) -> None:
         trouble = self.trouble
         is_write = ask.method != "GET"
+        side = self._side_of(ask)
         if is_write and trouble.strikes("twice"):
-            self.later(trouble.between(0.0, 3.0), lambda: self.house.ask(ask, self._copy_told(ask)))
+            self.later(trouble.between(0.0, 3.0), lambda: side.house.ask(ask, self._copy_told(ask)))
 
         def told(answer: Answer) -> None:
-            self.auditor.told(ask, answer)
+            side.auditor.told(ask, answer)
             if is_write and answer.status != LOST and trouble.strikes("answer_lost"):
                 answer = Answer(LOST)
             if answer.is_unsure and tries < TRIES_MAX:
@@ -204,9 +265,14 @@ class World:
                 self.later(0.0, lambda: self._go_on(script, answer))
 
         if is_write and trouble.strikes("late"):
-            self.later(trouble.between(0.0, 20.0), lambda: self.house.ask(ask, told))
+            self.later(trouble.between(0.0, 20.0), lambda: side.house.ask(ask, told))
         else:
-            self.house.ask(ask, told)
+            side.house.ask(ask, told)
+
+    def _side_of(self, ask: Ask) -> Side:
+        """The campus of whoever asks."""
+        campus = None if ask.who is None else ask.who.campus_id
+        return self.home if campus is None else self.sides[campus]
 
     def _again(self, ask: Ask, script: Script, *, tries: int) -> None:
         if ask.method != "GET" and self.trouble.strikes("new_key"):
@@ -214,7 +280,7 @@ class World:
         self._try(ask, script, tries=tries)
 
     def _copy_told(self, ask: Ask) -> Callable[[Answer], None]:
-        return lambda answer: self.auditor.told(ask, answer)
+        return lambda answer: self._side_of(ask).auditor.told(ask, answer)
 
 
 _NOTHING_ASKED = Answer(LOST, code="nothing asked")

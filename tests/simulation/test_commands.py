@@ -23,6 +23,17 @@ def test_simulate_prints_one_json_object_last(capsys: pytest.CaptureFixture[str]
     assert last["orders"] >= 50
 
 
+def test_simulate_has_students_of_one_campus_in_groups_of_another(capsys: pytest.CaptureFixture[str]) -> None:
+    code = commands.simulate(["--small", "--campuses", "2", "--seed", "2", "--json"])
+
+    printed = capsys.readouterr().out.splitlines()
+    last = msgspec.json.decode(printed[-1])
+    assert code == 0
+    assert last["invariants_broken"] == []
+    assert last["guests"] > 0
+    assert f"  {last['guests']} guests of other campuses had seats" in printed
+
+
 def test_replay_says_which_file_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = commands.replay([str(tmp_path), "--json"])
 

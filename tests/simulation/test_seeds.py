@@ -62,6 +62,21 @@ def test_a_thousand_seeds_with_faults_break_no_invariant(first: int) -> None:
 
 
 @pytest.mark.spread
+@pytest.mark.parametrize("first", [0, 20])
+def test_forty_seeds_with_faults_and_guests_of_another_campus_break_no_invariant_of_either(first: int) -> None:
+    broken: list[str] = []
+    guests = 0
+    for seed in range(first, first + 20):
+        again = f"tuanzi simulate --small --faults --students {STUDENTS} --campuses 2 --seed {seed}"
+        report = small_lunch(seed, students=STUDENTS, swarm=draw(Random(seed)), neighbours=("shanghai",))
+        guests += report.guests
+        broken += [f"{each.name}: {each.what}; repeat it with: {again}" for each in report.broken]
+
+    assert not broken, "\n".join(broken[:20])
+    assert guests > 20
+
+
+@pytest.mark.spread
 def test_a_lunch_wave_of_five_thousand_students_breaks_no_invariant() -> None:
     report = lunch_wave(1, students=5_000)
 

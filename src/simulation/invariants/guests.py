@@ -33,15 +33,22 @@ class GuestRow(NamedTuple):
 
 
 class Campuses:
-    """The books of all campuses, and what each keeps of its guests' seats."""
+    """The books of all campuses, what each keeps of its guests' seats, and groups whose own split came to nothing."""
 
     def __init__(self, books: Mapping[str, Books]) -> None:
         self.books = books
         self.groups = {(name, group.id): group for name, each in books.items() for group in each.groups}
+        self.unsplit = {
+            name: {row[0] for row in each.house.rows("core", store.CANCELLED_SPLITS)} for name, each in books.items()
+        }
         self.guests = {
             name: {row[0]: GuestRow(*row) for row in each.house.rows("core", store.GUEST_SEATS)}
             for name, each in books.items()
         }
+
+    def outcome(self, name: str, group: GroupRow) -> str:
+        """What became of a group or part on a campus, before its own split, which each campus has for itself."""
+        return "closed" if group.state == "failed" and group.id in self.unsplit[name] else group.state
 
     def homes(self) -> Iterator[tuple[str, GroupRow]]:
         """Every group, with the campus it is at home on."""
@@ -86,16 +93,18 @@ def seats_and_orders_agree(campuses: Campuses) -> Iterator[str]:
                 continue
             seated[seat.campus_id, seat.order_id] = group.id
             order = campuses.order_of(seat, home=home)
+            if order is None and campuses.outcome(home, group) == "failed":
+                continue  # it failed before the order was placed
             if order is None or (order.member_id, order.group_id) != (seat.member_id, group.id):
                 yield f"group {group.id}: the seat of {seat.order_id} is nobody's on {seat.campus_id}"
-            elif group.state == "failed":
+            elif (outcome := campuses.outcome(home, group)) == "failed":
                 if order.state not in ENDED:
                     yield f"group {group.id} failed, and its guest's order {order.id} is {order.state}"
             elif seat.state == "held":
                 if order.state != "created":
                     yield f"group {group.id}: the seat of {order.id} is held, the order {order.state}"
-            elif order.state not in PAID_IN.get(group.state, {order.state} - LIVE):
-                yield f"group {group.id} is {group.state}, its guest's order {order.id} {order.state}"
+            elif order.state not in PAID_IN.get(outcome, {order.state} - LIVE):
+                yield f"group {group.id} is {outcome}, its guest's order {order.id} {order.state}"
     for name, guests in campuses.guests.items():
         for guest in guests.values():
             order = campuses.books[name].orders.get(guest.order_id)
@@ -106,21 +115,26 @@ def seats_and_orders_agree(campuses: Campuses) -> Iterator[str]:
 
 
 def parts_follow_home(campuses: Campuses) -> Iterator[str]:
-    """SEATS at rest: a part has the seats that its home says, in its state; the delivery is paid once by all."""
+    """SEATS at rest: a part has the seats that its home says, in its state; the delivery is paid once by all.
+
+    A group that failed keeps the seats it had; its part lost those that were given up at the same moment.
+    """
     shares: dict[str, int] = {}
     for name, part, group in campuses.parts():
         if group is None:
             continue
         there = {seat.order_id for seat in group.seats if seat.campus_id == name}
         here = {seat.order_id for seat in part.seats}
-        if here != there:
+        if here != there and not (group.state == "failed" and here < there):
             yield f"part {part.id} on {name} has the seats of {sorted(here)}, its home says {sorted(there)}"
-        if part.seats and part.state != group.state:
-            yield f"part {part.id} on {name} is {part.state}, and its home {group.state}"
-        if part.seats and group.state == "closed" and part.home is not None:
+        home = part.home.campus_id if part.home is not None else ""
+        here_is, there_is = campuses.outcome(name, part), campuses.outcome(home, group)
+        if part.seats and here_is != there_is:
+            yield f"part {part.id} on {name} is {here_is}, and its home {there_is}"
+        if part.seats and there_is == "closed" and part.home is not None:
             shares[group.id] = shares.get(group.id, 0) + part.home.delivery_fee.fen
-    for _, group in campuses.homes():
-        if group.state != "closed" or not any(seat.campus_id is not None for seat in group.seats):
+    for name, group in campuses.homes():
+        if campuses.outcome(name, group) != "closed" or not any(seat.campus_id is not None for seat in group.seats):
             continue
         own = sum([seat.campus_id is None for seat in group.seats])
         fee = group.delivery_fee_fen

@@ -95,7 +95,9 @@ RIDERS_BUNDLES = "SELECT id, bundle_id FROM riders ORDER BY id"
 
 # what a report counts
 
-GROUPS_BY_STATE = "SELECT state, COUNT(*) FROM campus_groups GROUP BY state ORDER BY state"
+CANCELLED_SPLITS = "SELECT group_id FROM splits WHERE state IN ('cancelling', 'cancelled') ORDER BY group_id"
+GUESTS_SEATED = "SELECT COUNT(*) FROM guest_seats WHERE state = 'paid' ORDER BY 1"
+GROUPS_BY_STATE = "SELECT state, COUNT(*) FROM campus_groups WHERE home IS NULL GROUP BY state ORDER BY state"
 ORDERS_BY_STATE = "SELECT state, COUNT(*) FROM orders GROUP BY state ORDER BY state"
 PAID_FEN = "SELECT COALESCE(SUM(captured_fen), 0), COUNT(*) FROM payments WHERE state IN ('captured', 'misfit')"
 REFUNDED_FEN = "SELECT COALESCE(SUM(amount_fen), 0), COUNT(*) FROM refunds WHERE state = 'settled'"
