@@ -238,3 +238,26 @@ async def test_a_merchants_board_hears_that_a_rider_comes_and_that_he_does_not_a
     ]
     mine = f"SELECT COUNT(*) FROM stream_messages WHERE stream = 'user:{cast.rider.id}' AND kind = 'bundle.changed'"
     assert notices.rows(mine) == [(2,)]
+
+
+async def test_price_rules_are_of_one_campus_alone(cast: Cast) -> None:
+    rule = {"id": "off-100", "kind": "full_reduction", "amount": "100", "title_zh": "减一元", "title_en": "One off"}
+    line = {"dish_id": "bj-m01-d01", "merchant_id": "bj-m01", "unit_price_fen": 1800}
+    sample = {"name": "rice", "lines": [line], "priced_at": "2026-11-23T03:40:00Z", "expected_fen": 1700}
+    in_beijing = {**LADDER, "lines": BEEF_RICE}
+    in_shanghai = {
+        "campaign_id": "sh-lunch-3",
+        "building_id": "sh-dorm-01",
+        "lines": [{"dish_id": "sh-m01-d01", "quantity": 1}],
+    }
+    before = [await done(one.post("quotes", body)) for one, body in ((cast.ming, in_beijing), (cast.away, in_shanghai))]
+
+    await done(cast.operator.post("pricing/versions", {"rules": [rule], "samples": [sample]}), 201)
+    await done(cast.operator.post("pricing/versions/1/switch"))
+    after = [await done(one.post("quotes", body)) for one, body in ((cast.ming, in_beijing), (cast.away, in_shanghai))]
+
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+    versions = await done(cast.operator.get("/v1/campuses/shanghai/pricing/versions"))
+    assert (versions["items"], versions["active"]) == ([], 0)
+    await refused(cast.operator.post("/v1/campuses/shanghai/pricing/versions/1/switch"), 404, "base/unknown")

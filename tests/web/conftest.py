@@ -48,12 +48,13 @@ def browser_type_launch_args() -> dict[str, Any]:
 class PagesHouse:
     """A house in a process of its own, and what tests ask of it besides its pages."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, campuses: str = "beijing") -> None:
         assert all(page.exists() for page in BUILT), "the pages are not built: `make pages`"
         self.port, live_port = free_ports(2)
         self.data = folder / "data"
         self._log = (folder / "log").open("wb")
-        words = [sys.executable, "-m", "tests.web.serving", str(self.port), str(live_port), str(folder / "data")]
+        words = [sys.executable, "-m", "tests.web.serving"]
+        words += [str(self.port), str(live_port), str(folder / "data"), campuses]
         environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
         self.process = subprocess.Popen(
             words, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log

@@ -1,7 +1,7 @@
 """A house for browsers to look at, in a process of its own: real databases, gateway and pages, a clock that is told.
 
-Run with a port, one for the gateway, and a folder; each line on standard input moves the clock so many seconds on, or
-with `refuse` before it has the payment company refuse so many refunds.
+Run with a port, one for the gateway, a folder, and campuses with commas between; each line on standard input moves the
+clock so many seconds on, or with `refuse` before it has the payment company refuse so many refunds.
 It is 11:00 on a Monday in Shanghai when it starts.
 """
 
@@ -47,10 +47,10 @@ DUO = msgspec.structs.replace(
 )
 
 
-async def main(port: str, live_port: str, data: str) -> None:
+async def main(port: str, live_port: str, data: str, campuses: str) -> None:
     """Serve until SIGINT."""
     settings = read_settings(
-        {"TUANZI_PORT": port, "TUANZI_LIVE_PORT": live_port, "TUANZI_DATA": data, "TUANZI_CAMPUSES": "beijing"}
+        {"TUANZI_PORT": port, "TUANZI_LIVE_PORT": live_port, "TUANZI_DATA": data, "TUANZI_CAMPUSES": campuses}
     )
     console = ConsoleSender(lambda line: None)
     began = wall_clock()
