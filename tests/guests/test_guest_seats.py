@@ -800,6 +800,30 @@ def test_a_join_repeated_when_its_seat_is_gone_hears_how_its_order_stands() -> N
     check_one_outcome(city)
 
 
+def test_giving_up_again_has_home_told_again_until_it_has_answered() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    held = lost(city, LeaveSeat)
+    city.join(group_id, "g2")
+    with suppress(GroupFull):
+        city.join(group_id, "g1")
+    (seat,) = [seat for seat in city.guest_seats() if seat.member_id == "g1"]
+    give_up = GiveUpSeat(order_id=seat.order_id, reason=seat.reason, facts=seat.facts, attempt=seat.attempt)
+    city.away.core.database.execute_script(f"DELETE FROM timers WHERE id = 'guest:{seat.order_id}';")
+    city.away.core.timers.note([(f"guest:{seat.order_id}", None)])
+
+    city.away.do(give_up)
+    city.settle()
+    assert (len(held), city.seat(seat.order_id).state) == (1, GuestSeatState.LEAVING)
+    city.between(lambda letter: None)
+    city.pass_time(minutes=2)
+    after = city.everything()
+    city.away.do(give_up)
+
+    assert city.seat(seat.order_id).state is GuestSeatState.GONE
+    assert city.everything() == after
+
+
 def test_groups_that_take_no_guests_of_a_campus_refuse_them() -> None:
     city = City()
     opened = city.away.open("g1")

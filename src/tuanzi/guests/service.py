@@ -382,12 +382,18 @@ def place_seat(unit: Unit, command: PlaceSeat, *, now: datetime) -> Seated:
 
 
 def give_up_seat(unit: Unit, command: GiveUpSeat, *, now: datetime) -> SeatStanding:
-    """End a seat that never became an order; home must hear it even when it refused, for a Try may come twice."""
+    """End a seat that never became an order; home must hear it even when it refused, for a Try may come twice.
+
+    As long as home has not answered, a repeat has it told again: the time that was over and the word to home stand
+    under one name, and whichever of the two was carried out last may have taken the other's place.
+    """
     seat = unit.load(GuestSeat, command.order_id)
-    if seat.state is GuestSeatState.ASKED and seat.attempt == command.attempt:
+    if seat.attempt != command.attempt or seat.state not in (GuestSeatState.ASKED, GuestSeatState.LEAVING):
+        return SeatStanding(order_id=seat.order_id, state=seat.state)
+    if seat.state is GuestSeatState.ASKED:
         seat = replace(seat, state=GuestSeatState.LEAVING, reason=command.reason, facts=command.facts)
         unit.put(seat)
-        send(unit, seat, word=Word.LEAVE, now=now)
+    send(unit, seat, word=Word.LEAVE, now=now)
     return SeatStanding(order_id=seat.order_id, state=seat.state)
 
 
