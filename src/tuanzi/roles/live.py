@@ -34,5 +34,5 @@ async def live_gateway(house: House | Front, listening: socket.socket) -> AsyncI
         yield
     finally:
         server.close()
-        await gateway.keep_cursors()
+        await gateway.keep_cursors(of_all=True)
         gateway.shut()

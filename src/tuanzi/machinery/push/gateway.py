@@ -22,9 +22,6 @@ log = logging.getLogger("tuanzi.push")
 
 # How long a closing client has to read what waits for him.
 LINGER_S = 3
-# Our choice: how often it is kept how far streams were sent and acknowledged. After a crash a page that is opened anew
-# is sent again what was acknowledged since; clients that come back know their number.
-CURSORS_EVERY_S = 5
 
 
 class Gateway:
@@ -152,8 +149,7 @@ class Gateway:
                 while True:
                     await asyncio.sleep(1.0)
                     self.tick()
-                    if self._ticks % CURSORS_EVERY_S == 0:
-                        await self.keep_cursors()
+                    await self.keep_cursors()
         finally:
             self._tasks = None
             self.shut()
@@ -164,11 +160,11 @@ class Gateway:
         for client in [*self._strangers, *self._slot_of]:
             client.close(Close.SHUTDOWN, "shutdown")
 
-    async def keep_cursors(self) -> None:
-        """Have what was sent and acknowledged kept."""
+    async def keep_cursors(self, *, of_all: bool = False) -> None:
+        """Have it kept how far streams were sent and acknowledged: of those whose turn it is, or of all."""
         for hub in self.hubs.values():
             try:
-                await hub.keep_cursors()
+                await hub.keep_cursors(of_all=of_all)
             except Problem as problem:
                 log.warning("push.cursors_waiting", extra={"campus": hub.campus_id, "refusal": problem.title_en()})
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tuanzi.base.problem import Problem
@@ -27,6 +28,9 @@ log = logging.getLogger("tuanzi.push")
 STREAMS_AT_ONCE = 500
 # Our choice: some 5 ms of a commit.
 CURSORS_AT_ONCE = 500
+# Our choice: so long at most it is not kept how far a stream was sent and acknowledged. After a crash a page that is
+# opened anew is sent again what was acknowledged since; clients that come back know their number.
+CURSORS_EVERY_S = 5
 CATCH_UP_AGAIN_S = 1.0
 
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
@@ -88,7 +92,9 @@ class Hub:
         self._idle: dict[str, None] = {}  # streams nobody reads, the longest idle first
         self._order: deque[tuple[Stream, int, int]] = deque()  # the windows' messages by age: stream, number, bytes
         self._window_bytes = 0
-        self._dirty: set[Stream] = set()
+        # Of which it must be kept how far they were sent and acknowledged, since which second; the longest first.
+        self._dirty: dict[Stream, int] = {}
+        self._second = 0
         # Whether the archive is being looked through for what was not heard, and whether it must be once more.
         self._is_catching_up = self._catches_up_again = False
 
@@ -147,7 +153,7 @@ class Hub:
         if number > stream.acked:
             self.figures.acked += number - stream.acked
             stream.acked = number
-            self._dirty.add(stream)
+            self._dirty.setdefault(stream, self._second)
 
     def deliver(self, batch: Sequence[Kept]) -> None:
         """Hand a batch of committed messages to whoever reads; each client gets one write."""
@@ -257,7 +263,7 @@ class Hub:
         if number > stream.sent:
             self.figures.sent += number - stream.sent
             stream.sent = number
-            self._dirty.add(stream)
+            self._dirty.setdefault(stream, self._second)
 
     def _forget_oldest(self) -> None:
         """Let the oldest messages go until the windows are small enough."""
@@ -277,17 +283,32 @@ class Hub:
                 return
             self._streams.pop(name).window.clear()
 
-    async def keep_cursors(self) -> None:
-        """Have what was sent and acknowledged kept, some at a time so that no message waits long; what cannot be kept
-        now is tried again next time."""
-        dirty, self._dirty = list(self._dirty), set()
-        for i in range(0, len(dirty), CURSORS_AT_ONCE):
-            some = dirty[i : i + CURSORS_AT_ONCE]
+    async def keep_cursors(self, *, of_all: bool = False) -> None:
+        """Have it kept how far streams were sent and acknowledged: of those that have waited five seconds, and of a
+        fifth when many wait, so that no message waits long for them. Called once a second, `of_all` at the end; what
+        cannot be kept now is tried again."""
+        self._second += 1
+        due = list(self._dirty) if of_all else self._due_cursors()
+        for i in range(0, len(due), CURSORS_AT_ONCE):
+            some = due[i : i + CURSORS_AT_ONCE]
+            for stream in some:
+                del self._dirty[stream]
             try:
                 await self._archive.keep_cursors([stream.state_of_sending() for stream in some])
             except BaseException:
-                self._dirty.update(dirty[i:])
+                for stream in some:
+                    self._dirty.setdefault(stream, self._second)
                 raise
+
+    def _due_cursors(self) -> list[Stream]:
+        """Whose turn it is; when somebody's is, as many as a commit takes."""
+        dirty = self._dirty
+        count = len(dirty) // CURSORS_EVERY_S if len(dirty) > CURSORS_AT_ONCE else 0
+        for since in islice(dirty.values(), count, None):
+            if self._second - since < CURSORS_EVERY_S:
+                break
+            count += 1
+        return list(islice(dirty, max(count, CURSORS_AT_ONCE) if count else 0))
 
     # pictures
 
