@@ -64,12 +64,15 @@ class Sqlite:
                 cached_statements=1024,
                 timeout=5.0,
             )
+            # Of a new file only. Measured beside 4 kiB: a split's rows take 7 % less of the processor to write, the row
+            # of a lone command 3 % more; with 16 kiB it takes a quarter more.
+            connection.execute("PRAGMA page_size = 8192")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA cache_size = -32768")  # 32 MiB for the pages of one connection
             # 256 MiB of log: only where `_fold` does not keep up.
-            connection.execute("PRAGMA wal_autocheckpoint = 64000")
+            connection.execute("PRAGMA wal_autocheckpoint = 32000")
         except sqlite3.Error as error:
             raise DatabaseUnavailable(self._named(error)) from error
         self._opened.append(connection)
