@@ -53,13 +53,19 @@ class Wave:
         """When the last one comes."""
         return self.knots[-1][0]
 
+    def squeezed(self, share: float) -> Wave:
+        """The same wave in a share of its time, from when the first one comes."""
+        first_s = self.knots[0][0]
+        return Wave(tuple((first_s + (at_s - first_s) * share, come) for at_s, come in self.knots))
+
 
 # 11:00 to 13:30, half of all between 11:45 and 12:10 (our choice, after two lessons that end at 11:40 and 12:05).
 LUNCH = Wave(
     ((HOUR_S, 0.0), (1.75 * HOUR_S, 0.18), (2 * HOUR_S + 600, 0.68), (2.75 * HOUR_S, 0.88), (3.5 * HOUR_S, 1.0))
 )
-# For small runs: 20 minutes.
+# For small runs: 20 minutes for so many students; of fewer as many come in a minute, so that groups fill as well.
 BREAK = Wave(((60.0, 0.0), (600.0, 0.7), (1260.0, 1.0)))
+BREAK_STUDENTS = 40
 
 
 def lunch_wave(
@@ -87,7 +93,8 @@ def small_lunch(
     """A short lunch on a small campus where everything is scarce, with people who do everything that people may do."""
     world = World(seed, swarm=swarm, house=house, neighbours=neighbours)
     found = {campus: catalogs.small(campus, world.chance) for campus in world.sides}
-    return _run(world, found, students=students, wave=BREAK, habits=WILD, periods=set(catalogs.PERIODS))
+    wave = BREAK.squeezed(min(1.0, students / BREAK_STUDENTS))
+    return _run(world, found, students=students, wave=wave, habits=WILD, periods=set(catalogs.PERIODS))
 
 
 def _run(
