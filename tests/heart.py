@@ -517,7 +517,7 @@ class Campus:
 
     def _carry_out(self, books: Books, requests: Sequence[Request]) -> Any:
         outcomes = drive(books.writer.carry_out(requests, now=self.now), books.database)
-        books.timers.note(books.writer.timer_changes)
+        books.timers.note(books.writer.timer_changes.items())
         books.writer.timer_changes.clear()
         numbered = [one for outcome in outcomes for one in outcome.events]
         self.events += [event for _, event in numbered]

@@ -207,7 +207,7 @@ class _Day:
     def _carry_out(self, request: Request, *, now: datetime) -> list[Any]:
         """A refusal here is a fault of ours, and ends the day."""
         (outcome,) = drive(self._writer.carry_out([request], now=now), self._database)
-        self._timers.note(self._writer.timer_changes)
+        self._timers.note(self._writer.timer_changes.items())
         self._writer.timer_changes.clear()
         if outcome.problem is not None:
             raise outcome.problem

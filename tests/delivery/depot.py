@@ -262,7 +262,7 @@ class Depot:
 
     def _carry_out(self, requests: Sequence[Request]) -> Any:
         outcomes = drive(self.writer.carry_out(requests, now=self.now), self.database)
-        self.timers.note(self.writer.timer_changes)
+        self.timers.note(self.writer.timer_changes.items())
         self.writer.timer_changes.clear()
         self.events += [event for outcome in outcomes for _, event in outcome.events]
         crashed = [outcome.problem for outcome in outcomes if isinstance(outcome.problem, Crashed)]

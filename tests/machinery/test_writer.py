@@ -17,6 +17,7 @@ from tests.machinery.toy import (
     Errand,
     Hall,
     HallFull,
+    Later,
     SeatTaken,
     Send,
     Take,
@@ -29,11 +30,12 @@ from tests.machinery.toy import (
 )
 from tuanzi.base.once import Once
 from tuanzi.base.problem import Unknown
+from tuanzi.base.time import to_ms
 from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.machinery.database import Ask, DatabaseUnavailable, Fenced
 from tuanzi.machinery.problems import Crashed, KeyReused, TooSlow, Unavailable
 from tuanzi.machinery.stopwatch import Stopwatch
-from tuanzi.machinery.writer import Commit, Fetch, Request, Writer
+from tuanzi.machinery.writer import Commit, Fetch, Request, Writer, drive
 from tuanzi.machinery.writer import take as take_step
 
 
@@ -419,6 +421,21 @@ def test_an_errand_is_kept_as_a_row_to_be_found_after_a_crash(database: Any) -> 
     assert database.rows("SELECT id, command, body, attempts FROM timers") == [
         ("errand:t", "tests.Errand", '{"ticket_id":"t","hall_id":"h"}', 0)
     ]
+
+
+def test_a_timer_that_half_of_a_batch_has_set_anew_is_not_fired_by_the_other_half(database: Any) -> None:
+    """As a split's next letters, set while those before were on their way, when the commit of both failed."""
+    writer = open_writer(database)
+    old, new = (Take(ticket_id=name, hall_id="h") for name in ("old", "new"))
+    carry_out(writer, database, [Build(id="h", seats=9), Later(timer_id="x", take=old, minutes=0)])
+    timer = writer.timer_changes.pop("x")
+    requests = [Request(Later(timer_id="x", take=new, minutes=5)), Request(old, timer=timer)]
+
+    drive(writer.carry_out(requests, now=NOON), LostAnswer(database, after=False))
+
+    assert database.rows("SELECT id, due_at_ms FROM timers") == [("x", to_ms(NOON + timedelta(minutes=5)))]
+    assert database.rows("SELECT id FROM tickets") == []
+    assert writer.timer_changes.keys() == {"x"}
 
 
 def test_a_row_that_was_damaged_from_outside_fails_the_commands_that_read_it_and_no_other(database: Any) -> None:

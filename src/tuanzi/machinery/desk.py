@@ -477,7 +477,7 @@ class WriterDesk:
         for (_, future), outcome in zip(flight.batch, outcomes, strict=True):
             if not future.done():
                 future.set_result(outcome)
-        self._timers.note(self._writer.timer_changes)
+        self._timers.note(self._writer.timer_changes.items())
         self._writer.timer_changes.clear()
         now = asyncio.get_running_loop().time()
         worked = now - max(flight.began, self._finished)  # alone, not while another was on its way before it

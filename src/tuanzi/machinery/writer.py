@@ -166,7 +166,8 @@ class Writer:
         self._key_of = {table.kind: table.key_of for table in tables}
         self._to_row = {table.kind: table.to_row for table in tables}
         self._history = {ParkedEvent, *[table.kind for table in tables if table.is_history]}
-        self.timer_changes: list[tuple[str, Timer | None]] = []
+        # Committed, and not yet noted by whoever takes due timers: set, or gone (None).
+        self.timer_changes: dict[str, Timer | None] = {}
 
     def carry_out(self, requests: Sequence[Request], *, now: datetime, careful: bool = False) -> Steps:
         """Decide and keep `requests`; gives their outcomes in order. Raises Fenced when another writer took over.
@@ -366,6 +367,9 @@ class Writer:
         """A timer's command; the timer is gone with it, whatever it answers, unless it failed by a bug."""
         place = (Timer, timer.id)
         current = overlay.knows(place)
+        if current is UNKNOWN and timer.id in self.timer_changes:
+            # A part of its batch was kept alone meanwhile, and set it anew: it must not be taken for its successor.
+            current = self.timer_changes[timer.id] or ABSENT
         if current is ABSENT or (isinstance(current, Timer) and current != timer):
             return _Decided()
         overlay.unschedule(timer.id)
@@ -546,7 +550,7 @@ class Writer:
         for place, value in batch.items():
             kind = place[0]
             if kind is Timer:
-                self.timer_changes.append((str(place[1]), None if value is ABSENT else value))
+                self.timer_changes[str(place[1])] = None if value is ABSENT else value
             elif kind is KeptAnswer:
                 self._answers.keep(place, value)
             elif kind not in self._history:
