@@ -201,9 +201,9 @@ class Dictated(Sqlite):
         check(answered)
 
     def close(self) -> None:
-        """Close the line and every connection."""
-        self._hang_up()
+        """Close every connection, then the line: whoever writes is the last to close the file, and folds its log in."""
         super().close()
+        self._hang_up()
 
     def _hang_up(self) -> None:
         if self._line is not None:
