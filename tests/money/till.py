@@ -161,6 +161,7 @@ class Till:
 
     def _carry_out(self, request: Request) -> Outcome:
         (outcome,) = drive(self._writer.carry_out([request], now=self.now), self.database)
+        self._writer.timer_changes.clear()  # due timers are read from the table
         self.commands.append(request.command)
         self.events += [event for _, event in outcome.events]
         return outcome

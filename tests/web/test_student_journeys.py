@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.web.conftest import WAIT_MS, PagesHouse, Window
 
@@ -133,6 +133,23 @@ def test_a_cut_line_is_said_and_everything_missed_is_there_when_it_is_back(house
     expect(window.page.get_by_text("网络已断开，正在重连")).to_have_count(0, timeout=WAIT_MS)
     # What the browser says of a line that was cut on purpose.
     window.complaints[:] = [line for line in window.complaints if "ERR_INTERNET_DISCONNECTED" not in line]
+
+
+def test_a_code_that_the_demo_plays_late_is_shown_as_soon_as_it_comes(window: Window) -> None:
+    answers: list[str] = []
+
+    def answer(route: Route) -> None:
+        answers.append("none yet" if len(answers) < 3 else "the code")
+        if answers[-1] == "none yet":
+            route.fulfill(json={"is_demo": True, "code": None})
+        else:
+            route.continue_()
+
+    window.page.route("**/demo/inbox*", answer)
+
+    window.sign_in()
+
+    assert answers == ["none yet"] * 3 + ["the code"]
 
 
 def test_the_pages_speak_the_language_that_was_chosen_and_remember_it(window: Window) -> None:
