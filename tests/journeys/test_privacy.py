@@ -128,7 +128,7 @@ NOT_EXPORTED = {
     "events": "the log says what made the rows",
     "timers": "what is due to happen to the rows",
     "fences": "of a group's transaction",
-    "beijing.core.splits": "of the whole group; his part is in sub_orders",
+    "beijing.core.plans_of_splits": "of the whole group; his part is in sub_orders",
     "beijing.core.split_branches": "of the whole group",
     "beijing.core.open_groups": "of all groups",
     "beijing.money.journals": "the head of entries",
