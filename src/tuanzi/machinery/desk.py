@@ -73,7 +73,7 @@ class Flight:
     steps: Steps
     began: float
     commit: asyncio.Future[tuple[Any, Exception | None]] | None = None
-    refused: list[Outcome] | None = None  # what became of it when it never came to a commit
+    ended: list[Outcome] | None = None  # what became of it, when it could not be read for and was taken to its end
 
     @property
     def is_kept(self) -> bool:
@@ -378,8 +378,8 @@ class WriterDesk:
                     self._keep(flight, commit)
                     continue
                 flights.pop()
-                if flight.refused is not None:
-                    self._finish(flight, flight.refused)
+                if flight.ended is not None:
+                    self._finish(flight, flight.ended)
                 else:
                     flight.steps.close()
                     self._queue.give_back(batch)
@@ -412,11 +412,9 @@ class WriterDesk:
             elif is_ahead:
                 return None
             else:
-                try:
-                    step = flight.steps.throw(error)
-                except StopIteration as done:
-                    flight.refused = done.value  # the database could not even be read
-                    return None
+                # Its parts are tried one by one: none may be decided on top before the last of them is kept.
+                flight.ended = await self._drive(flight.steps, None, error)
+                return None
         return step
 
     def _keep(self, flight: Flight, commit: Step) -> None:
