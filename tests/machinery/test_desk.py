@@ -463,6 +463,29 @@ async def test_batches_whose_answers_are_lost_together_were_kept_and_the_cursor_
     assert wrong_about(database, answers, seats=230) == []
 
 
+async def test_a_batch_that_could_not_be_read_for_is_kept_in_parts_before_anything_else_is_decided() -> None:
+    class Stuttering(Slow):
+        fails = 0
+
+        def fetch(self, table: Any, keys: Any) -> list[Any]:
+            if self.fails:
+                self.fails -= 1
+                raise DatabaseUnavailable("for a moment")
+            return super().fetch(table, keys)
+
+    database = prepared(Stuttering())
+    desk = desk_of(database, Hands(), batch_max=64)
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=230))
+        desk._writer.forget()
+        database.fails = 1
+        takes = [Take(ticket_id=f"t{i}", hall_id="h") for i in range(300)]
+        answers = await asyncio.gather(*(desk.submit(take) for take in takes), return_exceptions=True)
+
+    assert wrong_about(database, answers, seats=230) == []
+    assert desk._writer.kept_position == desk._writer.position == database.cursor()[0]
+
+
 async def test_a_desk_stops_when_what_seemed_lost_turns_out_to_be_kept() -> None:
     class Blind(Slow):
         looks = 0
