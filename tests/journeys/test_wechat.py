@@ -13,9 +13,11 @@ import pytest
 from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Cast, Person, Town, done, refused
 from tests.money.company import CompanyProcess
 from tests.money.company import company as company_process
+from tuanzi.base.ids import PersonId
 from tuanzi.money import WeChatPay
 from tuanzi.people import AbsentLogin, MiniProgram, PlayedPhones, WechatApp
 
+MINGS_PHONE = PersonId("phone-of-ming")
 USERS = "SELECT person_id, openid_hash FROM wechat_users ORDER BY openid_hash"
 
 
@@ -178,13 +180,13 @@ async def test_a_payment_by_wechat_is_made_from_the_account_the_member_signs_in_
     order_id = await paying.order(ming)
     unknown = ming.post(f"orders/{order_id}/pay")
     document = await refused(unknown, 409, "people/wechat-needed")
-    code = await paying.phones.code_of("phone-of-ming")  # type: ignore[arg-type]
+    code = await paying.phones.code_of(MINGS_PHONE)
     await done(ming.send("PUT", "/v1/me/wechat", {"code": code}))
 
     outcome = await done(ming.post(f"orders/{order_id}/pay"))
     again = await done(ming.post(f"orders/{order_id}/pay"))
 
-    openid = await paying.login.openid_of(await paying.phones.code_of("phone-of-ming"))  # type: ignore[arg-type]
+    openid = await paying.login.openid_of(await paying.phones.code_of(MINGS_PHONE))
     assert document["title"].startswith("微信支付需要先用微信登录")
     assert (outcome["order_state"], outcome["payment_id"]) == ("created", again["payment_id"])
     assert outcome["prepay"]["paySign"]
@@ -200,7 +202,7 @@ async def test_in_a_demo_who_never_signed_in_with_wechat_pays_by_the_phone_that_
 
         outcome = await done(ming.post(f"orders/{await paying.order(ming)}/pay"))
 
-        openid = await paying.login.openid_of(await paying.phones.code_of(ming.id))  # type: ignore[arg-type]
+        openid = await paying.login.openid_of(await paying.phones.code_of(PersonId(ming.id)))
         assert paying.payer_of(outcome["payment_id"]) == openid
         assert paying.town.house.platform.database.rows(USERS) == []
     await paying.close()

@@ -15,15 +15,15 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, ViewportSize, expect
 
 from servers.process import free_ports
 from tests.web.texts import Texts
 
 ROOT = Path(__file__).parents[2]
 BUILT = [ROOT / f"src/tuanzi/roles/pages/{pages}/index.html" for pages in ("student", "console")]
-PHONE = {"width": 390, "height": 844}
-DESK = {"width": 1280, "height": 800}
+PHONE = ViewportSize(width=390, height=844)
+DESK = ViewportSize(width=1280, height=800)
 # What a browser needs where it runs as root and no network but this machine is to be reached.
 FLAGS = [
     "--no-sandbox",
@@ -274,7 +274,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PagesHouse]:
 def windows(house: PagesHouse, browser: Browser) -> Iterator[list[Window]]:
     """Two windows of two students; nothing may have gone wrong in them, and nothing foreign been asked."""
     opened = [
-        Window(house, browser.new_context(viewport=PHONE, locale="zh-CN", is_mobile=True, has_touch=True))  # type: ignore[arg-type]
+        Window(house, browser.new_context(viewport=PHONE, locale="zh-CN", is_mobile=True, has_touch=True))
         for _ in range(2)
     ]
     yield opened
@@ -287,7 +287,7 @@ def windows(house: PagesHouse, browser: Browser) -> Iterator[list[Window]]:
 @pytest.fixture
 def console(house: PagesHouse, browser: Browser) -> Iterator[ConsoleWindow]:
     """A window of the console on a desk; nothing may have gone wrong in it, and nothing foreign been asked."""
-    window = ConsoleWindow(house, browser.new_context(viewport=DESK, locale="zh-CN"))  # type: ignore[arg-type]
+    window = ConsoleWindow(house, browser.new_context(viewport=DESK, locale="zh-CN"))
     yield window
     window.context.close()
     assert window.complaints == []

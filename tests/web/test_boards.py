@@ -73,7 +73,7 @@ def noodles(house: PagesHouse, browser: Browser) -> Iterator[Kitchen]:
 
 def kitchen_of(house: PagesHouse, browser: Browser, *, shop: str) -> Iterator[Kitchen]:
     """The board of a shop, open."""
-    window = Kitchen(house, browser.new_context(viewport=DESK, locale="zh-CN"))  # type: ignore[arg-type]
+    window = Kitchen(house, browser.new_context(viewport=DESK, locale="zh-CN"))
     window.enter_as(house.hire("merchant", merchant_id=shop), "merchant")
     expect(window.column("gone")).to_be_visible(timeout=WAIT_MS)
     yield window
@@ -84,7 +84,7 @@ def kitchen_of(house: PagesHouse, browser: Browser, *, shop: str) -> Iterator[Ki
 @pytest.fixture
 def rider(house: PagesHouse, browser: Browser) -> Iterator[ConsoleWindow]:
     """The board of a rider who is not on shift."""
-    context = browser.new_context(viewport=PHONE, locale="zh-CN", is_mobile=True, has_touch=True)  # type: ignore[arg-type]
+    context = browser.new_context(viewport=PHONE, locale="zh-CN", is_mobile=True, has_touch=True)
     window = ConsoleWindow(house, context)
     window.enter_as(house.hire("rider"), "rider")
     window.sees("开工前，先说你在哪")
@@ -235,7 +235,7 @@ def test_a_keyboard_goes_from_ticket_to_ticket_and_into_a_sheet_and_out_of_it(
 
 
 def test_a_kitchen_that_reads_nothing_says_why_and_tries_again(house: PagesHouse, browser: Browser) -> None:
-    window = Kitchen(house, browser.new_context(viewport=DESK, locale="zh-CN"))  # type: ignore[arg-type]
+    window = Kitchen(house, browser.new_context(viewport=DESK, locale="zh-CN"))
     is_cut = True
     window.page.route(
         "**/merchant/sub-orders*", lambda route: route.fulfill(status=503) if is_cut else route.continue_()

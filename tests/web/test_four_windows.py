@@ -76,10 +76,10 @@ def take_from_opening_to_delivered(house: PagesHouse, browser: Browser, *, langu
     """The whole journey, in windows of a language."""
 
     def phone() -> Any:
-        return browser.new_context(viewport=PHONE, locale=language, is_mobile=True, has_touch=True)  # type: ignore[arg-type]
+        return browser.new_context(viewport=PHONE, locale=language, is_mobile=True, has_touch=True)
 
     leader, friend = (StudentWindow(house, phone(), language=language) for _ in range(2))
-    merchant = ConsoleWindow(house, browser.new_context(viewport=DESK, locale=language), language=language)  # type: ignore[arg-type]
+    merchant = ConsoleWindow(house, browser.new_context(viewport=DESK, locale=language), language=language)
     rider = ConsoleWindow(house, phone(), language=language)
     windows = (leader, friend, merchant, rider)
     say, names = merchant.say, NAMES[language]

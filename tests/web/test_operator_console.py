@@ -23,7 +23,7 @@ SCREENS = ("overview", "orders", "groups", "splits", "books", "rules", "campaign
 @pytest.fixture(scope="module")
 def account(house: PagesHouse, browser: Browser) -> str:
     """What the browser of the demo's operator keeps once he has signed in, with his phone and the code sent to it."""
-    window = ConsoleWindow(house, browser.new_context(viewport=DESK, locale="zh-CN"))  # type: ignore[arg-type]
+    window = ConsoleWindow(house, browser.new_context(viewport=DESK, locale="zh-CN"))
     house.pass_time(seconds=61)  # his last code may have been asked for by another test
     window.enter(OPERATOR_PHONE)
     window.sees("实时总览")

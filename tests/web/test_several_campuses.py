@@ -23,7 +23,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PagesHouse]:
 @pytest.fixture
 def operator(house: PagesHouse, browser: Browser) -> Iterator[ConsoleWindow]:
     """The operator of the platform; nothing may have gone wrong in his window."""
-    window = ConsoleWindow(house, browser.new_context(viewport=DESK, locale="zh-CN"))  # type: ignore[arg-type]
+    window = ConsoleWindow(house, browser.new_context(viewport=DESK, locale="zh-CN"))
     window.enter("13800000000")
     yield window
     window.context.close()
