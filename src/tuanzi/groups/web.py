@@ -333,8 +333,11 @@ def routes(cashier: Cashier, find_plan: FindPlan, payers: Payers | None) -> tupl
         PaymentEnded,
         PaymentDiffers,
         ProviderUnreachable,
+        WechatNeeded,
+        WechatAbsent,
+        WechatTooOften,
+        WechatUnreachable,
     )
-    refusals += (WechatNeeded, WechatAbsent, WechatTooOften, WechatUnreachable)
 
     async def pay(call: Call[NoBody, None]) -> PaidOutcome:
         """POST /v1/campuses/{campus}/orders/{order_id}/pay: pay, and hear at once what it did."""
