@@ -384,8 +384,8 @@ def place_seat(unit: Unit, command: PlaceSeat, *, now: datetime) -> Seated:
 def give_up_seat(unit: Unit, command: GiveUpSeat, *, now: datetime) -> SeatStanding:
     """End a seat that never became an order; home must hear it even when it refused, for a Try may come twice.
 
-    As long as home has not answered, a repeat has it told again: the time that was over and the word to home stand
-    under one name, and whichever of the two was carried out last may have taken the other's place.
+    As long as home has not answered, a repeat has it told again: what is said twice is harmless, what is not said is a
+    seat that nobody gives back.
     """
     seat = unit.load(GuestSeat, command.order_id)
     if seat.attempt != command.attempt or seat.state not in (GuestSeatState.ASKED, GuestSeatState.LEAVING):
