@@ -165,8 +165,8 @@ def main() -> int:
     """Measure and tell."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--connections", type=int, default=5000)
-    # A round lasts until the last acknowledgement, a second and a half after the last push: 20,000 a second need more.
-    parser.add_argument("--rate", type=int, default=21_000, help="pushes a second of the full rate")
+    # A round lasts until the last acknowledgement, two seconds after the last push: 20,000 a second need more.
+    parser.add_argument("--rate", type=int, default=22_000, help="pushes a second of the full rate")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each round")
     parser.add_argument("--only", choices=("tuanzi",), default=None)
     parser.add_argument("--json", action="store_true")
