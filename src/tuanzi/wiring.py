@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -63,6 +63,7 @@ from tuanzi.settings import Settings
 
 # The desk at an address as a campus writes it (`Letter.address`), wherever it is.
 FindDesk = Callable[[str], CarrierDesk | None]
+V = TypeVar("V")
 
 # Who hears what: (the listener's database, the listener). In the emitter's own database a listener runs in the
 # same commit; in another one it hears through the event log, in order and once in effect.
@@ -642,7 +643,7 @@ class House(Workshop):
             await desk.opened.wait()
         await self.doorkeeper.warm_up(self.clock())
         for desks in self.campuses.values():
-            await _surely(desks.money, reconciliation.Begin())
+            await _surely(desks.money, partial(desks.money.submit, reconciliation.Begin(), is_accepted=True))
 
     def close(self) -> None:
         """Stop when what was accepted is done."""
@@ -650,17 +651,18 @@ class House(Workshop):
             desk.close()
 
 
-async def _surely(desk: WriterDesk, command: Any) -> None:
-    """Have a command kept; as long as nothing can be kept, such as on a full disk, again and again."""
+async def _surely(desk: WriterDesk, keep: Callable[[], Awaitable[V]]) -> V:
+    """What `keep` gives; as long as nothing can be kept, such as on a full disk, it is tried again and again.
+
+    Raises Unavailable when the desk is closed.
+    """
     while True:
         try:
-            await desk.submit(command, is_accepted=True)
+            return await keep()
         except Unavailable:
             if not desk.is_open:
                 raise
             await asyncio.sleep(1.0)
-        else:
-            return
 
 
 class Telling:
@@ -712,6 +714,7 @@ class LiveSide:
     """What tells people what happened: for each campus one who keeps its streams, and the gateway of this process."""
 
     def __init__(self, house: House) -> None:
+        self._campuses = house.campuses
         self.fan_out = Here()
         self.limits = PushLimits()
         self.tellings = {id: Telling(house, id, desks, self.fan_out) for id, desks in house.campuses.items()}
@@ -731,8 +734,11 @@ class LiveSide:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        for id, hub in self.hubs.items():
-            hub.epoch = await self.tellings[id].begin()
+        try:
+            for id, hub in self.hubs.items():
+                hub.epoch = await _surely(self._campuses[id].notices, self.tellings[id].begin)
+        except Unavailable:
+            return  # closed before anything was told
         async with asyncio.TaskGroup() as tasks:
             for keeper in self.keepers.values():
                 tasks.create_task(keeper.run())

@@ -101,6 +101,28 @@ async def test_a_timer_that_falls_due_while_nothing_can_be_kept_fires_when_there
     await working
 
 
+@pytest.mark.parametrize("has_room_again", [True, False])
+async def test_streams_begin_as_soon_as_there_is_room_and_a_house_may_end_before(
+    tmp_path: Path, has_room_again: bool
+) -> None:
+    house = house_in(tmp_path)
+    notices = house.campuses[CAMPUS].notices
+    database = notices.database
+    assert isinstance(database, Sqlite)
+    database._writer.execute("PRAGMA query_only = ON")
+    working = asyncio.create_task(house.run())
+    await house.opened()
+    await until(lambda: notices.figures.refused >= 1)
+
+    if has_room_again:
+        database._writer.execute("PRAGMA query_only = OFF")
+        await until(lambda: house.live.hubs[CAMPUS].epoch)
+    house.close()
+    await working
+
+    assert len(Files(tmp_path).rows("notices", "SELECT * FROM stream_epochs")) == has_room_again
+
+
 def states(data: Path) -> list[tuple[Any, ...]]:
     """The states of all orders."""
     return Files(data).rows("core", "SELECT state FROM orders")
