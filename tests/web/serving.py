@@ -47,6 +47,16 @@ DUO = msgspec.structs.replace(
 )
 
 
+class Wechat:
+    """WeChat, as a phone would have it: each code is another user's."""
+
+    appid = "wx_pages"
+
+    async def openid_of(self, code: str) -> str:
+        """Whose code it is."""
+        return f"openid-{code}"
+
+
 async def main(port: str, live_port: str, data: str, campuses: str) -> None:
     """Serve until SIGINT."""
     settings = read_settings(
@@ -64,7 +74,7 @@ async def main(port: str, live_port: str, data: str, campuses: str) -> None:
         refusals -= 1
         return Fault.REFUSE
 
-    vendors = Vendors(codes=console, payments=SandboxProvider(faults=faults))
+    vendors = Vendors(codes=console, payments=SandboxProvider(faults=faults), login=Wechat())
     house = House(settings, vendors, clock=lambda: START + (wall_clock() - began) + ahead)
 
     async def beside() -> None:

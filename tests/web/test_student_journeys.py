@@ -193,6 +193,21 @@ def test_what_is_kept_of_me_can_be_taken_along_and_forgotten(window: Window) -> 
     window.sees("登录后可以开团和参团。")
 
 
+def test_my_wechat_can_be_let_go_of_and_is_free_for_another_account(house: PagesHouse, window: Window) -> None:
+    other = house.student()
+    window.sign_in()
+    assert window.student().bind_wechat("mine").status_code == 200
+    assert other.bind_wechat("mine").json()["code"] == "people/wechat-taken"
+
+    window.go("me/me")
+    window.press("已绑定", exact=False)
+    window.keep_screen("wechat-unbind")
+    window.press("解绑")
+
+    expect(window.button("已绑定", exact=False)).to_have_count(0)
+    assert other.bind_wechat("mine").status_code == 200
+
+
 def test_a_paid_seat_can_be_given_up_before_the_group_forms(window: Window) -> None:
     window.sign_in(building="松园2号楼")
     window.go("menu/menu?campaign=beijing-always")
