@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -267,6 +268,72 @@ def test_compiled_rules_are_kept_for_so_many_versions_only() -> None:
         assert quote(book(off, version=version), cart(line(1000))).payable.fen == 1000 - version
 
     assert len(model._ready_books) <= model.READY_BOOKS_MAX
+
+
+def test_carts_alike_in_all_that_rules_look_at_share_one_price() -> None:
+    rules = book(rule(RuleKind.FULL_REDUCTION, "10", "is_leader"))
+
+    first = quote(rules, cart(line(1000), building_id="b1"))
+
+    assert quote(rules, cart(line(1000), building_id="b2", priced_at=NOON + timedelta(days=3))) is first
+    assert quote(rules, cart(line(1000), is_leader=True)).payable.fen == first.payable.fen - 10
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"priced_at": NOON + timedelta(hours=1)},  # another hour; "begun" is in force from here on
+        {"priced_at": NOON + timedelta(hours=1) - timedelta(microseconds=1)},
+        {"priced_at": NOON + timedelta(hours=2)},  # and no longer
+        {"priced_at": NOON - timedelta(days=1)},
+        {"is_first_order": True},
+        {"is_leader": True},
+        {"is_dorm_head": True},
+        {"building_id": "b2"},
+        {"tier": Tier(size=5)},
+        {"tier": Tier(size=3, off_percent=1)},
+        {"delivery_fee": Money(501)},
+        {"fee_shares": 4},
+        {"lines": (line(1000), line(500, 2))},
+        {"lines": (line(1000), line(500, dish="d2"))},
+        {"lines": (line(1000), line(500, shop="m2"))},
+        {"lines": (line(1000), line(501))},
+        {"lines": (line(500), line(1000))},
+        {"lines": (line(1000), line(500, dish="tea"))},
+        {"lines": (line(1000), line(500, **TEA))},
+        {"lines": (line(1000), line(500, set_meal_id="s1"))},
+        {"coupon": coupon(7)},
+    ],
+    ids=str,
+)
+def test_a_price_that_was_kept_is_never_anothers(other: dict[str, Any]) -> None:
+    """Every fact that rules may ask about counts, so that two carts which differ in one have prices of their own."""
+    asked = (
+        "(is_first_order ? 1 : 0) + (is_leader ? 2 : 0) + (is_dorm_head ? 4 : 0) + (building_id == 'b1' ? 8 : 0) "
+        "+ 16 * hour + 512 * weekday + tier_size + 3 * members + items_count + merchants_count + delivery_fee_fen"
+    )
+    begun = {"starts_at": NOON + timedelta(hours=1), "ends_at": NOON + timedelta(hours=2)}
+    rules = book(
+        rule(RuleKind.FULL_REDUCTION, asked, id="all"),
+        rule(RuleKind.DELIVERY_FEE, "9", id="begun", **begun),
+        rule(RuleKind.ADDON, "100", id="tea", dish_ids=("tea",)),
+        rule(RuleKind.SET_MEAL, "300", id="set", set_meal_id="s1", dish_ids=("d1",)),
+    )
+    usual = cart(line(1000), line(500), tier=Tier(size=3), fee=500, shares=3, building_id="b1")
+    unusual = replace(usual, **other)
+    alone = {each: quote(replace(rules), each) for each in (usual, unusual)}  # by books that know no other cart
+
+    assert alone[usual] != alone[unusual] or "priced_at" in other
+    assert {each: quote(rules, each) for each in (usual, unusual, usual)} == alone
+
+
+def test_the_last_prices_are_kept_only() -> None:
+    rules = book(rule(RuleKind.FULL_REDUCTION, "1"))
+
+    for price in range(model.QUOTES_MAX + 10):
+        assert quote(rules, cart(line(price + 1))).payable.fen == price
+
+    assert len(model._ready(rules).quotes) == 10
 
 
 def test_all_stages_follow_one_another() -> None:

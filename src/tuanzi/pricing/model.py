@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache, partial
+from itertools import chain
 from numbers import Real
 from typing import Annotated, Any, Final
 
@@ -783,7 +785,7 @@ _NUMBER: Final = re.compile(r"[0-9]{1,8}")
 class ReadyRule:
     """A rule, compiled. Where an expression is a plain number or `true`, the engine is not asked."""
 
-    __slots__ = ("_amount", "_condition", "_fixed_fen", "_names", "rule")
+    __slots__ = ("_amount", "_condition", "_fixed_fen", "_names", "names", "rule")
 
     def __init__(self, rule: Rule) -> None:
         """Raises ExpressionBad: an expression does not compile, or asks for what is not known."""
@@ -792,6 +794,7 @@ class ReadyRule:
         if not names <= facts_of(rule.kind):
             raise ExpressionBad(f"unknown: {sorted(names - facts_of(rule.kind))}")
         self.rule = rule
+        self.names = names
         self._names = tuple((name, FACTS[name]) for name in sorted(names))
         self._condition: Expression | None = None if rule.condition.strip() == "true" else condition
         self._amount = amount
@@ -818,19 +821,40 @@ class ReadyRule:
 
 
 class ReadyBook:
-    """The rules of one version by kind, in the order they apply; `broken`: those that do not compile."""
+    """The rules of one version by kind, in the order they apply; `broken`: those that do not compile.
 
-    __slots__ = ("_by_kind", "broken", "version")
+    quotes: prices of the last carts, by `likeness`: at lunch most ask for what somebody has asked for already.
+    """
+
+    __slots__ = ("_asked", "_by_kind", "_turns", "broken", "quotes", "version")
 
     def __init__(self, book: RuleVersion) -> None:
         self.version = book.version
         self.broken: list[str] = []
+        self.quotes: dict[tuple[object, ...], Quote] = {}
         self._by_kind: dict[RuleKind, list[ReadyRule]] = {}
         for rule in sorted(book.rules, key=lambda rule: (rule.priority, rule.id)):
             try:
                 self._by_kind.setdefault(rule.kind, []).append(ReadyRule(rule))
             except ExpressionBad:
                 self.broken.append(rule.id)
+        names = {name for ready in chain(*self._by_kind.values()) for name in ready.names}
+        self._asked = tuple([ask for name, ask in MEMBER_FACTS.items() if name in names])
+        self._turns = sorted({at for rule in book.rules for at in (rule.starts_at, rule.ends_at) if at is not None})
+
+    def likeness(self, cart: Cart) -> tuple[object, ...]:
+        """All of a cart without a coupon that these rules look at: carts alike in it have the same price.
+
+        Of the time that is which rules are in force: how many periods have begun or ended by then.
+        """
+        return (
+            cart.lines,
+            cart.tier,
+            cart.delivery_fee,
+            cart.fee_shares,
+            bisect_right(self._turns, cart.priced_at) if self._turns else 0,
+            *[ask(cart) for ask in self._asked],
+        )
 
     def of(self, kind: RuleKind) -> Sequence[ReadyRule]:
         """The rules of this kind."""
@@ -949,6 +973,21 @@ class Bill:
         )
 
 
+# What rules may ask that is neither of the goods nor of the group.
+MEMBER_FACTS: Final[dict[str, Callable[[Cart], Fact]]] = {
+    "building_id": lambda cart: cart.building_id,
+    "is_first_order": lambda cart: cart.is_first_order,
+    "is_leader": lambda cart: cart.is_leader,
+    "is_dorm_head": lambda cart: cart.is_dorm_head,
+    "hour": lambda cart: cart.priced_at.astimezone(SHANGHAI).hour,
+    "weekday": lambda cart: cart.priced_at.astimezone(SHANGHAI).isoweekday(),
+}
+
+
+def _of_member(ask: Callable[[Cart], Fact], bill: Bill, lines: Sequence[int]) -> Fact:
+    return ask(bill.cart)
+
+
 FACTS: Final[dict[str, Callable[[Bill, Sequence[int]], Fact]]] = {
     "items_fen": lambda bill, lines: sum([bill.priced[i] for i in lines]),
     "due_fen": lambda bill, lines: sum([bill.due[i] for i in lines]),
@@ -957,12 +996,7 @@ FACTS: Final[dict[str, Callable[[Bill, Sequence[int]], Fact]]] = {
     "tier_size": lambda bill, lines: bill.cart.tier.size,
     "members": lambda bill, lines: bill.members,
     "delivery_fee_fen": lambda bill, lines: bill.fee_share,
-    "building_id": lambda bill, lines: bill.cart.building_id,
-    "is_first_order": lambda bill, lines: bill.cart.is_first_order,
-    "is_leader": lambda bill, lines: bill.cart.is_leader,
-    "is_dorm_head": lambda bill, lines: bill.cart.is_dorm_head,
-    "hour": lambda bill, lines: bill.cart.priced_at.astimezone(SHANGHAI).hour,
-    "weekday": lambda bill, lines: bill.cart.priced_at.astimezone(SHANGHAI).isoweekday(),
+    **{name: partial(_of_member, ask) for name, ask in MEMBER_FACTS.items()},
     "coupon_fen": lambda bill, lines: bill.cart.coupon.off.fen if bill.cart.coupon else 0,
 }
 
@@ -974,6 +1008,8 @@ def _discounts(given: Iterable[tuple[str, int]]) -> tuple[Discount, ...]:
 # the price of a cart and of a group
 
 READY_BOOKS_MAX: Final = 64
+# Of one version; about 1 kB each.
+QUOTES_MAX: Final = 4096
 _ready_books: dict[int, tuple[RuleVersion, ReadyBook]] = {}  # by id(); holds the value, so that its id stays taken
 
 
@@ -982,8 +1018,21 @@ def quote(book: RuleVersion, cart: Cart) -> Quote:
 
     The share of the delivery fee is rounded up to a fen, so that any group of at least `fee_shares` covers the fee;
     `settle` gives the odd fen back. A rule that is broken takes nothing and is named in `skipped_rules` (X08).
+    The prices of the last carts are kept: that costs a tenth, and the rows of equal prices are written alike.
     """
     ready = _ready(book)
+    if cart.coupon is not None:  # each is one of its own
+        return _priced_alone(ready, cart)
+    likeness = ready.likeness(cart)
+    kept = ready.quotes.get(likeness)
+    if kept is None:
+        if len(ready.quotes) >= QUOTES_MAX:
+            ready.quotes.clear()
+        kept = ready.quotes[likeness] = _priced_alone(ready, cart)
+    return kept
+
+
+def _priced_alone(ready: ReadyBook, cart: Cart) -> Quote:
     fee_share = -(-cart.delivery_fee.fen // cart.fee_shares)
     return _bill(ready, cart, fee_share=fee_share, members=cart.fee_shares).close(ready.version)
 
