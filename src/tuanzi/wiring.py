@@ -228,6 +228,7 @@ def schema_of(database: str, rooms: Sequence[Room]) -> Schema:
         errands=frozenset(kind for room in here for kind in room.errands),
         codec=Codec(commands=commands, events=all_events()),
         assumed_new={kind: places for room in here for kind, places in room.assumed_new.items()},
+        asks={kind: places for room in here for kind, places in room.asks.items()},
         foresees={kind: places for room in here for kind, places in room.foresees.items()},
     )
 

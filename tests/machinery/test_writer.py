@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -492,6 +492,23 @@ def test_events_behind_one_that_misses_learn_what_they_need_in_the_same_look(dat
 
     assert kinds == [Fetch, Fetch, Commit]  # the position, then all pages at once
     assert database.rows("SELECT COUNT(*), SUM(notes) FROM pages") == [(50, 50)]
+
+
+def test_what_commands_ask_for_is_brought_before_they_are_decided_and_so_they_are_decided_once(database: Any) -> None:
+    carry_out(open_writer(database), database, [Build(id="h", seats=2)])
+    decided: list[str] = []
+
+    def take(unit: Any, command: Take, *, now: datetime) -> Any:
+        decided.append(command.ticket_id)
+        return SCHEMA.decides[Take](unit, command, now=now)
+
+    asking = replace(SCHEMA, decides={**SCHEMA.decides, Take: take}, asks={Take: lambda command: [(Hall, "h")]})
+    taken = [Request(Take(ticket_id=id, hall_id="h")) for id in ("t1", "t2")]
+
+    kinds = steps_taken(open_writer(database, schema=asking), database, taken)
+
+    assert (kinds, decided) == ([Fetch, Commit], ["t1", "t2"])
+    assert database.rows("SELECT id, taken FROM halls") == [("h", 2)]
 
 
 def test_what_a_command_foresees_is_at_hand_for_the_next(database: Any) -> None:

@@ -151,6 +151,7 @@ def room(provider: PaymentProvider, *, find_plan: FindPlan, payers: Payers | Non
             HearCapture: hear_capture,
             ForgetPerson: service.forget_member,
         },
+        asks={OpenGroup: service.asked_by_open, JoinGroup: service.asked_by_join},
         routes=routes(Cashier(provider), find_plan, payers),
         keeps=KEEPS,
     )

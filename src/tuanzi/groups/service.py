@@ -60,6 +60,7 @@ from tuanzi.groups.problems import (
     SeatCommitted,
     UserLimitReached,
 )
+from tuanzi.machinery.memory import Place
 from tuanzi.orders import HOLDING, Order, OrderState
 from tuanzi.people import ForgetPerson, Forgotten
 from tuanzi.pricing import (
@@ -212,6 +213,16 @@ class CloseGroup(Struct, frozen=True, kw_only=True, gc=False):
     """Timer: a group's deadline."""
 
     group_id: GroupId
+
+
+def asked_by_open(command: OpenGroup) -> Sequence[Place]:
+    """What opening asks for that is seldom in memory: most members order for the first time of the day."""
+    return [(OrderedBefore, command.member_id)]
+
+
+def asked_by_join(command: JoinGroup) -> Sequence[Place]:
+    """What joining asks for that is seldom in memory, and the group, which a restart has forgotten."""
+    return [(Group, command.group_id), (OrderedBefore, command.member_id)]
 
 
 def open_group(unit: Unit, command: OpenGroup, *, now: datetime) -> Seated:

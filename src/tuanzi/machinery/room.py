@@ -67,6 +67,8 @@ class Room:
         tried again with growing pauses until it succeeds, so it must be harmless twice.
     assumed_new: for a command that looks whether something is there and mostly makes it, such as a payment: what it
         looks at. Where memory does not know, it is taken for new without asking; the table's key finds out.
+    asks: what a command will ask for and memory seldom has, such as what a newcomer ordered before: all of a batch is
+        fetched before it is decided. What is not listed is found out by deciding, which then is done twice.
     foresees: what commands after this one will ask for, such as a Confirm after its Try; fetched along with this one.
     openings: what its database's writer does first, each time it starts; the commands are among `commands` too.
     figures: what it counts, for `/metrics`; one name has the same labels each time.
@@ -79,6 +81,7 @@ class Room:
     commands: Mapping[type, Handler] = field(default_factory=dict)
     errands: Mapping[type, ErrandHandler] = field(default_factory=dict)
     assumed_new: Mapping[type, Callable[[Any], Sequence[Place]]] = field(default_factory=dict)
+    asks: Mapping[type, Callable[[Any], Sequence[Place]]] = field(default_factory=dict)
     foresees: Mapping[type, Callable[[Any], Sequence[Place]]] = field(default_factory=dict)
     routes: Sequence[Route] = ()
     openings: Sequence[Opening] = ()

@@ -56,6 +56,7 @@ class Schema:
     hears: listeners within the same database. follows: listeners to other databases' events, by (source, event type).
     errands: command types that are not decided here but done outside.
     assumed_new: places that a command looks at and, when they are new, fills; taken for new where memory does not know.
+    asks: places that a command will ask for and memory seldom has; they are brought there before its batch is decided.
     foresees: places that commands after this one will ask for; they are brought into memory before its commit.
     """
 
@@ -67,6 +68,7 @@ class Schema:
     errands: frozenset[type]
     codec: Codec
     assumed_new: Mapping[type, Callable[[Any], Sequence[Place]]] = field(default_factory=dict)
+    asks: Mapping[type, Callable[[Any], Sequence[Place]]] = field(default_factory=dict)
     foresees: Mapping[type, Callable[[Any], Sequence[Place]]] = field(default_factory=dict)
 
 
@@ -225,14 +227,15 @@ class Writer:
     def _carry_out_together(self, requests: Sequence[Request], *, now: datetime, careful: bool) -> Steps:
         batch: dict[Place, Any] = {}
         decided: list[_Decided] = []
-        if careful and (unsure := self._unsure(requests)):
-            yield from self._fetch(unsure)
+        unsure = self._unsure(requests) if careful else []
+        if asked := [*unsure, *self._unknown(self.schema.asks, requests, batch)]:
+            yield from self._fetch(asked)
         while True:
             misses = self._decide_from(len(decided), requests, decided, batch, now=now)
             if not misses:
                 break
             yield from self._fetch(misses)
-        if self.schema.foresees and (foreseen := self._foreseen(requests, batch)):
+        if foreseen := self._unknown(self.schema.foresees, requests, batch):
             yield from self._fetch(foreseen)
         if entry := max(request.entry for request in requests):
             batch[FollowerPosition, COMMAND_LOG] = FollowerPosition(source=COMMAND_LOG, number=entry)
@@ -258,14 +261,21 @@ class Writer:
             unsure += [place for place in self._assumed(request) if self.memory.find(place) is UNKNOWN]
         return unsure
 
-    def _foreseen(self, requests: Sequence[Request], batch: dict[Place, Any]) -> list[Place]:
-        """What these requests foresee that is not at hand: asked for then, it would have its command decided twice."""
-        foresees = self.schema.foresees
+    def _unknown(
+        self,
+        places_of: Mapping[type, Callable[[Any], Sequence[Place]]],
+        requests: Sequence[Request],
+        batch: dict[Place, Any],
+    ) -> list[Place]:
+        """What these requests, or those after them, will ask for that is not at hand: asked for by a command that is
+        being decided, it would have that one decided twice."""
+        if not places_of:
+            return []
         return [
             place
             for request in requests
-            if type(request.command) in foresees and not request.source
-            for place in foresees[type(request.command)](request.command)
+            if type(request.command) in places_of and not request.source
+            for place in places_of[type(request.command)](request.command)
             if place not in batch and place not in self._pending and self.memory.find(place) is UNKNOWN
         ]
 
