@@ -71,6 +71,14 @@ class Memory:
             self._old = self.young
             self.young = {}
 
+    def keep_all(self, values: dict[Place, Any]) -> None:
+        """Remember what a batch committed: as `keep` for each, at a tenth of the cost."""
+        if len(self.young) + len(values) < self._places_max:
+            self.young.update(values)
+            return
+        for place, value in values.items():
+            self.keep(place, value)
+
     def drop(self) -> None:
         """Forget everything: what is in the database is the truth."""
         self.young = {}

@@ -7,7 +7,7 @@ the outcome; `drive` does that synchronously (simulation, tests), `desk.py` with
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -502,29 +502,25 @@ class Writer:
                 continue
             if overlay.added:
                 added |= overlay.added
-            if not overlay.events:
-                continue
-            numbered = []
-            for event in overlay.events:
-                number += 1
-                kind = type(event)
-                numbered.append((number, event))
-                events.append((number, kind.name, kind.version, at_ms, encode(event).decode()))
-            outcome.numbered = tuple(numbered)
-        inserts: dict[type[Any], list[Any]] = {}
-        upserts: dict[type[Any], list[Any]] = {}
-        removes: dict[type[Any], list[Any]] = {}
+            if overlay.events:
+                first = number + 1
+                for event in overlay.events:
+                    number += 1
+                    name, version = _named(type(event))
+                    events.append((number, name, version, at_ms, encode(event).decode()))
+                outcome.numbered = tuple(enumerate(overlay.events, first))
+        inserts: defaultdict[type[Any], list[Any]] = defaultdict(list)
+        upserts: defaultdict[type[Any], list[Any]] = defaultdict(list)
+        removes: defaultdict[type[Any], list[Any]] = defaultdict(list)
         for place, value in batch.items():
-            kind, key = place
+            kind = place[0]
             if value is ABSENT:
                 if place not in added:
-                    removes.setdefault(kind, []).append(key)
-                continue
-            values = inserts if place in added else upserts
-            if (some := values.get(kind)) is None:
-                values[kind] = [value]
+                    removes[kind].append(place[1])
+            elif place in added:
+                inserts[kind].append(value)
             else:
-                some.append(value)
+                upserts[kind].append(value)
         flush = Flush(
             before=self.position,
             after=self.position + commands,
@@ -557,6 +553,7 @@ class Writer:
             self._pending |= after
         self.memory.release()
         self._answers.release()
+        remembered: dict[Place, Any] = {}
         for place, value in batch.items():
             kind = place[0]
             if kind is Timer:
@@ -564,7 +561,19 @@ class Writer:
             elif kind is KeptAnswer:
                 self._answers.keep(place, value)
             elif kind not in self._history:
-                self.memory.keep(place, value)
+                remembered[place] = value
+        self.memory.keep_all(remembered)
+
+
+_NAMED: dict[type[Any], tuple[str, int]] = {}
+
+
+def _named(event: type[Any]) -> tuple[str, int]:
+    """An event's stable name and version, for less than to look at its class twice."""
+    named = _NAMED.get(event)
+    if named is None:
+        named = _NAMED[event] = (event.name, event.version)
+    return named
 
 
 def _too_slow(request: Request) -> _Decided:
