@@ -100,7 +100,7 @@ class Line:
         steps = self._writer.carry_out(requests, now=now)
         step = next(steps)
         while isinstance(step, Fetch):
-            step = steps.send(self._writing.submit(take, step, self.database).result()[0])
+            step = steps.send(take(step, self.database)[0])  # as the desks: it does not wait for the batch before
         before = self.land()
         self._flying = (steps, self._writing.submit(take, step, self.database))
         return before
