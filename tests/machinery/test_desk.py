@@ -513,6 +513,44 @@ async def test_a_desk_stops_when_what_seemed_lost_turns_out_to_be_kept() -> None
     assert {type(answer) for answer in answers} == {Unavailable}
 
 
+async def test_what_a_source_commits_while_its_follower_keeps_a_batch_waits_for_no_other_batch_than_that() -> None:
+    halls, slow = desk_of(open_database(), Hands()), prepared(Slow())
+    diary = desk_of(slow, Hands())
+    following(halls, diary)
+    async with working(halls, diary):
+        await halls.submit(Build(id="h", seats=9))
+        slow.go.clear()
+        await halls.submit(Take(ticket_id="t1", hall_id="h"))
+        await until(lambda: slow.begun == 1)
+        await halls.submit(Take(ticket_id="t2", hall_id="h"))
+        waiting = diary.queue_length
+        slow.go.set()
+        await diary.followed("halls", 2)
+
+    assert waiting == 1
+    assert slow.rows("SELECT notes FROM pages") == [(2,)]
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_whatever_becomes_of_a_followers_commits_it_hears_every_event_once(seed: int) -> None:
+    chance = Random(seed)
+    # Not what fails twice in a row, for which it waits a second.
+    fates = [fate for _ in range(6) for fate in (chance.choice([None, "refused", "unheard"]), None)]
+    halls, slow = desk_of(open_database(), Hands()), prepared(Slow(*fates))
+    diary = desk_of(slow, Hands(), batch_max=64)
+    following(halls, diary)
+    names = [f"h{i}" if i != 50 else "unspeakable" for i in range(100)]
+    async with working(halls, diary):
+        await asyncio.gather(*(halls.submit(Build(id=name, seats=9)) for name in names))
+        for i in range(4):
+            await asyncio.gather(*(halls.submit(Take(ticket_id=f"t{i}{name}", hall_id=name)) for name in names))
+        await diary.followed("halls", 400)
+
+    heard = slow.rows("SELECT id, notes FROM pages ORDER BY id")
+    assert heard == sorted((name, 4) for name in names if name != "unspeakable")
+    assert slow.rows("SELECT COUNT(*) FROM parked_events") == [(4,)]
+
+
 async def test_who_waits_for_a_batch_that_is_being_decided_is_told_when_the_desk_is_cancelled() -> None:
     class Absent(Sqlite):
         is_asked = False

@@ -48,6 +48,8 @@ SWEEP_AFTER_S_MAX = 3600.0
 SWEPT_AT_ONCE = 500
 ERRAND_S_MAX = 30.0
 OUTCOMES_KEPT = 4096
+# Our choice: what a source commits in some seconds; a follower further behind waits in its own queue.
+FED_AT_ONCE = 1024
 
 
 class Figures:
@@ -675,13 +677,17 @@ class Feed:
         self._target = target
         self._source = source
         self._wake = asyncio.Event()
+        self._flying: deque[Pending] = deque()
+        self._hands_over = False  # not before the target works, nor while it is found out what it refused
         self._outcomes: dict[int, tuple[Any, ...]] = {}
         self._waiters: dict[int, list[asyncio.Future[tuple[Any, ...]]]] = {}
 
     def offer(self, events: Sequence[Numbered]) -> None:
-        """Hear what the source has committed."""
+        """Hear what the source has committed; it is in the target's next batch, whatever else is on its way there."""
         self.follower.offer(events)
-        self._wake.set()
+        if self._hands_over:
+            self._hand_over()
+            self._wake.set()
 
     async def reached(self, number: int) -> tuple[Any, ...]:
         """What the target emitted when it heard event `number`; whoever waits sets the limit, as HTTP does."""
@@ -696,15 +702,23 @@ class Feed:
     async def run(self) -> None:
         """Carry events for as long as the target works."""
         self.follower.expect(self._source.event_number)
-        while True:
-            requests = self.follower.take(256)
-            if requests:
-                await self._carry(requests)
-            elif self.follower.is_behind:
-                await self._read()
-            else:
-                self._wake.clear()
-                await self._wake.wait()
+        self._hands_over = True
+        try:
+            while True:
+                self._hand_over()
+                if self._flying:
+                    await self._settle()
+                elif self.follower.is_behind:
+                    await self._read()
+                else:
+                    self._wake.clear()
+                    await self._wake.wait()
+        finally:
+            self._hands_over = False
+
+    def _hand_over(self) -> None:
+        for request in self.follower.take(FED_AT_ONCE - len(self._flying)):
+            self._flying.append((request, self._target._enqueue(request)))
 
     async def _read(self) -> None:
         """Read on in the source's log; when it cannot be read now, in a second."""
@@ -715,16 +729,19 @@ class Feed:
         else:
             self.follower.read(rows)
 
-    async def _carry(self, requests: list[Request]) -> None:
-        futures = [self._target._enqueue(request) for request in requests]
-        for request, future in zip(requests, futures, strict=True):
-            outcome = await future
-            if outcome.problem is None:
-                self._kept(request.number, tuple(event for _, event in outcome.events))
-                continue
-            await asyncio.gather(*futures, return_exceptions=True)
-            await self._recover(request, outcome)
+    async def _settle(self) -> None:
+        """What became of the first that is on its way."""
+        request, future = self._flying[0]
+        outcome = await future
+        self._flying.popleft()
+        if outcome.problem is None:
+            self._kept(request.number, tuple(event for _, event in outcome.events))
             return
+        self._hands_over = False
+        await asyncio.gather(*[future for _, future in self._flying], return_exceptions=True)  # refused, being after it
+        self._flying.clear()
+        await self._recover(request, outcome)
+        self._hands_over = True
 
     async def _recover(self, request: Request, outcome: Outcome) -> None:
         """The target refused an event: park it when a listener is at fault, else wait; then go on from the table."""
