@@ -148,8 +148,10 @@ class Order(Struct, frozen=True, kw_only=True, gc=False):
     version: int = 1
 
     def __post_init__(self) -> None:
-        if self.refundable and sum([part.fen for part in self.refundable]) + self.promised.fen != self.paid.fen:
-            raise ValueError(f"order {self.id}: what is left and promised does not add up to {self.paid}")
+        if self.refundable:
+            promised = sum([refund.amount.fen for refund in self.refunds]) if self.refunds else 0
+            if sum([part.fen for part in self.refundable]) + promised != self.paid.fen:
+                raise ValueError(f"order {self.id}: what is left and promised does not add up to {self.paid}")
 
     @property
     def _next_refund_id(self) -> str:
@@ -175,15 +177,24 @@ class Order(Struct, frozen=True, kw_only=True, gc=False):
 
     def after(self, step: Step) -> Order:
         """This order one step on. Raises IllegalStep."""
+        return replace(self, state=self._state_after(step), version=self.version + 1)
+
+    def captured(self, step: Step) -> Order:
+        """This order one step on, with its money in; what can be refunded is its price. Raises IllegalStep."""
+        refundable = (*[line.payable for line in self.quote.lines], self.quote.delivery_fee)
+        return replace(
+            self,
+            state=self._state_after(step),
+            paid=self.payable,
+            refundable=refundable,
+            version=self.version + 1,
+        )
+
+    def _state_after(self, step: Step) -> OrderState:
         state = steps_from(self.state).get(step)
         if state is None:
             raise IllegalStep(order_id=self.id, state=self.state.value, step=step.value)
-        return replace(self, state=state, version=self.version + 1)
-
-    def captured(self) -> Order:
-        """This order with its money in; what can be refunded is its price."""
-        refundable = (*[line.payable for line in self.quote.lines], self.quote.delivery_fee)
-        return replace(self, paid=self.payable, refundable=refundable, version=self.version + 1)
+        return state
 
     def repriced(self, final: Quote, *, sub_orders: int) -> tuple[Order, Refund | None]:
         """This order at its final price, split, and what goes back of what was paid at the smallest tier (B1)."""

@@ -63,16 +63,15 @@ def place(unit: Unit, order: Order) -> None:
 
 def mark_paid(unit: Unit, order: Order) -> Order:
     """The money is in and the seat is held."""
-    return _paid(unit, order.after(Step.PAY))
+    return _paid(unit, order.captured(Step.PAY))
 
 
 def revive(unit: Unit, order: Order, *, group_id: GroupId) -> Order:
     """Late money found a seat, perhaps in another group; stock and coupon are held again by the caller."""
-    return _paid(unit, replace(order.after(Step.REVIVE), group_id=group_id))
+    return _paid(unit, replace(order.captured(Step.REVIVE), group_id=group_id))
 
 
 def _paid(unit: Unit, order: Order) -> Order:
-    order = order.captured()
     unit.put(order)
     paid = OrderPaid(order_id=order.id, group_id=order.group_id, member_id=order.member_id, paid_fen=order.paid.fen)
     unit.emit(paid)
@@ -120,8 +119,7 @@ def refund_all(unit: Unit, order: Order, *, reason: str) -> Order:
 
 def refund_late(unit: Unit, order: Order, *, reason: str) -> Order:
     """Money came for an order that had ended and found no seat: all of it goes back (peers' P1 to P3)."""
-    order = order.after(Step.REFUND).captured()
-    order, refund = order.promise(order.paid, reason=reason)
+    order, refund = order.captured(Step.REFUND).promise(order.payable, reason=reason)
     unit.put(order)
     unit.emit(_due(order, refund_id=refund.id, amount=refund.amount, reason=reason))
     return order
