@@ -47,9 +47,11 @@ class Money(Struct, frozen=True, order=True, gc=False, array_like=True):
             raise ValueError(f"weights must be >= 0 with a positive sum: {list(weights)}")
         parts = [self.fen * weight // whole for weight in weights]
         left_over = self.fen - sum(parts)
-        by_loss = sorted(range(len(parts)), key=lambda i: (-(self.fen * weights[i] % whole), i))
-        for i in by_loss[:left_over]:
-            parts[i] += 1
+        if left_over:
+            losses = [self.fen * weight % whole for weight in weights]
+            # Sorted keeps the order of equals, also in reverse: a tie goes to the earlier part.
+            for i in sorted(range(len(parts)), key=losses.__getitem__, reverse=True)[:left_over]:
+                parts[i] += 1
         return [Money(part) for part in parts]
 
 

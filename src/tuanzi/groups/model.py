@@ -98,7 +98,7 @@ class Group(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def paid_count(self) -> int:
         """How many seats are paid, on all campuses."""
-        paid = sum([seat.state is SeatState.PAID for seat in self.seats])
+        paid = [seat.state for seat in self.seats].count(SeatState.PAID)
         return paid if self.home is None else paid + self.home.paid_elsewhere
 
     @property
@@ -175,7 +175,7 @@ class Group(Struct, frozen=True, kw_only=True, gc=False):
         """With one more seat. Raises GroupNotOpen, AlreadyMember, GroupFull."""
         if self.state not in (GroupState.OPEN, GroupState.FORMED) or now >= self.closes_at:
             raise GroupNotOpen(group_id=self.id, state=self.state.value)
-        if any(taken.member_id == seat.member_id for taken in self.seats):
+        if seat.member_id in [taken.member_id for taken in self.seats]:
             raise AlreadyMember(group_id=self.id)
         if self.is_full:
             raise GroupFull(group_id=self.id, size=self.seats_max)

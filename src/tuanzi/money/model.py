@@ -134,7 +134,7 @@ class Journal(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def id(self) -> str:
         """A function of what it books."""
-        return f"{self.kind.value}:{self.reference}"
+        return f"{self.kind}:{self.reference}"
 
     def head(self) -> JournalHead:
         """The row kept beside the entries."""
@@ -152,7 +152,7 @@ def transfer(
     kind: JournalKind, reference: str, *, order_id: str, debit: str, credit: str, amount: Money, at: datetime
 ) -> Journal:
     """A journal of two lines for one order: `amount` into `debit`, out of `credit`."""
-    own = f"{kind.value}:{reference}"
+    own = f"{kind}:{reference}"
     return Journal(
         kind=kind,
         reference=reference,
