@@ -27,7 +27,18 @@ class Miss(BaseException):
 class Overlay:
     """What one command changed so far; thrown away as a whole when it is refused."""
 
-    __slots__ = ("_assumed", "_assumed_used", "_batch", "_key_of", "_memory", "_pending", "added", "changes", "events")
+    __slots__ = (
+        "_assumed",
+        "_assumed_used",
+        "_batch",
+        "_key_of",
+        "_memory",
+        "_pending",
+        "_young",
+        "added",
+        "changes",
+        "events",
+    )
 
     def __init__(
         self,
@@ -42,6 +53,7 @@ class Overlay:
         self._assumed_used: list[Place] = []
         self._batch = batch
         self._memory = memory
+        self._young = memory.young
         self._key_of = key_of
         self.changes: dict[Place, Any] = {}
         self.added: set[Place] = set()
@@ -60,7 +72,7 @@ class Overlay:
         # No value is None, so None is "not there" at the price of one call; written out, for it is the hot path.
         value = self.changes.get(place)
         if value is None and (value := self._batch.get(place)) is None and (value := self._pending.get(place)) is None:
-            value = self._memory.young.get(place)
+            value = self._young.get(place)
             if value is None:
                 value = self._memory.find(place)
                 if value is UNKNOWN:

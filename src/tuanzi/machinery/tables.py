@@ -111,7 +111,9 @@ def _cell(name: str, hint: Any) -> _Cell:
     if bare in (str, int, bytes):
         return _Cell(name)
     decode = _maybe(msgspec.json.Decoder(bare).decode, optional)
-    return _Cell(name, "out({})", _remembering(msgspec.json.Encoder().encode), decode, optional)
+    # Of many rows the lists are empty: of refunds, of guests' campuses.
+    code = "(out({}) if {} else '[]')" if typing.get_origin(bare) is tuple else "out({})"
+    return _Cell(name, code, _remembering(msgspec.json.Encoder().encode), decode, optional)
 
 
 # About 1 kB each. A value that is written again mostly has the same immutable parts as before.
