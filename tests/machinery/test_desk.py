@@ -73,6 +73,12 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.001)
 
 
+async def turns(count: int) -> None:
+    """Let everybody who can go on do so."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 async def test_many_commands_share_a_commit_and_each_gets_its_own_answer() -> None:
     database = open_database()
     desk = desk_of(database, Hands())
@@ -511,6 +517,53 @@ async def test_a_desk_stops_when_what_seemed_lost_turns_out_to_be_kept() -> None
     with pytest.raises(Fenced):
         await work
     assert {type(answer) for answer in answers} == {Unavailable}
+
+
+async def test_a_little_work_soon_after_a_batch_waits_and_goes_with_whoever_comes() -> None:
+    database = open_database()
+    desk = desk_of(database, Hands())
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=9))
+        work = desk.hand_in(Take(ticket_id="work", hall_id="h"))
+        await turns(10)
+        waiting = desk.queue_length
+        await desk.submit(Take(ticket_id="somebody", hall_id="h"))
+        outcome = await work
+
+    assert waiting == 1
+    assert outcome.answer.id == "work"
+    assert desk.figures.batches == 2
+
+
+async def test_work_that_nobody_joins_is_done_all_the_same() -> None:
+    desk = desk_of(open_database(), Hands())
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=9))
+        outcome = await desk.hand_in(Take(ticket_id="work", hall_id="h"))
+
+    assert outcome.answer.id == "work"
+
+
+async def test_who_was_answered_goes_on_before_the_next_batch_is_decided() -> None:
+    database = prepared(Slow())
+    desk = desk_of(database, Hands(), batch_max=64)
+    batches: list[int] = []
+
+    async def take_twice() -> None:
+        await desk.submit(Take(ticket_id="first", hall_id="h"))
+        await desk.submit(Take(ticket_id="second", hall_id="h"))
+
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=99))
+        desk.subscribe(lambda events: batches.append(len(events)))
+        database.go.clear()
+        coming = asyncio.create_task(take_twice())
+        await until(lambda: database.begun == 2)
+        others = [desk.hand_in(Take(ticket_id=f"t{i}", hall_id="h")) for i in range(10)]
+        database.go.set()
+        await asyncio.gather(coming, *others)
+
+    assert batches == [1, 11]
 
 
 async def test_what_a_source_commits_while_its_follower_keeps_a_batch_waits_for_no_other_batch_than_that() -> None:

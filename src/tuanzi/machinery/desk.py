@@ -32,8 +32,15 @@ V = TypeVar("V")
 Subscriber = Callable[[Sequence[Numbered]], None]
 Pending = tuple[Request, "asyncio.Future[Outcome]"]
 
-# Measured: fewer commands than this are cheaper in the batch after; of 24, 64 and never, 64 costs least processor.
-AHEAD_MIN = 64
+# Measured with 128 connections, in turns: of 16, 32 and 64, 32 gives most chains a second; 64 costs as much processor.
+AHEAD_MIN = 32
+# Work nobody waits for begins no batch so soon after another: it goes with whoever comes, or with more of it. A commit
+# costs 1.2 ms of processor however little it keeps; measured at 650 chains/s, 1,590 instead of 1,740 us a chain.
+GATHER_S = 0.025
+# So that what was kept is answered before the next batch is decided: in the first who waits goes on, at the end of the
+# second his answer is written, and who waits for a follower is a turn behind. Measured at 650 chains/s with the above:
+# p50 24 ms instead of 32.
+TURNS_TO_ANSWER = 3
 # Measured: with one, splits waited a quarter of their time for answers that had come while another desk decided.
 FLIGHTS_MAX = 3
 # Our choice: a quarter of each batch for timers and what errands brought, the rest for whoever waits.
@@ -110,8 +117,9 @@ class Lanes:
         """The next batch: people first in it."""
         work_max = self._work_max
         if not work_max:
-            self._turn = (self._turn + 1) % WORK_SHARE
-            work_max = self._batch_max if not self._turn or not self.people else 0
+            both = bool(self.people and self.work)
+            self._turn = (self._turn + both) % WORK_SHARE
+            work_max = 0 if self.people and (self._turn or not both) else self._batch_max
         elif not self.people:
             work_max *= 2
         worked = min(len(self.work), work_max)
@@ -167,6 +175,7 @@ class WriterDesk:
         self._errands_waiting: deque[Timer] = deque()
         self._errands_running: set[asyncio.Task[None]] = set()
         self._batch_s = 0.0
+        self._began = 0.0
         self._finished = 0.0
         self._said = 0
         self._last_now = clock()
@@ -364,7 +373,12 @@ class WriterDesk:
                     await self._wait_for_more(flights)
                     if flights[0].is_kept:
                         await self._land(flights)
+                        for _ in range(TURNS_TO_ANSWER):
+                            await asyncio.sleep(0)
                         continue
+                if self._is_work_early():
+                    await self._wait_for_company()
+                    continue
                 batch = self._next_batch()
                 if not batch:
                     if self._closing and not self._queue and not flights:
@@ -373,7 +387,8 @@ class WriterDesk:
                         self._wake.clear()
                         await self._wake.wait()
                     continue
-                flight = Flight(batch, self._steps_of(batch), asyncio.get_running_loop().time())
+                self._began = asyncio.get_running_loop().time()
+                flight = Flight(batch, self._steps_of(batch), self._began)
                 flights.append(flight)
                 commit = await self._decide(flight, is_ahead=len(flights) > 1)
                 if commit is not None:
@@ -396,6 +411,20 @@ class WriterDesk:
         while not flights[0].is_kept and (len(flights) == FLIGHTS_MAX or len(self._queue) < AHEAD_MIN):
             self._wake.clear()
             await self._wake.wait()
+
+    def _is_work_early(self) -> bool:
+        """Whether there is nothing but a little work, and a batch began only just now."""
+        queue = self._queue
+        if queue.people or not 0 < len(queue.work) < min(AHEAD_MIN, self._batch_max) or self._closing:
+            return False
+        return asyncio.get_running_loop().time() < self._began + GATHER_S
+
+    async def _wait_for_company(self) -> None:
+        """Until something comes, or the work has waited long enough."""
+        self._wake.clear()
+        ringing = asyncio.get_running_loop().call_at(self._began + GATHER_S, self._wake.set)
+        await self._wake.wait()
+        ringing.cancel()
 
     def _next_batch(self) -> list[Pending]:
         return [pending for pending in self._queue.take() if self._still_stands(*pending)]
