@@ -64,6 +64,8 @@ def test_a_scribe_that_died_is_told_of_and_the_next_batch_has_a_new_one(tmp_path
         first, writer = pid_of(scribe), writer_of(scribe)
         for pid in (writer,) if is_alone else (first, writer):
             os.kill(pid, signal.SIGKILL)
+        if not is_alone:
+            os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)  # a signal is not there at once
 
         with pytest.raises(DatabaseUnavailable):
             keep(database, thing("b"))
