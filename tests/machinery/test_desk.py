@@ -33,7 +33,7 @@ from tuanzi.base.problem import Busy
 from tuanzi.base.time import to_ms
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.machinery.database import DatabaseUnavailable, Fenced, Flush, RowRefused
-from tuanzi.machinery.desk import FLIGHTS_MAX, Lanes, WriterDesk
+from tuanzi.machinery.desk import FETCHED_HERE, FLIGHTS_MAX, Lanes, WriterDesk
 from tuanzi.machinery.follower import Follower
 from tuanzi.machinery.problems import Crashed, Unavailable
 from tuanzi.machinery.writer import Outcome, Request
@@ -517,6 +517,23 @@ async def test_a_desk_stops_when_what_seemed_lost_turns_out_to_be_kept() -> None
     with pytest.raises(Fenced):
         await work
     assert {type(answer) for answer in answers} == {Unavailable}
+
+
+async def test_a_few_rows_of_a_file_are_read_by_the_loop_and_many_by_a_thread() -> None:
+    class Near(Dictator):
+        def fetch(self, table: Any, keys: Any) -> list[Any]:
+            fetched.append((len(keys), threading.current_thread() is threading.main_thread()))
+            return super().fetch(table, keys)
+
+    fetched: list[tuple[int, bool]] = []
+    desk = desk_of(prepared(Near(lost=0)), Hands())
+    async with working(desk):
+        for count in (3, FETCHED_HERE + 1):
+            desk._writer.forget()
+            halls = [desk.submit(Take(ticket_id="t", hall_id=f"h{i}")) for i in range(count)]
+            await asyncio.gather(*halls, return_exceptions=True)
+
+    assert fetched == [(3, True), (FETCHED_HERE + 1, False)]
 
 
 async def test_a_little_work_soon_after_a_batch_waits_and_goes_with_whoever_comes() -> None:
