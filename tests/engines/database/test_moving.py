@@ -13,11 +13,11 @@ import pytest
 
 from tests.databases import Site
 from tests.faults.city import CAMPUS, environment, seed
+from tuanzi.engines.database.bulk import bulk_batch
 from tuanzi.engines.database.connections import Address, address_of, ask
 from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.engines.database.moving import LAID_ASIDE, Moved, Mover, NotMoved
 from tuanzi.engines.database.residence import Elsewhere, Residence, connected
-from tuanzi.engines.database.statements import packets
 from tuanzi.engines.database.whereabouts import Whereabouts
 from tuanzi.machinery.database import DatabaseUnavailable, Fenced, Flush
 from tuanzi.settings import read_settings
@@ -131,7 +131,7 @@ def test_a_writer_in_the_middle_of_a_transaction_is_ended(removal: Removal) -> N
     zombie.take_over()
     position, number = zombie.cursor()
     flush = Flush(before=position, after=position + 1, event_number=number)
-    zombie._send(flush, packets(flush))  # and it sleeps before its COMMIT
+    zombie._send(flush, bulk_batch(flush))  # and it sleeps before its COMMIT
 
     removal.move()
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pymysql.err import MySQLError
 
 from tuanzi.base.unit import Key
+from tuanzi.engines.database.bulk import BulkBatch, bulk_batch, insert, prepare
 from tuanzi.engines.database.connections import (
     PAUSE_S,
     Address,
@@ -47,6 +48,8 @@ _OWN_S_MAX = 2
 _EXISTS = frozenset({1050, 1060, 1061, 1091, 1826})
 # Behind all that a primary has committed, its own and what it had received before it was one.
 POSITION = "SELECT @@global.gtid_current_pos"
+# What is asked outside of a batch is no part of a transaction.
+_ALONE = "SET autocommit = 1"
 _STEPS = """
 CREATE TABLE IF NOT EXISTS migration_step (
     id BIGINT NOT NULL PRIMARY KEY,
@@ -79,6 +82,7 @@ class MariaDb:
         with self._translating():
             maker = self._door.open(schema=False)
             self._collation = collation_of(maker.get_server_info())
+            self._takes_bulk = maker.takes_bulk
             if not ask(maker, f"SHOW DATABASES LIKE {literal(address.schema)}"):
                 ask(maker, f'CREATE DATABASE IF NOT EXISTS "{address.schema}" COLLATE {self._collation}')
             maker.close()
@@ -202,28 +206,39 @@ class MariaDb:
 
     def commit(self, flush: Flush) -> None:
         """Keep a batch. Raises RowRefused, DatabaseUnavailable or Fenced."""
-        sent = packets(flush)
+        batch = bulk_batch(flush) if self._takes_bulk else None
         with self._translating():
-            self._again_if_let_go(lambda: self._send(flush, sent))
+            self._again_if_let_go(lambda: self._send(flush, batch))
             with self._written() as cursor:
                 self._is_unsure = True
-                cursor.execute("COMMIT; SELECT @@last_gtid" if self._tracks_gtid else "COMMIT")
+                cursor.execute(f"COMMIT; {_ALONE}; SELECT @@last_gtid" if self._tracks_gtid else f"COMMIT; {_ALONE}")
+                cursor.nextset()
                 if self._tracks_gtid:
                     cursor.nextset()
                     self.gtid = cursor.fetchone()[0]
                 self._is_unsure = False
 
-    def _send(self, flush: Flush, sent: Sequence[bytes]) -> None:
+    def _send(self, flush: Flush, batch: BulkBatch | None) -> None:
         """Everything of a batch but its COMMIT. Raises Fenced; then, as after any error, nothing is left of it."""
         with self._written() as cursor:
-            cursor.execute(sent[0])
-            cursor.nextset()
-            if cursor.rowcount != 1:
-                raise Fenced(f"the cursor is not at {flush.before}")
-            while cursor.nextset():
-                pass
-            for packet in sent[1:]:
+            ids = None if batch is None else prepare(self._writer, batch)
+            if batch is not None and ids is not None:
+                self._begin(cursor, flush, batch.begin)
+                insert(self._writer, batch, ids)
+                return
+            begin, *others = packets(flush)
+            self._begin(cursor, flush, begin)
+            for packet in others:
                 run_all(cursor, packet)
+
+    def _begin(self, cursor: Any, flush: Flush, statements: bytes) -> None:
+        """The first statements of a batch, of which the second moves the cursor. Raises Fenced."""
+        cursor.execute(statements)
+        cursor.nextset()
+        if cursor.rowcount != 1:
+            raise Fenced(f"the cursor is not at {flush.before}")
+        while cursor.nextset():
+            pass
 
     def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[Row]:
         """The rows of a query over a committed state; may be called by any thread."""
@@ -286,7 +301,7 @@ class MariaDb:
                 if is_lost(error):
                     self._let_go()
                 else:
-                    ask(self._writer, "ROLLBACK")
+                    run_all(self._writer.cursor(), f"ROLLBACK; {_ALONE}")
             except MySQLError:
                 self._let_go()
             raise

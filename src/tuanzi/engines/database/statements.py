@@ -16,7 +16,7 @@ from tuanzi.base.unit import Key
 from tuanzi.machinery.database import Flush, RowRefused
 from tuanzi.machinery.tables import Row, Table
 
-_ROWS_AT_ONCE = 256
+ROWS_AT_ONCE = 256
 # Of one packet, which MariaDB takes up to 16 MiB of (max_allowed_packet); a longer statement travels alone.
 _PACKET_CHARACTERS = 1_000_000
 PACKET_BYTES_MAX = 16 * 2**20 - 1024
@@ -90,11 +90,7 @@ def one_of(table: Table[Any], keys: Sequence[Key]) -> str:
 def packets(flush: Flush) -> list[bytes]:
     """A batch as packets of statements, all but its COMMIT; the second statement must find one row, or it is fenced."""
     made: list[bytes] = []
-    together = [
-        "START TRANSACTION",
-        f"UPDATE writer_cursor SET position = {flush.after}, event_number = {flush.event_number}"
-        f" WHERE id = 1 AND position = {flush.before}",
-    ]
+    together = ["START TRANSACTION", fencing(flush)]
     length = 0
     for statement in _changes(flush):
         if length + len(statement) > _PACKET_CHARACTERS and together:
@@ -107,15 +103,34 @@ def packets(flush: Flush) -> list[bytes]:
     return made
 
 
-def _changes(flush: Flush) -> Iterator[str]:
+def fencing(flush: Flush) -> str:
+    """The statement that moves the cursor; when it finds no row, another writer has moved it."""
+    return (
+        f"UPDATE writer_cursor SET position = {flush.after}, event_number = {flush.event_number}"
+        f" WHERE id = 1 AND position = {flush.before}"
+    )
+
+
+def removes(flush: Flush) -> Iterator[str]:
+    """The statements that remove a batch's rows."""
     for table, keys in flush.removes:
-        for i in range(0, len(keys), _ROWS_AT_ONCE):
-            yield f"DELETE FROM {table.name} WHERE {one_of(table, keys[i : i + _ROWS_AT_ONCE])}"
+        for i in range(0, len(keys), ROWS_AT_ONCE):
+            yield f"DELETE FROM {table.name} WHERE {one_of(table, keys[i : i + ROWS_AT_ONCE])}"
+
+
+def changes_of(flush: Flush) -> Iterator[tuple[str, tuple[str, ...], Sequence[Row], str]]:
+    """What a batch inserts, in this order: a table's name and columns, its rows, and how the statement ends."""
     for table, rows in flush.inserts:
-        yield from inserts(table.name, table.columns, rows, "")
+        yield table.name, table.columns, rows, ""
     for table, rows in flush.upserts:
-        yield from inserts(table.name, table.columns, rows, _instead(table.key, table.columns))
-    yield from inserts("events", _EVENT_COLUMNS, flush.events, "")
+        yield table.name, table.columns, rows, _instead(table.key, table.columns)
+    yield "events", _EVENT_COLUMNS, flush.events, ""
+
+
+def _changes(flush: Flush) -> Iterator[str]:
+    yield from removes(flush)
+    for name, columns, rows, end in changes_of(flush):
+        yield from inserts(name, columns, rows, end)
 
 
 def inserts(name: str, columns: Sequence[str], rows: Sequence[Row], end: str) -> Iterator[str]:
@@ -125,7 +140,7 @@ def inserts(name: str, columns: Sequence[str], rows: Sequence[Row], end: str) ->
     length = 0
     for row in rows:
         text = _row(row)
-        if len(some) == _ROWS_AT_ONCE or (some and length + len(text) > _PACKET_CHARACTERS):
+        if len(some) == ROWS_AT_ONCE or (some and length + len(text) > _PACKET_CHARACTERS):
             yield start + ",".join(some) + end
             some, length = [], 0
         some.append(text)
