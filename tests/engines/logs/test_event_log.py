@@ -79,3 +79,14 @@ async def test_the_log_knows_the_newest_number(events: EventLog) -> None:
 
     assert await events.newest(BEIJING) == 7
     assert await events.newest(XIAN) == 0
+
+
+async def test_events_that_do_not_fit_into_one_record_are_heard_in_order(events: EventLog) -> None:
+    large = [(number, name, version, at_ms, "团" * 100_000) for number, name, version, at_ms, _ in rows(1, 9)]
+    heard = await listening(events)
+
+    async with aclosing(heard):
+        await events.publish(BEIJING, large)
+        got = await hear(heard, BEIJING, 9)
+
+    assert got == large
