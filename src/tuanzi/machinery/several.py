@@ -9,10 +9,14 @@ AT_ONCE = 100
 
 SEVERAL = ", ".join(f":id{i}" for i in range(AT_ONCE))
 
+# Our choice: for ids that come together by chance; a hundred would mostly be the last of them again and again.
+FEW_AT_ONCE = 16
+FEW = ", ".join(f":id{i}" for i in range(FEW_AT_ONCE))
 
-def several(ids: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The slots of SEVERAL, page by page; none for no ids."""
-    for i in range(0, len(ids), AT_ONCE):
-        page = ids[i : i + AT_ONCE]
-        padded = (*page, *[page[-1]] * (AT_ONCE - len(page)))
+
+def several(ids: Sequence[str], *, at_once: int = AT_ONCE) -> Iterator[dict[str, str]]:
+    """The slots of SEVERAL, or of FEW, page by page; none for no ids."""
+    for i in range(0, len(ids), at_once):
+        page = ids[i : i + at_once]
+        padded = (*page, *[page[-1]] * (at_once - len(page)))
         yield {f"id{n}": id for n, id in enumerate(padded)}

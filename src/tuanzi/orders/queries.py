@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -16,8 +17,9 @@ from tuanzi.base.problem import Unknown
 from tuanzi.machinery.cache import Absent, Counts, ReadCache
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.http.routes import Desk
-from tuanzi.machinery.several import several
+from tuanzi.machinery.several import FEW_AT_ONCE, several
 from tuanzi.machinery.sharedcache import KEEP_S, NOTHING_SHARED, Shared, SharedCache, SharedReads
+from tuanzi.machinery.together import Together
 from tuanzi.orders.model import Order, OrderRecord, OrderState, SubOrder, SubOrderState
 from tuanzi.orders.store import (
     LAST_LOOKED_AT,
@@ -27,6 +29,7 @@ from tuanzi.orders.store import (
     ORDER_RECORDS,
     ORDERS,
     ORDERS_BEFORE,
+    ORDERS_FEW,
     ORDERS_NAMED,
     ORDERS_OF_MEAL,
     ORDERS_OF_MEMBER,
@@ -179,8 +182,8 @@ class StatusBoard:
 
     async def _read_rows(self, order_id: str) -> OrderStatus | Absent:
         self.database_reads += 1
-        rows = await self._desk.rows(ORDER, {"id": order_id})
-        return _status_of(ORDERS.from_row(rows[0])) if rows else Absent.ABSENT
+        order = await _reads_of(self._desk).load(order_id)
+        return Absent.ABSENT if order is None else _status_of(order)
 
     async def _read_shared(self, order_id: str) -> Shared | Absent:
         status = await self._read_rows(order_id)
@@ -245,11 +248,30 @@ async def find_order(desk: Desk, order_id: OrderId) -> Order:
     """An order as it is kept. Raises Unknown."""
     order = desk.peek(Order, order_id)
     if order is None:
-        rows = await desk.rows(ORDER, {"id": order_id})
-        if not rows:
-            raise Unknown(kind="order", id=order_id)
-        order = ORDERS.from_row(rows[0])
+        order = await _reads_of(desk).load(order_id)
+    if order is None:
+        raise Unknown(kind="order", id=order_id)
     return order
+
+
+_reads: WeakKeyDictionary[Any, Together[Order]] = WeakKeyDictionary()
+
+
+def _reads_of(desk: Desk) -> Together[Order]:
+    """Reads of single orders at a desk, together with whoever else wants one."""
+    reads = _reads.get(desk)
+    if reads is None:
+        of = weakref.ref(desk)  # or the desk would be kept by what is kept for it
+
+        async def read(ids: Sequence[str]) -> dict[str, Order]:
+            here = of()
+            assert here is not None, "who waits for it holds it"
+            slots = {"id": ids[0]} if len(ids) == 1 else next(several(ids, at_once=FEW_AT_ONCE))
+            rows = await here.rows(ORDER if len(ids) == 1 else ORDERS_FEW, slots)
+            return {order.id: order for order in map(ORDERS.from_row, rows)}
+
+        reads = _reads[desk] = Together(read, at_once=FEW_AT_ONCE)
+    return reads
 
 
 async def order_page(desk: Desk, *, member_id: PersonId, before: str, limit: int) -> OrderPage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tuanzi.machinery.room import Keeps
-from tuanzi.machinery.several import SEVERAL
+from tuanzi.machinery.several import FEW, SEVERAL
 from tuanzi.machinery.tables import table
 from tuanzi.orders.model import Order, OrderHold, OrderRecord, SubOrder
 
@@ -44,6 +44,7 @@ SUB_ORDERS_OF_MERCHANT = (
 )
 
 # The order book beside others (C3).
+ORDERS_FEW = "SELECT " + _ORDER_COLUMNS + " FROM orders WHERE id IN (" + FEW + ") ORDER BY id LIMIT 16"
 ORDERS_NAMED = "SELECT " + _ORDER_COLUMNS + " FROM orders WHERE id IN (" + SEVERAL + ") ORDER BY id LIMIT 100"
 SUB_ORDERS_NAMED = (
     "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE id IN (" + SEVERAL + ") ORDER BY id LIMIT 100"
