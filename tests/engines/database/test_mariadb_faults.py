@@ -17,7 +17,7 @@ import pytest
 from tests.databases import Site, servers, tables_of
 from tests.engines.database.things import MARKS, PARTS, TABLES, THINGS, flush, ids, keep, prepare, thing
 from tests.machinery.toy import NOON
-from tuanzi.engines.database.connections import Patience
+from tuanzi.engines.database.connections import Patience, ask, connect, drop
 from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.machinery.database import DatabaseUnavailable, Fenced, RowRefused
 from tuanzi.machinery.migrate import migrate
@@ -82,6 +82,35 @@ def test_what_was_answered_is_there_after_a_kill_in_the_middle_of_commits(own: S
 
     assert ids(made) == answered
     assert made.cursor() == (len(answered), 0)
+
+
+def test_a_server_that_stands_still_in_the_middle_of_a_batch_is_unavailable_within_the_time_out(
+    own: Site, made: MariaDb
+) -> None:
+    keep(made, thing("a"))
+    batch = flush(made, upserts=[(THINGS, [thing("a", amount=2), thing("b")]), (MARKS, [("a", "first")])])
+    other = connect(made.address, SHORT)
+    ask(other, "START TRANSACTION")
+    ask(other, "SELECT * FROM things WHERE id = 'a' FOR UPDATE")
+
+    with ThreadPoolExecutor(1) as threads:
+        committing = threads.submit(timed, lambda: made.commit(batch))
+        waiting = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
+        while own.primary.ask(waiting) != [(1,)]:
+            time.sleep(0.01)
+        own.primary.pause()
+        try:
+            took = committing.result(30)
+            at_once = timed(lambda: made.commit(batch))
+        finally:
+            own.primary.resume()
+    drop(other)
+    time.sleep(0.3)  # until the door that was shut is tried again
+
+    assert SHORT.answer_s - 0.2 < took < 8.0
+    assert at_once < SHORT.connect_s
+    made.commit(batch)
+    assert (ids(made), made.rows("SELECT * FROM marks")) == (["a", "b"], [("a", "first")])
 
 
 def test_a_paused_server_is_unavailable_within_the_time_out_and_used_again_after(own: Site, made: MariaDb) -> None:

@@ -9,14 +9,16 @@ reads 12 in a statement.
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from pymysql.constants import COMMAND
-from pymysql.err import MySQLError
+from pymysql.constants import COMMAND, CR
+from pymysql.err import MySQLError, OperationalError, raise_mysql_exception
 
 from tuanzi.engines.database.connections import Connection, code_of, is_lost
 from tuanzi.engines.database.statements import PACKET_BYTES_MAX, ROWS_AT_ONCE, changes_of, fencing, removes
@@ -30,6 +32,9 @@ _SENDS_TYPES = 128
 _TEXT = b"\xfe\x00"
 _NULL = b"\x01"
 _VALUE = b"\x00"
+# Of an answer: its length and number, then OK with two counts, a status and a number of warnings; an error is longer.
+_ANSWER_BYTES_MIN = 11
+_ERROR = 0xFF
 _NO_MORE_STATEMENTS = 1461  # max_prepared_stmt_count
 _header = struct.Struct("<BIH").pack
 # A cell's indicator and length, for all that need one byte to say it.
@@ -98,16 +103,66 @@ def insert(connection: Connection, batch: BulkBatch, ids: Sequence[int]) -> None
         frames += [(len(head) + len(each.rows)).to_bytes(3, "little"), b"\x00", head, each.rows]
     connection._write_bytes(b"".join(frames))
     fault: MySQLError | None = None
-    for _ in ids:
-        connection._next_seq_id = 1
-        try:
-            connection._read_query_result()
-        except MySQLError as error:
-            if is_lost(error):
-                raise
-            fault = fault or error
+    for error in _answers(connection, len(frames) // 4):
+        if error is not None and is_lost(error):
+            raise error
+        fault = fault or error
     if fault is not None:
         raise fault
+
+
+def _answers(connection: Connection, count: int) -> Iterator[MySQLError | None]:
+    """What became of so many commands. Raises MySQLError when the connection is lost."""
+    heard = bytearray(b"" if connection._secure else _first_bytes(connection, count * _ANSWER_BYTES_MIN))
+    at = 0
+
+    def need(until: int) -> None:
+        if len(heard) < until:
+            heard.extend(connection._read_bytes(until - len(heard)))
+
+    for _ in range(count):
+        need(at + 4)
+        end = at + 4 + int.from_bytes(heard[at : at + 3], "little")
+        need(end)
+        answer = bytes(heard[at + 4 : end])
+        at = end
+        yield _fault_of(answer) if answer[0] == _ERROR else None
+
+
+def _first_bytes(connection: Connection, length: int) -> bytes:
+    """The first bytes of answers, as soon as there are so many: an answer comes when its command is carried out, and to
+    wake for each would cost Python's lock as often, from a loop that is busy deciding. Raises MySQLError."""
+    wait_s = connection._read_timeout
+    limit = struct.pack("ll", int(wait_s), int(wait_s % 1 * 1e6))
+    heard: bytes | None = None
+    try:
+        connection._sock.settimeout(None)  # with Python's own limit it would not wait for all
+        connection._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        with suppress(BlockingIOError):
+            heard = connection._sock.recv(length, socket.MSG_WAITALL)
+        connection._sock.settimeout(wait_s)
+        connection._current_timeout = wait_s
+    except OSError as error:
+        raise _lost(connection, error) from error
+    if heard is None:
+        try:
+            raise TimeoutError(f"no answer for {wait_s} s")
+        except TimeoutError as late:
+            raise _lost(connection, late) from late
+    return heard
+
+
+def _lost(connection: Connection, why: OSError) -> OperationalError:
+    connection._force_close()
+    return OperationalError(CR.CR_SERVER_LOST, f"Lost connection to MySQL server during query ({why})")
+
+
+def _fault_of(answer: bytes) -> MySQLError:
+    try:
+        raise_mysql_exception(answer)
+    except MySQLError as error:
+        return error
+    raise AssertionError("an error raises")
 
 
 def _fitting(rows: Sequence[Row]) -> Iterator[bytes]:
