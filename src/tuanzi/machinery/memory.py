@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any, Final
 
 from tuanzi.base.unit import Key
 
 Place = tuple[type[Any], Key]
+_Generation = defaultdict[type[Any], dict[Key, Any]]
 
 
 class _Mark:
@@ -37,19 +40,24 @@ class Memory:
 
     Two generations: what is used moves to the young one; when that is full it becomes the old one and the old
     one is dropped. So what was used among the last `places_max` places is always there, at the cost of a dict.
+
+    Values stand by their kind, then by their key. A dict by place would keep a tuple for each, which the cycle
+    collector walks: 300,000 of them took 14 ms of each full collection, and 21 MiB. Like this it has nothing to walk.
     `young` may be read directly; only this class changes it.
     """
 
     def __init__(self, places_max: int) -> None:
         self._places_max = places_max
-        self.young: dict[Place, Any] = {}
-        self._old: dict[Place, Any] = {}
+        self.young: _Generation = defaultdict(dict)
+        self._young_count = 0
+        self._old: _Generation = defaultdict(dict)
         self._held: dict[Place, Any] = {}
 
     def find(self, place: Place) -> Any:
         """The value, ABSENT, or UNKNOWN when it is not in memory."""
-        value = self.young.get(place, UNKNOWN)
-        if value is UNKNOWN and (value := self._old.get(place, UNKNOWN)) is not UNKNOWN:
+        kind, key = place
+        value = self.young[kind].get(key, UNKNOWN)
+        if value is UNKNOWN and (value := self._old[kind].get(key, UNKNOWN)) is not UNKNOWN:
             self.keep(place, value)
         return value if value is not UNKNOWN else self._held.get(place, UNKNOWN)
 
@@ -61,29 +69,38 @@ class Memory:
         """The batch is done: what was held for it becomes like the rest."""
         held, self._held = self._held, {}
         for place, value in held.items():
-            if place not in self.young and type(value) is not Damaged:
+            if place[1] not in self.young[place[0]] and type(value) is not Damaged:
                 self.keep(place, value)
 
     def keep(self, place: Place, value: Any) -> None:
         """Remember a committed value, or that it is ABSENT."""
-        self.young[place] = value
-        if len(self.young) >= self._places_max:
+        kind, key = place
+        values = self.young[kind]
+        if key not in values:
+            self._young_count += 1
+        values[key] = value
+        if self._young_count >= self._places_max:
             self._old = self.young
-            self.young = {}
+            self.young = defaultdict(dict)
+            self._young_count = 0
 
-    def keep_all(self, values: dict[Place, Any]) -> None:
-        """Remember what a batch committed: as `keep` for each, at a tenth of the cost."""
-        if len(self.young) + len(values) < self._places_max:
-            self.young.update(values)
+    def keep_all(self, kinds: Mapping[type[Any], dict[Key, Any]]) -> None:
+        """Remember what a batch committed, by kind and key: as `keep` for each, at a tenth of the cost."""
+        if self._young_count + sum(map(len, kinds.values())) < self._places_max:
+            for kind, values in kinds.items():
+                self.young[kind].update(values)
+            self._young_count = sum(map(len, self.young.values()))
             return
-        for place, value in values.items():
-            self.keep(place, value)
+        for kind, values in kinds.items():
+            for key, value in values.items():
+                self.keep((kind, key), value)
 
     def drop(self) -> None:
         """Forget everything: what is in the database is the truth."""
-        self.young = {}
-        self._old = {}
+        self.young = defaultdict(dict)
+        self._young_count = 0
+        self._old = defaultdict(dict)
         self._held = {}
 
     def __len__(self) -> int:
-        return len(self.young) + len(self._old)
+        return self._young_count + sum(map(len, self._old.values()))

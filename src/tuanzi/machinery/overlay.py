@@ -72,7 +72,7 @@ class Overlay:
         # No value is None, so None is "not there" at the price of one call; written out, for it is the hot path.
         value = self.changes.get(place)
         if value is None and (value := self._batch.get(place)) is None and (value := self._pending.get(place)) is None:
-            value = self._young.get(place)
+            value = self._young[kind].get(key)
             if value is None:
                 value = self._memory.find(place)
                 if value is UNKNOWN:

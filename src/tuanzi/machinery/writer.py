@@ -19,6 +19,7 @@ from msgspec import Struct
 from tuanzi.base.once import Once
 from tuanzi.base.problem import Problem
 from tuanzi.base.time import to_ms
+from tuanzi.base.unit import Key
 from tuanzi.machinery.codec import Codec, encode, name_of
 from tuanzi.machinery.database import Database, DatabaseUnavailable, Fenced, Flush, RowRefused
 from tuanzi.machinery.fence import COORDINATOR_EPOCHS, FENCES
@@ -553,7 +554,7 @@ class Writer:
             self._pending |= after
         self.memory.release()
         self._answers.release()
-        remembered: dict[Place, Any] = {}
+        remembered: defaultdict[type[Any], dict[Key, Any]] = defaultdict(dict)
         for place, value in batch.items():
             kind = place[0]
             if kind is Timer:
@@ -561,7 +562,7 @@ class Writer:
             elif kind is KeptAnswer:
                 self._answers.keep(place, value)
             elif kind not in self._history:
-                remembered[place] = value
+                remembered[kind][place[1]] = value
         self.memory.keep_all(remembered)
 
 
