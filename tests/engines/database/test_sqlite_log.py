@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +18,18 @@ NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 COMMITS = 120
 EVENTS = 400
 BODY = "x" * 1000
+CHANGE_MUCH = """
+import sys
+from pathlib import Path
+from tests.engines.database.things import THINGS, flush, keep, prepare, thing
+from tuanzi.engines.database.sqlite import Sqlite
+
+database = Sqlite(Path(sys.argv[1]))
+prepare(database)
+keep(database, *[thing(f"t{i}", body="x" * 2000) for i in range(300)])
+database.commit(flush(database, upserts=[(THINGS, [thing(f"t{i}", body="y" * 2000) for i in range(300)])]))
+database.close()
+"""
 
 
 def write(database: Sqlite) -> list[int]:
@@ -57,3 +72,15 @@ def test_all_that_was_kept_is_there_whatever_was_folded(tmp_path: Path) -> None:
             COMMITS * EVENTS * len(BODY),
         )
         assert found.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_batch_writes_to_no_other_file_than_the_log(tmp_path: Path) -> None:
+    """What a statement would put back if it failed half-way went to a file of its own: a third of all pages written."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    untouched = elsewhere.stat().st_mtime_ns
+
+    command = [sys.executable, "-c", CHANGE_MUCH, str(tmp_path / "things.db")]
+    subprocess.run(command, check=True, env=os.environ | {"SQLITE_TMPDIR": str(elsewhere)})
+
+    assert elsewhere.stat().st_mtime_ns == untouched
