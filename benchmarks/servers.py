@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -17,6 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TUANZI = Path(sys.executable).with_name("tuanzi")
 READY_S_MAX = 30.0
 STOP_S_MAX = 15.0
+# Below those that Linux gives to clients, 32,768 to 60,999.
+PORTS = (20_000, 32_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,26 +169,30 @@ class Server:
 
 
 def cpu_of(pid: int) -> float:
-    """Seconds of processor that a process has used, and those it has started, to a hundredth."""
+    """Seconds of processor that a process has used, and all that it and its children have started, to a hundredth."""
     ticks = [int(field) for stat in _stats_of(pid) for field in stat[11:13]]
     return sum(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 def _stats_of(pid: int) -> list[list[str]]:
-    """What /proc says of a process and its children, from its state on."""
-    found = []
+    """What /proc says of a process and of all that it and its children have started, from their state on."""
+    stats: dict[int, list[str]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = path.read_text().rpartition(")")[2].split()
+            stats[int(path.parent.name)] = path.read_text().rpartition(")")[2].split()
         except OSError:  # it has ended meanwhile
             continue
-        if path.parent.name == str(pid) or fields[1] == str(pid):
-            found.append(fields)
-    return found
+    family = [pid]
+    for parent in family:
+        family += [child for child, stat in stats.items() if stat[1] == str(parent)]
+    return [stats[each] for each in family if each in stats]
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody has, with the next one; no client is given it while the server is being seeded."""
+    for port in random.sample(range(*PORTS, 2), 100):
+        with contextlib.suppress(OSError), socket.socket() as probe, socket.socket() as beside:
+            probe.bind(("127.0.0.1", port))
+            beside.bind(("127.0.0.1", port + 1))
+            return port
+    raise RuntimeError("no port is free")
