@@ -15,7 +15,7 @@ from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.machinery.database import Flush
 
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
-COMMITS = 120
+COMMITS = 300
 EVENTS = 400
 BODY = "x" * 1000
 CHANGE_MUCH = """
