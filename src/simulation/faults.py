@@ -162,14 +162,17 @@ class Company(SandboxProvider):
     """The payment company outside of the house: like every real one it also reports what was paid at once.
 
     So money that came just before the house died is heard of after all. In a world without faults nobody needs that.
+    It has a clock of its own: a report that is late by the house's, which may be hours ahead, would hardly ever come.
     """
 
-    def __init__(self, trouble: Trouble) -> None:
+    def __init__(self, trouble: Trouble, clock: Callable[[], datetime]) -> None:
         super().__init__(faults=trouble.of_provider)
         self._trouble = trouble
+        self._clock = clock
 
     async def open(self, asked: Any, *, now: datetime) -> Any:
         """Open a payment; see the sandbox."""
+        now = self._clock()
         opening = await super().open(asked, now=now)
         if self.pays_at_once and self._trouble.swarm != CALM and opening.seen.transaction_id:
             self.pay(asked.out_trade_no, now=now)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from random import Random
 from typing import Any
 
@@ -64,7 +65,7 @@ class VirtualHouse:
         campus: str = "beijing",
         alter: Callable[[Schema], Schema] | None = None,
         plug: Callable[[Sqlite, Trouble], FaultyDatabase] = FaultyDatabase,
-        company: Callable[[Trouble], Company] = Company,
+        company: Callable[[Trouble, Callable[[], datetime]], Company] = Company,
         places_max: int = 100_000,
         reconciles: bool = False,
         beside: VirtualHouse | None = None,
@@ -75,7 +76,7 @@ class VirtualHouse:
         self._host._houses.append(self)
         self.trouble = trouble
         self.clock = clock
-        self.provider = company(trouble)
+        self.provider = company(trouble, clock.true)
         self._cashier = Cashier(self.provider)
         self._post = FaultyPost(DeskPost(self._find_desk), trouble, clock)
         self.disks = {kind: wiring.open_database(None, kind, now=clock.true()) for kind in KINDS}

@@ -398,8 +398,8 @@ def _without_fences(rows: list[Any]) -> list[Any]:
 class NewNumbers(Company):
     """A payment company that is asked for each refund under a number made for that one call."""
 
-    def __init__(self, trouble: Trouble) -> None:
-        super().__init__(trouble)
+    def __init__(self, trouble: Trouble, clock: Callable[[], datetime]) -> None:
+        super().__init__(trouble, clock)
         self._calls = 0
 
     async def refund(self, asked: RefundAsked, *, now: datetime) -> RefundSeen:

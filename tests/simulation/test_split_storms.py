@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import chain
+from random import Random
 
 import pytest
 
-from simulation.faults import Swarm
+from simulation.faults import Company, Swarm, Trouble
 from simulation.storm import StormReport, split_storm, storms_here, sum_of
+from tuanzi.money.vendors.cashier import payment_asked
 
 SPLITS = int(os.environ.get("TUANZI_SPLITS", "20000"))
 PARTS = 20
@@ -78,6 +81,17 @@ def test_late_letters_outlive_the_process_that_wrote_them() -> None:
     assert storm.faults["letter_late"] > 10
     assert storm.faults["kill_between"] > 0
     assert (storm.stuck, storm.mixed, storm.broken) == (0, 0, [])
+
+
+async def test_what_the_payment_company_reports_late_it_reports_by_its_own_clock() -> None:
+    now = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+    company = Company(Trouble(Swarm(tardy=1.0), Random(1)), lambda: now)
+    asked = payment_asked("p_1", order_id="o_1", member_id="s_1", amount_fen=1375)
+
+    await company.open(asked, now=now + timedelta(hours=3))
+
+    assert company.take_callbacks(now=now) == []
+    assert {seen.amount_fen for seen in company.take_callbacks(now=now + timedelta(minutes=20))} == {1375}
 
 
 def test_a_gale_of_letters_breaks_nothing() -> None:

@@ -121,8 +121,8 @@ class Reconciled(Struct, frozen=True, kw_only=True):
 class Bills(Company):
     """The payment company, some of whose bills' lines are others than what it did; and which may forget a refund."""
 
-    def __init__(self, trouble: Any) -> None:
-        super().__init__(trouble)
+    def __init__(self, trouble: Any, clock: Any) -> None:
+        super().__init__(trouble, clock)
         self.changes: dict[str, Callable[[BillLine], list[BillLine]]] = {}
         self.more: list[BillLine] = []
         self._forgotten = 0
@@ -489,8 +489,8 @@ def reconcile_planted(differences: int, *, seed: int = 1) -> Reconciled:
     """
     made: list[Bills] = []
 
-    def company(trouble: Any) -> Bills:
-        made.append(Bills(trouble))
+    def company(trouble: Any, clock: Any) -> Bills:
+        made.append(Bills(trouble, clock))
         return made[-1]
 
     world = World(seed, house=partial(VirtualHouse, company=company))
