@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ class Archive(live.StreamArchive):
         """Note these, when the database is there."""
         if self.is_away:
             raise Unavailable(retry_after_s=2)
+        await asyncio.sleep(0)  # as long as a commit takes, others work
         await super().keep_cursors(cursors)
         self.kept.append([stream for stream, _, _ in cursors])
 
@@ -108,6 +110,16 @@ async def test_what_cannot_be_kept_now_is_kept_later() -> None:
 
     assert [part for parts in kept for part in parts] == [readers.names]
     assert (await readers.archive.load(readers.names[0])).sent == 1
+
+
+async def test_at_the_end_all_is_kept_though_a_part_is_just_being_kept() -> None:
+    readers = Readers(2 * CURSORS_AT_ONCE)
+    await readers.come()
+    readers.tell(readers.names)
+
+    await asyncio.gather(readers.hub.keep_cursors(of_all=True), readers.gateway.keep_cursors(of_all=True))
+
+    assert sorted(name for part in readers.archive.kept for name in part) == sorted(readers.names)
 
 
 async def test_at_the_end_all_is_kept_at_once() -> None:

@@ -290,9 +290,8 @@ class Hub:
         self._second += 1
         due = list(self._dirty) if of_all else self._due_cursors()
         for i in range(0, len(due), CURSORS_AT_ONCE):
-            some = due[i : i + CURSORS_AT_ONCE]
-            for stream in some:
-                del self._dirty[stream]
+            # Without those that another call has taken meanwhile: the last one, of all, does not wait for those before.
+            some = [stream for stream in due[i : i + CURSORS_AT_ONCE] if self._dirty.pop(stream, None) is not None]
             try:
                 await self._archive.keep_cursors([stream.state_of_sending() for stream in some])
             except BaseException:
