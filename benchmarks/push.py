@@ -4,10 +4,11 @@
 house, durable streams on: each order change is numbered and kept (SQLite, synchronous=FULL) before it is sent, and the
 acknowledgements are kept. The rival does the same job as one writes it with the `websockets` library: rows in batches,
 a send for each message; it has no resume, no dedup and no flow control. Both are up at once, one under load at a time.
-Rounds: 5,000 a second for the latency, then the full rate; latencies count from the time a push was due (of those that
-the driver makes at once, the first), though the driver came later, so nothing is left out. With `--json` the last line
-is one JSON object; the exit code is 1 when a message of ours was lost, repeated or not acknowledged. What becomes of
-the rival's is said beside it: at a rate that it cannot keep up with it has not been acknowledged when the time is over.
+First 5,000 a second for the latency. Then each is asked by steps of some seconds for the highest rate that it holds:
+all arrives and is acknowledged, and it is not late. Nine tenths of that, its own, are offered to each for a minute.
+Latencies count from the time a push was due (of those that the driver makes at once, the first), though the driver came
+later, so nothing is left out. With `--json` the last line is one JSON object; the exit code is 1 when a message of ours
+was lost, repeated or, in a round, not acknowledged. What becomes of the rival's is said beside it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -26,6 +28,17 @@ from benchmarks.push_servers import Told
 from benchmarks.servers import ROOT
 
 T = TypeVar("T")
+LATENCY_RATE = 5000
+LATENCY_S = 20.0
+# The search: up by a quarter until it fails, or down by a third until it holds, then between, to a twentieth.
+FIRST_RATE = 10_000
+STEP_S = 3.0
+STEPS_MAX = 16
+UP, DOWN, NEAR = 1.25, 1.5, 1.06
+# What a rate is held with. A backlog of a tenth of three seconds is 300 ms.
+P99_MS_MAX = 200.0
+# What is offered of the highest rate: a minute has moments that three seconds have not.
+SHARE = 0.9
 
 
 class Round(msgspec.Struct):
@@ -46,8 +59,8 @@ class Round(msgspec.Struct):
 class Report(msgspec.Struct):
     """The last line: the figures that others script against, then the parts they come from.
 
-    ratio_vs_websockets: acknowledged pushes a second over the rival's, each at the full rate. wrong: of ours;
-    rival_wrong: of the rival, which is no fault of ours.
+    acked_per_s, ratio_vs_websockets: acknowledged pushes a second, and over the rival's, each at its share of the
+    highest rate that it held. wrong: of ours; rival_wrong: of the rival, which is no fault of ours.
     """
 
     acked_per_s: float
@@ -58,6 +71,7 @@ class Report(msgspec.Struct):
     cpu_ratio_vs_websockets: float
     rival_kib_per_connection: float
     rival_arrived_ratio: float
+    highest_rate: dict[str, int]
     connections: int
     rounds: list[Round]
     wrong: list[str]
@@ -70,6 +84,7 @@ class Track:
     def __init__(self, kind: str, folder: Path, *, connections: int) -> None:
         self.kind = kind
         self.connections = connections
+        self.wrong: list[str] = []
         folder.mkdir()
         words = [sys.executable, "-m", "benchmarks.push_servers", "--kind", kind, "--data", str(folder)]
         self._server = _start([*words, "--connections", str(connections)])
@@ -81,17 +96,25 @@ class Track:
         self.push(rate=1000, seconds=0.2)  # the first push of each costs what only the first does
         after = self.ask(rate=1, seconds=0.0)
         self.kib_per_connection = round((after.memory_kib - before) / connections, 1)
-        self.wrong: list[str] = []
 
-    def push(self, *, rate: int, seconds: float) -> Round:
-        """Push for so long; what came of it."""
+    def holds(self, rate: int) -> bool:
+        """Whether it holds this rate for some seconds: of two times once, for the machine has other moments."""
+        for _ in range(2):
+            one = self.push(rate=rate, seconds=STEP_S, is_step=True)
+            if one.arrived_ratio == 1.0 and max(one.p99_ms, one.late_s_max * 1000) <= P99_MS_MAX:
+                return True
+        return False
+
+    def push(self, *, rate: int, seconds: float, is_step: bool = False) -> Round:
+        """Push for so long; what came of it. is_step: of the search, where some may be late."""
         told = self.ask(rate=rate, seconds=seconds)
         assert self._clients.stdin is not None
         self._clients.stdin.write(b"\n")
         self._clients.stdin.flush()
         seen = _line(self._clients.stdout, Seen)
-        if (seen.arrived, seen.gaps, seen.repeats, told.acked) != (told.pushed, 0, 0, told.pushed):
-            self.wrong = [*getattr(self, "wrong", []), f"{self.kind}: {told} {seen}"]
+        is_late = (seen.arrived, told.acked) != (told.pushed, told.pushed)
+        if seen.gaps or seen.repeats or (is_late and not is_step):
+            self.wrong.append(f"{self.kind}: {told} {seen}")
         return Round(
             name=self.kind,
             rate=rate,
@@ -118,6 +141,20 @@ class Track:
             process.communicate(timeout=30)
 
 
+def highest_rate(holds: Callable[[int], bool]) -> int:
+    """The highest rate that is held, to a twentieth below it."""
+    held, failed, rate = 0, 0, FIRST_RATE
+    for _ in range(STEPS_MAX):
+        if holds(rate):
+            held = rate
+        else:
+            failed = rate
+        if held and failed and failed <= held * NEAR:
+            break
+        rate = int(held * UP) if not failed else int(failed / DOWN) if not held else (held + failed) // 2
+    return held or rate
+
+
 def _start(words: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
@@ -138,9 +175,12 @@ def measure(arguments: argparse.Namespace, folder: Path) -> Report:
         if arguments.only in (None, kind)
     ]
     rounds = []
-    for rate in (5000, arguments.rate):
-        for track in tracks:
-            rounds.append(track.push(rate=rate, seconds=arguments.seconds))
+    for track in tracks:
+        rounds.append(track.push(rate=LATENCY_RATE, seconds=min(LATENCY_S, arguments.seconds)))
+    highest = {track.kind: arguments.rate or highest_rate(track.holds) for track in tracks}
+    for track in tracks:
+        rate = arguments.rate or int(highest[track.kind] * SHARE)
+        rounds.append(track.push(rate=rate, seconds=arguments.seconds))
     for track in tracks:
         track.stop()
     full = {one.name: one for one in rounds[-len(tracks) :]}
@@ -154,6 +194,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> Report:
         cpu_ratio_vs_websockets=round(rival.server_us_per_push / ours.server_us_per_push, 2),
         rival_kib_per_connection=tracks[-1].kib_per_connection,
         rival_arrived_ratio=min(one.arrived_ratio for one in rounds if one.name == rival.name),
+        highest_rate=highest,
         connections=arguments.connections,
         rounds=rounds,
         wrong=[line for track in tracks if track.kind == "tuanzi" for line in track.wrong],
@@ -165,9 +206,8 @@ def main() -> int:
     """Measure and tell."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--connections", type=int, default=5000)
-    # A round lasts until the last acknowledgement, two seconds after the last push: 20,000 a second need more.
-    parser.add_argument("--rate", type=int, default=22_000, help="pushes a second of the full rate")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each round")
+    parser.add_argument("--rate", type=int, default=0, help="pushes a second of the full rate, in place of the search")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of the round at the full rate")
     parser.add_argument("--only", choices=("tuanzi",), default=None)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -190,6 +230,8 @@ def _say(report: Report) -> None:
         print(f"WRONG {line}")
     for line in report.rival_wrong:
         print(f"the rival: {line}")
+    held = ", ".join(f"{kind} {rate}/s" for kind, rate in report.highest_rate.items())
+    print(f"the highest rate held for {STEP_S:.0f} s: {held}")
     print(f"{report.kib_per_connection} KiB a connection, the rival {report.rival_kib_per_connection}")
 
 

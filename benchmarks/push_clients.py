@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 from array import array
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -184,7 +185,7 @@ async def main(arguments: argparse.Namespace) -> None:
     for i in range(0, len(tokens), CONNECTING_AT_ONCE):
         opened = [
             ws_connect(
-                lambda token=token: Listener(crowd, token),  # type: ignore[misc]
+                partial(Listener, crowd, token),
                 url,
                 read_buffer_init_size=1024,
                 websocket_handshake_timeout=30,
