@@ -171,8 +171,11 @@ class Company(SandboxProvider):
         self._clock = clock
 
     async def open(self, asked: Any, *, now: datetime) -> Any:
-        """Open a payment; see the sandbox."""
-        now = self._clock()
+        """Open a payment now, by its own clock; see the sandbox."""
+        return await self.open_at(self._clock(), asked)
+
+    async def open_at(self, now: datetime, asked: Any) -> Any:
+        """Open a payment at another time."""
         opening = await super().open(asked, now=now)
         if self.pays_at_once and self._trouble.swarm != CALM and opening.seen.transaction_id:
             self.pay(asked.out_trade_no, now=now)

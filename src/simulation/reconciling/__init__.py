@@ -194,7 +194,7 @@ class Bench:
             amount_fen=place.payable_fen,
         )
         at = self.world.now + later
-        _at_once(self.company.open(asked, now=at))
+        _at_once(self.company.open_at(at, asked))
         seen = self.company.pay(asked.out_trade_no, now=at)
         self.company.take_callbacks(now=at + timedelta(days=9))
         return seen
