@@ -224,6 +224,7 @@ def live_keeper(house: House, source: BenchSource) -> Keeper:
         seen=Seen(clock=time.monotonic),
         now=house.clock,
         pace=Pace(every_s=house.settings.live_gather_ms / 1000),
+        escalator=side.tellings[bench.CAMPUS].escalator,
     )
     return keeper
 

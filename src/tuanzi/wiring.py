@@ -732,6 +732,8 @@ class LiveSide:
             overview=self.overview,
         )
         self.hubs, self.gateway, self.on_event = self.gates.hubs, self.gates.gateway, self.gates.on_event
+        for id, hub in self.hubs.items():
+            self.tellings[id].escalator.acked_here = hub.acked
 
     async def run(self) -> None:
         """Work until cancelled."""

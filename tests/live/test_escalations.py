@@ -126,6 +126,20 @@ async def test_what_nobody_acknowledged_in_time_is_handed_to_other_means_once(de
     assert (figures.expected, figures.arrived, figures.escalated, figures.waiting) == (2, 1, 1, 0)
 
 
+async def test_what_the_gateway_here_knows_to_be_acknowledged_is_not_asked_for(desk: Desk) -> None:
+    watch = Watch(desk)
+    watch.escalator.acked_here = lambda stream: {LI: 2, WEI: 1}.get(stream, 0)
+
+    await watch.write((LI, 1), (WEI, 1))
+    await watch.write((LI, 2), (WEI, 2))
+    await watch.look_after(0)
+    await watch.look_after(AFTER_S)
+
+    assert watch.states == [(WEI, 1, 2, "handed")]
+    figures = watch.escalator.figures
+    assert (figures.expected, figures.arrived, figures.escalated, figures.waiting) == (4, 2, 2, 0)
+
+
 async def test_only_what_comes_after_the_acknowledged_and_the_escalated_is_escalated(desk: Desk) -> None:
     watch = Watch(desk)
     await watch.write(*[(LI, number) for number in range(1, 6)])

@@ -73,6 +73,8 @@ class Escalator:
         now: Callable[[], datetime],
     ) -> None:
         self.figures = EscalationFigures()
+        # How far a stream was acknowledged, as the gateway of this process knows; the book is asked of the others.
+        self.acked_here: Callable[[str], int] | None = None
         self._campus_id = campus_id
         self._book = book
         self._elsewhere = elsewhere
@@ -124,11 +126,17 @@ class Escalator:
             self._noted = _Noted()
         while self._waiting and at - self._waiting[0][0] >= self._after_s:
             _, noted = self._waiting[0]
-            escalated = await self._book.escalate(noted.streams, at=self._now())
+            streams = self._left_to_ask(noted.streams)
+            escalated = await self._book.escalate(streams, at=self._now()) if streams else []
             self._waiting.popleft()
             self._count(noted, sum(each.count for each in escalated))
         await self._hand_over()
         self.figures.late += sum(each.count for each in await self._book.find_late(limit=HANDED_AT_ONCE))
+
+    def _left_to_ask(self, streams: Mapping[str, int]) -> Mapping[str, int]:
+        """Those that this process does not know to be acknowledged; mostly a few of a hundred."""
+        acked = self.acked_here
+        return streams if acked is None else {name: number for name, number in streams.items() if acked(name) < number}
 
     def _count(self, noted: _Noted, escalated: int) -> None:
         """The time of what was noted is over; of what the process before had noted only the escalated is counted."""

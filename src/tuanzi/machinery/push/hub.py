@@ -123,6 +123,11 @@ class Hub:
             return await self.open(name)
         return stream
 
+    def acked(self, name: str) -> int:
+        """How far a stream was acknowledged, as far as is known here; it may not be kept yet."""
+        stream = self._streams.get(name)
+        return 0 if stream is None else stream.acked
+
     async def read(self, stream: Stream, *, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Messages after a number, from the window when it has them."""
         if stream.holds(after + 1):
