@@ -451,9 +451,9 @@ class Client:
         if self.own is not None and self.hub is not None:
             self.hub.acknowledge(self.own, number)
 
-    def is_expired(self, now: datetime, grace_s: float) -> bool:
-        """Whether his token has been over for too long."""
-        return self.ticket is not None and (now - self.ticket.expires_at).total_seconds() > grace_s
+    def is_expired(self, before: datetime) -> bool:
+        """Whether his token was over before this."""
+        return self.ticket is not None and self.ticket.expires_at < before
 
 
 class _Place(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -183,11 +183,11 @@ class Gateway:
             del self._leaving[client]
             client.abort()
         self._ticks += 1
-        now = self.now()
+        expired_before = self.now() - timedelta(seconds=self.limits.grace_s)
         for client in list(self._slots[self._ticks % len(self._slots)]):
             if not client.heard_since_ping:
                 client.close(Close.NO_PONG, "no pong")
-            elif client.is_expired(now, self.limits.grace_s):
+            elif client.is_expired(expired_before):
                 client.close(Close.EXPIRED, "token expired")
             elif client.may_take:
                 client.ping()
