@@ -169,7 +169,8 @@ class Server:
 
 
 def cpu_of(pid: int) -> float:
-    """Seconds of processor that a process has used, and all that it and its children have started, to a hundredth."""
+    """Seconds of processor that a process has used, and all that it and its children have started, in hundredths,
+    which the system rounds down: two of each process."""
     ticks = [int(field) for stat in _stats_of(pid) for field in stat[11:13]]
     return sum(ticks) / os.sysconf("SC_CLK_TCK")
 
