@@ -8,8 +8,8 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,25 @@ async def goes_on(crowd: Crowd, *, count: int, within_s: float) -> float:
         while len(crowd.placed) < before + count:  # noqa: ASYNC110 - answers come on many connections
             await asyncio.sleep(0.01)
     return time.monotonic() - began
+
+
+@asynccontextmanager
+async def supervised(writer: Member) -> AsyncIterator[None]:
+    """Start a writer again whenever it ends: one that cannot know what was kept does, a moment after it finds out."""
+
+    async def look() -> None:
+        while True:
+            if not writer.process.is_running:
+                await start(writer)
+            await asyncio.sleep(0.1)
+
+    looking = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await looking
 
 
 async def start(*members: Member) -> None:

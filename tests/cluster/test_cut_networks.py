@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from servers.proxy import Proxy
-from tests.cluster.conftest import Ground, goes_on, start
+from tests.cluster.conftest import Ground, goes_on, start, supervised
 from tests.faults.books import is_at_rest, wrong_in
 from tests.faults.city import City
 from tests.faults.crowd import Crowd
@@ -67,9 +67,8 @@ async def test_no_order_is_lost_or_doubled_when_networks_fail_one_way_or_both(gr
                 await asyncio.sleep(CUT_S)
                 for proxy in proxies:
                     proxy.heal()
-                if not writer.process.is_running:  # a writer that cannot know what was kept ends, and is started again
-                    await start(writer)
-                await goes_on(crowd, count=CONNECTIONS, within_s=GOES_ON_S_MAX)
+                async with supervised(writer):
+                    await goes_on(crowd, count=CONNECTIONS, within_s=GOES_ON_S_MAX)
             carried[link] = sum(proxy.carried for proxy in proxies)
         crowd.end()
         await ordering

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from servers.cluster import Servers
 from servers.maria import OPERATOR, REPLICATION, Node
-from tests.cluster.conftest import Ground, goes_on, start
+from tests.cluster.conftest import Ground, goes_on, start, supervised
 from tests.faults.books import is_at_rest, wrong_in
 from tests.faults.city import City
 from tests.faults.crowd import Crowd
@@ -105,9 +105,8 @@ async def test_no_order_is_lost_or_doubled_when_servers_die_hang_or_forget(groun
 
     for trouble in TROUBLES:
         await trouble(servers)
-        if not writer.process.is_running:  # a writer that cannot know what was kept ends, and is started again
-            await start(writer)
-        await goes_on(crowd, count=2 * CONNECTIONS, within_s=GOES_ON_S_MAX)
+        async with supervised(writer):
+            await goes_on(crowd, count=2 * CONNECTIONS, within_s=GOES_ON_S_MAX)
     crowd.end()
     await ordering
     await crowd.repeat()
