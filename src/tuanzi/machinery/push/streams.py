@@ -43,11 +43,10 @@ class Stream:
         self.readers: list[Reader] = []
 
     def open(self, state: StreamState) -> None:
-        """Know what is kept; what was delivered meanwhile stays."""
-        self.newest = max(self.newest, state.newest)
-        self.floor, self.sent, self.acked = state.floor, state.sent, state.acked
-        if not self.window:
+        """Know what is kept; what was delivered meanwhile stays, as long as nothing that is kept follows it."""
+        if not self.reach(state.newest) and not self.window:
             self.first = self.newest + 1
+        self.floor, self.sent, self.acked = state.floor, state.sent, state.acked
         self.is_open = True
 
     def append(self, message: Kept) -> bool:
@@ -79,7 +78,7 @@ class Stream:
 
     def holds(self, number: int) -> bool:
         """Whether the window has this message."""
-        return bool(self.window) and self.first <= number <= self.newest
+        return self.first <= number < self.first + len(self.window)
 
     def after(self, number: int, limit: int) -> Iterator[tuple[int, bytes]]:
         """Messages of the window after `number`, at most `limit`; `holds(number + 1)` must be so."""
