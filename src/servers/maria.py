@@ -15,7 +15,7 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,10 @@ max-connections=300
 class Node:
     """One MariaDB server. `Maria.add` makes them."""
 
-    def __init__(self, name: str, folder: Path, *, number: int, port: int, configuration: str) -> None:
-        """folder: prepared by `Maria`. configuration: of the server."""
+    def __init__(
+        self, name: str, folder: Path, *, number: int, port: int, configuration: str, nodes: Sequence[Node]
+    ) -> None:
+        """folder: prepared by `Maria`. configuration: of the server. nodes: all there are, itself too."""
         self.name = name
         self.folder = folder
         self.number = number
@@ -80,17 +82,21 @@ class Node:
         self.socket = str(_socket(folder))
         self._file = folder / "my.cnf"
         self._file.write_text(configuration, encoding="utf-8")
+        self._nodes = nodes
         self._process: Process | None = None
 
     def start(self, *, is_read_only: bool = False) -> float:
         """Start it, for the first time or again, and wait until it answers; gives how long that took in seconds.
 
         is_read_only: applications may not write; so start replicas, and whoever was the primary and is not any more: it
-        forgets what it had not acknowledged, for nobody else has that.
+        forgets what it had not acknowledged, for nobody else has that. Who takes writes and has others beside it waits
+        for a witness from its first commit on: what was set while it ran is forgotten when it ends.
         """
         words = ["mariadbd", f"--defaults-file={self._file}", f"--read-only={'ON' if is_read_only else 'OFF'}"]
         if is_read_only:
             words += ["--rpl-semi-sync-slave-enabled=ON", "--init-rpl-role=SLAVE"]
+        elif len(self._nodes) > 1:
+            words += ["--rpl-semi-sync-master-enabled=ON"]
         self._process = Process(self.name, words, log=self.folder / "output.log")
         try:
             return self._process.start(self._answers, within_s=60)
@@ -232,7 +238,7 @@ class Maria:
             method="fsync" if self._is_durable else "nosync",
             more="\n".join(f"{name}={value}" for name, value in self._settings.items()),
         )
-        node = Node(name, folder, number=number, port=port, configuration=words)
+        node = Node(name, folder, number=number, port=port, configuration=words, nodes=self.nodes)
         self.nodes.append(node)
         return node
 

@@ -20,7 +20,7 @@ from tests.databases import Site
 from tuanzi.engines.database.residence import Residence
 from tuanzi.installation import sources_of
 from tuanzi.roles.cli import main
-from tuanzi.roles.doctor import State, known_settings, look_at_clock, look_at_folder
+from tuanzi.roles.doctor import State, known_settings, look_at_clock, look_at_folder, look_at_witness
 from tuanzi.settings import read_settings
 from tuanzi.wiring import campus_on, open_where_set, schema_on, wall_clock
 
@@ -235,6 +235,18 @@ def test_a_clock_that_differs_from_the_servers_is_told(site: Site) -> None:
     states = [state(timedelta(seconds=off_s)) for off_s in (0, 5, -60)]
 
     assert states == [State.OK, State.WARNING, State.WRONG]
+
+
+def test_a_primary_that_answers_for_what_no_replica_has_is_told(site: Site) -> None:
+    found = look_at_witness(site.address())
+    site.primary.ask("SET GLOBAL rpl_semi_sync_master_enabled = ON")
+    try:
+        with_witness = look_at_witness(site.address())
+    finally:
+        site.primary.ask("SET GLOBAL rpl_semi_sync_master_enabled = OFF")
+
+    assert (found.state, with_witness.state) == (State.WARNING, State.OK)
+    assert found.says.endswith(f":{site.primary.port} answers for commits that no replica has")
 
 
 def test_a_database_server_that_is_not_there_is_wrong_and_said_once(

@@ -206,9 +206,11 @@ async def examine(
     findings += [_of_need(need) for need in needs]
     servers = settings.servers
     primaries = dict(zip(servers, [await asyncio.to_thread(_find_primary, each) for each in servers], strict=True))
-    for primary in primaries.values():
+    for named, primary in primaries.items():
         if primary is not None:
             findings.append(await asyncio.to_thread(look_at_clock, primary, clock=clock))
+            if named.others:
+                findings.append(await asyncio.to_thread(look_at_witness, primary))
     looks = []
     for name in sources_of(settings.campuses):
         server = settings.server_of(name)
@@ -292,6 +294,19 @@ def look_at_clock(primary: Address, *, clock: Callable[[], datetime]) -> Finding
         return Finding(check, State.OK, says)
     state = State.WRONG if off_s >= CLOCK_WRONG_S else State.WARNING
     return Finding(check, state, says, "set both by NTP (chrony, systemd-timesyncd)")
+
+
+def look_at_witness(primary: Address) -> Finding:
+    """Whether a replica has each commit before the primary answers for it, without which a promotion loses some."""
+    check, server = "witness", f"{primary.host}:{primary.port}"
+    try:
+        is_witnessed = look_at_server(primary).is_witnessed
+    except DatabaseUnavailable as error:
+        return Finding(check, State.WARNING, f"not known: {error}")
+    if is_witnessed:
+        return Finding(check, State.OK, f"{server} answers for a commit when a replica has it too")
+    do = "start its replicas, and set rpl_semi_sync_master_enabled=ON there and in its configuration"
+    return Finding(check, State.WARNING, f"{server} answers for commits that no replica has", do)
 
 
 async def look_at_database(settings: Settings, primary: Address | None, name: str) -> list[Finding]:

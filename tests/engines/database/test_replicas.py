@@ -333,9 +333,30 @@ def test_questions_are_answered_while_there_is_no_primary(trio: Trio, replicated
             replicated.primary.rows("SELECT 1")
     finally:
         trio.primary.start()
-        trio.primary.ask("SET GLOBAL rpl_semi_sync_master_enabled = ON")
 
     assert answers == [["a"]] * 20
+
+
+def test_a_primary_that_was_started_again_answers_only_for_what_a_replica_has(
+    trio: Trio, replicated: Replicated
+) -> None:
+    trio.primary.kill()
+    trio.primary.start()
+    replicas = trio.servers.nodes[1:]
+    wait_until(lambda: all(node.slave_status()["Slave_IO_Running"] == "Yes" for node in replicas))
+    for node in replicas:
+        node.ask("STOP SLAVE IO_THREAD")
+    keeping = threading.Thread(target=keep, args=(replicated, thing("a")))
+    keeping.start()
+
+    keeping.join(1.0)
+    is_answered_alone = not keeping.is_alive()
+    for node in replicas:
+        node.ask("START SLAVE IO_THREAD")
+    keeping.join(15.0)
+
+    assert not is_answered_alone
+    assert ids(replicated) == ["a"]
 
 
 async def test_a_house_on_replicas_orders_pays_and_splits(trio: Trio, tmp_path: Path) -> None:

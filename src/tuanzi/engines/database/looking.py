@@ -26,6 +26,8 @@ SELECT (SELECT COUNT(*) FROM events), (SELECT COALESCE(MIN(number), 0) FROM even
     (SELECT COUNT(*) FROM parked_events)
 """
 _SERVER = "SELECT @@global.read_only, VERSION(), CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)"
+# MariaDB says master, MySQL says source; neither has a row where semi-sync is not built in.
+_WITNESSED = "SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_%_status'"
 _NO_SCHEMA, _NO_TABLE = 1049, 1146
 
 
@@ -47,11 +49,13 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class ServerSight:
-    """What a server says of itself. is_read_only: a replica. clock_ms: its time."""
+    """What a server says of itself. is_read_only: a replica. clock_ms: its time. is_witnessed: it answers for a commit
+    only when another server has it."""
 
     version: str
     is_read_only: bool
     clock_ms: int
+    is_witnessed: bool
 
 
 def look_at_file(path: Path) -> Sight | None:
@@ -89,11 +93,13 @@ def look_at_server(address: Address) -> ServerSight:
         connection = connect(address, PATIENCE, schema=False)
         try:
             ((is_read_only, version, clock_ms),) = ask(connection, _SERVER)
+            states = {str(name).lower(): state for name, state in ask(connection, _WITNESSED)}
         finally:
             drop(connection)
     except MySQLError as error:
         raise DatabaseUnavailable(str(error.args[-1] if error.args else error)) from error
-    return ServerSight(str(version), bool(is_read_only), int(clock_ms))
+    is_witnessed = any(states.get(f"rpl_semi_sync_{name}_status") == "ON" for name in ("master", "source"))
+    return ServerSight(str(version), bool(is_read_only), int(clock_ms), is_witnessed)
 
 
 def _sight(rows: Callable[[str], list[Any]]) -> Sight:
