@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -55,16 +56,41 @@ async def test_who_comes_when_all_places_are_taken_is_told_to_come_back_and_may_
 
     assert refused[0] == "HTTP/1.1 503 Service Unavailable"
     assert "Retry-After: 5" in refused
+    assert "Content-Type: application/problem+json" in refused
+    assert json.loads(refused[-1])["code"] == "machinery/unavailable"
     assert accepted[0] == "HTTP/1.1 101 Switching Protocols"
 
 
-async def answer_to_upgrade(port: int) -> list[str]:
-    """The head of the answer to who wants a WebSocket."""
+@pytest.mark.parametrize(("language", "title"), [("", "没有这个地址"), ("en", "There is nothing at this address.")])
+async def test_an_address_that_is_none_is_refused_by_a_problem_at_the_gateway_too(
+    cast: Cast, language: str, title: str
+) -> None:
+    told = await token_of(cast.ming)
+    elsewhere = UPGRADE.replace(b"/websocket", b"/nothing?x=1").replace(
+        b"\r\n\r\n", b"\r\nAccept-Language: %b\r\nX-Request-Id: mine-1\r\n\r\n" % language.encode()
+    )
+
+    refused = await answer_to_upgrade(told["port"], elsewhere)
+
+    assert refused[0] == "HTTP/1.1 404 Not Found"
+    assert "Content-Type: application/problem+json" in refused
+    assert json.loads(refused[-1]) == {
+        "type": "/problems/http/not-found",
+        "title": title,
+        "status": 404,
+        "code": "http/not-found",
+        "instance": "mine-1",
+    }
+
+
+async def answer_to_upgrade(port: int, upgrade: bytes = UPGRADE) -> list[str]:
+    """The lines of the answer to who wants a WebSocket: the head, and what a refusal says in the last."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(UPGRADE)
+    writer.write(upgrade)
     head = await reader.readuntil(b"\r\n\r\n")
+    body = b"" if b" 101 " in head else await reader.read()
     writer.close()
-    return head.decode().split("\r\n")
+    return [*head.decode().split("\r\n"), body.decode()]
 
 
 async def test_one_connection_too_many_of_a_person_closes_his_oldest_and_nobody_elses(cast: Cast) -> None:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from random import Random
+
+import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as Page
 
 from tests.machinery.asgi_client import Full, ask, small_api
+from tuanzi.base.ids import Ids
 from tuanzi.base.money import Money
 from tuanzi.machinery.http.documents import document_of, preferred_language, problem_kinds
+from tuanzi.machinery.http.refusals import Refusals
 
 
 @pytest.mark.parametrize(
@@ -100,3 +108,19 @@ async def test_pages_are_only_read() -> None:
 
     assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
     assert (options.status, options.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
+
+
+async def test_what_a_page_refuses_and_what_breaks_in_it_is_told_as_by_the_api() -> None:
+    async def show(request: Request) -> Response:
+        raise Full(seats=5) if request.query_params else ZeroDivisionError("a secret of ours")
+
+    pages = Refusals(Ids(Random(1).getrandbits)).application([Page("/page", show)])
+    transport = httpx.ASGITransport(pages, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://pages.test") as client:
+        refused = await client.get("/page?full")
+        broken = await client.get("/page", headers={"accept-language": "en"})
+
+    assert (refused.status_code, refused.json()["code"], refused.json()["seats"]) == (409, "tests/full", 5)
+    assert (broken.status_code, broken.json()["code"]) == (500, "http/answer-failed")
+    assert broken.json()["title"].startswith("Something broke on our side")
+    assert "secret" not in broken.text

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from random import Random
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from tuanzi.base.ids import Ids
+from tuanzi.machinery.http.refusals import Refusals
 from tuanzi.roles.pages import BuiltPages
 
+# What Chromium asks for when an address is typed in, shortened.
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 SCRIPT = b"console.log('tuanzi');\n" * 200
 
 
-def client(folder: Path) -> httpx.AsyncClient:
+def client(folder: Path, *, accept: str = BROWSER) -> httpx.AsyncClient:
     """A browser before pages of this folder, mounted at /m."""
     pages = BuiltPages(folder, gateway_of=lambda host: f"ws://{host}:8001")
+    application = Refusals(Ids(Random(1).getrandbits)).application([Mount("/m", app=pages)])
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(Starlette(routes=[Mount("/m", app=pages)])), base_url="http://pages.test"
+        transport=httpx.ASGITransport(application), base_url="http://pages.test", headers={"accept": accept}
     )
 
 
@@ -87,10 +92,25 @@ async def test_nothing_but_what_was_built_is_served(folder: Path, path: str) -> 
     assert "not yours" not in answer.text
 
 
-async def test_pages_are_only_read(folder: Path) -> None:
-    answer = await client(folder).post("/m/")
+async def test_a_browser_is_told_in_plain_words_that_a_page_is_not_there_and_a_machine_by_a_problem(
+    folder: Path,
+) -> None:
+    browser = await client(folder).get("/m/none")
+    machine = await client(folder, accept="*/*").get("/m/none")
 
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert (browser.status_code, browser.text) == (404, "Not found\n")
+    assert browser.headers["content-type"] == "text/plain; charset=utf-8"
+    assert (machine.status_code, machine.json()["code"]) == (404, "http/not-found")
+    assert machine.headers["content-type"] == "application/problem+json"
+
+
+async def test_pages_are_only_read(folder: Path) -> None:
+    browser = await client(folder).post("/m/")
+    machine = await client(folder, accept="application/json").post("/m/")
+
+    assert (browser.status_code, browser.headers["allow"], browser.content) == (405, "GET, HEAD", b"")
+    assert (machine.status_code, machine.headers["allow"]) == (405, "GET, HEAD")
+    assert machine.json()["code"] == "http/method-not-allowed"
 
 
 async def test_pages_that_are_not_built_say_how_to_build_them(tmp_path: Path) -> None:

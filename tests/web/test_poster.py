@@ -70,6 +70,8 @@ async def test_there_is_no_poster_of_what_is_not_there(tmp_path: Path) -> None:
             poster_of(opened, language="fr"),
             poster_of(opened, language="en").replace("beijing", "mars"),
         )
-        statuses = [(await town.client.get(path)).status_code for path in paths]
+        documents = [(await town.client.get(path)).json() for path in paths]
 
-    assert statuses == [404, 404, 404]
+    told = [(document["status"], document["code"]) for document in documents]
+    assert told == [(404, "base/unknown"), (404, "http/not-found"), (404, "base/unknown")]
+    assert documents[2]["campus"] == "mars"

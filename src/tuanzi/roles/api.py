@@ -25,6 +25,8 @@ from tuanzi.base.who import Role
 from tuanzi.installation import Front, WorkerSide, WriterSide
 from tuanzi.machinery.http.api import Api
 from tuanzi.machinery.http.documents import CHINESE, ENGLISH, preferred_language
+from tuanzi.machinery.http.problems import NotFound
+from tuanzi.machinery.http.refusals import Refusals
 from tuanzi.machinery.http.routes import Call, Route
 from tuanzi.machinery.http.server import Server
 from tuanzi.roles.live import live_gateway
@@ -132,13 +134,12 @@ def _behind(house: Serving, inbox: Inbox | None, accounts: Accounts) -> Starlett
         language = request.query_params.get("language") or preferred_language(
             request.headers.get("accept-language", "").encode("latin-1"), (CHINESE, ENGLISH)
         )
-        if desks is None or language not in LANGUAGES:
-            return PlainTextResponse("Not found\n", 404)
+        if desks is None:
+            raise Unknown(campus=campus)
+        if language not in LANGUAGES:
+            raise NotFound()
         link = f"{request.base_url}m/#/pages/group/group?campus={campus}&id={group_id}"
-        try:
-            facts = await facts_of(desks.core, GroupId(group_id), campus=campus, language=language, link=link)
-        except Unknown:
-            return PlainTextResponse("Not found\n", 404)
+        facts = await facts_of(desks.core, GroupId(group_id), campus=campus, language=language, link=link)
         return Response(
             await posters.poster(facts),
             headers={"cache-control": "public, max-age=10", "vary": "accept-language"},
@@ -161,8 +162,8 @@ def _behind(house: Serving, inbox: Inbox | None, accounts: Accounts) -> Starlett
         return house.settings.live_url or f"ws://{host}:{house.address.port} wss://{host}:{house.address.port}"
 
     pages = resources.files("tuanzi.roles") / "pages"
-    return Starlette(
-        routes=[
+    return Refusals(house.ids).application(
+        [
             Page("/", show_home),
             *health_of(house),
             Page("/demo/inbox", show_inbox),
@@ -178,6 +179,11 @@ def _is_here(request: Request) -> bool:
     """Whether somebody at this machine asks, and for this machine."""
     here = {"127.0.0.1", "::1", "localhost"}
     return request.client is not None and request.client.host in here and request.url.hostname in here
+
+
+def health_application(part: Serving | WriterSide | WorkerSide) -> Starlette:
+    """The ASGI application of a process that answers nobody but machines that watch it."""
+    return Refusals(part.ids).application(health_of(part))
 
 
 def health_of(part: Serving | WriterSide | WorkerSide) -> list[Page]:
@@ -225,14 +231,14 @@ async def serve(
     inbox, accounts: as for `application`.
     """
     settings = house.settings
-    serving = application(house, inbox=inbox, accounts=accounts) if has_api else Starlette(routes=health_of(house))
+    serving = application(house, inbox=inbox, accounts=accounts) if has_api else health_application(house)
     gateway = live_gateway(house, _bound(settings.host, settings.live_port)) if has_gateway else None
     await _serve(settings, serving, [house, *others], gateway=gateway, beside=_beside(house, beside))
 
 
 async def serve_health(first: WriterSide | WorkerSide, *others: WriterSide | WorkerSide) -> None:
     """As `serve`, for a process that answers nobody but machines that watch it; they are told of its first part."""
-    await _serve(first.settings, Starlette(routes=health_of(first)), [first, *others])
+    await _serve(first.settings, health_application(first), [first, *others])
 
 
 async def _serve(

@@ -17,6 +17,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from tuanzi.machinery.http.problems import MethodNotAllowed, NotFound
+
 # Build tools put a hash of the content into the names of what is here: it never changes.
 _HASHED = "assets"
 _FOREVER = "public, max-age=31536000, immutable"
@@ -58,17 +60,23 @@ class BuiltPages:
         self._load = cache(self._load_file)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request (ASGI 3)."""
+        """Answer one request (ASGI 3). Raises NotFound, MethodNotAllowed for who reads no page but documents."""
         request = Request(scope)
+        reads_pages = "text/html" in request.headers.get("accept", "")
         name = scope["path"].removeprefix(scope.get("root_path", ""))
         if not name:
             response: Response = RedirectResponse(f"{scope['path']}/", 308)
         elif request.method not in ("GET", "HEAD"):
+            if not reads_pages:
+                raise MethodNotAllowed(allow="GET, HEAD")
             response = Response(status_code=405, headers={"allow": "GET, HEAD"})
         elif not self._files:
             response = Response(_NOT_BUILT, 503, media_type="text/plain")
         else:
-            response = self._answer(name.lstrip("/") or "index.html", request.headers)
+            file = name.lstrip("/") or "index.html"
+            if file not in self._files and not reads_pages:
+                raise NotFound()
+            response = self._answer(file, request.headers)
             if response.media_type == "text/html":
                 response.headers["content-security-policy"] = self._policy(request.url.hostname or "")
         await response(scope, receive, send)

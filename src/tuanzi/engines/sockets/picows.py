@@ -19,6 +19,11 @@ from picows import (
     ws_create_server,
 )
 
+from tuanzi.base.problem import Problem
+from tuanzi.machinery.http.problems import NotFound
+from tuanzi.machinery.http.reading import Headers, headers_of
+from tuanzi.machinery.http.refusals import Refusal
+from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.push.sockets import Accept, Listener
 
 log = logging.getLogger("tuanzi.sockets")
@@ -27,6 +32,7 @@ log = logging.getLogger("tuanzi.sockets")
 _READ_BUFFER_BYTES = 1024
 _HANDSHAKE_S_MAX = 5
 _MESSAGE_TOO_BIG = 1009
+_COME_BACK_S = 5
 # Looked up once: Python 3.11 takes 0.2 us for a member of an enum, and every frame asks for one.
 _TEXT, _CONTINUATION, _BINARY, _CLOSE = WSMsgType.TEXT, WSMsgType.CONTINUATION, WSMsgType.BINARY, WSMsgType.CLOSE
 
@@ -126,21 +132,30 @@ async def serve_sockets(
     *,
     path: str,
     has_room: Callable[[], bool],
+    refuse: Callable[[Problem, Headers], Refusal],
     message_bytes_max: int,
     unsent_bytes_max: int,
 ) -> asyncio.Server:
-    """Accept WebSockets at `path`; others get 404, and 503 while there is no room.
+    """Accept WebSockets at `path`; others get 404, and 503 while there is no room. Who speaks no WebSocket there is
+    refused by picows itself, in its own words.
 
     accepts: who takes a connection, by its subprotocol; the first takes those who name none that is known.
+    refuse: how a refusal is told to who sent these headers.
     """
     otherwise = next(iter(accepts.values()))
 
-    def listen(request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener | None:
+    def refused(problem: Problem, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+        said = headers_of([(name.lower().encode(), text.encode()) for name, text in request.headers.items()])
+        refusal = refuse(problem, said)
+        told = [(name.decode("ascii").title(), text.decode("ascii")) for name, text in refusal.headers]
+        answer = WSUpgradeResponse.create_error_response(refusal.status, refusal.body, told)
+        return WSUpgradeResponseWithListener(answer, None)
+
+    def listen(request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener:
         if request.path.partition(b"?")[0] != path.encode():
-            return None
+            return refused(NotFound(), request)
         if not has_room():
-            full = WSUpgradeResponse.create_error_response(503, extra_headers={"Retry-After": "5"})
-            return WSUpgradeResponseWithListener(full, None)
+            return refused(Unavailable(retry_after_s=_COME_BACK_S), request)
         chosen = next((name for name in _subprotocols(request) if name in accepts), None)
         accept = otherwise if chosen is None else accepts[chosen]
         made = PicowsSocket(accept, message_bytes_max=message_bytes_max, unsent_bytes_max=unsent_bytes_max)

@@ -25,14 +25,7 @@ from tuanzi.base.problem import Forbidden, Problem, Unknown
 from tuanzi.base.who import Who
 from tuanzi.machinery.afar import came_at
 from tuanzi.machinery.http.deadlines import Deadlines
-from tuanzi.machinery.http.documents import (
-    CHINESE,
-    ENGLISH,
-    RawHeaders,
-    document_of,
-    headers_for,
-    preferred_language,
-)
+from tuanzi.machinery.http.documents import CHINESE, ENGLISH, RawHeaders, preferred_language
 from tuanzi.machinery.http.endpoint import NOSNIFF, PRIVATE, REVALIDATED, Endpoint, endpoint_of
 from tuanzi.machinery.http.matching import Spot, find_spot, plant, requested_segments
 from tuanzi.machinery.http.openapi import openapi_of
@@ -58,6 +51,7 @@ from tuanzi.machinery.http.reading import (
     headers_of,
     read_body,
 )
+from tuanzi.machinery.http.refusals import refusal_of
 from tuanzi.machinery.http.routes import Call, Desks, Reply, Route
 
 _log = logging.getLogger("tuanzi.http")
@@ -68,7 +62,6 @@ Recall = Callable[[str, datetime], Who | None]
 DesksOf = Callable[[str | None], Desks | None]
 Answer = tuple[int, RawHeaders, bytes]
 
-_PROBLEM = (b"content-type", b"application/problem+json")
 _REPLAYED = (b"idempotent-replayed", b"true")
 _BODILESS = frozenset({204, 304})
 
@@ -213,11 +206,10 @@ class Api:
         return _answer(endpoint, result, who, headers)
 
     def _refuse(self, problem: Problem, headers: Headers, request_id: bytes, endpoint: Endpoint | None) -> Answer:
-        language = self._language(headers)
-        heads = [_PROBLEM, NOSNIFF, PRIVATE, (b"content-language", language.encode("ascii")), *headers_for(problem)]
         if problem.status >= 500 and endpoint is not None:
             _log.warning("http.failed", extra={**_fields(request_id, endpoint), "problem": type(problem).__name__})
-        return problem.status, heads, document_of(problem, language=language, request_id=request_id)
+        refusal = refusal_of(problem, language=self._language(headers), request_id=request_id)
+        return refusal.status, refusal.headers, refusal.body
 
     def _is_ours(self, path: str) -> bool:
         return path.startswith("/v1/") or path == "/v1" or self._pages.has(path)
