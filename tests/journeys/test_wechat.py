@@ -193,6 +193,28 @@ async def test_a_payment_by_wechat_is_made_from_the_account_the_member_signs_in_
     assert paying.payer_of(outcome["payment_id"]) == openid
 
 
+async def test_who_binds_another_account_before_he_has_paid_pays_his_order_from_it(paying: Paying) -> None:
+    ming = await paying.town.sign_in()
+    await done(ming.send("PUT", "/v1/me/wechat", {"code": await paying.phones.code_of(MINGS_PHONE)}))
+    order_id = await paying.order(ming)
+    first = await done(ming.post(f"orders/{order_id}/pay"))
+    other = PersonId("other-phone-of-ming")
+    await done(ming.send("PUT", "/v1/me/wechat", {"code": await paying.phones.code_of(other)}))
+
+    second = await done(ming.post(f"orders/{order_id}/pay"))
+    by_first = paying.company.pay(first["payment_id"])
+    by_second = paying.company.pay(f"{first['payment_id']}*2")
+    paid = await done(ming.post(f"orders/{order_id}/pay"))
+
+    openid = await paying.login.openid_of(await paying.phones.code_of(other))
+    assert second["payment_id"] == first["payment_id"]
+    assert second["prepay"]["package"] != first["prepay"]["package"]
+    assert paying.payer_of(f"{first['payment_id']}*2") == openid
+    assert (by_first.status_code, by_second.status_code) == (400, 200)
+    assert (first["order_state"], second["order_state"], paid["order_state"]) == ("created", "created", "paid")
+    assert paying.company.totals()["paid_count"] == 1
+
+
 async def test_in_a_demo_who_never_signed_in_with_wechat_pays_by_the_phone_that_is_played(
     company: CompanyProcess, tmp_path: Path
 ) -> None:

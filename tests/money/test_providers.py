@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from tests.money.providers import LATE, NUMBER, Bench, asked, back, bench, company
 from tests.money.till import NOON
@@ -51,6 +52,27 @@ class TestEveryProvider:
             await bench.provider.open(asked(amount_fen=1), now=bench.now)
 
         assert (await bench.provider.query(NUMBER, now=bench.now)).amount_fen == 1200
+
+    async def test_another_payer_goes_on_with_a_payment(self, bench: Bench) -> None:
+        await bench.provider.open(asked(), now=bench.now)
+
+        waiting = await bench.provider.open(replace(asked(), payer="n"), now=bench.now)
+        closed = await bench.provider.close(NUMBER, now=bench.now)
+
+        assert (waiting.seen.state, waiting.seen.out_trade_no) == (TradeState.WAITING, NUMBER)
+        assert waiting.prepay
+        assert closed.state is TradeState.CLOSED
+        with pytest.raises(PaymentEnded):
+            await bench.pay()
+
+    async def test_another_payer_finds_a_payment_paid(self, bench: Bench) -> None:
+        await bench.provider.open(asked(), now=bench.now)
+        await bench.pay()
+
+        paid = await bench.provider.open(replace(asked(), payer="n"), now=bench.now)
+
+        assert paid.seen == await bench.provider.query(NUMBER, now=bench.now)
+        assert paid.seen.state is TradeState.PAID
 
     async def test_a_closed_payment_can_not_be_paid_or_opened(self, bench: Bench) -> None:
         await bench.provider.open(asked(), now=bench.now)

@@ -30,11 +30,11 @@ class CaptureDiffers(Problem):
 
 
 class PaymentDiffers(Problem):
-    """This payment was opened before for another amount, or from another account of the payer."""
+    """This payment was opened before for another amount, or from too many accounts; cancel the order and order anew."""
 
     code = "money/payment-differs"
     status = 409
-    title_zh = "该支付单的金额或付款账号与之前不一致"
+    title_zh = "该支付单的金额与之前不一致，或更换付款账号次数过多，请取消订单后重新下单"
 
 
 class PaymentRefused(Problem):

@@ -229,7 +229,12 @@ class PaymentProvider(Protocol):
         """The same company, which reports to this campus what becomes of its payments."""
 
     async def open(self, asked: PaymentAsked, *, now: datetime) -> PaymentOpening:
-        """Open a payment, or the same one again: its present state. Raises PaymentDiffers for another amount."""
+        """Open a payment, or the same one again: its present state.
+
+        For another payer than before it goes on, and can no longer be paid by what the one before was given; when it
+        was paid by that meanwhile, it is PAID. Raises PaymentDiffers for another amount or too many payers,
+        PaymentEnded when it is closed.
+        """
 
     async def query(self, out_trade_no: str, *, now: datetime) -> PaymentSeen:
         """What became of a payment; UNKNOWN when it was never opened."""

@@ -11,6 +11,7 @@ from datetime import date, datetime, time, timedelta
 
 from tuanzi.base.time import SHANGHAI
 from tuanzi.money.vendors import BillKind, BillLine, BillState
+from tuanzi.money.vendors.trade_numbers import own_number
 
 READY_AT = time(10, tzinfo=SHANGHAI)  # pay.weixin.qq.com: "建议商户10点后再获取"
 _YUAN = re.compile(r"(-?)(\d+)(?:\.(\d{1,2}))?")
@@ -102,7 +103,8 @@ def _trade(row: Row) -> BillLine | None:
         )
     if row["交易状态"] not in _PAID:
         return None
-    return _line(BillKind.TRADES, row, "交易时间", BillState.PAID, row["商户订单号"], fen_of(row["订单金额"]))
+    number = own_number(row["商户订单号"])
+    return _line(BillKind.TRADES, row, "交易时间", BillState.PAID, number, fen_of(row["订单金额"]))
 
 
 def _fund(row: Row) -> BillLine | None:
@@ -115,7 +117,7 @@ def _fund(row: Row) -> BillLine | None:
     of_payment = row["微信支付业务单号"] if state in (BillState.PAID, BillState.FEE) else ""
     return BillLine(
         kind=BillKind.FUNDS,
-        key=row["业务凭证号"],
+        key=own_number(row["业务凭证号"]) if state is BillState.PAID else row["业务凭证号"],
         transaction_id=of_payment,
         amount_fen=fen,
         state=state,

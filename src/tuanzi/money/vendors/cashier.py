@@ -66,8 +66,8 @@ class Cashier:
         """Have the order's first payment paid: what was committed when the money is there, else what the member needs.
 
         desk: of the money database. amount_fen: positive. payer: the member's openid, for a provider with `payer_app`.
-        A repeat is the same payment: it is asked about, not paid twice, and its Committed has no event; so it needs no
-        key.
+        A repeat is the same payment, from another account too: it is asked about, not paid twice, and its Committed has
+        no event; so it needs no key.
         Raises PaymentRefused, PaymentEnded, PaymentDiffers, ProviderUnreachable (pay again: the number is the same).
         """
         assert payer or not self.provider.payer_app, "this provider knows nobody by his id here"

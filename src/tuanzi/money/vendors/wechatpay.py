@@ -14,10 +14,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tuanzi.money.model import RefundProgress
 from tuanzi.money.problems import (
@@ -25,6 +26,7 @@ from tuanzi.money.problems import (
     NoticeRefused,
     PaymentDiffers,
     PaymentEnded,
+    PaymentRefused,
     ProviderUnreachable,
     ReceiverRefused,
 )
@@ -49,6 +51,7 @@ from tuanzi.money.vendors import (
     TradeState,
 )
 from tuanzi.money.vendors.bills import bill_lines, is_ready
+from tuanzi.money.vendors.trade_numbers import numbers_of, own_number
 
 if TYPE_CHECKING:
     import httpx
@@ -179,78 +182,65 @@ class WeChatPay:
         return there
 
     async def open(self, asked: PaymentAsked, *, now: datetime) -> PaymentOpening:
-        """Open an order whose money can be shared; what a client needs to pay it (paySign). See the port."""
-        attach, notify_url = self._attach(asked.attach), self._notify_url()
-        answer = await self._ask(
-            lambda client: client.pay(
-                description=asked.about,
-                out_trade_no=asked.out_trade_no,
-                amount={"total": asked.amount_fen, "currency": "CNY"},
-                payer={"openid": asked.payer},
-                attach=attach,
-                settle_info={"profit_sharing": True},
-                notify_url=notify_url,
-            ),
-            number=asked.out_trade_no,
-        )
-        if answer.is_good:
-            seen = PaymentSeen(
-                out_trade_no=asked.out_trade_no,
-                state=TradeState.WAITING,
-                amount_fen=asked.amount_fen,
-                attach=asked.attach,
-            )
-            return PaymentOpening(seen=seen, prepay=self._prepay(answer.json["prepay_id"], now=now))
-        refused = PaymentSeen(
-            out_trade_no=asked.out_trade_no,
-            state=TradeState.REFUSED,
-            amount_fen=asked.amount_fen,
-            attach=asked.attach,
-            reason=answer.code.lower(),
-        )
-        if answer.code not in _OPENED_BEFORE:
-            return PaymentOpening(seen=refused, prepay={})
-        seen = await self.query(asked.out_trade_no, now=now)
-        if seen.state is TradeState.UNKNOWN:
-            return PaymentOpening(seen=refused, prepay={})
-        if seen.state is TradeState.CLOSED:
+        """Open an order whose money can be shared; what a client needs to pay it (paySign). See the port.
+
+        Who pays from another account than before gets an order under the next number, and what pays it only when the
+        orders before can no longer be paid; when one of them was paid meanwhile, that counts (decision 0027).
+        """
+        payable: list[str] = []  # numbers with other terms that may still be paid
+        for number in numbers_of(asked.out_trade_no):
+            is_another = number != asked.out_trade_no
+            if is_another and not payable and (await self._look(number)).state is TradeState.UNKNOWN:
+                raise PaymentEnded(out_trade_no=asked.out_trade_no)  # closed, and not for another payer
+            answer = await self._order(asked, number)
+            if answer.is_good:
+                return await self._hand_out(asked, answer.json["prepay_id"], instead_of=payable, now=now)
+            seen = await self._look(number) if answer.code in _OPENED_BEFORE else _unheard(number)
+            match seen.state:
+                case TradeState.UNKNOWN if is_another:
+                    raise PaymentRefused(out_trade_no=asked.out_trade_no, reason=answer.code.lower())
+                case TradeState.UNKNOWN:
+                    return _opening(asked, TradeState.REFUSED, reason=answer.code.lower())
+                case TradeState.CLOSED:
+                    continue
+                case TradeState.PAID:
+                    return _paid(asked, seen)
+                case TradeState.WAITING | TradeState.REFUSED:
+                    if seen.amount_fen != asked.amount_fen:
+                        raise PaymentDiffers(out_trade_no=asked.out_trade_no, amount_fen=asked.amount_fen)
+                    payable.append(number)
+                case _:
+                    assert_never(seen.state)
+        if not payable:
             raise PaymentEnded(out_trade_no=asked.out_trade_no)
-        if seen.amount_fen != asked.amount_fen or seen.state is not TradeState.PAID:
-            raise PaymentDiffers(out_trade_no=asked.out_trade_no, amount_fen=asked.amount_fen)
-        return PaymentOpening(seen=seen, prepay={})
+        raise PaymentDiffers(out_trade_no=asked.out_trade_no, amount_fen=asked.amount_fen)
 
     async def query(self, out_trade_no: str, *, now: datetime) -> PaymentSeen:
         """What became of a payment; see the port."""
-        answer = await self._ask(lambda client: client.query(out_trade_no=out_trade_no), number=out_trade_no)
-        if answer.is_good:
-            return self._payment_seen(answer.json)
-        if answer.status == 404:
-            return PaymentSeen(out_trade_no=out_trade_no, state=TradeState.UNKNOWN)
-        raise self._unreachable(out_trade_no, why=answer.code)
+        return _as_asked(await self._standing(out_trade_no))
 
     async def close(self, out_trade_no: str, *, now: datetime) -> PaymentSeen:
-        """See that it can no longer be paid; see the port."""
-        answer = await self._ask(lambda client: client.close(out_trade_no), number=out_trade_no)
-        if answer.is_good:
-            return PaymentSeen(out_trade_no=out_trade_no, state=TradeState.CLOSED)
-        seen = await self.query(out_trade_no, now=now)
-        if seen.state is TradeState.WAITING:
-            raise self._unreachable(out_trade_no, why=answer.code)  # it may still be paid
-        return seen
+        """See that it can no longer be paid, under none of its numbers; see the port."""
+        first, *others = numbers_of(out_trade_no)
+        seen = await self._close(first)
+        for number in others:
+            if seen.state is not TradeState.CLOSED:
+                break
+            following = await self._close(number)
+            if following.state is TradeState.UNKNOWN:
+                break
+            seen = following
+        return _as_asked(seen)
 
     async def refund(self, asked: RefundAsked, *, now: datetime) -> RefundSeen:
-        """Give money back; see the port."""
+        """Give money back, of the one of the payment's numbers that was paid; see the port."""
         number = asked.out_refund_no
-        answer = await self._ask(
-            lambda client: client.refund(
-                out_refund_no=number,
-                out_trade_no=asked.out_trade_no,
-                amount={"refund": asked.amount_fen, "total": asked.captured_fen, "currency": "CNY"},
-                reason=asked.reason[:80],
-                notify_url=self._notify_url(),
-            ),
-            number=number,
-        )
+        answer = await self._send_back(asked, asked.out_trade_no)
+        if not answer.is_good:
+            self._raise_if_busy(answer, number)
+            standing = await self._standing(asked.out_trade_no)
+            if standing.out_trade_no != asked.out_trade_no:
+                answer = await self._send_back(asked, standing.out_trade_no)
         if answer.is_good:
             return _refund_seen(answer.json, status=answer.json["status"])
         self._raise_if_busy(answer, number)
@@ -418,6 +408,80 @@ class WeChatPay:
             client, core._client = core._client, None
             await client.aclose()
 
+    async def _order(self, asked: PaymentAsked, number: str) -> _Answer:
+        """Open an order under a number, or the same one again."""
+        attach, notify_url = self._attach(asked.attach), self._notify_url()
+        return await self._ask(
+            lambda client: client.pay(
+                description=asked.about,
+                out_trade_no=number,
+                amount={"total": asked.amount_fen, "currency": "CNY"},
+                payer={"openid": asked.payer},
+                attach=attach,
+                settle_info={"profit_sharing": True},
+                notify_url=notify_url,
+            ),
+            number=number,
+        )
+
+    async def _hand_out(
+        self, asked: PaymentAsked, prepay_id: str, *, instead_of: list[str], now: datetime
+    ) -> PaymentOpening:
+        """What pays an order, once none of these others can be paid; nobody has it before, so one at most is paid."""
+        for number in instead_of:
+            seen = await self._close(number)
+            if seen.state is TradeState.PAID:
+                return _paid(asked, seen)
+            if seen.state is not TradeState.CLOSED:
+                raise self._unreachable(number, why="not_closed")
+        return _opening(asked, TradeState.WAITING, prepay=self._prepay(prepay_id, now=now))
+
+    async def _standing(self, out_trade_no: str) -> PaymentSeen:
+        """What became of a payment, under the number that counts: the first that is not closed, else the last."""
+        first, *others = numbers_of(out_trade_no)
+        seen = await self._look(first)
+        for number in others:
+            if seen.state is not TradeState.CLOSED:
+                break
+            following = await self._look(number)
+            if following.state is TradeState.UNKNOWN:
+                break
+            seen = following
+        return seen
+
+    async def _look(self, number: str) -> PaymentSeen:
+        """What became of the order under this very number."""
+        answer = await self._ask(lambda client: client.query(out_trade_no=number), number=number)
+        if answer.is_good:
+            return self._payment_seen(answer.json)
+        if answer.status == 404:
+            return _unheard(number)
+        raise self._unreachable(number, why=answer.code)
+
+    async def _close(self, number: str) -> PaymentSeen:
+        """See that the order under this very number can no longer be paid."""
+        answer = await self._ask(lambda client: client.close(number), number=number)
+        if answer.is_good:
+            return PaymentSeen(out_trade_no=number, state=TradeState.CLOSED)
+        if answer.status == 404:
+            return _unheard(number)
+        seen = await self._look(number)
+        if seen.state is TradeState.WAITING:
+            raise self._unreachable(number, why=answer.code)  # it may still be paid
+        return seen
+
+    async def _send_back(self, asked: RefundAsked, number: str) -> _Answer:
+        return await self._ask(
+            lambda client: client.refund(
+                out_refund_no=asked.out_refund_no,
+                out_trade_no=number,
+                amount={"refund": asked.amount_fen, "total": asked.captured_fen, "currency": "CNY"},
+                reason=asked.reason[:80],
+                notify_url=self._notify_url(),
+            ),
+            number=asked.out_refund_no,
+        )
+
     def _notice_seen(self, told: dict[str, Any]) -> PaymentSeen | RefundSeen | None:
         resource = told["resource"]
         if told["event_type"].startswith("REFUND."):
@@ -426,10 +490,11 @@ class WeChatPay:
         if told["event_type"] == "TRANSACTION.SUCCESS" and "trade_state" in resource:
             if resource["attach"].rpartition(" ")[2] != self.campus:
                 raise NoticeRefused(reason="content")
-            return self._payment_seen(resource)
+            return _as_asked(self._payment_seen(resource))
         return None
 
     def _payment_seen(self, told: dict[str, Any]) -> PaymentSeen:
+        """What WeChat says of an order, under the number it says."""
         attach = told.get("attach", "")
         return PaymentSeen(
             out_trade_no=told["out_trade_no"],
@@ -552,6 +617,30 @@ async def _note(response: httpx.Response) -> None:
     if seen is not None:
         await response.aread()
         seen.append(response)
+
+
+def _opening(
+    asked: PaymentAsked, state: TradeState, *, prepay: Mapping[str, str] | None = None, reason: str = ""
+) -> PaymentOpening:
+    seen = PaymentSeen(
+        out_trade_no=asked.out_trade_no, state=state, amount_fen=asked.amount_fen, attach=asked.attach, reason=reason
+    )
+    return PaymentOpening(seen=seen, prepay=prepay or {})
+
+
+def _paid(asked: PaymentAsked, seen: PaymentSeen) -> PaymentOpening:
+    if seen.amount_fen != asked.amount_fen:
+        raise PaymentDiffers(out_trade_no=asked.out_trade_no, amount_fen=asked.amount_fen)
+    return PaymentOpening(seen=_as_asked(seen), prepay={})
+
+
+def _unheard(number: str) -> PaymentSeen:
+    return PaymentSeen(out_trade_no=number, state=TradeState.UNKNOWN)
+
+
+def _as_asked(seen: PaymentSeen) -> PaymentSeen:
+    """The same under the payment's own number, the only one that the house knows."""
+    return replace(seen, out_trade_no=own_number(seen.out_trade_no))
 
 
 def _refund_seen(told: dict[str, Any], *, status: str) -> RefundSeen:
