@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import centrifuge.protocol.client_pb2 as public
@@ -47,9 +48,9 @@ def _message(command: dict[str, Any]) -> bytes:
     return bytes(ParseDict(said, public.Command()).SerializeToString())
 
 
-def replies_in(frame: bytes) -> list[dict[str, Any]]:
-    """What a frame of the gateway says, in the shape of JSON; what has its default value is left out."""
-    replies, at = [], 0
+def messages_in(frame: bytes) -> Iterator[bytes]:
+    """The messages that stand in a frame one after another."""
+    at = 0
     while at < len(frame):
         size = shift = 0
         while True:
@@ -57,11 +58,14 @@ def replies_in(frame: bytes) -> list[dict[str, Any]]:
             at, size, shift = at + 1, size | (byte & 0x7F) << shift, shift + 7
             if byte < 0x80:
                 break
-        reply = public.Reply.FromString(frame[at : at + size])
         assert len(frame) >= at + size
-        replies.append(_shape(reply))
+        yield frame[at : at + size]
         at += size
-    return replies
+
+
+def replies_in(frame: bytes) -> list[dict[str, Any]]:
+    """What a frame of the gateway says, in the shape of JSON; what has its default value is left out."""
+    return [_shape(public.Reply.FromString(message)) for message in messages_in(frame)]
 
 
 def _shape(message: Any) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Nothing is lost, shown twice or going backwards, whatever breaks (A3, A4): a million events, each counted.
 
-A process of its own tells what stands in a log on disk. It is killed -9 twenty times while clients are dropped at
-random, its filter is replaced by wrong ones, and its place in the log is set back so that events come again.
+A process of its own tells what stands in a log on disk; a fifth of the clients speak Protobuf, the others JSON. It is
+killed -9 twenty times while clients are dropped at random, its filter is replaced by wrong ones, and its place in the
+log is set back so that events come again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from simulation import bench
 from tests.faults.city import SECRET
 from tests.faults.server import free_port
 from tests.live.office import CAMPUS, FILTERS, ROOT, Heart, settings_of
-from tests.live.phones import Phone
+from tests.live.phones import BinaryWire, Phone, Wire
 from tuanzi import live, wiring
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.people import Keys
@@ -30,6 +31,8 @@ EVENTS = int(os.environ.get("TUANZI_SOAK_EVENTS", "1000000"))
 CLIENTS = int(os.environ.get("TUANZI_SOAK_CLIENTS", "100"))
 # 5,000 in `make soak`: here the phones alone, all in one process, would take eight of the ten seconds.
 CROWD = int(os.environ.get("TUANZI_SOAK_CROWD", "1000"))
+# One of so many speaks Protobuf.
+BINARY_EVERY = 5
 KILLS = 20
 REWOUND = 300
 SEED = 20261126
@@ -57,9 +60,10 @@ class Office:
         platform.close()
         keys = Keys(read_settings(settings_of(self.data)).secret)
         self.phones = []
-        for session_id, person_id in rows:
+        for i, (session_id, person_id) in enumerate(rows):
             text = live.text_of(live.claim_for(session_id, campus_id=CAMPUS, now=wiring.wall_clock()))
-            self.phones.append(Phone(person_id, f"{text}.{keys.sign(text)}"))
+            wire = Wire if (i + 1) % BINARY_EVERY else BinaryWire
+            self.phones.append(Phone(person_id, f"{text}.{keys.sign(text)}", wire=wire))
         self.heart = Heart(self.log, [person_id for _, person_id in rows])
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -99,6 +103,12 @@ class Office:
             if phone.shown != told:
                 found.append(f"{phone.channel}: shown {len(phone.shown)} of {len(told)}")
         return found
+
+    def told(self, wire: type[Wire]) -> tuple[int, int]:
+        """How many messages those who speak so have shown, and how many they should have."""
+        phones = [phone for phone in self.phones if phone.makes_wire is wire]
+        told = sum(len(self.heart.told[phone.channel.removeprefix("user:")]) for phone in phones)
+        return sum(len(phone.shown) for phone in phones), told
 
     @property
     def shown(self) -> int:
@@ -160,6 +170,7 @@ async def test_twenty_kills_lose_nothing_and_show_nothing_twice(tmp_path: Path) 
 
     assert office.wrong()[:5] == []
     assert office.shown == EVENTS
+    _assert_both_were_told(office, EVENTS)
     # That it was as hard as it says: kills came while there was something to tell, and connections broke.
     assert amid > KILLS // 2
     assert dropped > KILLS * CLIENTS // 10
@@ -187,4 +198,13 @@ async def test_all_who_reconnect_at_once_are_resumed_within_ten_seconds(tmp_path
     office.kill()
 
     assert office.wrong()[:5] == []
+    _assert_both_were_told(office, 4 * clients)
     assert took_s < 10
+
+
+def _assert_both_were_told(office: Office, events: int) -> None:
+    """Everybody has all of his, and who speaks Protobuf has about as many as others: chance is 20 % off at most."""
+    json, binary = office.told(Wire), office.told(BinaryWire)
+    assert json[0] == json[1]
+    assert binary[0] == binary[1] == events - json[0]
+    assert binary[0] > events // BINARY_EVERY * 4 // 5
