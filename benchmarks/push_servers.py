@@ -223,7 +223,7 @@ def live_keeper(house: House, source: BenchSource) -> Keeper:
         fan_out=side.fan_out,
         seen=Seen(clock=time.monotonic),
         now=house.clock,
-        pace=Pace(every_s=house.settings.live_gather_ms / 1000),
+        pace=Pace(every_s=house.settings.live_gather_ms / 1000, patient_s=house.settings.live_patient_ms / 1000),
         escalator=side.tellings[bench.CAMPUS].escalator,
     )
     return keeper

@@ -8,8 +8,8 @@ an order was placed is told before its page is open; the change's own commit in 
 costs with nobody connected is measured first and taken off, for the pushes with the changes being made and told to
 nobody, since whoever makes them costs something too. So are the books, compared once a minute, the length of a window.
 Processes are counted with all below them: the one that writes the file of messages is the server's child's child.
-A push is fresh within a second, a poll after half its interval on average: the nearest to the same freshness is the 2
-seconds. With `--json` the last line is one object.
+A push of this trace is half a second late on average, a second at most (decision 0021), a poll half its interval: the
+nearest to the same freshness is the 2 seconds. With `--json` the last line is one object.
 """
 
 from __future__ import annotations

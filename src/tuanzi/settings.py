@@ -47,7 +47,8 @@ class Settings:
     live_port: where the gateway takes WebSockets, 0 for any free port (TUANZI_LIVE_PORT, else TUANZI_PORT + 1).
     live_url: what clients are told instead, where a proxy stands in front (TUANZI_LIVE_URL, wss://live.example.edu).
     live_gather_ms: for how long at most what happens is gathered before it is told, at quiet (TUANZI_LIVE_GATHER_MS,
-    decision 0021); what happens alone is told at once.
+    decision 0021); what happens alone is told at once. live_patient_ms: in place of it while only such is to be told
+    as nobody waits for, how an order is getting on (TUANZI_LIVE_PATIENT_MS).
     live_escalate_s: after how long a message that nobody acknowledged is handed to other means
     (TUANZI_LIVE_ESCALATE_S); acknowledgements are kept every five seconds.
     payments: who is paid (TUANZI_PAYMENTS): "inprocess" plays with money in memory, "wechat" is WeChat Pay v3; a demo
@@ -84,6 +85,7 @@ class Settings:
     live_port: int
     live_url: str
     live_gather_ms: int
+    live_patient_ms: int
     live_escalate_s: int
     proxies: str
     demo: bool
@@ -187,6 +189,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         live_port=_whole(environment, "TUANZI_LIVE_PORT", port + 1 if 0 < port < 65535 else 0, 0, 65535),
         live_url=environment.get("TUANZI_LIVE_URL", ""),
         live_gather_ms=_whole(environment, "TUANZI_LIVE_GATHER_MS", 250, 0, 10_000),
+        live_patient_ms=_whole(environment, "TUANZI_LIVE_PATIENT_MS", 1000, 0, 10_000),
         live_escalate_s=_whole(environment, "TUANZI_LIVE_ESCALATE_S", 10, 6, 86_400),
         proxies=environment.get("TUANZI_PROXIES", ""),
         demo=is_demo,

@@ -690,7 +690,7 @@ class Telling:
             fan_out=fan_out,
             seen=Seen(clock=time.monotonic),
             now=shop.clock,
-            pace=Pace(every_s=shop.settings.live_gather_ms / 1000),
+            pace=Pace(every_s=shop.settings.live_gather_ms / 1000, patient_s=shop.settings.live_patient_ms / 1000),
             escalator=self.escalator,
         )
 

@@ -35,6 +35,7 @@ from tuanzi.wiring import CAMPUS_DATABASES, House, Vendors, open_where_set
 CAMPUSES = Path(__file__).parents[2] / "src/simulation/campuses"
 # 11:40 in Shanghai on a Monday: lunch is ordered.
 LUNCH = datetime(2026, 11, 23, 3, 40, tzinfo=UTC)
+AT_ONCE = {"TUANZI_LIVE_GATHER_MS": "0", "TUANZI_LIVE_PATIENT_MS": "0"}
 
 
 class Codes:
@@ -143,7 +144,7 @@ class Town:
         if "TUANZI_DATABASE" not in settings and not (data / "platform.db").exists():
             shutil.copytree(new_databases(), data, dirs_exist_ok=True)
         # Nothing is gathered before it is told: `settled` knows nothing of that.
-        environment = {"TUANZI_DATA": str(data), "TUANZI_SECRET": "s" * 32, "TUANZI_LIVE_GATHER_MS": "0", **settings}
+        environment = {"TUANZI_DATA": str(data), "TUANZI_SECRET": "s" * 32, **AT_ONCE, **settings}
         self._settings = read_settings(environment)
         self.wechat = Wechat(lambda: self.now)
         self._vendors = Vendors(

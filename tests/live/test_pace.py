@@ -12,6 +12,7 @@ from tests.live.office import Direct
 from tests.live.test_repeats import SCHEMA, Told
 from tests.live.test_sending import Desk, Happenings, keeper_of, numbers_told, up_to
 from tuanzi.machinery.push.keeper import AT_ONCE, Keeper, Pace
+from tuanzi.machinery.push.ports import Draft
 
 # No test waits for it: what comes before it came for another reason.
 LONG_S = 3600.0
@@ -61,6 +62,15 @@ def test_a_batch_begins_a_quarter_of_a_second_after_the_last_or_with_64_events(
     assert Pace(every_s=0.25).wait_s(since_s=since_s, waiting=waiting) == pytest.approx(wait_s)
 
 
+def test_what_nobody_waits_for_waits_longer_but_never_less() -> None:
+    patient, hurried = Pace(every_s=0.25, patient_s=1.0), Pace(every_s=0.25, patient_s=0.1)
+
+    waits = [each.wait_s(since_s=0.0, waiting=63, is_hurried=False) for each in (patient, hurried)]
+
+    assert waits == [1.0, 0.25]
+    assert patient.wait_s(since_s=0.0, waiting=64, is_hurried=False) == 0.0
+
+
 def test_without_a_pace_nothing_waits() -> None:
     assert AT_ONCE.wait_s(since_s=0.0, waiting=1) == 0.0
 
@@ -99,6 +109,44 @@ async def test_what_is_gathered_is_told_when_the_time_is_over() -> None:
         await told(node, 3)
 
     assert keeper.figures.batches == 2
+
+
+async def test_what_somebody_waits_for_takes_along_what_nobody_does() -> None:
+    async with working(Pace(every_s=0.02, patient_s=LONG_S)) as (keeper, source, node):
+        source.happen(1)
+        await told(node, 1)
+        source.happen(1)
+        source.happen(1)
+        await asyncio.sleep(0.05)
+        told_before = numbers_told(node)
+
+        source.happen_now()
+        await told(node, 4)
+
+    assert told_before == [1]
+    assert keeper.figures.batches == 2
+
+
+async def test_what_nobody_waits_for_waits_again_after_that() -> None:
+    async with working(Pace(every_s=0.02, patient_s=LONG_S)) as (_, source, node):
+        source.happen_now()
+        await told(node, 1)
+        source.happen(1)
+        await asyncio.sleep(0.05)
+
+        assert numbers_told(node) == [1]
+
+
+async def test_a_reminder_is_not_kept_waiting_by_what_nobody_waits_for() -> None:
+    async with working(Pace(every_s=0.02, patient_s=LONG_S)) as (keeper, source, node):
+        source.happen(1)
+        await told(node, 1)
+        source.happen(1)
+        await settled()
+
+        async with asyncio.timeout(10):
+            await keeper.post([Draft("r1", "user:p1", "reminder", b"{}")])
+        await told(node, 3)
 
 
 async def test_what_was_kept_is_sent_before_more_is_gathered() -> None:

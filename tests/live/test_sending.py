@@ -14,7 +14,7 @@ from tests.live.test_repeats import SCHEMA, Told
 from tuanzi import live, wiring
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.engines.fanout.here import Here
-from tuanzi.events import OrderAdvanced, OrderCompleted
+from tuanzi.events import LeaderChanged, OrderAdvanced, OrderCompleted
 from tuanzi.machinery.codec import encode
 from tuanzi.machinery.database import Flush
 from tuanzi.machinery.desk import WriterDesk
@@ -49,6 +49,13 @@ class Happenings:
         self.event_number += count
         self._rows += [(i, each.name, each.version, 0, encode(each)) for i, each in zip(numbers, events, strict=True)]
         self._subscriber(list(zip(numbers, events, strict=True)))
+
+    def happen_now(self) -> None:
+        """Somebody becomes a group's leader, who may be waiting for it."""
+        self.event_number += 1
+        event = LeaderChanged(group_id="g1", leader_id="p1")
+        self._rows.append((self.event_number, event.name, event.version, 0, encode(event)))
+        self._subscriber([(self.event_number, event)])
 
     def happen_unheard(self, count: int) -> None:
         """So much happens that is nothing to tell."""

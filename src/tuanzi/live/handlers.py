@@ -325,6 +325,12 @@ TELLS: dict[type[events.Event], Callable[[Any, Telling], None]] = {
     events.BundleReleased: _released,
 }
 
+# How an order is getting on, over half an hour: it may be told within a second. What people do together, who wants to
+# act on it, and money that found no seat are told within a quarter of it.
+PATIENT = frozenset(
+    {events.OrderAdvanced, events.SubOrderAdvanced, events.RefundDue, events.OrderRefunded, events.RefundRefused}
+)
+
 _NEED_OWNER = frozenset({events.OrderAdvanced, events.SubOrderAdvanced, events.RefundRefused})
 _NEED_OWNERS = frozenset({events.GroupFormed, events.GroupClosed, events.GroupFailed})
 
@@ -333,6 +339,7 @@ class LiveTeller:
     """Says what the events of a campus mean for its people; the `Teller` of its streams."""
 
     heard = tuple(TELLS)
+    patient = PATIENT
 
     def __init__(self, desk: LookingDesk) -> None:
         """desk: of the database `notices`."""

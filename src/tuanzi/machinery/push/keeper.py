@@ -66,14 +66,19 @@ class Log:
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How batches are begun: at once when the last one began `every_s` ago, else together with what comes until then,
-    or with `events_max` events, whichever is first (decision 0021)."""
+    or with `events_max` events, whichever is first (decision 0021).
+
+    patient_s: in place of `every_s`, if it is more, while only events wait that the teller calls patient.
+    """
 
     every_s: float = 0.0
+    patient_s: float = 0.0
     events_max: int = 64
 
-    def wait_s(self, *, since_s: float, waiting: int) -> float:
+    def wait_s(self, *, since_s: float, waiting: int, is_hurried: bool = True) -> float:
         """How long the next batch may wait for more. since_s: how long ago the last one began."""
-        return 0.0 if waiting >= self.events_max else max(0.0, self.every_s - since_s)
+        every_s = self.every_s if is_hurried else max(self.every_s, self.patient_s)
+        return 0.0 if waiting >= self.events_max else max(0.0, every_s - since_s)
 
 
 # Every batch begins as soon as the one before is kept.
@@ -158,7 +163,10 @@ class Keeper:
         self._wake = asyncio.Event()
         self._pace = pace
         self.escalator = escalator
-        self._began_at = -pace.every_s  # when the last batch began, on the loop's clock, which begins at 0 or later
+        self._hurrying = frozenset(teller.heard) - frozenset(teller.patient)
+        self._is_hurried = False  # whether anything waits that is not patient
+        # When the last batch began, on the loop's clock, which begins at 0 or later.
+        self._began_at = -max(pace.every_s, pace.patient_s)
         self._is_gathering = False
         self._flight: asyncio.Task[bool] | None = None  # the batch that is being numbered and kept
         self._unsent: list[Kept] = []  # kept, and not sent yet
@@ -168,11 +176,13 @@ class Keeper:
 
     def _offer(self, each: Log, events: Sequence[Numbered]) -> None:
         each.follower.offer(events)
-        self._come()
+        self._come(is_hurried=any(type(event) in self._hurrying for _, event in events))
 
-    def _come(self) -> None:
+    def _come(self, *, is_hurried: bool) -> None:
         """Something waits: go to work, or on gathering."""
-        if not self._is_gathering or self._waiting >= self._pace.events_max:
+        is_sooner = is_hurried and not self._is_hurried
+        self._is_hurried |= is_hurried
+        if not self._is_gathering or is_sooner or self._waiting >= self._pace.events_max:
             self._wake.set()
 
     @property
@@ -192,7 +202,7 @@ class Keeper:
             raise Crashed(command="post")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._posts.append((messages, future))
-        self._come()
+        self._come(is_hurried=True)
         await future
 
     async def run(self) -> None:
@@ -234,22 +244,24 @@ class Keeper:
             return
         await self._land()
         self._send()
-        wait_s = self._wait_s
-        if wait_s > 0:
-            loop = asyncio.get_running_loop()
-            self._wake.clear()
-            self._is_gathering = True
-            timer = loop.call_later(wait_s, self._wake.set)
-            try:
-                await self._wake.wait()
-            finally:
-                self._is_gathering = False
-                timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._is_gathering = True
+        try:
+            while (wait_s := self._wait_s) > 0:
+                self._wake.clear()
+                timer = loop.call_later(wait_s, self._wake.set)
+                try:
+                    await self._wake.wait()
+                finally:
+                    timer.cancel()
+        finally:
+            self._is_gathering = False
 
     async def step(self) -> bool:
         """Take what waits and carry it all the way; whether there was anything. While still more waits, the last batch
         is left in the air: the next step tells what comes after it meanwhile, and raises what came of it."""
         taken = False
+        self._is_hurried = False
         for each in self._logs:
             if each.follower.is_behind:
                 rows = await each.source.rows(EVENTS_AFTER, {"after": each.follower.read_after, "limit": 1000})
@@ -299,7 +311,9 @@ class Keeper:
     def _wait_s(self) -> float:
         """How long the next batch may wait for more."""
         since_s = asyncio.get_running_loop().time() - self._began_at
-        return self._pace.wait_s(since_s=since_s, waiting=self._waiting)
+        # What is to be read first may be anything.
+        is_hurried = self._is_hurried or any(each.follower.is_behind for each in self._logs)
+        return self._pace.wait_s(since_s=since_s, waiting=self._waiting, is_hurried=is_hurried)
 
     @property
     def _has_more(self) -> bool:

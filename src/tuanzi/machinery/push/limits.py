@@ -14,7 +14,8 @@ class PushLimits:
     subscriptions_max: of one client. waiting_commands_max: while one of his waits for the database.
     unsent_bytes_max: what may wait for one client, in this process; twice that at the worst.
     slow_s_max: how long it may wait before he is closed, to resume later.
-    greet_s_max: until he must have said who he is. ping_s: as Centrifugo's. grace_s: after his token's end.
+    greet_s_max: until he must have said who he is. ping_s: proxies close what is silent
+    for 60, and what does not arrive is escalated long before (decision 0028). grace_s: after his token's end.
     snapshot_s: between two snapshots of a channel (A5: at most 4 a second).
     replay_max: messages of one reply or one read of the database. window_bytes_max: messages held in memory.
     streams_max: streams held in memory without a reader.
@@ -30,7 +31,7 @@ class PushLimits:
     unsent_bytes_max: int = 65_536
     slow_s_max: float = 10.0
     greet_s_max: float = 10.0
-    ping_s: int = 25
+    ping_s: int = 50
     grace_s: float = 25.0
     snapshot_s: float = 0.25
     replay_max: int = 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
@@ -189,6 +189,10 @@ class Teller(Protocol):
     @property
     def heard(self) -> Sequence[type]:
         """The events it says anything about."""
+
+    @property
+    def patient(self) -> Collection[type]:
+        """Those of them that may be told a little later, with more of their kind: nobody waits for them."""
 
     async def prepare(self, events: Sequence[Any]) -> None:
         """Learn what `tell` will need to know of these events; may ask the database."""
