@@ -6,7 +6,8 @@ its own, open all the time. Polled, it asks for its order every so often and is 
 change is numbered, kept, sent and acknowledged, and every connection is asked every so often whether it is there. That
 an order was placed is told before its page is open; the change's own commit in core is in neither. What the process
 costs with nobody connected is measured first and taken off, for the pushes with the changes being made and told to
-nobody, since whoever makes them costs something too. So are the books, compared once a minute, the length of a window.
+nobody, since whoever makes them costs something too. The books, which are compared once a minute, are left alone: some
+windows would have more of that than others.
 Processes are counted with all below them: the one that writes the file of messages is the server's child's child.
 A push of this trace is half a second late on average, a second at most (decision 0021), a poll half its interval: the
 nearest to the same freshness is the 2 seconds. With `--json` the last line is one object.
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ from tuanzi.groups import OpenGroup, Wanted
 from tuanzi.machinery.collector import calm_collector
 from tuanzi.money import SandboxProvider
 from tuanzi.people import ConsoleSender
+from tuanzi.reconciliation import service as reconciliation
 from tuanzi.roles.api import serve
 from tuanzi.settings import read_settings
 from tuanzi.wiring import House, Vendors
@@ -95,6 +98,7 @@ class Report(msgspec.Struct):
 
 async def be_served(data: Path, lookers: int) -> None:
     """The server: a real house; order changes are told by lines on standard input, a `Window` each."""
+    reconciliation.EVERY = timedelta(days=1)
     bench.seed(data, students=lookers, out=data / "known.json")
     known = msgspec.json.decode((data / "known.json").read_bytes(), type=bench.Known)
     environment = {**os.environ, "TUANZI_DATA": str(data), "TUANZI_CAMPUSES": bench.CAMPUS, "TUANZI_LIVE_PORT": "0"}
