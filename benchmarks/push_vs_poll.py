@@ -131,13 +131,13 @@ async def be_served(data: Path, lookers: int) -> None:
             tell = source.tell if window.is_told else BenchSource().tell
             cpu, made = cpu_of(os.getpid()), 0
             began = time.monotonic()
-            while window.changes_per_s and (at := time.monotonic() - began) < window.seconds:
-                while made < int(at * window.changes_per_s):
-                    i = made % lookers
-                    state = f"at_{int((began + made / window.changes_per_s) * 1e9):020d}"  # when it was due
-                    tell([OrderAdvanced(order_id=order_ids[i], member_id=people[i], before="paid", state=state)])
-                    made += 1
-                await asyncio.sleep(0.02)
+            while made < int(window.seconds * window.changes_per_s):
+                due = began + made / window.changes_per_s
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                i = made % lookers
+                state = f"at_{int(due * 1e9):020d}"
+                tell([OrderAdvanced(order_id=order_ids[i], member_id=people[i], before="paid", state=state)])
+                made += 1
             await asyncio.sleep(max(0.0, began + window.seconds - time.monotonic()))
             print(msgspec.json.encode((made, cpu_of(os.getpid()) - cpu)).decode(), flush=True)
         os.kill(os.getpid(), 15)

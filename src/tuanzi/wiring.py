@@ -669,8 +669,11 @@ async def _surely(desk: WriterDesk, keep: Callable[[], Awaitable[V]]) -> V:
 class Telling:
     """What tells the people of one campus what happened: who keeps its streams, beside the campus's writers."""
 
-    def __init__(self, shop: Workshop, campus: str, desks: CampusDesks, fan_out: FanOut) -> None:
-        self.archive = live.StreamArchive(desks.notices)
+    def __init__(
+        self, shop: Workshop, campus: str, desks: CampusDesks, fan_out: FanOut, *, has_gateway: bool = False
+    ) -> None:
+        """has_gateway: of this process, and there is no other."""
+        self.archive = live.StreamArchive(desks.notices, has_all_readers=has_gateway)
         self.teller = live.LiveTeller(desks.notices)
         self.escalator = Escalator(
             campus,
@@ -718,7 +721,9 @@ class LiveSide:
         self._campuses = house.campuses
         self.fan_out = Here()
         self.limits = PushLimits()
-        self.tellings = {id: Telling(house, id, desks, self.fan_out) for id, desks in house.campuses.items()}
+        self.tellings = {
+            id: Telling(house, id, desks, self.fan_out, has_gateway=True) for id, desks in house.campuses.items()
+        }
         self.archives = {id: each.archive for id, each in self.tellings.items()}
         self.tellers = {id: each.teller for id, each in self.tellings.items()}
         self.keepers = {id: each.keeper for id, each in self.tellings.items()}

@@ -122,6 +122,21 @@ async def test_the_device_that_acknowledged_most_counts_whichever_gateway_says_s
     assert await one.load("a") == StreamState(newest=9, sent=9, acked=8)
 
 
+async def test_the_one_gateway_there_is_keeps_cursors_without_asking_what_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, desk = await kept(*[batch(("a", i)) for i in range(1, 10)])
+    asked: list[str] = []
+    monkeypatch.setattr(desk, "look", asked.append)
+    archive = live.StreamArchive(desk, has_all_readers=True)
+
+    await archive.keep_cursors([("a", 9, 7)])
+    await archive.keep_cursors([("a", 9, 8)])
+
+    assert asked == []
+    assert await archive.load("a") == StreamState(newest=9, sent=9, acked=8)
+
+
 def test_messages_of_the_release_before_stand_in_a_chapter_of_their_own() -> None:
     database = Sqlite(None)
     for folder, name in (("every", "0001_machinery"), ("every", "0002_fences"), ("notices", "0002_live")):

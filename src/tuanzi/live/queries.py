@@ -117,8 +117,12 @@ class CampusDesks(Protocol):
 class StreamArchive:
     """The streams of a campus in its database `notices`; an `Archive`. At most one in all processes keeps anything."""
 
-    def __init__(self, desk: RowDesk, *, chapter_messages: int = CHAPTER_MESSAGES) -> None:
+    def __init__(
+        self, desk: RowDesk, *, chapter_messages: int = CHAPTER_MESSAGES, has_all_readers: bool = False
+    ) -> None:
+        """has_all_readers: all who read these streams are at one gateway, which only says more than it said before."""
         self._desk = desk
+        self._has_all_readers = has_all_readers
         self._chapter_messages = chapter_messages
         # The chapter that is written, and how many messages it has; None: the database is asked.
         self._chapter: tuple[int, int] | None = None
@@ -224,6 +228,10 @@ class StreamArchive:
         """Remember how far streams were sent and acknowledged; what is kept never goes back, for another device of the
         person may have said more at another gateway. One that says so within the same milliseconds may be forgotten.
         """
+
+        if self._has_all_readers:
+            await self._desk.keep_rows(Rows(upserts=[(STREAM_CURSORS, list(cursors))]))
+            return
 
         def reading(ask: Ask) -> dict[str, tuple[int, int]]:
             pages = several([stream for stream, _, _ in cursors])
