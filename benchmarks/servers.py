@@ -146,7 +146,7 @@ class Server:
     @property
     def memory_mib(self) -> float:
         """Resident memory of the process, and of those it has started."""
-        pages = [int(stat[21]) for stat in _stats_of(self._process.pid)]
+        pages = [int(stat[21]) for stat in _stats_of(self._process.pid).values()]
         return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     def _filled(self, word: str) -> str:
@@ -169,13 +169,26 @@ class Server:
 
 
 def cpu_of(pid: int) -> float:
-    """Seconds of processor that a process has used, and all that it and its children have started, in hundredths,
-    which the system rounds down: two of each process."""
-    ticks = [int(field) for stat in _stats_of(pid) for field in stat[11:13]]
-    return sum(ticks) / os.sysconf("SC_CLK_TCK")
+    """Seconds of processor that a process has used, and all that it and its children have started.
+
+    By the scheduler's nanoseconds, of threads that have not ended; where some have, by hundredths, rounded down.
+    """
+    return sum(
+        max(_cpu_of_threads(each), sum(map(int, stat[11:13])) / os.sysconf("SC_CLK_TCK"))
+        for each, stat in _stats_of(pid).items()
+    )
 
 
-def _stats_of(pid: int) -> list[list[str]]:
+def _cpu_of_threads(pid: int) -> float:
+    """Seconds of processor that a process's threads have used which have not ended."""
+    used = 0
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            used += int(path.read_text().split()[0])
+    return used / 1e9
+
+
+def _stats_of(pid: int) -> dict[int, list[str]]:
     """What /proc says of a process and of all that it and its children have started, from their state on."""
     stats: dict[int, list[str]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -186,7 +199,7 @@ def _stats_of(pid: int) -> list[list[str]]:
     family = [pid]
     for parent in family:
         family += [child for child, stat in stats.items() if stat[1] == str(parent)]
-    return [stats[each] for each in family if each in stats]
+    return {each: stats[each] for each in family if each in stats}
 
 
 def _free_port() -> int:

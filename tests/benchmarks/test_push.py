@@ -40,5 +40,4 @@ def test_what_a_servers_childs_child_does_is_counted() -> None:
     counted = cpu_of(server.pid)
     server.communicate(b"\n", timeout=10)
 
-    # Both what it burnt itself and what the system did for it are told in whole hundredths.
-    assert counted >= BURNS_S - 0.02
+    assert counted >= BURNS_S
