@@ -9,10 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from pymysql.err import MySQLError
 
 from tests.databases import Site, servers, tables_of
 from tests.engines.database.things import MARKS, PARTS, TABLES, THINGS, flush, ids, keep, prepare, thing
@@ -312,6 +314,28 @@ def test_a_writer_that_works_on_does_not_come_back_before_who_took_over(own: Sit
     assert ids(made) == ["0", "1", "2", "3", "4"]
     for writer in writers[1:]:
         writer.close()
+
+
+def test_a_writer_that_comes_back_first_all_the_same_is_ended_once_more(own: Site, made: MariaDb) -> None:
+    made.take_over()
+    keep(made, thing("a"))
+    back = connect(made.address, Patience())
+    successor = MariaDb(made.address, patience=SHORT)
+
+    def come_back() -> None:
+        with suppress(MySQLError):
+            ask(back, f"SELECT GET_LOCK('{made.address.schema}.writer', 30)")
+
+    with ThreadPoolExecutor(1) as threads:
+        coming = threads.submit(come_back)
+        time.sleep(0.3)  # he waits for the place before the successor asks for it
+        successor.take_over()
+        coming.result(10)
+
+    keep(successor, thing("b"))
+    assert ids(successor) == ["a", "b"]
+    drop(back)
+    successor.close()
 
 
 def test_what_the_columns_are_too_short_for_is_refused(site: Site) -> None:

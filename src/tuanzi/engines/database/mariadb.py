@@ -43,6 +43,8 @@ _KEYS_AT_ONCE = 256
 _LOCK_S_MAX = 60
 # How long the connection of a predecessor may take to end when it is killed; and one of our own that was just lost.
 _TAKE_OVER_S_MAX = 5
+# Less than anybody waits for an answer.
+_TAKE_OVER_TRY_S = 1
 _OWN_S_MAX = 2
 # What a statement of a migration says when it was carried out before: its table, column, index or key is there.
 _EXISTS = frozenset({1050, 1060, 1061, 1091, 1826})
@@ -113,12 +115,14 @@ class MariaDb:
         with self._translating():
             connection = self._door.open()
             try:
-                ((holder,),) = ask(connection, f"SELECT IS_USED_LOCK({name})")
-                if holder is not None:
-                    with suppress(MySQLError):  # it may have gone by itself
-                        ask(connection, f"KILL {int(holder)}")
-                # Whoever was ended and lives comes back at once: from here on the lock is never free for him.
-                ((locked,),) = ask(connection, f"SELECT GET_LOCK({name}, {_TAKE_OVER_S_MAX})")
+                locked, until = 0, time.monotonic() + _TAKE_OVER_S_MAX
+                while locked != 1 and time.monotonic() < until:
+                    ((holder,),) = ask(connection, f"SELECT IS_USED_LOCK({name})")
+                    if holder is not None:
+                        with suppress(MySQLError):  # it may have gone by itself
+                            ask(connection, f"KILL {int(holder)}")
+                    # Whoever was ended and lives comes back at once, and may be there first: then once more.
+                    ((locked,),) = ask(connection, f"SELECT GET_LOCK({name}, {_TAKE_OVER_TRY_S})")
             except BaseException:
                 drop(connection)
                 raise
