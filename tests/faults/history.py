@@ -19,6 +19,7 @@ from tuanzi.groups import JoinGroup, OpenGroup, Wanted
 from tuanzi.money import RecordCapture, payment_of
 from tuanzi.wiring import FOLLOWS
 
+SPLIT = "SELECT COUNT(*) FROM orders WHERE state = 'split'"
 TABLES = {
     "core": ("campus_groups", "orders", "sub_orders", "timers", "kept_answers"),
     "money": ("payments", "journals", "entries", "kept_answers"),
@@ -59,6 +60,9 @@ async def fill(city: City, *, groups_split: int, groups_open: int) -> None:
             )
             captured = await campus.money.submit(capture, who=member_id, key=once(f"{mark}-{i}p", b"p"))
             await campus.core.followed("money", captured.events[-1][0])
+    async with asyncio.timeout(30):
+        while await campus.core.rows(SPLIT) != [(SIZE,)]:  # noqa: ASYNC110 - its branches work on by themselves
+            await asyncio.sleep(0.01)
     house.close()
     await working
     with ThreadPoolExecutor(len(TABLES)) as threads:
