@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, Locator, Route, expect
 
 from tests.web.conftest import DESK, PHONE, ROOT, WAIT_MS, ConsoleWindow, PagesHouse
 from tests.web.test_everybody_can_use_them import FIND_FAULTS, TOUCH_PX_MIN
@@ -181,6 +181,21 @@ def test_the_statement_says_what_was_earned_and_comes_as_a_file(house: PagesHous
     assert len(lines) > 2
     fen = total.removeprefix("¥").replace(",", "").replace(".", "")
     assert lines[-1] == f"2026-11-23,closing,,,{fen},{fen}"
+
+
+def test_the_statement_opens_on_the_servers_day_though_its_clock_came_late(kitchen: Kitchen) -> None:
+    held: list[Route] = []
+    kitchen.page.route("**/v1/clock", lambda route: held.append(route))
+    kitchen.page.reload()
+    expect(kitchen.page.get_by_role("button", name="对账单")).to_be_visible(timeout=WAIT_MS)
+    with kitchen.page.expect_response("**/v1/clock"):
+        held[0].continue_()
+
+    kitchen.press("对账单")
+    kitchen.sees("期末应得")
+
+    days = kitchen.page.locator("input[type=date]")
+    assert [days.nth(i).input_value() for i in range(2)] == ["2026-11-23"] * 2
 
 
 def test_a_cut_line_is_said_at_the_kitchen_and_what_came_meanwhile_is_there_when_it_is_back(
