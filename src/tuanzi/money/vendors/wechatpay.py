@@ -217,20 +217,11 @@ class WeChatPay:
 
     async def query(self, out_trade_no: str, *, now: datetime) -> PaymentSeen:
         """What became of a payment; see the port."""
-        return _as_asked(await self._standing(out_trade_no))
+        return _as_asked(await self._standing(out_trade_no, self._look))
 
     async def close(self, out_trade_no: str, *, now: datetime) -> PaymentSeen:
         """See that it can no longer be paid, under none of its numbers; see the port."""
-        first, *others = numbers_of(out_trade_no)
-        seen = await self._close(first)
-        for number in others:
-            if seen.state is not TradeState.CLOSED:
-                break
-            following = await self._close(number)
-            if following.state is TradeState.UNKNOWN:
-                break
-            seen = following
-        return _as_asked(seen)
+        return _as_asked(await self._standing(out_trade_no, self._close))
 
     async def refund(self, asked: RefundAsked, *, now: datetime) -> RefundSeen:
         """Give money back, of the one of the payment's numbers that was paid; see the port."""
@@ -238,7 +229,7 @@ class WeChatPay:
         answer = await self._send_back(asked, asked.out_trade_no)
         if not answer.is_good:
             self._raise_if_busy(answer, number)
-            standing = await self._standing(asked.out_trade_no)
+            standing = await self._standing(asked.out_trade_no, self._look)
             if standing.out_trade_no != asked.out_trade_no:
                 answer = await self._send_back(asked, standing.out_trade_no)
         if answer.is_good:
@@ -436,14 +427,17 @@ class WeChatPay:
                 raise self._unreachable(number, why="not_closed")
         return _opening(asked, TradeState.WAITING, prepay=self._prepay(prepay_id, now=now))
 
-    async def _standing(self, out_trade_no: str) -> PaymentSeen:
-        """What became of a payment, under the number that counts: the first that is not closed, else the last."""
+    async def _standing(self, out_trade_no: str, find: Callable[[str], Awaitable[PaymentSeen]]) -> PaymentSeen:
+        """What became of a payment, under the number that counts: the first that is not closed, else the last.
+
+        find: what became of the order under one number, `_look` or `_close`.
+        """
         first, *others = numbers_of(out_trade_no)
-        seen = await self._look(first)
+        seen = await find(first)
         for number in others:
             if seen.state is not TradeState.CLOSED:
                 break
-            following = await self._look(number)
+            following = await find(number)
             if following.state is TradeState.UNKNOWN:
                 break
             seen = following
