@@ -152,6 +152,43 @@ def test_a_code_that_the_demo_plays_late_is_shown_as_soon_as_it_comes(window: Wi
     assert answers == ["none yet"] * 3 + ["the code"]
 
 
+def test_who_asks_for_a_code_before_the_campus_is_known_gets_it_all_the_same(window: Window) -> None:
+    held: list[Route] = []
+    window.page.route("**/v1/campuses", lambda route: held.append(route))
+    window.go("signin/signin")
+    window.page.locator("input[type=tel]").fill(window.house.next_phone())
+
+    window.press("获取验证码")
+    window.page.wait_for_timeout(500)  # time for what would be asked too early
+    assert held
+    for route in held:
+        route.continue_()
+    window.page.unroute("**/v1/campuses")
+
+    window.press("填入验证码")
+    window.press("登录")
+    window.press("送到：选择楼栋，点按更换")
+
+
+def test_one_unlucky_look_for_the_played_message_is_not_the_last(window: Window) -> None:
+    looks: list[str] = []
+
+    def answer(route: Route) -> None:
+        looks.append(route.request.url)
+        if len(looks) == 1:
+            route.abort()
+        elif len(looks) == 2:
+            route.fulfill(status=503, json={})
+        else:
+            route.continue_()
+
+    window.page.route("**/demo/inbox*", answer)
+
+    window.sign_in()
+
+    assert len(looks) == 3
+
+
 def test_the_pages_speak_the_language_that_was_chosen_and_remember_it(window: Window) -> None:
     window.sign_in()
     window.go("me/me")
