@@ -18,6 +18,7 @@ from pymysql.constants import CLIENT, FIELD_TYPE
 from pymysql.converters import decoders
 from pymysql.err import DataError, IntegrityError, MySQLError
 
+from tuanzi.engines.database.rows import AHEAD_BYTES, Rows
 from tuanzi.machinery.database import DatabaseUnavailable, RowRefused
 from tuanzi.machinery.tables import Row
 
@@ -142,11 +143,24 @@ class Connection(pymysql.connections.Connection):  # type: ignore[misc]
     def __init__(self, **options: Any) -> None:
         self.statements: dict[str, int] = {}
         super().__init__(**options)
+        self._rfile = self._sock.makefile("rb", AHEAD_BYTES)
 
     @property
     def takes_bulk(self) -> bool:
         """Whether the server does take them so."""
         return is_mariadb(self.get_server_info())
+
+    def _read_query_result(self, unbuffered: bool = False) -> Any:
+        """Hear the next answer; its rows are read by `Rows`, but for those that are asked for one after the other."""
+        if unbuffered:
+            return super()._read_query_result(unbuffered)
+        self._result = None
+        result = Rows(self)
+        result.read()
+        self._result = result
+        if result.server_status is not None:
+            self.server_status = result.server_status
+        return result.affected_rows
 
     def write_packet(self, payload: bytes) -> None:
         """Send a packet; in the answer to the server's greeting, say what this client can."""
