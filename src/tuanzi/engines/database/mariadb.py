@@ -317,7 +317,8 @@ class MariaDb:
         """A connection to write by. Raises Fenced when another took over."""
         connection = self._door.open()
         if self._is_owner:
-            lock = f"SELECT GET_LOCK({literal(f'{self.address.schema}.writer')}, {_OWN_S_MAX})"
+            wait_s = int(min(_OWN_S_MAX, self._patience.answer_s - 1))  # its answer still comes in time
+            lock = f"SELECT GET_LOCK({literal(f'{self.address.schema}.writer')}, {wait_s})"
             ((locked,),) = ask(connection, lock)
             if locked != 1:
                 drop(connection)
