@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from types import FrameType
 
 import pytest
 
@@ -49,9 +51,44 @@ def test_commands_within_the_limit_are_not_ended_however_many_they_are(watch: St
     assert commands > RINGS_IN_LIMIT
 
 
-def test_a_command_is_not_ended_for_a_time_in_which_the_process_was_not_let_run(watch: Stopwatch) -> None:
+def test_a_command_is_not_ended_for_what_others_use_of_the_processor(watch: Stopwatch) -> None:
+    until_s = time.process_time() + 3 * LIMIT_S
+
+    def compute() -> None:
+        while time.process_time() < until_s:
+            pass
+
+    other = threading.Thread(target=compute)
     watch.start()
 
-    time.sleep(3 * LIMIT_S)  # signals come meanwhile, twelve of them, and find it running
+    other.start()
+    while other.is_alive():  # signals come meanwhile, twelve of them, and find it running
+        time.sleep(LIMIT_S / RINGS_IN_LIMIT)
 
     watch.stop()
+
+
+class Counted(Stopwatch):
+    """Counts its signals."""
+
+    rings = 0
+
+    def _ring(self, signal_number: int, frame: FrameType | None) -> None:
+        self.rings += 1
+        super()._ring(signal_number, frame)
+
+
+def test_a_process_with_nothing_to_do_is_not_woken() -> None:
+    watch = Counted(LIMIT_S)
+    watch.arm()
+    try:
+        time.sleep(2 * LIMIT_S)
+        asleep = watch.rings
+        until_s = time.process_time() + LIMIT_S
+        while time.process_time() < until_s:
+            pass
+    finally:
+        watch.disarm()
+
+    assert asleep <= 1  # what was used before it was armed counts too
+    assert watch.rings >= RINGS_IN_LIMIT - 1

@@ -11,7 +11,7 @@ import threading
 import time
 from types import FrameType
 
-# Our choice: how much of the limit a command may run over it, and sixteen signals a second at the usual limit.
+# Our choice: how exact the limit is, and at most sixteen signals for each second of processor at the usual limit.
 RINGS_IN_LIMIT = 4
 
 
@@ -20,12 +20,12 @@ class OutOfTime(BaseException):
 
 
 class Stopwatch:
-    """Raises OutOfTime inside whatever runs between `start` and `stop` for longer than the limit.
+    """Raises OutOfTime inside whatever runs between `start` and `stop` and uses more of the processor than the limit.
 
-    limit_s: seconds for one command. The signal comes four times in a limit and ends a command that it found running
-    four times before, so after the limit and a quarter of it at most. On a busy machine a command may be found so
-    often and have done little: none is ended before it has used half of the limit of a processor itself. Starting and
-    stopping cost an assignment each.
+    limit_s: seconds of processor for one command. While the process computes, in whatever thread, a signal comes four
+    times in a limit of what it has used; a house with nothing to do is not woken. The first signal that finds a command
+    begins to count what the command itself uses, so it is ended after its limit and half of it at most, and never
+    before, however busy the machine is. Starting and stopping cost an assignment each.
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -33,7 +33,6 @@ class Stopwatch:
         self._number = 0
         self._running = False
         self._watched = -1
-        self._rings = 0
         self._used_s = 0.0
         self._armed = False
 
@@ -41,15 +40,16 @@ class Stopwatch:
         """Begin to watch. Only the main thread can; on any other this does nothing."""
         if threading.current_thread() is threading.main_thread() and not self._armed:
             every_s = self._limit_s / RINGS_IN_LIMIT
-            signal.signal(signal.SIGALRM, self._ring)
-            signal.setitimer(signal.ITIMER_REAL, every_s, every_s)
+            signal.signal(signal.SIGPROF, self._ring)
+            signal.siginterrupt(signal.SIGPROF, False)  # whichever thread it comes to goes on with its system call
+            signal.setitimer(signal.ITIMER_PROF, every_s, every_s)
             self._armed = True
 
     def disarm(self) -> None:
         """Stop watching."""
         if self._armed:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.signal(signal.SIGPROF, signal.SIG_IGN)  # one may be on its way, and would end the process
             self._armed = False
 
     def start(self) -> None:
@@ -66,11 +66,8 @@ class Stopwatch:
             return
         if self._watched != self._number:
             self._watched = self._number
-            self._rings = 1
             self._used_s = time.thread_time()
-        elif self._rings < RINGS_IN_LIMIT:
-            self._rings += 1
-        elif time.thread_time() - self._used_s >= self._limit_s / 2:
+        elif time.thread_time() - self._used_s >= self._limit_s:
             self._running = False
             raise OutOfTime
 
@@ -79,7 +76,7 @@ _WATCHES: list[Stopwatch] = []
 
 
 def shared(limit_s: float) -> Stopwatch:
-    """The process's one stopwatch: there is only one SIGALRM, and only one command is decided at a time."""
+    """The process's one stopwatch: there is only one SIGPROF, and only one command is decided at a time."""
     if not _WATCHES:
         _WATCHES.append(Stopwatch(limit_s))
     return _WATCHES[0]
