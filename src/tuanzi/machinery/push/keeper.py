@@ -167,7 +167,7 @@ class Keeper:
         self._is_hurried = False  # whether anything waits that is not patient
         # When the last batch began, on the loop's clock, which begins at 0 or later.
         self._began_at = -max(pace.every_s, pace.patient_s)
-        self._is_gathering = False
+        self._room = 0  # while more is gathered: how much more may come before work begins
         self._flight: asyncio.Task[bool] | None = None  # the batch that is being numbered and kept
         self._unsent: list[Kept] = []  # kept, and not sent yet
         self._sending: asyncio.TimerHandle | None = None
@@ -176,14 +176,18 @@ class Keeper:
 
     def _offer(self, each: Log, events: Sequence[Numbered]) -> None:
         each.follower.offer(events)
-        self._come(is_hurried=any(type(event) in self._hurrying for _, event in events))
+        if self._is_hurried:
+            self._come(len(events), is_hurried=True)
+        else:
+            hurrying = self._hurrying
+            self._come(len(events), is_hurried=any([type(event) in hurrying for _, event in events]))
 
-    def _come(self, *, is_hurried: bool) -> None:
-        """Something waits: go to work, or on gathering."""
-        is_sooner = is_hurried and not self._is_hurried
-        self._is_hurried |= is_hurried
-        if not self._is_gathering or is_sooner or self._waiting >= self._pace.events_max:
+    def _come(self, count: int, *, is_hurried: bool) -> None:
+        """So much more waits: go to work, or on gathering."""
+        self._room -= count
+        if self._room <= 0 or (is_hurried and not self._is_hurried):
             self._wake.set()
+        self._is_hurried |= is_hurried
 
     @property
     def positions(self) -> dict[str, int]:
@@ -202,7 +206,7 @@ class Keeper:
             raise Crashed(command="post")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._posts.append((messages, future))
-        self._come(is_hurried=True)
+        self._come(1, is_hurried=True)
         await future
 
     async def run(self) -> None:
@@ -245,17 +249,17 @@ class Keeper:
         await self._land()
         self._send()
         loop = asyncio.get_running_loop()
-        self._is_gathering = True
         try:
             while (wait_s := self._wait_s) > 0:
                 self._wake.clear()
+                self._room = self._pace.events_max - self._waiting
                 timer = loop.call_later(wait_s, self._wake.set)
                 try:
                     await self._wake.wait()
                 finally:
                     timer.cancel()
         finally:
-            self._is_gathering = False
+            self._room = 0
 
     async def step(self) -> bool:
         """Take what waits and carry it all the way; whether there was anything. While still more waits, the last batch
