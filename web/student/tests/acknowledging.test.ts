@@ -26,7 +26,14 @@ beforeEach(async () => {
   sent.length = 0
   const listener: Listener = {
     who: () => 'p_1',
-    askToken: async () => ({ token: 'secret', expires_in_s: 300, url: null, port: 8001, path: '/live', channel: 'user:p_1' }),
+    askToken: async () => ({
+      token: 'secret',
+      expires_in_s: 300,
+      url: null,
+      port: 8001,
+      path: '/live',
+      channel: 'user:p_1',
+    }),
     hostOf: () => 'ws://here',
     isRefusal: () => false,
   }
