@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from simulation.virtual import Killed
 from tuanzi.base.unit import Key
 from tuanzi.engines.database.sqlite import Sqlite
-from tuanzi.machinery.database import Ask, DatabaseUnavailable, Flush
+from tuanzi.machinery.database import Ask, DatabaseUnavailable, Flush, Update
 from tuanzi.machinery.tables import Row, Table
 from tuanzi.money import Fault, SandboxProvider
 
@@ -264,22 +264,26 @@ def torn(flush: Flush, trouble: Trouble, interruption: BaseException) -> Flush:
 
     SQLite's own rollback, the one that recovery after a real crash does, must leave nothing of it.
     """
-    where = trouble.below(len(flush.removes) + len(flush.inserts) + len(flush.upserts) + 1)
+    where = trouble.below(len(flush.removes) + len(flush.inserts) + len(flush.upserts) + len(flush.updates) + 1)
     removes: list[tuple[Table[Any], list[Key]]] = flush.removes
     inserts: list[tuple[Table[Any], list[Row]]] = flush.inserts
     upserts: list[tuple[Table[Any], list[Row]]] = flush.upserts
+    updates: list[Update] = flush.updates
     if where < len(removes):
         removes = _Torn(removes, where, interruption)
     elif where < len(removes) + len(inserts):
         inserts = _Torn(inserts, where - len(removes), interruption)
-    else:
+    elif where < len(removes) + len(inserts) + len(upserts):
         upserts = _Torn(upserts, where - len(removes) - len(inserts), interruption)
+    else:
+        updates = _Torn(updates, where - len(removes) - len(inserts) - len(upserts), interruption)
     return Flush(
         before=flush.before,
         after=flush.after,
         event_number=flush.event_number,
         inserts=inserts,
         upserts=upserts,
+        updates=updates,
         removes=removes,
         events=flush.events,
     )

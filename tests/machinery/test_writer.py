@@ -31,6 +31,7 @@ from tests.machinery.toy import (
 from tuanzi.base.once import Once
 from tuanzi.base.problem import Unknown
 from tuanzi.base.time import to_ms
+from tuanzi.base.unit import Unit
 from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.machinery.database import Ask, DatabaseUnavailable, Fenced
 from tuanzi.machinery.problems import Crashed, KeyReused, TooSlow, Unavailable
@@ -137,6 +138,68 @@ def test_what_the_database_refuses_fails_alone_and_the_numbers_have_no_gap(datab
     assert database.rows("SELECT taken FROM halls") == [(9,)]
     assert [row[0] for row in database.rows("SELECT number FROM events ORDER BY number")] == list(range(1, 10))
     assert database.cursor()[1] == 9
+
+
+def updates_of(writer: Writer, *commands: Any) -> tuple[list[tuple[Any, ...]], int]:
+    """What a batch, which is not kept then, would change in part - table, columns, rows - and how many whole rows."""
+    steps = writer.carry_out([Request(command) for command in commands], now=NOON)
+    step = next(steps)
+    assert isinstance(step, Commit)
+    steps.close()
+    writer.forget()
+    flush = step.flush
+    return [(each.table.name, each.columns, each.rows) for each in flush.updates], sum(
+        len(rows) for _, rows in flush.upserts
+    )
+
+
+def test_of_a_value_that_memory_knows_only_what_differs_is_written(database: Any) -> None:
+    writer = open_writer(database)
+    carry_out(writer, database, [Build(id="h", seats=9), Build(id="g", seats=9)])
+
+    found, whole = updates_of(writer, Take(ticket_id="t1", hall_id="g"), Take(ticket_id="t2", hall_id="h"))
+
+    assert (found, whole) == ([("halls", ("taken", "id"), [(1, "g"), (1, "h")])], 0)
+
+
+def test_what_differs_is_told_from_the_batch_that_is_being_kept(database: Any) -> None:
+    writer = open_writer(database)
+    carry_out(writer, database, [Build(id="h", seats=9)])
+    first = writer.carry_out([Request(Take(ticket_id="t1", hall_id="h"))], now=NOON)
+    second = writer.carry_out([Request(Take(ticket_id="t2", hall_id="h")), Request(Build(id="g", seats=1))], now=NOON)
+
+    for steps, step in [(steps, next(steps)) for steps in (first, second)]:
+        assert isinstance(step, Commit)
+        assert [(each.table.name, each.columns) for each in step.flush.updates] == [("halls", ("taken", "id"))]
+        with pytest.raises(StopIteration):
+            steps.send(take_step(step, database)[0])
+
+    assert database.rows("SELECT id, seats, taken FROM halls ORDER BY id") == [("g", 1, 0), ("h", 9, 2)]
+
+
+def test_a_value_put_as_it_was_is_not_written() -> None:
+    def put_again(unit: Unit, command: Send, *, now: datetime) -> None:
+        unit.put(unit.load(Hall, command.errand.hall_id))
+
+    database = open_database()
+    writer = open_writer(database, schema=replace(SCHEMA, decides={**SCHEMA.decides, Send: put_again}))
+    carry_out(writer, database, [Build(id="h", seats=9)])
+
+    assert updates_of(writer, Send(errand=Errand(ticket_id="t", hall_id="h"))) == ([], 0)
+
+
+def test_a_row_that_somebody_else_took_away_is_found_out_and_nothing_is_half_kept() -> None:
+    """Nobody may; the table is asked then, and who needs the row is told that there is none."""
+    database = open_database()
+    writer = open_writer(database)
+    carry_out(writer, database, [Build(id="h", seats=9), Build(id="g", seats=9)])
+    database.execute_script("DELETE FROM halls WHERE id = 'h';")
+
+    outcomes = carry_out(writer, database, [Take(ticket_id="t1", hall_id="h"), Take(ticket_id="t2", hall_id="g")])
+
+    assert [type(outcome.problem) for outcome in outcomes] == [Unknown, type(None)]
+    assert database.rows("SELECT id, taken FROM halls") == [("g", 1)]
+    assert database.rows("SELECT id FROM tickets") == [("t2",)]
 
 
 def test_a_value_added_twice_in_one_batch_fails_the_second_command_alone(database: Any) -> None:

@@ -254,6 +254,7 @@ class ForgetfulDatabase(FaultyDatabase):
         """Keep a batch without them."""
         flush.inserts = [(table, rows) for table, rows in flush.inserts if table.name != self.table.name]
         flush.upserts = [(table, rows) for table, rows in flush.upserts if table.name != self.table.name]
+        flush.updates = [update for update in flush.updates if update.table.name != self.table.name]
         super().commit(flush)
 
 
@@ -274,13 +275,14 @@ class TornDatabase(FaultyDatabase):
 
     def commit(self, flush: Flush) -> None:
         """Keep the rows, then, perhaps, the events."""
-        if flush.events and flush.upserts and self._trouble.strikes("kill_torn"):
+        if flush.events and (flush.upserts or flush.updates) and self._trouble.strikes("kill_torn"):
             half = Flush(
                 before=flush.before,
                 after=flush.after,
                 event_number=flush.event_number,
                 inserts=flush.inserts,
                 upserts=flush.upserts,
+                updates=flush.updates,
                 removes=flush.removes,
             )
             self._disk.commit(half)

@@ -383,11 +383,19 @@ class FenceFirst(FaultyDatabase):
     def commit(self, flush: Flush) -> None:
         """Keep the fences, then, perhaps, the rest."""
         fences = [(table, rows) for table, rows in (*flush.inserts, *flush.upserts) if table is FENCES]
-        if fences:
+        changed = [update for update in flush.updates if update.table is FENCES]
+        if fences or changed:
             position, number = self._disk.cursor()
-            self._disk.commit(Flush(before=position, after=position, event_number=number, upserts=fences))
+            self._disk.commit(
+                Flush(before=position, after=position, event_number=number, upserts=fences, updates=changed)
+            )
         super().commit(
-            replace_fields(flush, inserts=_without_fences(flush.inserts), upserts=_without_fences(flush.upserts))
+            replace_fields(
+                flush,
+                inserts=_without_fences(flush.inserts),
+                upserts=_without_fences(flush.upserts),
+                updates=[update for update in flush.updates if update.table is not FENCES],
+            )
         )
 
 

@@ -34,11 +34,26 @@ class Fenced(DatabaseError):
     """Another writer has moved the cursor: this one must stop. Nothing of the batch was written."""
 
 
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Rows of a table that are there, as the writer knows, and differ from what they were in some columns.
+
+    columns: those, then the table's key; rows: their cells. whole: makes the same rows with all columns of the table,
+    for an engine to which parts of rows are no gain.
+    """
+
+    table: Table[Any]
+    columns: tuple[str, ...]
+    rows: list[Row]
+    whole: Callable[[], list[Row]]
+
+
 @dataclass(slots=True)
 class Flush:
     """One batch, ready to be kept: all or nothing.
 
-    inserts, upserts: rows by table, in the tables' order. removes: keys by table.
+    inserts, upserts: rows by table, in the tables' order. updates: parts of rows; when one of these is not there after
+    all the batch is refused, or the row is there again as a whole. removes: keys by table.
     events: (number, name, version, at_ms, body) without gaps.
     before, after: the writer's cursor; the commit fails with Fenced when it is not `before`.
     event_number: the last event's number after this batch.
@@ -49,6 +64,7 @@ class Flush:
     event_number: int
     inserts: list[tuple[Table[Any], list[Row]]] = field(default_factory=list)
     upserts: list[tuple[Table[Any], list[Row]]] = field(default_factory=list)
+    updates: list[Update] = field(default_factory=list)
     removes: list[tuple[Table[Any], list[Key]]] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
 

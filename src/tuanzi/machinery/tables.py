@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from operator import attrgetter
+from operator import attrgetter, is_not
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
@@ -24,6 +24,7 @@ from tuanzi.base.unit import Key
 V = TypeVar("V")
 Row = tuple[Any, ...]
 Converter = Callable[[Any], Any]
+Differing = tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,24 @@ class Table(Generic[V]):
     to_row: Callable[[V], Row]
     from_row: Callable[[Row], V]
     key_of: Callable[[V], Key]
+    part_of: Callable[[Differing], Part | None]
     is_history: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some columns of a table, then those of its key, and what makes the cells of them."""
+
+    columns: tuple[str, ...]
+    to_row: Callable[[Any], Row]
+
+
+def differing(before: msgspec.Struct, after: msgspec.Struct) -> Differing:
+    """Which fields of two values of one kind are not the same objects; what is equal and was made anew differs."""
+    return tuple(map(is_not, _astuple(before), _astuple(after)))
+
+
+_astuple = msgspec.structs.astuple
 
 
 def table(name: str, kind: type[V], *, key: str | tuple[str, ...], is_history: bool = False) -> Table[V]:
@@ -60,6 +78,7 @@ def table(name: str, kind: type[V], *, key: str | tuple[str, ...], is_history: b
         to_row=_to_row(names, cells),
         from_row=_from_row(kind, names, [(i, cell.into) for i, cell in enumerate(cells) if cell.into is not None]),
         key_of=attrgetter(*keys),
+        part_of=_part_of(names, cells, keys),
         is_history=is_history,
     )
 
@@ -86,6 +105,23 @@ def _to_row(names: tuple[str, ...], cells: list[_Cell]) -> Callable[[Any], Row]:
     exec(f"def to_row(v): return ({', '.join(parts)},)", made)
     to_row: Callable[[Any], Row] = made["to_row"]
     return to_row
+
+
+def _part_of(names: tuple[str, ...], cells: list[_Cell], keys: tuple[str, ...]) -> Callable[[Differing], Part | None]:
+    """Gives the part of a row in which a value differs from what it was; None where only its key was made anew."""
+    parts: dict[Differing, Part | None] = {}
+    cell_of = dict(zip(names, cells, strict=True))
+
+    def part_of(differing: Differing) -> Part | None:
+        if differing not in parts:
+            fields = [name for name, differs in zip(names, differing, strict=True) if differs and name not in keys]
+            chosen = (*fields, *keys)
+            part = [cell_of[name] for name in chosen]
+            made = Part(tuple(cell.column for cell in part), _to_row(chosen, part)) if fields else None
+            parts[differing] = made
+        return parts[differing]
+
+    return part_of
 
 
 def _from_row(kind: type[V], names: tuple[str, ...], into: list[tuple[int, Converter]]) -> Callable[[Row], V]:

@@ -11,6 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from tuanzi.base.problem import Problem
 from tuanzi.base.time import to_ms
 from tuanzi.base.unit import Key
 from tuanzi.machinery.codec import Codec, encode, name_of
-from tuanzi.machinery.database import Database, DatabaseUnavailable, Fenced, Flush, RowRefused
+from tuanzi.machinery.database import Database, DatabaseUnavailable, Fenced, Flush, RowRefused, Update
 from tuanzi.machinery.fence import COORDINATOR_EPOCHS, FENCES
 from tuanzi.machinery.internal import (
     COMMAND_LOG,
@@ -40,7 +41,7 @@ from tuanzi.machinery.memory import ABSENT, UNKNOWN, Damaged, Memory, Place
 from tuanzi.machinery.overlay import Miss, Overlay
 from tuanzi.machinery.problems import Crashed, KeyReused, TooSlow, Unavailable
 from tuanzi.machinery.stopwatch import OutOfTime, Stopwatch
-from tuanzi.machinery.tables import Row, Table
+from tuanzi.machinery.tables import Differing, Row, Table, differing
 
 log = logging.getLogger("tuanzi.writer")
 
@@ -168,7 +169,7 @@ class Writer:
         self._order = {table.kind: i for i, table in enumerate(tables)}
         self._key_of = {table.kind: table.key_of for table in tables}
         self._to_row = {table.kind: table.to_row for table in tables}
-        self._history = {ParkedEvent, *[table.kind for table in tables if table.is_history]}
+        self._history = {Timer, ParkedEvent, *[table.kind for table in tables if table.is_history]}
         # Committed, and not yet noted by whoever takes due timers: set, or gone (None).
         self.timer_changes: dict[str, Timer | None] = {}
 
@@ -494,6 +495,7 @@ class Writer:
 
     def _flush_of(self, decided: list[_Decided], batch: dict[Place, Any], *, commands: int, now: datetime) -> Flush:
         number = self.event_number
+        history, pending, kept, young = self._history, self._pending, self.memory.find, self.memory.young
         at_ms = to_ms(now)
         events: list[Row] = []
         added: set[Place] = set()
@@ -513,6 +515,7 @@ class Writer:
         inserts: defaultdict[type[Any], list[Any]] = defaultdict(list)
         upserts: defaultdict[type[Any], list[Any]] = defaultdict(list)
         removes: defaultdict[type[Any], list[Any]] = defaultdict(list)
+        updates: defaultdict[tuple[type[Any], Differing], list[Any]] = defaultdict(list)
         for place, value in batch.items():
             kind = place[0]
             if value is ABSENT:
@@ -520,14 +523,22 @@ class Writer:
                     removes[kind].append(place[1])
             elif place in added:
                 inserts[kind].append(value)
-            else:
+            elif kind in history:
                 upserts[kind].append(value)
+            else:
+                # What stands there before this batch, as far as memory knows: what the row says.
+                before = pending.get(place) or young[kind].get(place[1]) or kept(place)
+                if type(before) is kind:
+                    updates[kind, differing(before, value)].append(value)
+                else:
+                    upserts[kind].append(value)
         flush = Flush(
             before=self.position,
             after=self.position + commands,
             event_number=number,
             inserts=self._rows_in_order(inserts),
             upserts=self._rows_in_order(upserts),
+            updates=self._updates_in_order(updates),
             removes=[(self._tables[kind], removes[kind]) for kind in reversed(self._in_order(removes))],
             events=events,
         )
@@ -541,6 +552,15 @@ class Writer:
     def _rows_in_order(self, values: Mapping[type[Any], list[Any]]) -> list[tuple[Table[Any], list[Row]]]:
         to_row = self._to_row
         return [(self._tables[kind], list(map(to_row[kind], values[kind]))) for kind in self._in_order(values)]
+
+    def _updates_in_order(self, values: Mapping[tuple[type[Any], Differing], list[Any]]) -> list[Update]:
+        made = []
+        for kind, differs in sorted(values, key=lambda one: self._order[one[0]]):
+            table, some = self._tables[kind], values[kind, differs]
+            if part := table.part_of(differs):
+                rows = list(map(part.to_row, some))
+                made.append(Update(table, part.columns, rows, partial(_rows, table, some)))
+        return made
 
     def _in_order(self, kinds: Iterable[type[Any]]) -> list[type[Any]]:
         return sorted(kinds, key=self._order.__getitem__)
@@ -564,6 +584,10 @@ class Writer:
             elif kind not in self._history:
                 remembered[kind][place[1]] = value
         self.memory.keep_all(remembered)
+
+
+def _rows(table: Table[Any], values: list[Any]) -> list[Row]:
+    return list(map(table.to_row, values))
 
 
 _NAMED: dict[type[Any], tuple[str, int]] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.engines.database.things import MARKS, PARTS, THINGS, flush, ids, keep, thing
+from tests.engines.database.things import MARKS, PARTS, THINGS, flush, ids, keep, thing, update
 from tuanzi.machinery.database import DatabaseUnavailable, Fenced, RowRefused
 
 GREATEST = 2**63 - 1
@@ -91,6 +91,8 @@ WRONG = {
     "a unique tag of another row, when new": {"upserts": [(THINGS, [thing("new", tag="a")])]},
     "a check": {"inserts": [(THINGS, [thing("new", amount=13)])]},
     "a check, when changed": {"upserts": [(THINGS, [thing("a", amount=13)])]},
+    "a check, when changed in part": {"updates": [update(THINGS, [thing("a", amount=13)], "amount")]},
+    "a unique tag of another row, when changed in part": {"updates": [update(THINGS, [thing("b", tag="a")], "tag")]},
     "no value where there must be one": {"inserts": [(THINGS, [("new", "new", None, "", None)])]},
     "a part of nothing": {"inserts": [(PARTS, [("nothing", 1, 1)])]},
     "a thing that has parts, removed": {"removes": [(THINGS, ["a"])]},
@@ -135,6 +137,46 @@ def test_what_is_put_again_takes_the_place_of_what_was_there(database: Any) -> N
     assert sorted(database.fetch(THINGS, ["a", "b", "c"])) == [thing("a", amount=2, body="new"), thing("b"), changed[1]]
     assert sorted(database.fetch(PARTS, [("a", 1), ("a", 2)])) == [("a", 1, 3), ("a", 2, 4)]
     assert sorted(database.fetch(MARKS, [("a", "x"), ("a", "y")])) == [("a", "x"), ("a", "y")]
+
+
+def test_of_a_row_that_is_there_some_columns_are_changed_and_the_others_stay(database: Any) -> None:
+    keep(database, *[thing(f"{i:03}", amount=i + 100) for i in range(300)])
+    database.commit(flush(database, inserts=[(PARTS, [("000", 1, 1), ("000", 2, 2), ("001", 1, 3)])]))
+
+    dearer = [thing(f"{i:03}", amount=i + 100, body="new", note="it's") for i in range(299)]
+    batch = flush(
+        database,
+        upserts=[(THINGS, [thing("299", amount=7)])],
+        updates=[
+            update(THINGS, dearer, "body", "note"),
+            update(THINGS, [thing("299", amount=7, tag="z")], "tag"),
+            update(PARTS, [("000", 2, 9), ("001", 1, 8)], "amount"),
+        ],
+    )
+    database.commit(batch)
+
+    assert database.rows("SELECT id, tag, amount, body, note FROM things ORDER BY id") == [
+        *dearer,
+        thing("299", amount=7, tag="z"),
+    ]
+    assert sorted(database.fetch(PARTS, [("000", 1), ("000", 2), ("001", 1)])) == [
+        ("000", 1, 1),
+        ("000", 2, 9),
+        ("001", 1, 8),
+    ]
+
+
+def test_a_row_to_be_changed_that_is_not_there_is_kept_whole_or_refuses_its_batch(database: Any) -> None:
+    keep(database, thing("a"))
+    rows = [thing("a", amount=5, body="x"), thing("b", amount=5, body="y")]
+
+    try:
+        database.commit(flush(database, updates=[update(THINGS, rows, "amount")]))
+    except RowRefused:
+        rows = [thing("a")]
+
+    assert database.fetch(THINGS, ["a", "b"]) in (rows, [thing("a", amount=5), rows[-1]])
+    keep(database, thing("after"))
 
 
 def test_a_key_removed_may_be_new_again_in_the_same_batch(database: Any) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 from msgspec import Struct
 
 from tests.machinery.toy import NOON
-from tuanzi.machinery.database import Flush
+from tuanzi.machinery.database import Flush, Update
 from tuanzi.machinery.migrate import Migratable, migrate
-from tuanzi.machinery.tables import table
+from tuanzi.machinery.tables import Table, table
 
 TABLES = """
 CREATE TABLE things (
@@ -77,6 +77,13 @@ def thing(
 ) -> tuple[Any, ...]:
     """The row of a thing."""
     return THINGS.to_row(Thing(id=id, tag=id if tag is None else tag, amount=amount, body=body, note=note))
+
+
+def update(of: Table[Any], rows: list[tuple[Any, ...]], *columns: str) -> Update:
+    """These columns of rows that are there, made what they are in `rows`."""
+    chosen = (*columns, *of.key)
+    at = [of.columns.index(column) for column in chosen]
+    return Update(of, chosen, [tuple(row[i] for i in at) for row in rows], lambda: rows)
 
 
 def flush(database: Any, **content: Any) -> Flush:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from tuanzi.machinery.database import DatabaseError, DatabaseUnavailable, Fenced, Flush, RowRefused
-from tuanzi.machinery.tables import Table
+from tuanzi.machinery.database import DatabaseError, DatabaseUnavailable, Fenced, Flush, RowRefused, Update
+from tuanzi.machinery.tables import Row, Table
 
 _LENGTH_BYTES = 8
 _ERRORS: tuple[type[DatabaseError], ...] = (RowRefused, DatabaseUnavailable, Fenced)
@@ -35,6 +35,7 @@ def said(flush: Flush) -> bytes:
                 flush.event_number,
                 [(table.name, table.columns, table.key, rows) for table, rows in flush.inserts],
                 [(table.name, table.columns, table.key, rows) for table, rows in flush.upserts],
+                [(each.table.name, each.columns, each.table.key, each.rows) for each in flush.updates],
                 [(table.name, table.columns, table.key, keys) for table, keys in flush.removes],
                 flush.events,
             )
@@ -45,13 +46,14 @@ def said(flush: Flush) -> bytes:
 
 def heard(body: bytes | bytearray) -> Flush:
     """The batch that was said."""
-    before, after, event_number, inserts, upserts, removes, events = _decode(body)
+    before, after, event_number, inserts, upserts, updates, removes, events = _decode(body)
     return Flush(
         before=before,
         after=after,
         event_number=event_number,
         inserts=_by_table(inserts),
         upserts=_by_table(upserts),
+        updates=[Update(table, tuple(table.columns), rows, _not_said) for table, rows in _by_table(updates)],
         removes=_by_table(removes),
         events=events,
     )
@@ -61,6 +63,10 @@ def _by_table(
     said: Sequence[tuple[str, Sequence[str], Sequence[str], list[Any]]],
 ) -> list[tuple[Table[Any], list[Any]]]:
     return [(cast("Table[Any]", Shape(name, columns, key)), rows) for name, columns, key, rows in said]
+
+
+def _not_said() -> list[Row]:
+    raise AssertionError("only the columns that differ are said")
 
 
 def answer(error: DatabaseError | None) -> bytes:

@@ -124,6 +124,9 @@ def changes_of(flush: Flush) -> Iterator[tuple[str, tuple[str, ...], Sequence[Ro
         yield table.name, table.columns, rows, ""
     for table, rows in flush.upserts:
         yield table.name, table.columns, rows, _instead(table.key, table.columns)
+    for update in flush.updates:
+        table = update.table
+        yield table.name, table.columns, update.whole(), _instead(table.key, table.columns)
     yield "events", _EVENT_COLUMNS, flush.events, ""
 
 
