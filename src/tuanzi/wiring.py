@@ -47,6 +47,7 @@ from tuanzi.machinery.desk import WriterDesk
 from tuanzi.machinery.follower import Follower
 from tuanzi.machinery.internal import POSITION_OF_SOURCE
 from tuanzi.machinery.migrate import Migratable, migrate
+from tuanzi.machinery.pace import Unhurried
 from tuanzi.machinery.post import Post
 from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.push.escalation import Escalator
@@ -328,20 +329,20 @@ def campus_on(server: Address, campus: str) -> dict[str, Address]:
 
 
 class CampusBooks:
-    """The books of a campus, as its reconciliation finds them when it looks. find: the campus's desks."""
+    """The books of a campus, as its reconciliation finds them when it looks: in no hurry. find: the campus's desks."""
 
     def __init__(self, find: Callable[[], Mapping[str, WriterDesk]]) -> None:
         self._find = find
 
     @property
-    def core(self) -> WriterDesk:
+    def core(self) -> Unhurried:
         """The desk of orders and stock."""
-        return self._find()["core"]
+        return Unhurried(self._find()["core"])
 
     @property
-    def money(self) -> WriterDesk:
+    def money(self) -> Unhurried:
         """The desk of the ledger."""
-        return self._find()["money"]
+        return Unhurried(self._find()["money"])
 
 
 @dataclass(slots=True)

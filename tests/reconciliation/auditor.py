@@ -15,7 +15,7 @@ from tuanzi.machinery.room import Room
 from tuanzi.machinery.writer import Request
 from tuanzi.money import BillKind, BillLine, Cashier, RecordCapture, SandboxProvider, payment_of
 from tuanzi.money.vendors.cashier import payment_asked
-from tuanzi.reconciliation.model import AskRun, Begin, KeptDifference, Report
+from tuanzi.reconciliation.model import AskRun, Begin, KeptDifference, RecordRun, Report
 from tuanzi.reconciliation.store import DIFFERENCES, REPORTS
 
 V = TypeVar("V")
@@ -149,6 +149,10 @@ class Audited(Campus):
         if not self._begun:
             self.ask(AskRun(by="p_operator", on=on))
         return self.differences()
+
+    def tell(self, record: RecordRun) -> None:
+        """A comparison comes home."""
+        self._one(self.money, Request(record))
 
     def differences(self) -> list[KeptDifference]:
         """Every difference that was ever found, in order of class and item."""

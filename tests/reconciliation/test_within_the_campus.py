@@ -6,11 +6,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.heart import LUNCH
-from tests.reconciliation.auditor import Audited
+from tests.heart import LUNCH, run
+from tests.reconciliation.auditor import Audited, Hands
+from tuanzi import wiring
+from tuanzi.base.time import to_ms
 from tuanzi.events import DifferenceFound, DifferenceRaised, PaymentCaptured
 from tuanzi.money import payment_of
-from tuanzi.reconciliation.model import Kind, Mend, State
+from tuanzi.reconciliation.handlers import Reconciler
+from tuanzi.reconciliation.model import CheckBooks, Cursor, Kind, Mend, State
+from tuanzi.reconciliation.service import EVERY
+from tuanzi.reconciliation.store import CURSORS
 
 
 def campus_at_work() -> Audited:
@@ -284,3 +289,42 @@ def test_what_nothing_proves_is_raised_with_its_evidence_and_changes_nothing(wha
     assert campus.minute() == [found]
     assert len(campus.told(DifferenceFound)) == 1
     assert len(campus.told(DifferenceRaised)) == (0 if planted.mend is Mend.NONE else 1)
+
+
+def test_a_campus_that_is_behind_catches_up_first_and_at_once() -> None:
+    campus = campus_at_work()
+    reconciler = Reconciler(Hands(campus), campus.provider, hears=wiring.names_heard(campus.rooms), moved_max=3)
+    campus.pay(campus.open("late", "soup", campaign="steps").order_id)
+    before = cursor_of(campus)
+
+    record = run(reconciler.check_books(CheckBooks(), now=campus.now))
+
+    assert (record.is_behind, record.orders_read) == (True, 1)
+    assert record.cursor.core_number == before.core_number + 3
+    assert (record.cursor.swept, record.cursor.summed_at) == (before.swept, before.summed_at)
+    campus.tell(record)
+    (due,) = campus.rows("SELECT due_at_ms FROM timers WHERE id = 'reconciliation:books'", database="money")
+    assert due == (to_ms(campus.now),)
+
+
+def test_a_campus_that_comes_no_further_is_looked_at_in_a_minute() -> None:
+    """Where core hears nothing of money, all is under way, and the next run would come no further either."""
+    campus = campus_at_work()
+    campus.plant("core", "UPDATE follower_positions SET number = 0 WHERE source = 'money';", forgets=False)
+    campus.plant("money", "UPDATE reconciliation_cursors SET money_number = 0;")
+    reconciler = Reconciler(Hands(campus), campus.provider, hears=wiring.names_heard(campus.rooms), moved_max=3)
+    before = cursor_of(campus)
+
+    record = run(reconciler.check_books(CheckBooks(), now=campus.now))
+
+    assert (record.is_behind, record.under_way > 0) == (False, True)
+    assert (record.cursor.core_number, record.cursor.money_number) == (before.core_number, 0)
+    campus.tell(record)
+    (due,) = campus.rows("SELECT due_at_ms FROM timers WHERE id = 'reconciliation:books'", database="money")
+    assert due == (to_ms(campus.now + EVERY),)
+
+
+def cursor_of(campus: Audited) -> Cursor:
+    """How far the comparisons are."""
+    (row,) = campus.rows(f"SELECT {', '.join(CURSORS.columns)} FROM reconciliation_cursors", database="money")
+    return CURSORS.from_row(row)

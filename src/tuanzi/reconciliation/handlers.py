@@ -94,6 +94,8 @@ V = TypeVar("V")
 # the next one begins where it began.
 ORDERS_AT_ONCE = 500
 FINDINGS_MAX = 500
+# Our choice: the orders of so many events are compared in a few seconds, unhurried; the next run follows at once.
+MOVED_MAX = 10_000
 # Our choice: at 100 ms each these are asked about in a third of an errand's time; the next run asks about the next.
 ASKED_MAX = 100
 # Entries are summed whenever that takes less than one part in 300 of a reading thread (0.2 s for half a million).
@@ -126,27 +128,41 @@ class Books(Protocol):
 class Reconciler:
     """Compares the books of one campus and its payment company.
 
-    hears: by (target, source): the names of the events that a database hears of another.
+    hears: by (target, source): the names of the events that a database hears of another. moved_max: events of each
+    database whose orders one run compares.
     """
 
     def __init__(
-        self, books: Books, provider: PaymentProvider, *, hears: Mapping[tuple[str, str], Collection[str]]
+        self,
+        books: Books,
+        provider: PaymentProvider,
+        *,
+        hears: Mapping[tuple[str, str], Collection[str]],
+        moved_max: int = MOVED_MAX,
     ) -> None:
         self._books = books
         self._provider = provider
         self._cashier = Cashier(provider)
         self._hears = hears
+        self._moved_max = moved_max
         self._clean: dict[str, tuple[int, int]] = {}
         self._clean_meals: dict[str, int] = {}
 
     # every minute
 
     async def check_books(self, errand: CheckBooks, *, now: datetime) -> RecordRun:
-        """Compare what moved since the last run, the next part of the round through all orders, balances and stock."""
+        """Compare what moved since the last run, the next part of the round through all orders, balances and stock.
+
+        When more moved than one run compares, it is all that is compared: the rest waits until nothing is behind.
+        """
         cursor = await self._cursor()
-        moved_core = await self._books.core.look(lambda ask: store.all_told_after(ask, cursor.core_number))
-        moved_money = await self._books.money.look(lambda ask: store.all_told_after(ask, cursor.money_number))
-        swept, swept_until = await self._sweep(cursor.swept)
+        most = self._moved_max
+        moved_core = await self._books.core.look(lambda ask: store.all_told_after(ask, cursor.core_number, limit=most))
+        moved_money = await self._books.money.look(
+            lambda ask: store.all_told_after(ask, cursor.money_number, limit=most)
+        )
+        is_behind = not (moved_core.is_complete and moved_money.is_complete)
+        swept, swept_until = ([], cursor.swept) if is_behind else await self._sweep(cursor.swept)
         order_ids = list(dict.fromkeys([*sorted(moved_core.order_ids | moved_money.order_ids), *swept]))
         findings: list[Finding] = []
         under_way: set[str] = set()
@@ -166,7 +182,7 @@ class Reconciler:
         open_now = await self._in_state(State.OPEN)
         known = {one.id for one in open_now}
         findings = [finding for finding in findings if finding.difference.id not in known]
-        if not findings:
+        if not findings and not is_behind:
             if self._is_time_to_sum(cursor, now=now):
                 sums, entries = await self._books.money.look(money.ledger_sums)
                 summed_at = now
@@ -193,6 +209,8 @@ class Reconciler:
             lines_read=0,
             under_way=len(under_way),
             findings=tuple(findings[:FINDINGS_MAX]),
+            # Where the run came no further, the next one would not either.
+            is_behind=is_behind and (after.core_number, after.money_number) > (cursor.core_number, cursor.money_number),
         )
 
     async def _sweep(self, after: str) -> tuple[list[str], str]:

@@ -1266,7 +1266,8 @@ class MendDifference(Struct, frozen=True, kw_only=True, gc=False):
 class RecordRun(Struct, frozen=True, kw_only=True, gc=False):
     """What a comparison found; `cursor`: how far it got. matched: carried differences that found their line.
 
-    is_whole: all that it found; else the next one begins where this one did and tells the rest.
+    is_whole: all that it found; else the next one begins where this one did and tells the rest. is_behind: more moved
+    than one run compares, so the next one follows at once.
     """
 
     kind: RunKind
@@ -1280,6 +1281,7 @@ class RecordRun(Struct, frozen=True, kw_only=True, gc=False):
     matched: tuple[str, ...] = ()
     fault: str = ""
     is_whole: bool = True
+    is_behind: bool = False
 
 
 class EndDifference(Struct, frozen=True, kw_only=True, gc=False):

@@ -130,7 +130,8 @@ def record_run(unit: Unit, command: RecordRun, *, now: datetime) -> None:
     if command.on is not None and command.fault:
         unit.emit(BillsUnusable(on_day=command.on.isoformat(), reason=command.fault))
     if command.on is None and command.kind is RunKind.MINUTE:
-        unit.schedule("reconciliation:books", CheckBooks(), at=max(now, command.began_at + EVERY))
+        next_at = now if command.is_behind else max(now, command.began_at + EVERY)
+        unit.schedule("reconciliation:books", CheckBooks(), at=next_at)
     elif command.on is not None and command.kind is RunKind.DAILY and command.fault:
         unit.schedule("reconciliation:bills", CheckBills(on=command.on), at=now + ASK_AGAIN)
     elif command.kind is RunKind.DAILY:

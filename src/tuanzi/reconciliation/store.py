@@ -33,7 +33,6 @@ TABLES = (CURSORS, RUNS, DIFFERENCES, REPORTS)
 
 # Events that were not heard yet are read so many at once; further behind, nothing is compared across databases.
 UNHEARD_MAX = 5_000
-MOVED_MAX = 100_000
 SWEPT_AT_ONCE = 2_000
 
 _DIFFERENCE = "SELECT " + ", ".join(DIFFERENCES.columns) + " FROM differences "
@@ -104,7 +103,7 @@ class MoneyLook(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Told(Struct, frozen=True, kw_only=True, gc=False):
-    """Whose orders events are about; not complete when there are more than UNHEARD_MAX."""
+    """Whose orders events are about; not complete when there may be more of them."""
 
     order_ids: frozenset[str]
     last: int
@@ -132,25 +131,25 @@ def log_of(ask: Ask, other: str) -> Log:
     return Log(number=int(ask(LAST_NUMBER)[0][0]), heard=int(heard[0][0]) if heard else 0)
 
 
-def told_after(ask: Ask, number: int, *, names: Collection[str] | None = None) -> Told:
+def told_after(ask: Ask, number: int, *, names: Collection[str] | None = None, limit: int = UNHEARD_MAX) -> Told:
     """The orders that events after `number` are about; of these names only, when given."""
-    rows = ask(EVENTS_AFTER, {"after": number, "limit": UNHEARD_MAX})
+    rows = ask(EVENTS_AFTER, {"after": number, "limit": limit})
     order_ids: set[str] = set()
     for _, name, _, _, body in rows:
         if names is None or name in names:
             about = _about(body)
             order_ids.update(about.order_ids, [about.order_id] if about.order_id else [])
     last = rows[-1][0] if rows else number
-    return Told(order_ids=frozenset(order_ids), last=last, is_complete=len(rows) < UNHEARD_MAX)
+    return Told(order_ids=frozenset(order_ids), last=last, is_complete=len(rows) < limit)
 
 
-def all_told_after(ask: Ask, number: int) -> Told:
-    """The same page after page; what is more than MOVED_MAX events is told the next time."""
+def all_told_after(ask: Ask, number: int, *, limit: int) -> Told:
+    """The same page after page; what is more than `limit` events is told the next time, and this is not complete."""
     order_ids: set[str] = set()
-    page = told_after(ask, number)
-    while not page.is_complete and page.last < number + MOVED_MAX:
+    page = told_after(ask, number, limit=min(limit, UNHEARD_MAX))
+    while not page.is_complete and page.last < number + limit:
         order_ids |= page.order_ids
-        page = told_after(ask, page.last)
+        page = told_after(ask, page.last, limit=min(limit, UNHEARD_MAX))
     return Told(order_ids=frozenset(order_ids | page.order_ids), last=page.last, is_complete=page.is_complete)
 
 
