@@ -43,6 +43,10 @@ class BenchUnit:
         """Keep a value in place of the one before."""
         self.values[type(value), self._key_of[type(value)](value)] = value
 
+    def restore(self, value: Any) -> None:
+        """Keep a value."""
+        self.put(value)
+
     def remove(self, kind: type[Any], key: Key) -> None:
         """Forget a value."""
         self.values.pop((kind, key), None)

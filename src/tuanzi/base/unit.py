@@ -35,6 +35,9 @@ class Unit(Protocol):
     def put(self, value: object) -> None:
         """Keep a value in place of the one with its key, or as a new one."""
 
+    def restore(self, value: object) -> None:
+        """The same, with its whole row written, whatever stands there: for who found a row that is wrong or gone."""
+
     def remove(self, kind: type[Any], key: Key) -> None:
         """Forget the value with this key; nothing happens when there is none."""
 

@@ -38,6 +38,7 @@ class Overlay:
         "added",
         "changes",
         "events",
+        "restored",
     )
 
     def __init__(
@@ -57,6 +58,7 @@ class Overlay:
         self._key_of = key_of
         self.changes: dict[Place, Any] = {}
         self.added: set[Place] = set()
+        self.restored: set[Place] = set()
         self.events: list[Any] = []
 
     def load(self, kind: type[V], key: Key) -> V:
@@ -116,6 +118,11 @@ class Overlay:
         """Keep a value in place of the one with its key, or as a new one."""
         kind = type(value)
         self.changes[kind, self._key_of[kind](value)] = value
+
+    def restore(self, value: object) -> None:
+        """Keep a value, and have its whole row written: what memory has of it the row may not say."""
+        self.put(value)
+        self.restored.add((type(value), self._key_of[type(value)](value)))
 
     def remove(self, kind: type[Any], key: Key) -> None:
         """Forget the value with this key."""

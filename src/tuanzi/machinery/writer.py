@@ -391,7 +391,7 @@ class Writer:
         outcome = self._run(self.schema.decides.get(type(request.command)), request.command, overlay, now=now)
         if outcome.problem is None:
             return outcome
-        overlay.changes, overlay.added, overlay.events = {}, set(), []
+        overlay.changes, overlay.added, overlay.restored, overlay.events = {}, set(), set(), []
         if not isinstance(outcome.problem, (Crashed, TooSlow)):
             overlay.unschedule(timer.id)
             outcome.overlay = overlay
@@ -499,12 +499,15 @@ class Writer:
         at_ms = to_ms(now)
         events: list[Row] = []
         added: set[Place] = set()
+        restored: set[Place] = set()
         for outcome in decided:
             overlay = outcome.overlay
             if overlay is None:
                 continue
             if overlay.added:
                 added |= overlay.added
+            if overlay.restored:
+                restored |= overlay.restored
             if overlay.events:
                 first = number + 1
                 for event in overlay.events:
@@ -523,7 +526,7 @@ class Writer:
                     removes[kind].append(place[1])
             elif place in added:
                 inserts[kind].append(value)
-            elif kind in history:
+            elif kind in history or place in restored:
                 upserts[kind].append(value)
             else:
                 # What stands there before this batch, as far as memory knows: what the row says.

@@ -319,15 +319,15 @@ def record_refund(unit: Unit, command: RecordRefund, *, now: datetime) -> Refund
 
 def restore_journal(unit: Unit, journal: Journal) -> None:
     """Write a journal's rows as they must have been, whatever is left of them; balances counted them before (C3)."""
-    unit.put(journal.head())
+    unit.restore(journal.head())
     for entry in journal.entries:
-        unit.put(entry)
+        unit.restore(entry)
 
 
 def restore_balance(unit: Unit, account: str, *, amount: Money) -> None:
     """Write an account's running balance as the sum of its entries (C3)."""
     known = unit.find(Balance, account) or empty_account(account)
-    unit.put(replace(known, amount=amount))
+    unit.restore(replace(known, amount=amount))
 
 
 def set_aside(unit: Unit, *, id: str, order_id: str, more: Money, now: datetime) -> None:

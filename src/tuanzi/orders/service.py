@@ -526,7 +526,7 @@ class FreeOrder(Struct, frozen=True, kw_only=True, gc=False):
 def hear_refund(unit: Unit, command: HearRefund, *, now: datetime) -> None:
     """A promised refund arrived, as the ledger's event would have said; what memory knew of it is written again."""
     settle_refund(unit, order_id=command.order_id, refund_id=command.refund_id)
-    unit.put(unit.load(Order, command.order_id))
+    unit.restore(unit.load(Order, command.order_id))
 
 
 def restore_order(unit: Unit, command: RestoreOrder, *, now: datetime) -> OrderRestored:
@@ -543,7 +543,7 @@ def restore_order(unit: Unit, command: RestoreOrder, *, now: datetime) -> OrderR
         if known.paid != right.paid or known.refunds != right.refunds or known.state is not right.state:
             return OrderRestored(is_restored=False)
         right = known
-    unit.put(right)
+    unit.restore(right)
     if right.state is not seen.state:
         unit.emit(_advanced(right, before=seen.state))
     return OrderRestored(is_restored=True)
@@ -558,7 +558,7 @@ def restore_sub_orders(unit: Unit, command: RestoreSubOrders, *, now: datetime) 
     unit.load(Order, command.order_id)
     for planned in command.subs:
         known = unit.find(SubOrder, planned.id)
-        unit.put(planned if known is None else replace(planned, state=known.state, rider_id=known.rider_id))
+        unit.restore(planned if known is None else replace(planned, state=known.state, rider_id=known.rider_id))
     return OrderRestored(is_restored=True)
 
 

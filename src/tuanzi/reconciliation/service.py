@@ -313,7 +313,7 @@ def restore_capture(unit: Unit, command: RestoreCapture, *, now: datetime) -> Di
         if not same:
             return _later(unit, kept, now=now)
         right = known
-    unit.put(right)
+    unit.restore(right)
     restore_journal(unit, capture_journal(right, at=right.captured_at or now))
     return _repaired(unit, kept, now=now)
 
@@ -328,7 +328,7 @@ def restore_refund(unit: Unit, command: RestoreRefund, *, now: datetime) -> Diff
         if (known.amount, known.state) != (right.amount, right.state):
             return _later(unit, kept, now=now)
         right = known
-    unit.put(right)
+    unit.restore(right)
     restore_journal(unit, refund_due_journal(right, at=right.due_at))
     if right.state is RefundState.SETTLED:
         restore_journal(unit, refund_settled_journal(right, at=right.settled_at or now))

@@ -74,7 +74,7 @@ def restore_portions(unit: Unit, command: RestorePortions, *, now: datetime) -> 
     portions = unit.find(Portions, (command.dish_id, command.meal_id))
     if portions is None:
         total = max(unit.load(Dish, command.dish_id).portions_per_meal, command.held + command.sold)
-        unit.put(
+        unit.restore(
             Portions(
                 dish_id=command.dish_id, meal_id=command.meal_id, total=total, held=command.held, sold=command.sold
             )
@@ -84,5 +84,5 @@ def restore_portions(unit: Unit, command: RestorePortions, *, now: datetime) -> 
     said = portions.held, portions.sold
     if said not in ((command.held, command.sold), (command.seen_held, command.seen_sold)):
         return PortionsRestored(is_restored=False)
-    unit.put(replace(portions, held=command.held, sold=command.sold))
+    unit.restore(replace(portions, held=command.held, sold=command.sold))
     return PortionsRestored(is_restored=True)
