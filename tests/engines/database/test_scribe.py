@@ -56,6 +56,17 @@ def writer_of(scribe: Scribe) -> int:
     return writer
 
 
+def test_whoever_writes_takes_no_core_away_from_whoever_dictates(tmp_path: Path) -> None:
+    with Scribe() as scribe:
+        database = opened(tmp_path / "things.db", scribe)
+        keep(database, thing("a"))
+
+        policies = [os.sched_getscheduler(pid) for pid in (pid_of(scribe), writer_of(scribe), os.getpid())]
+
+        assert policies == [os.SCHED_BATCH, os.SCHED_BATCH, os.SCHED_OTHER]
+        database.close()
+
+
 @pytest.mark.parametrize("is_alone", [True, False], ids=["whoever writes the file", "with who started it"])
 def test_a_scribe_that_died_is_told_of_and_the_next_batch_has_a_new_one(tmp_path: Path, is_alone: bool) -> None:
     with Scribe() as scribe:
