@@ -51,7 +51,7 @@ class Overlay:
     ) -> None:
         self._pending = pending
         self._assumed = assumed
-        self._assumed_used: list[Place] = []
+        self._assumed_used: tuple[Place, ...] = ()
         self._batch = batch
         self._memory = memory
         self._young = memory.young
@@ -80,7 +80,7 @@ class Overlay:
                 if value is UNKNOWN:
                     if place not in self._assumed:
                         raise Miss(place)
-                    self._assumed_used.append(place)
+                    self._assumed_used = (*self._assumed_used, place)
                     return None
                 if type(value) is Damaged:
                     raise RowDamaged(f"{kind.__name__} {key}: {value.reason}")

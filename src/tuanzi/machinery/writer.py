@@ -169,7 +169,7 @@ class Writer:
         self._order = {table.kind: i for i, table in enumerate(tables)}
         self._key_of = {table.kind: table.key_of for table in tables}
         self._to_row = {table.kind: table.to_row for table in tables}
-        self._history = {Timer, ParkedEvent, *[table.kind for table in tables if table.is_history]}
+        self._history = {Timer, KeptAnswer, ParkedEvent, *[table.kind for table in tables if table.is_history]}
         # Committed, and not yet noted by whoever takes due timers: set, or gone (None).
         self.timer_changes: dict[str, Timer | None] = {}
 
@@ -496,7 +496,7 @@ class Writer:
     def _flush_of(self, decided: list[_Decided], batch: dict[Place, Any], *, commands: int, now: datetime) -> Flush:
         number = self.event_number
         history, pending, kept, young = self._history, self._pending, self.memory.find, self.memory.young
-        at_ms = to_ms(now)
+        at_ms, names = to_ms(now), _NAMED
         events: list[Row] = []
         added: set[Place] = set()
         restored: set[Place] = set()
@@ -512,7 +512,7 @@ class Writer:
                 first = number + 1
                 for event in overlay.events:
                     number += 1
-                    name, version = _named(type(event))
+                    name, version = names.get(type(event)) or _named(type(event))
                     events.append((number, name, version, at_ms, encode(event).decode()))
                 outcome.numbered = tuple(enumerate(overlay.events, first))
         inserts: defaultdict[type[Any], list[Any]] = defaultdict(list)
@@ -572,20 +572,21 @@ class Writer:
         self.kept_position = flush.after
         self.kept_number = flush.event_number
         self._flying.popleft()
-        self._pending = {}
-        for after in self._flying:
-            self._pending |= after
+        self._pending = self._flying[0] if len(self._flying) == 1 else {}
+        if len(self._flying) > 1:
+            for after in self._flying:
+                self._pending |= after
         self.memory.release()
         self._answers.release()
-        remembered: defaultdict[type[Any], dict[Key, Any]] = defaultdict(dict)
+        history, remembered = self._history, defaultdict[type[Any], dict[Key, Any]](dict)
         for place, value in batch.items():
-            kind = place[0]
-            if kind is Timer:
-                self.timer_changes[str(place[1])] = None if value is ABSENT else value
+            kind, key = place
+            if kind not in history:
+                remembered[kind][key] = value
+            elif kind is Timer:
+                self.timer_changes[str(key)] = None if value is ABSENT else value
             elif kind is KeptAnswer:
                 self._answers.keep(place, value)
-            elif kind not in self._history:
-                remembered[kind][place[1]] = value
         self.memory.keep_all(remembered)
 
 
@@ -597,10 +598,8 @@ _NAMED: dict[type[Any], tuple[str, int]] = {}
 
 
 def _named(event: type[Any]) -> tuple[str, int]:
-    """An event's stable name and version, for less than to look at its class twice."""
-    named = _NAMED.get(event)
-    if named is None:
-        named = _NAMED[event] = (event.name, event.version)
+    """An event's stable name and version; to look at its class twice costs more than to remember them."""
+    named = _NAMED[event] = (event.name, event.version)
     return named
 
 
