@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.databases import Site
-from tests.engines.database.things import MARKS, PARTS, THINGS, flush, ids, keep, prepare, thing
+from tests.engines.database.things import MARKS, PARTS, THINGS, flush, ids, keep, prepare, thing, update
 from tuanzi.engines.database.bulk import bulk_batch, encoded_rows
 from tuanzi.engines.database.connections import Connection, Patience, ask, connect
 from tuanzi.engines.database.mariadb import MariaDb
@@ -61,6 +61,23 @@ def test_a_batch_is_as_many_packets_as_it_needs(made: MariaDb) -> None:
     assert [len(sent) > PACKET_BYTES_MAX for sent in encoded_rows(rows)] == [False] * 3
     with pytest.raises(RowRefused):
         bulk_batch(flush(made, inserts=[(THINGS, [thing("big", body="x" * PACKET_BYTES_MAX)])]))
+
+
+def test_rows_of_a_table_go_by_one_statement_whatever_differs_in_each(made: MariaDb) -> None:
+    keep(made, thing("a"), thing("b"), thing("c"))
+    parts = [update(THINGS, [thing("b", amount=7)], "amount"), update(THINGS, [thing("c", body="new")], "body")]
+
+    batch = flush(made, upserts=[(THINGS, [thing("a", note="put")])], updates=parts)
+    made.commit(batch)
+
+    assert [each.sql.split()[2] for each in bulk_batch(batch).inserts] == ["things"]
+    kept = made.rows("SELECT id, amount, body, note FROM things ORDER BY id LIMIT 10")
+    one = dict(zip(THINGS.columns, thing("a"), strict=True))
+    assert kept == [
+        ("a", one["amount"], one["body"], "put"),
+        ("b", 7, one["body"], one["note"]),
+        ("c", one["amount"], "new", one["note"]),
+    ]
 
 
 def test_what_was_sent_behind_a_refused_row_is_not_kept_and_the_connection_goes_on(made: MariaDb) -> None:

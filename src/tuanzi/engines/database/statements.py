@@ -122,11 +122,12 @@ def changes_of(flush: Flush) -> Iterator[tuple[str, tuple[str, ...], Sequence[Ro
     """What a batch inserts, in this order: a table's name and columns, its rows, and how the statement ends."""
     for table, rows in flush.inserts:
         yield table.name, table.columns, rows, ""
-    for table, rows in flush.upserts:
+    # Rows of a table in one statement, whatever differs in each: a statement costs the server as much as a few rows.
+    written: dict[str, tuple[Table[Any], list[Row]]] = {}
+    for table, some in [*flush.upserts, *[(update.table, update.whole()) for update in flush.updates]]:
+        written.setdefault(table.name, (table, []))[1].extend(some)
+    for table, rows in written.values():
         yield table.name, table.columns, rows, _instead(table.key, table.columns)
-    for update in flush.updates:
-        table = update.table
-        yield table.name, table.columns, update.whole(), _instead(table.key, table.columns)
     yield "events", _EVENT_COLUMNS, flush.events, ""
 
 
