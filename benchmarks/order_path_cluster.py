@@ -41,7 +41,7 @@ from tuanzi.engines.database.mariadb import MariaDb
 STUDENTS = 20_000  # of all campuses together; they order again and again
 APIS_MAX = 2
 RIVAL = "tuanzi_rival"  # its schema; the name begins as the account may
-MARIADB = {"innodb-buffer-pool-size": "1G", "innodb-log-file-size": "512M"}
+MARIADB = {"innodb-buffer-pool-size": "2G", "innodb-log-file-size": "2G"}
 GENERATOR = "generator"
 # What a program is called in the table; others go to whoever started them.
 PROGRAMS = {"mariadbd": "MariaDB", "java": "Kafka", "redis-server": "Redis", "beam.smp": "RabbitMQ"}

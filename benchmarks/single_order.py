@@ -67,9 +67,7 @@ class _Quote(msgspec.Struct):
 def measure(arguments: argparse.Namespace, folder: Path) -> Report:
     """Start both servers, put them under load, stop, add up."""
     binlog = {} if arguments.binlog else {"skip-log-bin": "1"}
-    maria = Maria(
-        folder / "maria", settings={"innodb-buffer-pool-size": "1G", "innodb-log-file-size": "512M", **binlog}
-    )
+    maria = Maria(folder / "maria", settings={"innodb-buffer-pool-size": "2G", "innodb-log-file-size": "2G", **binlog})
     node = maria.start_primary()
     password = maria.passwords[APPLICATION]
     url = f"mysql://{APPLICATION}:{password}@127.0.0.1:{node.port}/{PREFIX}?socket={node.socket}"
