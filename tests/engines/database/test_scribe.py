@@ -50,6 +50,11 @@ def pid_of(scribe: Scribe) -> int:
     return scribe.pid
 
 
+def line_bytes_max() -> int:
+    """How much the system lets a line hold."""
+    return int(Path("/proc/sys/net/core/wmem_max").read_text())
+
+
 def writer_of(scribe: Scribe) -> int:
     """The process id of whoever writes its only file."""
     (writer,) = children_of(pid_of(scribe))
@@ -64,6 +69,25 @@ def test_whoever_writes_takes_no_core_away_from_whoever_dictates(tmp_path: Path)
         policies = [os.sched_getscheduler(pid) for pid in (pid_of(scribe), writer_of(scribe), os.getpid())]
 
         assert policies == [os.SCHED_BATCH, os.SCHED_BATCH, os.SCHED_OTHER]
+        database.close()
+
+
+async def test_a_large_batch_is_written_though_the_loop_is_busy_deciding_the_next(tmp_path: Path) -> None:
+    with Scribe() as scribe:
+        database = opened(tmp_path / "things.db", scribe)
+        await database.dictate(flush(database, inserts=[(THINGS, [thing("first")])]))
+        bodies = min(1_000, line_bytes_max() // 2_000)
+        large = flush(database, inserts=[(THINGS, [thing(f"t{i}", body="x" * 1_000) for i in range(bodies)])])
+
+        kept = asyncio.create_task(database.dictate(large))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        until = time.monotonic() + 10
+        while len(ids(database)) == 1 and time.monotonic() < until:
+            time.sleep(0.01)  # noqa: ASYNC251 - it is the loop that is busy
+
+        assert len(ids(database)) == bodies + 1
+        await kept
         database.close()
 
 

@@ -22,6 +22,9 @@ from tuanzi.machinery.database import DatabaseUnavailable, Flush
 
 # It ends with its last batch; a disk that takes longer than this is broken.
 END_S_MAX = 30.0
+# Room for a batch of 256 splits, as far as the system allows (net.core.wmem_max): what does not fit leaves only when
+# the loop comes round, and that decides the next batch first.
+LINE_BYTES = 4 * 1024 * 1024
 
 
 class Scribe:
@@ -53,6 +56,7 @@ class Scribe:
     def line(self, path: Path) -> socket.socket:
         """A new line over which batches for this file go and answers come. Raises OSError when it cannot be had."""
         ours, its = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LINE_BYTES)
         with its, self._starting:
             try:
                 socket.send_fds(self._connected(), [os.fsencode(path.absolute())], [its.fileno()])
