@@ -1,7 +1,7 @@
 """The writer alone, without HTTP: how many orders a second are taken, paid, formed and split (architecture 1).
 
 The real schemas of core and money over SQLite files with synchronous=FULL, driven as the desks drive them: one thread
-decides, and a process of its own writes the batch before meanwhile. Groups of three are opened and joined,
+decides, and a process of its own writes the batches before meanwhile. Groups of three are opened and joined,
 their captures recorded in money and heard in core, where the last one forms, closes and splits the group. Batches of
 `--batch` commands make one commit; then the same, fewer, with one commit for each command. An order is complete when
 its split is committed. With `--json` the last line is one JSON object.
@@ -10,18 +10,20 @@ its split is committed. With `--json` the last line is one JSON object.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import msgspec
+import uvloop
 
 from simulation import bench
 from tuanzi import wiring
@@ -29,10 +31,12 @@ from tuanzi.base.ids import BuildingId, CampaignId, DishId, GroupId, Ids, OrderI
 from tuanzi.engines.database.scribe import Dictated, Scribe
 from tuanzi.engines.post.desks import DeskPost
 from tuanzi.groups import JoinGroup, OpenGroup, Wanted
+from tuanzi.machinery.desk import FLIGHTS_MAX, TURNS_TO_ANSWER
 from tuanzi.machinery.follower import Follower
 from tuanzi.machinery.writer import Fetch, Outcome, Request, Schema, Steps, Writer, take
 from tuanzi.money import RecordCapture, SandboxProvider, payment_of
 from tuanzi.people import ConsoleSender, Keys
+from tuanzi.roles.cli import TURN_S
 
 # Commands come one after another: ids made in one moment would not sort by time, which no campus sees.
 APART = timedelta(microseconds=100)
@@ -86,35 +90,38 @@ def _clocks() -> tuple[float, float, float]:
 
 
 class Line:
-    """A database and its writer, kept busy as a desk keeps them: a thread writes a batch while the next is decided."""
+    """A database and its writer, kept busy as a desk keeps them: the loop dictates batches, and so many are under way
+    while the next is decided."""
 
-    def __init__(self, schema: Schema, database: Dictated, *, places_max: int) -> None:
+    def __init__(self, schema: Schema, database: Dictated, *, places_max: int, loop: asyncio.AbstractEventLoop) -> None:
         position, number = database.cursor()
         self.database = database
+        self._loop = loop
         self._writer = Writer(schema, position=position, event_number=number, places_max=places_max)
-        self._writing = ThreadPoolExecutor(1)
-        self._flying: tuple[Steps, Future[tuple[Any, Exception | None]]] | None = None
+        self._flying: deque[tuple[Steps, asyncio.Future[None]]] = deque()
 
     def hand_in(self, requests: Sequence[Request], *, now: datetime) -> list[Outcome]:
-        """Decide a batch and have it written; gives the outcomes of the batch before."""
+        """Decide a batch and have it written; gives the outcomes of an earlier batch, when enough are under way."""
         steps = self._writer.carry_out(requests, now=now)
         step = next(steps)
         while isinstance(step, Fetch):
             step = steps.send(take(step, self.database)[0])  # as the desks: it does not wait for the batch before
-        before = self.land()
-        self._flying = (steps, self._writing.submit(take, step, self.database))
-        return before
+        self._flying.append((steps, self._loop.create_task(self.database.dictate(step.flush))))
+        self._loop.run_until_complete(turn())
+        return self._land_first() if len(self._flying) == FLIGHTS_MAX else []
 
     def land(self) -> list[Outcome]:
-        """Wait until what was handed in last is kept; gives its outcomes. Raises the first problem."""
-        if self._flying is None:
-            return []
-        steps, commit = self._flying
-        self._flying = None
+        """Wait until all that was handed in is kept; gives the outcomes. Raises the first problem."""
+        outcomes: list[Outcome] = []
+        while self._flying:
+            outcomes += self._land_first()
+        return outcomes
+
+    def _land_first(self) -> list[Outcome]:
+        steps, commit = self._flying.popleft()
         try:
-            reply, error = commit.result()
-            assert error is None, f"a batch was refused: {error}"
-            steps.send(reply)
+            self._loop.run_until_complete(commit)
+            steps.send(None)
         except StopIteration as done:
             outcomes: list[Outcome] = done.value
         self._writer.timer_changes.clear()
@@ -124,9 +131,14 @@ class Line:
         return outcomes
 
     def close(self) -> None:
-        """Let go of the thread and the file."""
-        self._writing.shutdown()
+        """Let go of the file."""
         self.database.close()
+
+
+async def turn() -> None:
+    """Let what was dictated leave: it is encoded in one turn of the loop, and written at the end of the next."""
+    for _ in range(TURNS_TO_ANSWER):
+        await asyncio.sleep(0)
 
 
 class Campus:
@@ -146,9 +158,13 @@ class Campus:
         for kind in schemas:
             wiring.open_database(folder / f"{kind}.db", kind, now=self.now).close()
         self._scribe = Scribe()
+        self._loop = uvloop.new_event_loop()
         databases = {kind: Dictated(folder / f"{kind}.db", self._scribe) for kind in schemas}
         bench.keep_catalog(databases["core"], schemas["core"], bench.bench_catalog(self.now), now=self.now)
-        self._lines = {kind: Line(schema, databases[kind], places_max=places_max) for kind, schema in schemas.items()}
+        self._lines = {
+            kind: Line(schema, databases[kind], places_max=places_max, loop=self._loop)
+            for kind, schema in schemas.items()
+        }
         position = wiring.position_of(databases["core"], "money")
         self._to_core: Follower = wiring.follower_of("core", "money", schema=schemas["core"], position=position)
         self.commands = 0
@@ -197,6 +213,8 @@ class Campus:
         """Close the files."""
         for line in self._lines.values():
             line.close()
+        self._loop.run_until_complete(turn())
+        self._loop.close()
         self._scribe.close()
 
 
@@ -271,6 +289,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
     options = parser.parse_args(argv)
     groups = max(1, options.orders // bench.SIZE)
+    sys.setswitchinterval(TURN_S)  # as the server does
     gc.freeze()
     gc.disable()  # as the server does in its hot path: values are acyclic structs outside of the collector's sight
     alone = run(groups=max(1, groups // 10), batch=1)
