@@ -95,7 +95,7 @@ V = TypeVar("V")
 ORDERS_AT_ONCE = 500
 FINDINGS_MAX = 500
 # Our choice: the orders of so many events are compared in a few seconds, unhurried; the next run follows at once.
-MOVED_MAX = 10_000
+MOVED_MAX = 5_000
 # Our choice: at 100 ms each these are asked about in a third of an errand's time; the next run asks about the next.
 ASKED_MAX = 100
 # Entries are summed whenever that takes less than one part in 300 of a reading thread (0.2 s for half a million).
