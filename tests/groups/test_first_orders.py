@@ -108,7 +108,32 @@ def test_another_order_that_lives_on_keeps_the_next_from_being_the_first(campus:
     third = campus.open("m1")
 
     assert (other.payable_fen, third.payable_fen) == (PLAIN, PLAIN)
-    assert before(campus, "m1").order_ids == (other.order_id, third.order_id)
+    assert before(campus, "m1").order_ids == (first.order_id, other.order_id, third.order_id)
+
+
+def test_orders_that_came_to_nothing_leave_one_after_the_other_as_those_behind_them_do(campus: Campus) -> None:
+    first, second, third = campus.open("m1"), campus.open("m1"), campus.open("m1")
+    campus.leave(first.group_id, "m1")
+    campus.leave(third.group_id, "m1")
+    fourth = campus.open("m1")
+    assert before(campus, "m1").order_ids == (first.order_id, second.order_id, fourth.order_id)
+    campus.leave(second.group_id, "m1")
+    campus.leave(fourth.group_id, "m1")
+
+    again = campus.open("m1")
+
+    assert again.payable_fen == FIRST
+    assert before(campus, "m1").order_ids == (again.order_id,)
+
+
+def test_of_very_many_orders_those_that_came_to_nothing_make_nobody_a_regular(campus: Campus) -> None:
+    opened = [campus.open("m1") for _ in range(UNSERVED_MAX)]
+    for one in opened[:-1]:
+        campus.leave(one.group_id, "m1")
+
+    last = campus.open("m1")
+
+    assert before(campus, "m1").order_ids == (opened[-1].order_id, last.order_id)
 
 
 def test_what_was_split_counts_for_good_even_when_all_of_it_goes_back(campus: Campus) -> None:

@@ -220,8 +220,8 @@ class OrderedBefore(Struct, frozen=True, kw_only=True, gc=False):
 
     An order is a member's first when none of his others waits for its payment, is paid, or was ever split. What came to
     nothing before its split, cancelled or refunded, counts as little as a coupon that it gives back; what was split
-    counts for good, even refunded. order_ids: placed while none of them was split, oldest first; those that came to
-    nothing leave when the next one is placed. is_regular: one was split, and no id is kept any more.
+    counts for good, even refunded. order_ids: placed while none was known to be split, oldest first; those that came to
+    nothing leave by and by, at UNSERVED_MAX at the latest. is_regular: one was split, and no id is kept any more.
     """
 
     member_id: PersonId
@@ -235,7 +235,7 @@ class OrderedBefore(Struct, frozen=True, kw_only=True, gc=False):
 
     def with_order(self, order_id: OrderId) -> OrderedBefore:
         """With one more; at most UNSERVED_MAX are told apart."""
-        if self.is_regular:
+        if self.is_regular or order_id in self.order_ids:
             return self
         if len(self.order_ids) >= UNSERVED_MAX:
             return OrderedBefore(member_id=self.member_id, is_regular=True)

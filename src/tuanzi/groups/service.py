@@ -42,6 +42,7 @@ from tuanzi.events import (
 )
 from tuanzi.groups.model import (
     OPEN_GROUPS_MAX,
+    UNSERVED_MAX,
     CampaignUse,
     Group,
     GroupState,
@@ -612,12 +613,19 @@ def forget_member(unit: Unit, command: ForgetPerson, *, now: datetime) -> Forgot
 
 
 def _ordered_before(unit: Unit, member_id: PersonId) -> OrderedBefore:
-    """What tells whether a member's next order is his first; what has come to nothing is left out."""
+    """What tells whether a member's next order is his first. Left out are his last ones that came to nothing, down to
+    one that did not: it tells enough, and those before it need not be read. Of very many all are read."""
     before = unit.find(OrderedBefore, member_id) or OrderedBefore(member_id=member_id)
-    placed = [unit.load(Order, order_id) for order_id in before.order_ids]
-    if any([order.sub_orders > 0 for order in placed]):
-        return OrderedBefore(member_id=member_id, is_regular=True)
-    return replace(before, order_ids=tuple([order.id for order in placed if order.state in HOLDING]))
+    live: list[OrderId] = []
+    for i in reversed(range(len(before.order_ids))):
+        order = unit.load(Order, before.order_ids[i])
+        if order.sub_orders > 0:
+            return OrderedBefore(member_id=member_id, is_regular=True)
+        if order.state in HOLDING:
+            live.insert(0, order.id)
+            if len(before.order_ids) < UNSERVED_MAX:
+                return replace(before, order_ids=(*before.order_ids[:i], *live))
+    return replace(before, order_ids=tuple(live))
 
 
 def release_seat(unit: Unit, group: Group, *, seat: Seat, reason: str) -> Group:
