@@ -18,6 +18,7 @@ from tuanzi import live, wiring
 from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.machinery.internal import Rows
 from tuanzi.machinery.problems import Unavailable
+from tuanzi.machinery.push import escalation
 from tuanzi.machinery.push.escalation import Escalator
 from tuanzi.machinery.push.ports import Escalated
 from tuanzi.people import ForgetPerson
@@ -181,6 +182,23 @@ async def test_what_is_acknowledged_after_that_is_counted_as_late_once(desk: Des
     assert after_one == [(LI, 1, 2, "handed")]
     assert watch.states == [(LI, 1, 2, "late")]
     assert (watch.escalator.figures.escalated, watch.escalator.figures.late) == (2, 2)
+
+
+async def test_many_who_come_back_at_once_are_all_counted_by_one_look(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(escalation, "HANDED_AT_ONCE", 2)
+    watch = Watch(desk)
+    streams = [f"user:p_{i}" for i in range(5)]
+    await watch.write(*[(stream, 1) for stream in streams])
+    await watch.look_after(0)
+    await watch.look_after(AFTER_S)
+
+    await watch.archive.keep_cursors([(stream, 1, 1) for stream in streams])
+    await watch.look_after(1)
+
+    assert watch.states == [(stream, 1, 1, "late") for stream in streams]
+    assert watch.escalator.figures.late == 5
 
 
 async def test_what_other_means_did_not_take_is_offered_again_and_counts_once(desk: Desk) -> None:

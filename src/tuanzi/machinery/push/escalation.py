@@ -131,7 +131,7 @@ class Escalator:
             self._waiting.popleft()
             self._count(noted, sum(each.count for each in escalated))
         await self._hand_over()
-        self.figures.late += sum(each.count for each in await self._book.find_late(limit=HANDED_AT_ONCE))
+        await self._count_late()
 
     def _left_to_ask(self, streams: Mapping[str, int]) -> Mapping[str, int]:
         """Those that this process does not know to be acknowledged; mostly a few of a hundred."""
@@ -144,6 +144,13 @@ class Escalator:
         figures.escalated += escalated
         figures.arrived += max(0, noted.messages - escalated)
         figures.expected += max(0, escalated - noted.messages)
+
+    async def _count_late(self) -> None:
+        """Keep what was acknowledged after all: after a stop many come back at once."""
+        while late := await self._book.find_late(limit=HANDED_AT_ONCE):
+            self.figures.late += sum(each.count for each in late)
+            if len(late) < HANDED_AT_ONCE:
+                return
 
     async def _hand_over(self) -> None:
         """Have other means take what is due, then keep that they did: after a crash between they get it once more,
