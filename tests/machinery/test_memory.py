@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -55,6 +56,31 @@ def test_memory_gives_what_was_kept_last_or_says_that_it_does_not_know() -> None
             for known, value in truth.items():
                 assert memory.find(known) in (value, UNKNOWN), (seed, step, known)
             assert len(memory) <= 2 * places_max, (seed, step)
+
+
+def test_what_has_left_is_dropped_with_what_is_kept_and_not_all_at_once() -> None:
+    """So nobody waits for it (issue 2: p99 at half load)."""
+    gone = 0
+
+    class Counted:
+        def __del__(self) -> None:
+            nonlocal gone
+            gone += 1
+
+    memory = Memory(1_000)
+    dropped = []
+    for batch in range(50):
+        memory.keep_all({Counted: {(batch, i): Counted() for i in range(100)}})
+        dropped.append(gone)
+    at_once = [after - before for before, after in pairwise(dropped)]
+    left = gone
+    memory.keep((Hall, "h"), Hall(1))
+
+    assert max(at_once) <= 100
+    assert min(at_once[25:]) >= 90
+    assert gone == left + 1
+    memory.drop()
+    assert gone == 5_000
 
 
 def test_what_was_used_among_the_last_places_is_always_there() -> None:

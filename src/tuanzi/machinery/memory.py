@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping
+from itertools import repeat, starmap
 from typing import Any, Final
 
 from tuanzi.base.unit import Key
@@ -40,6 +41,7 @@ class Memory:
 
     Two generations: what is used moves to the young one; when that is full it becomes the old one and the old
     one is dropped. So what was used among the last `places_max` places is always there, at the cost of a dict.
+    It is dropped place by place, for each that is kept: 100,000 values at once kept everybody waiting for 55 ms.
 
     Values stand by their kind, then by their key. A dict by place would keep a tuple for each, which the cycle
     collector walks: 300,000 of them took 14 ms of each full collection, and 21 MiB. Like this it has nothing to walk.
@@ -51,6 +53,7 @@ class Memory:
         self.young: _Generation = defaultdict(dict)
         self._young_count = 0
         self._old: _Generation = defaultdict(dict)
+        self._leaving: list[dict[Key, Any]] = []
         self._held: dict[Place, Any] = {}
 
     def find(self, place: Place) -> Any:
@@ -79,14 +82,18 @@ class Memory:
         if key not in values:
             self._young_count += 1
         values[key] = value
+        self._let_go(1)
         if self._young_count >= self._places_max:
+            self._leaving = [values for values in self._old.values() if values]
             self._old = self.young
             self.young = defaultdict(dict)
             self._young_count = 0
 
     def keep_all(self, kinds: Mapping[type[Any], dict[Key, Any]]) -> None:
         """Remember what a batch committed, by kind and key: as `keep` for each, at a tenth of the cost."""
-        if self._young_count + sum(map(len, kinds.values())) < self._places_max:
+        count = sum(map(len, kinds.values()))
+        if self._young_count + count < self._places_max:
+            self._let_go(count)
             for kind, values in kinds.items():
                 self.young[kind].update(values)
             self._young_count = sum(map(len, self.young.values()))
@@ -95,11 +102,22 @@ class Memory:
             for key, value in values.items():
                 self.keep((kind, key), value)
 
+    def _let_go(self, count: int) -> None:
+        """Drop so many of the places that left, so that none is there when the next generation leaves."""
+        while count and self._leaving:
+            values = self._leaving[-1]
+            some = min(count, len(values))
+            deque(starmap(values.popitem, repeat((), some)), maxlen=0)  # a loop without Python's steps
+            count -= some
+            if not values:
+                self._leaving.pop()
+
     def drop(self) -> None:
         """Forget everything: what is in the database is the truth."""
         self.young = defaultdict(dict)
         self._young_count = 0
         self._old = defaultdict(dict)
+        self._leaving = []
         self._held = {}
 
     def __len__(self) -> int:
