@@ -47,7 +47,6 @@ from tuanzi.machinery.desk import WriterDesk
 from tuanzi.machinery.follower import Follower
 from tuanzi.machinery.internal import POSITION_OF_SOURCE
 from tuanzi.machinery.migrate import Migratable, migrate
-from tuanzi.machinery.pace import Unhurried
 from tuanzi.machinery.post import Post
 from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.push.escalation import Escalator
@@ -59,6 +58,7 @@ from tuanzi.machinery.push.ports import Elsewhere, FanOut
 from tuanzi.machinery.push.seen import Seen
 from tuanzi.machinery.room import ErrandHandler, Listener, Room
 from tuanzi.machinery.stopwatch import shared
+from tuanzi.machinery.unhurried import Unhurried
 from tuanzi.machinery.writer import Schema, Writer
 from tuanzi.settings import Settings
 

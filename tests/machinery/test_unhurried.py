@@ -9,7 +9,7 @@ import pytest
 
 from simulation.virtual import Clock, VirtualLoop
 from tuanzi.machinery.desk import WriterDesk
-from tuanzi.machinery.pace import Unhurried
+from tuanzi.machinery.unhurried import Unhurried
 
 
 class Desk:
