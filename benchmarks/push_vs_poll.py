@@ -9,8 +9,8 @@ costs with nobody connected is measured first and taken off, for the pushes with
 nobody, since whoever makes them costs something too. The books, which are compared once a minute, are left alone: some
 windows would have more of that than others.
 Processes are counted with all below them: the one that writes the file of messages is the server's child's child.
-A push of this trace is half a second late on average, a second at most (decision 0021), a poll half its interval: the
-nearest to the same freshness is the 2 seconds. With `--json` the last line is one object.
+A push of this trace is a second late on average, two at most (decision 0021), as polling every 2 seconds would be; a
+poll of 5 seconds is later. With `--json` the last line is one object.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         live_port=_whole(environment, "TUANZI_LIVE_PORT", port + 1 if 0 < port < 65535 else 0, 0, 65535),
         live_url=environment.get("TUANZI_LIVE_URL", ""),
         live_gather_ms=_whole(environment, "TUANZI_LIVE_GATHER_MS", 250, 0, 10_000),
-        live_patient_ms=_whole(environment, "TUANZI_LIVE_PATIENT_MS", 1000, 0, 10_000),
+        live_patient_ms=_whole(environment, "TUANZI_LIVE_PATIENT_MS", 2000, 0, 10_000),
         live_escalate_s=_whole(environment, "TUANZI_LIVE_ESCALATE_S", 10, 6, 86_400),
         proxies=environment.get("TUANZI_PROXIES", ""),
         demo=is_demo,

@@ -325,8 +325,8 @@ TELLS: dict[type[events.Event], Callable[[Any, Telling], None]] = {
     events.BundleReleased: _released,
 }
 
-# How an order is getting on, over half an hour: it may be told within a second. What people do together, who wants to
-# act on it, and money that found no seat are told within a quarter of it.
+# How an order is getting on, over half an hour: it may be told within two seconds. What people do together, who wants
+# to act on it, and money that found no seat are told within a quarter of a second.
 PATIENT = frozenset(
     {events.OrderAdvanced, events.SubOrderAdvanced, events.RefundDue, events.OrderRefunded, events.RefundRefused}
 )
