@@ -29,8 +29,7 @@ from tuanzi.settings import read_settings
 
 EVENTS = int(os.environ.get("TUANZI_SOAK_EVENTS", "1000000"))
 CLIENTS = int(os.environ.get("TUANZI_SOAK_CLIENTS", "100"))
-# 5,000 in `make soak`: here the phones alone, all in one process, would take eight of the ten seconds.
-CROWD = int(os.environ.get("TUANZI_SOAK_CROWD", "1000"))
+CROWD = 5_000
 # One of so many speaks Protobuf.
 BINARY_EVERY = 5
 KILLS = 20
