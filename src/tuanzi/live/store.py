@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from tuanzi.live.model import PERSONS_STREAM, OrderOwner
 from tuanzi.machinery.room import Keeps
-from tuanzi.machinery.several import SEVERAL
+from tuanzi.machinery.several import SEVERAL, SEVERAL_ROWS
 from tuanzi.machinery.tables import table
 
 
@@ -129,8 +129,9 @@ ORDER BY 1 LIMIT 1
 
 # Where several streams are: one with no message any more ends at its floor.
 NEWEST_OF_STREAMS = (
-    "SELECT " + "m.stream, MAX(m.number) FROM stream_chapters c CROSS JOIN stream_messages m"
-    " WHERE m.chapter = c.chapter AND m.stream IN (" + SEVERAL + ") GROUP BY m.stream ORDER BY m.stream LIMIT 100"
+    "SELECT " + "m.stream, MAX(m.number) FROM stream_chapters c CROSS JOIN " + SEVERAL_ROWS + " AS s"
+    " CROSS JOIN stream_messages m WHERE m.chapter = c.chapter AND m.stream = s.id"
+    " GROUP BY m.stream ORDER BY m.stream LIMIT 100"
 )
 FLOORS_OF_STREAMS = (
     "SELECT " + "stream, floor FROM stream_floors WHERE stream IN (" + SEVERAL + ") ORDER BY stream LIMIT 100"

@@ -9,6 +9,10 @@ AT_ONCE = 100
 
 SEVERAL = ", ".join(f":id{i}" for i in range(AT_ONCE))
 
+# The same ids as a table, `FROM a CROSS JOIN ` + SEVERAL_ROWS + ` AS s`, whose column is `id`: for a key of which they
+# are a later part. MariaDB looks into it for each row of a table, but for a list reads all that the first part has.
+SEVERAL_ROWS = "(" + " UNION ".join(f"SELECT :id{i} AS id" for i in range(AT_ONCE)) + ")"
+
 # Our choice: for ids that come together by chance; a hundred would mostly be the last of them again and again.
 FEW_AT_ONCE = 16
 FEW = ", ".join(f":id{i}" for i in range(FEW_AT_ONCE))

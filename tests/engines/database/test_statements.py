@@ -89,6 +89,8 @@ class Pair:
         if slot in ("limit", "looked"):
             return [1, 3, 50]
         found = re.search(rf"(\w+)\s*(?:=|<>|<=|>=|<|>|IN \((?::\w+, )*)\s*:{slot}\b", sql)
+        if f":{slot} AS id" in sql:  # a table of ids, by which another is joined
+            found = re.search(r"(\w+) = \w+\.id\b", sql)
         column = found[1] if found else slot
         if slot.startswith("id") and "INSTR" in sql:
             column = "order_id"

@@ -50,10 +50,8 @@ def encoded(sql: str) -> bytes:
 
 
 def filled(sql: str, slots: Mapping[str, Any] | None) -> bytes:
-    """A query with the values of its `:name` slots."""
+    """A query with the values of its `:name` slots, as this server keeps the order of a CROSS JOIN."""
     parts, names = _pieces(sql)
-    if not names:
-        return encoded(sql)
     given = slots or {}
     said = [parts[0]]
     for name, part in zip(names, parts[1:], strict=True):
@@ -68,7 +66,7 @@ def _pieces(sql: str) -> tuple[list[str], list[str]]:
     parts: list[str] = []
     names: list[str] = []
     start = 0
-    for found in _SLOT.finditer(sql):
+    for found in _SLOT.finditer(sql := _in_order(sql)):
         if found[1]:
             parts.append(sql[start : found.start()])
             names.append(found[1])
@@ -77,6 +75,16 @@ def _pieces(sql: str) -> tuple[list[str], list[str]]:
     return parts, names
 
 
+def _in_order(sql: str) -> str:
+    """A query whose CROSS JOINs read the left table first, as on SQLite.
+
+    Left to itself the server read all messages of a stream's chapters, or all there are, to find those of one stream
+    (measured with 160,000 of them: 200 ms for 5 rows, in this order 0.3 ms).
+    """
+    return _CROSS_JOIN.sub(lambda found: found[1] or "STRAIGHT_JOIN", sql)
+
+
+_CROSS_JOIN = re.compile(r"('(?:[^']|'')*')|\bCROSS JOIN\b")
 _SLOT = re.compile(r"'(?:[^']|'')*'|:(\w+)")
 
 
