@@ -96,6 +96,24 @@ class Desk(Direct):
         await super().keep_rows(rows)
 
 
+class Fickle(Direct):
+    """A desk that notes the escalations of each commit, and keeps nothing the n-th time."""
+
+    refuses_at = 0
+    kept: list[list[Any]]
+
+    async def keep_rows(self, rows: Rows) -> None:
+        """Keep rows."""
+        escalated = [some for table, some in rows.inserts if table.name == "stream_escalations"]
+        if escalated and self.refuses_at:
+            self.refuses_at -= 1
+            if not self.refuses_at:
+                raise Unavailable(retry_after_s=2)
+        await super().keep_rows(rows)
+        if escalated:
+            self.kept.append(list(escalated[0]))
+
+
 @pytest.fixture(params=["sqlite", "mariadb"])
 def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
     """A desk of an empty database of each engine."""
@@ -107,6 +125,27 @@ def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
     wiring.migrate(database, ("every", "notices"), now=NOON)
     yield Desk(SCHEMA, database)
     database.close()
+
+
+async def test_many_are_escalated_in_parts_and_each_part_counts_though_the_next_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(escalation, "ESCALATED_AT_ONCE", 2)
+    desk = Fickle(SCHEMA)
+    watch = Watch(desk)
+    await watch.write(*[(f"user:p{i}", 1) for i in range(5)])
+    await watch.look_after(0)
+    desk.kept = []
+    desk.refuses_at = 2
+
+    with pytest.raises(Unavailable):
+        await watch.look_after(AFTER_S)
+    await watch.look_after(5)
+
+    assert [len(states) for states in desk.kept] == [2, 2, 1]
+    assert len(watch.states) == 5
+    figures = watch.escalator.figures
+    assert (figures.expected, figures.escalated, figures.arrived, figures.waiting) == (5, 5, 0, 0)
 
 
 async def test_what_nobody_acknowledged_in_time_is_handed_to_other_means_once(desk: Desk) -> None:

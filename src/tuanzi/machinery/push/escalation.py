@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from itertools import islice
 
 from tuanzi.base.problem import Problem
 from tuanzi.machinery.push.ports import Elsewhere, EscalationBook
@@ -24,6 +25,9 @@ LOOK_EVERY_S = 5.0
 # compared when the one before ended.
 LOOKED_BACK = timedelta(minutes=2)
 HANDED_AT_ONCE = 500
+# Streams of one commit: 4 ms. Measured where nobody acknowledges, at 850 orders a second: all of five seconds in one
+# commit took 50 to 120 ms of a core beside whoever decides, and 34 ms of his own.
+ESCALATED_AT_ONCE = 512
 
 
 class EscalationFigures:
@@ -44,13 +48,14 @@ class EscalationFigures:
 
 
 class _Noted:
-    """Streams that were written to, up to which number, and how many messages that were."""
+    """Streams that were written to, up to which number, how many messages that were, and how many are escalated."""
 
-    __slots__ = ("messages", "streams")
+    __slots__ = ("escalated", "messages", "streams")
 
     def __init__(self) -> None:
         self.streams: dict[str, int] = {}
         self.messages = 0
+        self.escalated = 0
 
 
 class Escalator:
@@ -126,10 +131,15 @@ class Escalator:
             self._noted = _Noted()
         while self._waiting and at - self._waiting[0][0] >= self._after_s:
             _, noted = self._waiting[0]
-            streams = self._left_to_ask(noted.streams)
-            escalated = await self._book.escalate(streams, at=self._now()) if streams else []
+            while noted.streams:
+                some = dict(islice(noted.streams.items(), ESCALATED_AT_ONCE))
+                if asked := self._left_to_ask(some):
+                    escalated = await self._book.escalate(asked, at=self._now())
+                    noted.escalated += sum(each.count for each in escalated)
+                for stream in some:
+                    del noted.streams[stream]
             self._waiting.popleft()
-            self._count(noted, sum(each.count for each in escalated))
+            self._count(noted)
         await self._hand_over()
         await self._count_late()
 
@@ -138,9 +148,9 @@ class Escalator:
         acked = self.acked_here
         return streams if acked is None else {name: number for name, number in streams.items() if acked(name) < number}
 
-    def _count(self, noted: _Noted, escalated: int) -> None:
+    def _count(self, noted: _Noted) -> None:
         """The time of what was noted is over; of what the process before had noted only the escalated is counted."""
-        figures = self.figures
+        figures, escalated = self.figures, noted.escalated
         figures.escalated += escalated
         figures.arrived += max(0, noted.messages - escalated)
         figures.expected += max(0, escalated - noted.messages)
