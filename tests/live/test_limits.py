@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -15,6 +16,7 @@ from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Cast, Person, do
 from tests.live.lines import Talk, Watch, a_gateway
 from tests.live.phones import Phone
 from tests.live.street import street, token_of
+from tuanzi.machinery.push.client import Client
 from tuanzi.machinery.push.limits import PushLimits
 from tuanzi.machinery.push.protocol import Close
 
@@ -91,6 +93,23 @@ async def answer_to_upgrade(port: int, upgrade: bytes = UPGRADE) -> list[str]:
     body = b"" if b" 101 " in head else await reader.read()
     writer.close()
     return [*head.decode().split("\r\n"), body.decode()]
+
+
+async def test_nothing_of_a_client_who_has_gone_is_left_for_the_collector(cast: Cast) -> None:
+    async with a_gateway(cast, Watch(), PushLimits()) as gateway:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                talk = Talk(cast, gateway)
+                await talk.connect(cast.ming)
+                talk.client.on_closed()
+            del talk
+            left = [each for each in gc.get_objects() if type(each) is Client]
+        finally:
+            gc.enable()
+
+    assert not left
 
 
 async def test_one_connection_too_many_of_a_person_closes_his_oldest_and_nobody_elses(cast: Cast) -> None:

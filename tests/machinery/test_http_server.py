@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tuanzi.machinery.http.connection import Bounds, Exchange
+from tuanzi.machinery.http.connection import Bounds, Connection, Exchange
 from tuanzi.machinery.http.server import Server
 
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -119,6 +119,35 @@ async def test_nothing_of_an_answered_request_is_left_for_the_collector() -> Non
             gc.enable()
 
     assert left <= 1  # the last one, as long as no other comes
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 3,
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf",
+        b"GET /fail HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"no request\r\n\r\n",
+    ],
+)
+async def test_nothing_of_a_closed_connection_is_left_for_the_collector(sent: bytes) -> None:
+    async with serving(Echo()) as (server, connect):
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                _, writer = await connect()
+                writer.write(sent)
+                await asyncio.sleep(0.005)
+                writer.close()
+            await server._empty.wait()
+            left = [each for each in gc.get_objects() if type(each) in (Connection, Exchange)]
+        finally:
+            gc.enable()
+
+    assert len(left) <= 1
 
 
 async def test_requests_sent_at_once_are_answered_in_their_order() -> None:

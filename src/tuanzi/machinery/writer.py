@@ -439,7 +439,8 @@ class Writer:
             self._tell(overlay, now=now)
             body = b"null" if answer is None else encode(answer)
         except Problem as problem:
-            return _Decided(problem=problem)
+            # Without the frames it came through: they refer to it, and nothing but the collector would find that ring.
+            return _Decided(problem=problem.with_traceback(None))
         except OutOfTime:
             self._log_crash("writer.command_too_slow", command)
             return _Decided(problem=TooSlow(command=type(command).__name__))

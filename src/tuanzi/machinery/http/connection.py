@@ -208,7 +208,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, host: Host) -> None:
         self._host = host
         self._bounds = host.bounds
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._peer: tuple[str, int] | None = None
         self._local: tuple[str, int] | None = None
@@ -243,13 +243,13 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone; who works for it learns so when he waits for the rest of the body."""
         self._transport = None
-        self._waiting.clear()
+        self._forget_waiting()
         for exchange in (self._reading, self._current):
             if exchange is not None:
                 exchange.hang_up()
         self.resume_writing()
         if self._task is None:
-            self._host.ended(self)
+            self._end()
         elif self._called is not None and not self._called.done():
             self._called.set_result(None)
 
@@ -262,11 +262,12 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of one request or of several."""
-        if self._is_ending:
+        parser = self._parser
+        if self._is_ending or parser is None:
             return
         was_in_head = self._is_in_head
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._is_ending = True  # what comes after is another protocol, which nobody speaks here
         except httptools.HttpParserError:
@@ -327,9 +328,9 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head is there: it is answered now, or when those before it are."""
         self._is_in_head = False
-        if self._refusal:
-            return
         parser = self._parser
+        if self._refusal or parser is None:
+            return
         version = parser.get_http_version()
         scope = self._scope_of(parser.get_method(), version)
         if scope is None or version not in _VERSIONS:
@@ -465,7 +466,8 @@ class Connection(asyncio.Protocol):
                     await self._host.application(exchange.scope, exchange.receive, exchange.send)
                 except Exception:
                     log.error("http.application_failed", exc_info=True)
-                exchange.let_go()
+                finally:
+                    exchange.let_go()
                 self._finish(exchange)
                 if self._current is None and self._transport is not None:
                     self._called = asyncio.get_running_loop().create_future()
@@ -477,7 +479,21 @@ class Connection(asyncio.Protocol):
                 if self._transport is not None:
                     self._transport.abort()
             if self._transport is None:
-                self._host.ended(self)
+                self._end()
+
+    def _end(self) -> None:
+        """Nobody is there and nothing is done any more: what refers to this is let go of, so that it is gone at once.
+        Else each that closed would leave a ring of some 20 objects for Python's collector."""
+        if self._reading is not None:
+            self._reading.let_go()
+        self._parser = self._reading = None
+        self._host.ended(self)
+
+    def _forget_waiting(self) -> None:
+        """Nobody is answered any more."""
+        for exchange in self._waiting:
+            exchange.let_go()
+        self._waiting.clear()
 
     def _finish(self, exchange: Exchange) -> None:
         """An exchange is over: the next one, or wait for it, or the end."""
@@ -521,11 +537,14 @@ class Connection(asyncio.Protocol):
             transport.close()
             return
         self._until = self._host.ticks + 2
-        self._waiting.clear()
+        self._forget_waiting()
         if self._is_paused:
             self._is_paused = False
             transport.resume_reading()
-        transport.write_eof()
+        try:
+            transport.write_eof()
+        except OSError:  # the client has gone already
+            transport.close()
 
 
 def _has_body(headers: list[tuple[bytes, bytes]]) -> bool:

@@ -160,6 +160,7 @@ class Client:
         self.readers.clear()
         self.pictures.clear()
         self._waiting.clear()
+        self.own = None  # refers to him: else nothing but Python's collector would find that he is gone
         self._gateway.left(self)
 
     # what is sent
