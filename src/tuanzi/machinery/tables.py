@@ -158,16 +158,20 @@ _TEXTS_MAX = 4096
 
 def _remembering(encode: Callable[[Any], bytes]) -> Converter:
     """Encodes to text, and remembers the texts of the last values by their identity."""
-    texts: dict[int, tuple[Any, str]] = {}
+    # Not pairs in one: each would be a tuple for Python's collector to walk.
+    values: dict[int, Any] = {}
+    texts: dict[int, str] = {}
 
     def to_text(value: Any) -> str:
-        kept = texts.get(id(value))
-        if kept is not None and kept[0] is value:
-            return kept[1]
+        place = id(value)
+        if values.get(place) is value:
+            return texts[place]
         text = encode(value).decode()
-        if len(texts) >= _TEXTS_MAX:
+        if len(values) >= _TEXTS_MAX:
+            values.clear()
             texts.clear()
-        texts[id(value)] = (value, text)
+        values[place] = value
+        texts[place] = text
         return text
 
     return to_text

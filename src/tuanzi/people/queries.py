@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -222,12 +223,18 @@ def _who_of(row: tuple[Any, ...]) -> tuple[Who, datetime]:
     who = Who(
         person_id=person_id,
         session_id=session_id,
-        roles=frozenset(_roles.decode(roles)),
+        roles=_roles_of(roles),
         campus_id=campus_id,
         merchant_id=merchant_id,
         is_returning=bool(is_returning),
     )
     return who, from_ms(expires_at_ms)
+
+
+@lru_cache(maxsize=256)
+def _roles_of(text: str) -> frozenset[Role]:
+    """The roles kept as this text; thousands have the same."""
+    return frozenset(_roles.decode(text))
 
 
 async def _person_row(desk: Desk, *, person_id: PersonId) -> tuple[Any, ...]:
