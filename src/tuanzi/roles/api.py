@@ -23,6 +23,7 @@ from tuanzi.base.ids import GroupId
 from tuanzi.base.problem import Unknown
 from tuanzi.base.who import Role
 from tuanzi.installation import Front, WorkerSide, WriterSide
+from tuanzi.machinery.collector import walk_when_quiet
 from tuanzi.machinery.http.api import Api
 from tuanzi.machinery.http.documents import CHINESE, ENGLISH, preferred_language
 from tuanzi.machinery.http.problems import NotFound
@@ -261,12 +262,14 @@ async def _serve(
     async with asyncio.TaskGroup() as tasks:
         for part in parts:
             tasks.create_task(part.run()).add_done_callback(lambda _: server.close())
+        walking = tasks.create_task(walk_when_quiet())
         living = None if beside is None else tasks.create_task(beside)
         log.info("api.serving", extra={"address": f"http://{settings.host}:{settings.port}"})
         async with nullcontext() if gateway is None else gateway:
             await server.serve(listening)
         if living is not None:
             living.cancel()
+        walking.cancel()
         for part in parts:
             part.close()
     log.info("api.closed")
