@@ -85,6 +85,20 @@ async def test_an_address_that_is_none_is_refused_by_a_problem_at_the_gateway_to
     }
 
 
+async def test_who_speaks_no_websocket_is_told_by_a_problem_that_it_takes_one(cast: Cast) -> None:
+    told = await token_of(cast.ming)
+    plain = b"GET /connection/websocket HTTP/1.1\r\nHost: here\r\nAccept-Language: en\r\n\r\n"
+
+    refused = await answer_to_upgrade(told["port"], plain)
+    accepted = await answer_to_upgrade(told["port"], UPGRADE.replace(b"Upgrade: websocket", b"Upgrade: WebSocket"))
+
+    assert refused[0] == "HTTP/1.1 426 Upgrade Required"
+    assert {"Upgrade: websocket", "Content-Type: application/problem+json"} <= set(refused)
+    problem = json.loads(refused[-1])
+    assert (problem["code"], problem["title"]) == ("http/upgrade-needed", "Only WebSockets are taken at this address.")
+    assert accepted[0] == "HTTP/1.1 101 Switching Protocols"
+
+
 async def answer_to_upgrade(port: int, upgrade: bytes = UPGRADE) -> list[str]:
     """The lines of the answer to who wants a WebSocket: the head, and what a refusal says in the last."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from random import Random
 
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tuanzi.base.ids import Ids
 from tuanzi.machinery.http.connection import Bounds, Connection, Exchange
+from tuanzi.machinery.http.refusals import Refusals
 from tuanzi.machinery.http.server import Server
+
+REFUSALS = Refusals(Ids(Random(1).getrandbits))
 
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -63,7 +69,9 @@ class Echo:
 async def serving(
     application: ASGIApp, *, bounds: Bounds | None = None, proxies: str = "", drain_s_max: float = 5.0
 ) -> AsyncIterator[tuple[Server, Callable[[], Awaitable[Client]]]]:
-    server = Server(application, proxies=proxies, drain_s_max=drain_s_max, bounds=bounds or Bounds())
+    server = Server(
+        application, refuse=REFUSALS.tell, proxies=proxies, drain_s_max=drain_s_max, bounds=bounds or Bounds()
+    )
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     task = asyncio.create_task(server.serve(listening))
@@ -241,29 +249,58 @@ async def test_a_last_request_is_told_so_and_nothing_after_it_is_read() -> None:
         assert echo.seen == ["/a"]
 
 
+UNREADABLE, TOO_LARGE = (400, "http/request-unreadable"), (431, "http/head-too-large")
+
+
 @pytest.mark.parametrize(
-    ("sent", "status"),
+    ("sent", "refused"),
     [
-        (b"NONSENSE\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
-        (b"GET /\xff HTTP/1.1\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 3\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nabc", 400),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
-        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", 414),
-        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n", 431),
-        (b"GET / HTTP/1.1\r\nX: " + b"y" * 40_000 + b"\r\n\r\n", 431),
+        (b"NONSENSE\r\n\r\n", UNREADABLE),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", UNREADABLE),  # TLS
+        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", UNREADABLE),
+        (b"GET /\xff HTTP/1.1\r\n\r\n", UNREADABLE),
+        (b"POST / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", UNREADABLE),
+        (b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", UNREADABLE),
+        (b"POST / HTTP/1.1\r\nContent-Length: 3\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nabc", UNREADABLE),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", UNREADABLE),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", (414, "http/address-too-long")),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n", TOO_LARGE),
+        (b"GET / HTTP/1.1\r\nX: " + b"y" * 40_000 + b"\r\n\r\n", TOO_LARGE),
     ],
 )
-async def test_what_is_no_request_is_refused_and_the_connection_ends(sent: bytes, status: int) -> None:
-    async with serving(Echo()) as (_, connect):
+async def test_what_is_no_request_is_refused_with_a_problem_and_the_connection_ends(
+    sent: bytes, refused: tuple[int, str]
+) -> None:
+    echo = Echo()
+    async with serving(echo) as (_, connect):
         reader, writer = await connect()
         writer.write(sent)
-        said, headers, _ = await answer(reader)
-        assert (said, headers["connection"]) == (status, "close")
-        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        said, headers, body = await answer(reader)
+        assert (said, headers["connection"]) == (refused[0], "close")
+        assert headers["content-type"] == "application/problem+json"
+        problem = json.loads(body)
+        assert (problem["status"], problem["code"], problem["instance"]) == (*refused, headers["x-request-id"])
+        writer.write(b"GET /never HTTP/1.1\r\n\r\n")
         assert await reader.read() == b""
+    assert "/never" not in echo.seen
+
+
+async def test_what_is_no_request_is_refused_in_the_words_of_its_own_headers() -> None:
+    async with serving(Echo()) as (_, connect):
+        reader, writer = await connect()
+        writer.write(b"GET /first HTTP/1.1\r\nAccept-Language: en\r\nX-Request-Id: first\r\n\r\n")
+        assert (await answer(reader))[0] == 200
+        writer.write(b"NONSENSE\r\n\r\n")
+        _, headers, body = await answer(reader)
+        assert (headers["content-language"], json.loads(body)["title"]) == ("zh-cn", "无法识别的 HTTP 请求")
+        assert headers["x-request-id"] != "first"
+
+        reader, writer = await connect()
+        head = b"GET / HTTP/1.1\r\nAccept-Language: en\r\nX-Request-Id: mine\r\n"
+        writer.write(head + b"X: y\r\n" * 200 + b"\r\n")
+        _, headers, body = await answer(reader)
+        assert (headers["content-language"], headers["x-request-id"]) == ("en", "mine")
+        assert json.loads(body)["title"] == "There are more headers than this server reads, or longer ones."
 
 
 async def test_a_head_that_does_not_end_is_refused_before_it_is_large() -> None:
@@ -391,4 +428,4 @@ async def test_only_proxies_that_are_believed_say_who_asks(proxies: str, said: b
 
 def test_a_proxy_that_is_no_address_is_refused() -> None:
     with pytest.raises(ValueError, match="nowhere"):
-        Server(Echo(), proxies="nowhere")
+        Server(Echo(), refuse=REFUSALS.tell, proxies="nowhere")

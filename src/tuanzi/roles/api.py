@@ -20,14 +20,15 @@ from starlette.routing import Mount
 from starlette.routing import Route as Page
 
 from tuanzi.base.ids import GroupId
-from tuanzi.base.problem import Unknown
+from tuanzi.base.problem import Problem, Unknown
 from tuanzi.base.who import Role
 from tuanzi.installation import Front, WorkerSide, WriterSide
 from tuanzi.machinery.collector import walk_when_quiet
 from tuanzi.machinery.http.api import Api
 from tuanzi.machinery.http.documents import CHINESE, ENGLISH, preferred_language
 from tuanzi.machinery.http.problems import NotFound
-from tuanzi.machinery.http.refusals import Refusals
+from tuanzi.machinery.http.reading import Headers
+from tuanzi.machinery.http.refusals import Refusal, Refusals
 from tuanzi.machinery.http.routes import Call, Route
 from tuanzi.machinery.http.server import Server
 from tuanzi.roles.live import live_gateway
@@ -234,12 +235,13 @@ async def serve(
     settings = house.settings
     serving = application(house, inbox=inbox, accounts=accounts) if has_api else health_application(house)
     gateway = live_gateway(house, _bound(settings.host, settings.live_port)) if has_gateway else None
-    await _serve(settings, serving, [house, *others], gateway=gateway, beside=_beside(house, beside))
+    refuse = Refusals(house.ids).tell
+    await _serve(settings, serving, [house, *others], refuse=refuse, gateway=gateway, beside=_beside(house, beside))
 
 
 async def serve_health(first: WriterSide | WorkerSide, *others: WriterSide | WorkerSide) -> None:
     """As `serve`, for a process that answers nobody but machines that watch it; they are told of its first part."""
-    await _serve(first.settings, health_application(first), [first, *others])
+    await _serve(first.settings, health_application(first), [first, *others], refuse=Refusals(first.ids).tell)
 
 
 async def _serve(
@@ -247,12 +249,13 @@ async def _serve(
     app: Any,
     parts: Sequence[Part],
     *,
+    refuse: Callable[[Problem, Headers], Refusal],
     gateway: AbstractAsyncContextManager[None] | None = None,
     beside: Coroutine[Any, Any, None] | None = None,
 ) -> None:
     """Serve an application while parts work; when one of them ends, all do."""
     try:
-        server = Server(app, proxies=settings.proxies, drain_s_max=DRAIN_S_MAX)
+        server = Server(app, refuse=refuse, proxies=settings.proxies, drain_s_max=DRAIN_S_MAX)
     except ValueError as error:
         raise SettingWrong(f"TUANZI_PROXIES: {error}") from None
     listening = _bound(settings.host, settings.port)

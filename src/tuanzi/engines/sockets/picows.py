@@ -20,7 +20,7 @@ from picows import (
 )
 
 from tuanzi.base.problem import Problem
-from tuanzi.machinery.http.problems import NotFound
+from tuanzi.machinery.http.problems import NotFound, UpgradeNeeded
 from tuanzi.machinery.http.reading import Headers, headers_of
 from tuanzi.machinery.http.refusals import Refusal
 from tuanzi.machinery.problems import Unavailable
@@ -136,8 +136,8 @@ async def serve_sockets(
     message_bytes_max: int,
     unsent_bytes_max: int,
 ) -> asyncio.Server:
-    """Accept WebSockets at `path`; others get 404, and 503 while there is no room. Who speaks no WebSocket there is
-    refused by picows itself, in its own words.
+    """Accept WebSockets at `path`; others get 404, 426 who speaks no WebSocket there, and 503 while there is no room.
+    What is no request at all is refused by picows itself, in its own words.
 
     accepts: who takes a connection, by its subprotocol; the first takes those who name none that is known.
     refuse: how a refusal is told to who sent these headers.
@@ -154,6 +154,8 @@ async def serve_sockets(
     def listen(request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener:
         if request.path.partition(b"?")[0] != path.encode():
             return refused(NotFound(), request)
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            return refused(UpgradeNeeded(), request)
         if not has_room():
             return refused(Unavailable(retry_after_s=_COME_BACK_S), request)
         chosen = next((name for name in _subprotocols(request) if name in accepts), None)

@@ -17,6 +17,17 @@ from urllib.parse import unquote
 import httptools
 from starlette.types import ASGIApp, Message
 
+from tuanzi.base.problem import Problem
+from tuanzi.machinery.http.problems import (
+    AddressTooLong,
+    AnswerFailed,
+    HeadTooLarge,
+    RequestUnreadable,
+    VersionUnknown,
+)
+from tuanzi.machinery.http.reading import Headers, headers_of
+from tuanzi.machinery.http.refusals import Refusal
+
 log = logging.getLogger("tuanzi.http")
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
@@ -55,6 +66,9 @@ class Host(Protocol):
 
     def client_of(self, peer: tuple[str, int] | None, headers: list[tuple[bytes, bytes]]) -> tuple[str, int] | None:
         """Whom a request came from, as far as proxies are believed."""
+
+    def refuse(self, problem: Problem, headers: Headers) -> Refusal:
+        """How a refusal is told to who sent these headers."""
 
     def opened(self, connection: Connection) -> None:
         """A client is there."""
@@ -223,7 +237,7 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._is_in_head = False
         self._expects_continue = False
-        self._refusal = 0
+        self._refusal: Problem | None = None
         self._is_paused = False
         self._is_ending = False
         self._drained: asyncio.Future[None] | None = None
@@ -273,13 +287,13 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             reading = self._reading
             if reading is None or not reading.is_read or reading.keeps_alive:
-                self._refusal = self._refusal or 400
+                self._refusal = self._refusal or RequestUnreadable()
             else:
                 self._is_ending = True  # after the last request nothing is read
         if self._is_in_head and was_in_head:
             self._head_bytes += len(data)
             if self._head_bytes > self._bounds.head_bytes:
-                self._refusal = self._refusal or 431
+                self._refusal = self._refusal or HeadTooLarge()
         if self._refusal:
             self._refuse()
 
@@ -311,7 +325,7 @@ class Connection(asyncio.Protocol):
         """The target, or a part of it."""
         self._url += url
         if len(self._url) > self._bounds.url_bytes:
-            self._refusal = self._refusal or 414
+            self._refusal = self._refusal or AddressTooLong()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header; those after the body are nobody's."""
@@ -321,7 +335,7 @@ class Connection(asyncio.Protocol):
         self._headers.append((name, value))
         self._head_bytes += len(name) + len(value)
         if len(self._headers) > self._bounds.headers or self._head_bytes > self._bounds.head_bytes:
-            self._refusal = 431
+            self._refusal = HeadTooLarge()
         elif name == b"expect":
             self._expects_continue = value.lower() == b"100-continue"
 
@@ -334,11 +348,11 @@ class Connection(asyncio.Protocol):
         version = parser.get_http_version()
         scope = self._scope_of(parser.get_method(), version)
         if scope is None or version not in _VERSIONS:
-            self._refusal = 400 if scope is None else 505
+            self._refusal = RequestUnreadable() if scope is None else VersionUnknown()
             return
         is_upgrade = parser.should_upgrade()
         if is_upgrade and _has_body(self._headers):
-            self._refusal = 400  # its body cannot be told from the other protocol
+            self._refusal = RequestUnreadable()  # its body cannot be told from the other protocol
             return
         exchange = Exchange(
             self,
@@ -354,7 +368,7 @@ class Connection(asyncio.Protocol):
             self.regulate()
         else:
             self._reading = None
-            self._refusal = 400
+            self._refusal = RequestUnreadable()
 
     def on_body(self, chunk: bytes) -> None:
         """Part of the body."""
@@ -364,7 +378,9 @@ class Connection(asyncio.Protocol):
                 self.regulate()
 
     def on_message_complete(self) -> None:
-        """The body is there too."""
+        """The body is there too; what comes next has headers of its own."""
+        if self._refusal is None:
+            self._headers = []
         if self._reading is not None:
             self._reading.end()
 
@@ -373,7 +389,7 @@ class Connection(asyncio.Protocol):
     @property
     def is_last(self) -> bool:
         """Whether the answer under way is the last of this connection."""
-        return (self._host.is_stopping or self._refusal != 0 or self._is_ending) and not self._waiting
+        return (self._host.is_stopping or self._refusal is not None or self._is_ending) and not self._waiting
 
     def write(self, data: bytes) -> None:
         """Send; when the client is gone it goes nowhere."""
@@ -501,7 +517,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         if not exchange.is_answered:
-            self._refusal = self._refusal or (400 if exchange.is_gone else 500)
+            self._refusal = self._refusal or (RequestUnreadable() if exchange.is_gone else AnswerFailed())
         if self._refusal and not self._waiting:
             self._refuse()
         elif not exchange.keeps_alive or self.is_last or exchange.expects_continue:
@@ -519,12 +535,12 @@ class Connection(asyncio.Protocol):
         self._is_ending = True
         if self._reading is not None and not self._reading.is_read:
             self._reading.hang_up()
-        if self._current is not None or self._transport is None:
+        if self._current is not None or self._transport is None or self._refusal is None:
             return
-        status = HTTPStatus(self._refusal)
-        body = f"{status.phrase}\n".encode()
-        head = b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
-        self.write(_STATUS_LINES[self._refusal] + head + body)
+        told = self._host.refuse(self._refusal, headers_of(self._headers))
+        headers = [*told.headers, (b"content-length", b"%d" % len(told.body)), _CLOSE]
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        self.write(_STATUS_LINES[told.status] + lines + b"\r\n" + told.body)
         self._close()
 
     def _close(self) -> None:

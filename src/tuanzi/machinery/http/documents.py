@@ -10,7 +10,13 @@ import msgspec
 
 from tuanzi.base.money import Money
 from tuanzi.base.problem import Problem
-from tuanzi.machinery.http.problems import BodyTooLarge, MethodNotAllowed, NotSignedIn, RequestTimeout
+from tuanzi.machinery.http.problems import (
+    BodyTooLarge,
+    MethodNotAllowed,
+    NotSignedIn,
+    RequestTimeout,
+    UpgradeNeeded,
+)
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -61,7 +67,7 @@ def document_of(problem: Problem, *, language: str, request_id: bytes) -> bytes:
 
 
 def headers_for(problem: Problem) -> RawHeaders:
-    """What a refusal says in headers too: Retry-After, Allow, WWW-Authenticate, Connection."""
+    """What a refusal says in headers too: Retry-After, Allow, Upgrade, WWW-Authenticate, Connection."""
     headers: RawHeaders = []
     if problem.status in _LATER:
         wait_s = problem.facts.get("retry_after_s", 1)
@@ -70,6 +76,8 @@ def headers_for(problem: Problem) -> RawHeaders:
     match problem:
         case MethodNotAllowed():
             headers.append((b"allow", str(problem.facts["allow"]).encode("ascii")))
+        case UpgradeNeeded():
+            headers.append((b"upgrade", b"websocket"))
         case NotSignedIn():
             headers.append((b"www-authenticate", b'Bearer realm="tuanzi"'))
         case BodyTooLarge() | RequestTimeout():

@@ -5,6 +5,46 @@ from __future__ import annotations
 from tuanzi.base.problem import Problem
 
 
+class RequestUnreadable(Problem):
+    """What came is no HTTP request, or it cannot be told where it ends."""
+
+    code = "http/request-unreadable"
+    status = 400
+    title_zh = "无法识别的 HTTP 请求"
+
+
+class AddressTooLong(Problem):
+    """The address is longer than this server reads."""
+
+    code = "http/address-too-long"
+    status = 414
+    title_zh = "请求地址过长"
+
+
+class HeadTooLarge(Problem):
+    """There are more headers than this server reads, or longer ones."""
+
+    code = "http/head-too-large"
+    status = 431
+    title_zh = "请求头过多或过长"
+
+
+class VersionUnknown(Problem):
+    """Only versions 1.0 and 1.1 of HTTP are spoken here."""
+
+    code = "http/version-unknown"
+    status = 505
+    title_zh = "仅支持 HTTP/1.0 与 HTTP/1.1"
+
+
+class UpgradeNeeded(Problem):
+    """Only WebSockets are taken at this address."""
+
+    code = "http/upgrade-needed"
+    status = 426
+    title_zh = "该地址只接受 WebSocket 连接"
+
+
 class NotFound(Problem):
     """There is nothing at this address."""
 

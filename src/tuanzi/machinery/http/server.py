@@ -6,10 +6,14 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+from collections.abc import Callable
 
 from starlette.types import ASGIApp
 
+from tuanzi.base.problem import Problem
 from tuanzi.machinery.http.connection import Bounds, Connection
+from tuanzi.machinery.http.reading import Headers
+from tuanzi.machinery.http.refusals import Refusal
 
 USUAL = Bounds()
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -18,15 +22,23 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Server:
     """Listens until `close`, then answers what came and lets go.
 
+    refuse: how it is told to who sent these headers that what he sent is no request.
     proxies: addresses or networks, comma separated, whose X-Forwarded-For is believed; `*` believes all.
     drain_s_max: how long a stop waits for answers under way.
     """
 
     def __init__(
-        self, application: ASGIApp, *, proxies: str = "", drain_s_max: float = 10.0, bounds: Bounds = USUAL
+        self,
+        application: ASGIApp,
+        *,
+        refuse: Callable[[Problem, Headers], Refusal],
+        proxies: str = "",
+        drain_s_max: float = 10.0,
+        bounds: Bounds = USUAL,
     ) -> None:
         """Raises ValueError for a proxy that is no address."""
         self.application = application
+        self.refuse = refuse
         self.bounds = bounds
         self.ticks = 0
         self.is_stopping = False
