@@ -13,6 +13,8 @@ from tests.house.house import ANATOMY, House, Rule
 
 # What stands above the rooms and may start simulated students.
 MAY_SIMULATE = frozenset({"roles"})
+# Packages of this house.
+OWN = frozenset({"tuanzi", "simulation", "sandboxes", "servers"})
 # The module of a package, where they are called differently.
 PACKAGES = {
     "PyMySQL": "pymysql",
@@ -34,6 +36,15 @@ def past_the_door(house: House) -> Iterator[str]:
                 continue
             if parts[2] in ANATOMY:
                 yield module.at(node, f"{name} is inside of the room {parts[1]}")
+
+
+def private_imports(house: House) -> Iterator[str]:
+    """Imports of a name that another file keeps to itself."""
+    for module in house.under("src"):
+        for node, name in module.imports():
+            last = name.rpartition(".")[2]
+            if last.startswith("_") and name.split(".")[0] in OWN:
+                yield module.at(node, f"{name} is private")
 
 
 def lifted_floors(house: House) -> Iterator[str]:
@@ -88,7 +99,7 @@ def unlisted_packages(house: House) -> Iterator[str]:
     """Imports of src that requirements.in does not name."""
     lines = (line.partition("#")[0].partition("==")[0].strip() for line in house.read("requirements.in").splitlines())
     listed = {PACKAGES.get(line, line) for line in lines}
-    own = {"tuanzi", "simulation", "sandboxes", "servers"} | sys.stdlib_module_names
+    own = OWN | sys.stdlib_module_names
     for module in house.under("src"):
         for node, name in module.imports():
             if name.split(".")[0] not in own | listed:
@@ -125,6 +136,13 @@ RULES = (
             "src/simulation/students.py": "import tuanzi.stock.store",
         },
         caught="src/simulation/students.py:1: tuanzi.stock.store is inside",
+    ),
+    Rule(
+        says="a private name stays in its file",
+        instead="name it without the underscore and say in a docstring what it gives, or move its only user to it",
+        find=private_imports,
+        planted={"src/tuanzi/stock/model/holds.py": "from tuanzi.stock.model.meals import _next"},
+        caught="tuanzi.stock.model.meals._next is private",
     ),
     Rule(
         says="imports go down (import-linter)",

@@ -15,16 +15,35 @@ PERSONAL = frozenset({"phone", "token", "code", "password", "secret", "body"})
 
 
 def strange_files(house: House) -> Iterator[str]:
-    """Files of a room that its anatomy does not have, and rooms without a door."""
-    files = {f"{part}.py" for part in ANATOMY - FOLDERS}
-    allowed = files | FOLDERS | {"__init__.py", "__pycache__"}
+    """Files and folders of a room that its anatomy does not have, parts that are both, and rooms without a door."""
     for room in house.rooms:
         folder = house.root / "src/tuanzi" / room
         if not (folder / "__init__.py").exists():
             yield f"src/tuanzi/{room}: has no door (__init__.py)"
         for path in sorted(folder.iterdir()):
-            if path.name not in allowed:
-                yield f"{path.relative_to(house.root)}: is no part of a room"
+            where = path.relative_to(house.root)
+            if path.name in ("__init__.py", "__pycache__"):
+                continue
+            if path.stem not in ANATOMY or (path.suffix != ".py" and not path.is_dir()):
+                yield f"{where}: is no part of a room"
+            elif path.is_file() and path.stem in FOLDERS:
+                yield f"{where}: is a file, not a folder"
+            elif path.is_file() and any(path.with_suffix("").glob("*.py")):
+                yield f"{where}: is a folder too"
+
+
+def unmapped_folders(house: House) -> Iterator[str]:
+    """Parts of rooms that are folders and do not say what stands in each of their modules, or have folders again."""
+    inner = [module.path for module in house.in_rooms() if module.kind in ANATOMY - FOLDERS]
+    for folder in sorted({path.parent for path in inner if len(path.parts) > 4}):
+        if len(folder.parts) > 4:
+            yield f"{folder}: is a folder of a folder"
+            continue
+        door = house.read(folder / "__init__.py")
+        says = ast.get_docstring(ast.parse(door)) or ""
+        for path in inner:
+            if path.parent == folder and path.stem != "__init__" and f"`{path.stem}`" not in says:
+                yield f"{folder}: does not say what {path.stem} is"
 
 
 def vague_names(house: House) -> Iterator[str]:
@@ -110,11 +129,34 @@ RULES = (
         caught="src/tuanzi/stock/rules.py: is no part",
     ),
     Rule(
-        says="only vendors is a folder in a room",
-        instead="keep the part in one file; where it does not fit, a room of its own is missing",
+        says="a part of a room stands in one place",
+        instead="move what is in the file into a module of the folder",
         find=strange_files,
-        planted={"src/tuanzi/stock/__init__.py": "", "src/tuanzi/stock/model/__init__.py": ""},
-        caught="src/tuanzi/stock/model: is no part",
+        planted={
+            "src/tuanzi/stock/__init__.py": "",
+            "src/tuanzi/stock/model.py": "",
+            "src/tuanzi/stock/model/__init__.py": "",
+        },
+        caught="src/tuanzi/stock/model.py: is a folder too",
+    ),
+    Rule(
+        says="a part that is a folder has a map",
+        instead="say in the docstring of its __init__.py what stands in each module: `holds` is ...",
+        find=unmapped_folders,
+        planted={
+            "src/tuanzi/stock/__init__.py": "",
+            "src/tuanzi/stock/model/__init__.py": '"""`meals` says when."""',
+            "src/tuanzi/stock/model/holds.py": "",
+            "src/tuanzi/stock/model/meals.py": "",
+        },
+        caught="src/tuanzi/stock/model: does not say what holds is",
+    ),
+    Rule(
+        says="a part's folder has no folders",
+        instead="put the module beside the others; where it does not fit, a room of its own is missing",
+        find=unmapped_folders,
+        planted={"src/tuanzi/stock/__init__.py": "", "src/tuanzi/stock/model/holds/__init__.py": ""},
+        caught="src/tuanzi/stock/model/holds: is a folder of a folder",
     ),
     Rule(
         says="no name fits everything",
