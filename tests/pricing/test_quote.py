@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from tests.pricing.shop import NOON, amounts, book, cart, coupon, line, make_sure_it_adds_up, payables, rule
 from tuanzi.base.money import Money
-from tuanzi.pricing import BASE_RULES, RuleKind, Tier, model, quote
+from tuanzi.pricing import BASE_RULES, RuleKind, Tier, quote
+from tuanzi.pricing.model import prices
 
 TEA = {"dish": "tea", "addon": True}
 
@@ -267,7 +268,7 @@ def test_compiled_rules_are_kept_for_so_many_versions_only() -> None:
         off = rule(RuleKind.FULL_REDUCTION, str(version))
         assert quote(book(off, version=version), cart(line(1000))).payable.fen == 1000 - version
 
-    assert len(model._ready_books) <= model.READY_BOOKS_MAX
+    assert len(prices._ready_books) <= prices.READY_BOOKS_MAX
 
 
 def test_carts_alike_in_all_that_rules_look_at_share_one_price() -> None:
@@ -330,10 +331,10 @@ def test_a_price_that_was_kept_is_never_anothers(other: dict[str, Any]) -> None:
 def test_the_last_prices_are_kept_only() -> None:
     rules = book(rule(RuleKind.FULL_REDUCTION, "1"))
 
-    for price in range(model.QUOTES_MAX + 10):
+    for price in range(prices.QUOTES_MAX + 10):
         assert quote(rules, cart(line(price + 1))).payable.fen == price
 
-    assert len(model._ready(rules).quotes) == 10
+    assert len(prices._ready(rules).quotes) == 10
 
 
 def test_all_stages_follow_one_another() -> None:
