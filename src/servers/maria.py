@@ -235,7 +235,8 @@ class Maria:
             semi_sync_ms=SEMI_SYNC_S_MAX * 1000,
             flush=1 if self._is_durable else 2,
             sync=1 if self._is_durable else 0,
-            method="fsync" if self._is_durable else "nosync",
+            # As MariaDB does by itself since 10.6: what it has in its own memory is not kept by the kernel once more.
+            method="O_DIRECT" if self._is_durable else "nosync",
             more="\n".join(f"{name}={value}" for name, value in self._settings.items()),
         )
         node = Node(name, folder, number=number, port=port, configuration=words, nodes=self.nodes)

@@ -13,7 +13,7 @@ from tests.engines.database.things import MARKS, PARTS, THINGS, flush, ids, keep
 from tuanzi.engines.database.bulk import bulk_batch, encoded_rows
 from tuanzi.engines.database.connections import Connection, Patience, ask, connect
 from tuanzi.engines.database.mariadb import MariaDb
-from tuanzi.engines.database.statements import PACKET_BYTES_MAX
+from tuanzi.engines.database.statements import PACKET_BYTES_MAX, changes_of
 from tuanzi.machinery.database import DatabaseUnavailable, RowRefused
 
 
@@ -50,6 +50,26 @@ def test_rows_come_back_as_they_were_sent_in_bulk(made: MariaDb) -> None:
     kept = made.rows("SELECT id, tag, amount, body, note FROM things ORDER BY id LIMIT 100")
     assert kept == sorted([*rows[:-1], ("true", "true", 1, "", None)])
     assert made._writer.statements  # it was
+
+
+def test_rows_are_sent_in_the_order_of_their_keys(made: MariaDb) -> None:
+    made.commit(flush(made, inserts=[(THINGS, [thing("c", amount=1)])]))
+    parts = [("e", 2, 1), ("e", 1, 1), ("d", 10, 1)]
+    batch = flush(
+        made,
+        inserts=[(THINGS, [thing("e"), thing("d")]), (PARTS, parts)],
+        upserts=[(THINGS, [thing("b"), thing("a")])],
+        updates=[update(THINGS, [thing("c", amount=2)], "amount")],
+    )
+
+    sent = [(name, [row[: 2 if name == "parts" else 1] for row in rows]) for name, _, rows, _ in changes_of(batch)]
+
+    assert sent == [
+        ("things", [("d",), ("e",)]),
+        ("parts", [("d", 10), ("e", 1), ("e", 2)]),
+        ("things", [("a",), ("b",), ("c",)]),
+        ("events", []),
+    ]
 
 
 def test_a_batch_is_as_many_packets_as_it_needs(made: MariaDb) -> None:
