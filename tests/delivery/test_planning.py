@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tuanzi.delivery import CAMPUS_TERMS, Assignment, Hand, Load, Situation, Spot, model, plan
+from tuanzi.delivery import CAMPUS_TERMS, Assignment, Hand, Load, Situation, Spot, plan
+from tuanzi.delivery.model import planning, rounds, streets
 
 # One metre a millionth of a degree, one metre a tick: distances are read off the numbers.
 TERMS = replace(
@@ -125,14 +126,14 @@ def test_a_plan_is_as_if_every_pair_had_been_looked_at_door_by_door(
     made = plan(situation, terms=TERMS)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model._Counter, "cost_least", lambda *_: -1e13)
-        patch.setattr(model, "_pairs", every_pair)
-        patch.setattr(model, "_streets", model._Streets)
+        patch.setattr(rounds.Counter, "cost_least", lambda *_: -1e13)
+        patch.setattr(planning, "pairs_of", every_pair)
+        patch.setattr(streets, "_streets", streets._Streets)
 
         assert plan(situation, terms=TERMS) == made
 
 
-def every_pair(lots: list[model._Lot], **_: object) -> list[list[tuple[float, bool, int, int]]]:
+def every_pair(lots: list[rounds.Lot], **_: object) -> list[list[tuple[float, bool, int, int]]]:
     return [
         [
             (-1e13, False, i, j)
