@@ -10,7 +10,8 @@ from typing import Any, Final
 from tuanzi.base.unit import Key
 
 Place = tuple[type[Any], Key]
-_Generation = defaultdict[type[Any], dict[Key, Any]]
+# Values by their kind, then by their key: to look there makes no tuple, and a text knows its hash.
+Kinds = defaultdict[type[Any], dict[Key, Any]]
 
 
 class _Mark:
@@ -50,9 +51,9 @@ class Memory:
 
     def __init__(self, places_max: int) -> None:
         self._places_max = places_max
-        self.young: _Generation = defaultdict(dict)
+        self.young: Kinds = defaultdict(dict)
         self._young_count = 0
-        self._old: _Generation = defaultdict(dict)
+        self._old: Kinds = defaultdict(dict)
         self._leaving: list[dict[Key, Any]] = []
         self._held: dict[Place, Any] = {}
 

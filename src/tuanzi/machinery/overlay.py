@@ -1,7 +1,8 @@
-"""The writer's `Unit`: a command's changes over its batch, over the batch being kept, over memory (architecture 2)."""
+"""The writer's `Unit`: what its batch changed, over the batches being kept, over memory (architecture 2)."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
@@ -10,10 +11,11 @@ from tuanzi.base.problem import Unknown
 from tuanzi.base.unit import Key, RowDamaged
 from tuanzi.machinery.codec import encode, name_of
 from tuanzi.machinery.internal import Timer
-from tuanzi.machinery.memory import ABSENT, UNKNOWN, Damaged, Memory, Place
+from tuanzi.machinery.memory import ABSENT, UNKNOWN, Damaged, Kinds, Memory, Place
 
 V = TypeVar("V")
 KeyOf = Mapping[type[Any], Any]
+Added = defaultdict[type[Any], set[Key]]
 
 
 class Miss(BaseException):
@@ -25,41 +27,79 @@ class Miss(BaseException):
 
 
 class Overlay:
-    """What one command changed so far; thrown away as a whole when it is refused."""
+    """What the commands of a batch changed so far, one after another; what a refused one changed is taken back.
+
+    A command changes the batch itself and notes what stood there: what most of them read is not looked for in changes
+    of their own, and what they noted is let go of while it is near the processor.
+    """
 
     __slots__ = (
+        "_added",
         "_assumed",
         "_assumed_used",
         "_batch",
+        "_before",
         "_key_of",
         "_memory",
+        "_new",
         "_pending",
         "_young",
-        "added",
-        "changes",
         "events",
         "restored",
     )
 
     def __init__(
         self,
-        batch: dict[Place, Any],
-        pending: dict[Place, Any],
+        batch: Kinds,
+        pending: Kinds,
         memory: Memory,
         key_of: KeyOf,
-        assumed: Collection[Place] = (),
+        *,
+        added: Added,
     ) -> None:
+        """batch, added: what was changed, and which of it is new; both are added to. Nothing of `memory` may be
+        committed as long as this is used."""
         self._pending = pending
-        self._assumed = assumed
-        self._assumed_used: tuple[Place, ...] = ()
         self._batch = batch
+        self._added = added
         self._memory = memory
         self._young = memory.young
         self._key_of = key_of
-        self.changes: dict[Place, Any] = {}
-        self.added: set[Place] = set()
-        self.restored: set[Place] = set()
+        self._assumed: Collection[Place] = ()
+        self._assumed_used: tuple[Place, ...] = ()
+        self._before: list[tuple[dict[Key, Any], Key, Any]] = []
+        self._new: list[tuple[set[Key], Key]] = []
+        self.restored: list[Place] = []
         self.events: list[Any] = []
+
+    def begin(self, assumed: Collection[Place] = ()) -> None:
+        """Another command. assumed: places that are new where memory does not know."""
+        self._assumed = assumed
+        self._assumed_used = ()
+
+    def keep(self) -> list[Any]:
+        """The command is done; its events."""
+        self._before.clear()
+        self._new.clear()
+        events = self.events
+        if events:
+            self.events = []
+        return events
+
+    def take_back(self) -> None:
+        """Nothing of the command remains."""
+        # Each is noted before it is done, so that one who is interrupted between is taken back too.
+        for values, key, before in reversed(self._before):
+            if before is None:
+                values.pop(key, None)
+            else:
+                values[key] = before
+        for new, key in self._new:
+            new.discard(key)
+        self._before.clear()
+        self._new.clear()
+        self.restored.clear()
+        self.events.clear()
 
     def load(self, kind: type[V], key: Key) -> V:
         """The value with this key. Raises Unknown when there is none, RowDamaged, Miss."""
@@ -70,12 +110,12 @@ class Overlay:
 
     def find(self, kind: type[V], key: Key) -> V | None:
         """The value with this key, or None. Raises Miss when memory does not know, RowDamaged."""
-        place = (kind, key)
         # No value is None, so None is "not there" at the price of one call; written out, for it is the hot path.
-        value = self.changes.get(place)
-        if value is None and (value := self._batch.get(place)) is None and (value := self._pending.get(place)) is None:
+        value = self._batch[kind].get(key)
+        if value is None and (value := self._pending[kind].get(key)) is None:
             value = self._young[kind].get(key)
             if value is None:
+                place = (kind, key)
                 value = self._memory.find(place)
                 if value is UNKNOWN:
                     if place not in self._assumed:
@@ -89,44 +129,51 @@ class Overlay:
     def check_assumed(self, *, kept: bool) -> None:
         """Raises Miss when something was taken for new and not filled: then no key of the database would find out."""
         for place in self._assumed_used:
-            if not kept or place not in self.added:
+            if not kept or place[1] not in self._added[place[0]]:
                 raise Miss(place)
 
     def knows(self, place: Place) -> Any:
         """The value, ABSENT or UNKNOWN, without asking the database."""
-        value = self.changes.get(place, UNKNOWN)
-        if value is UNKNOWN:
-            value = self._batch.get(place, UNKNOWN)
-            if value is UNKNOWN and (value := self._pending.get(place, UNKNOWN)) is UNKNOWN:
-                value = self._memory.find(place)
+        kind, key = place
+        value = self._batch[kind].get(key)
+        if value is None and (value := self._pending[kind].get(key)) is None:
+            value = self._memory.find(place)
         return value
 
     def add(self, value: object) -> None:
         """Keep a new value; what is kept already is found out by the database's key."""
         kind = type(value)
-        place = (kind, self._key_of[kind](value))
-        before = self.changes.get(place)
-        if before is None and (before := self._batch.get(place)) is None:
-            self.added.add(place)
+        key = self._key_of[kind](value)
+        values = self._batch[kind]
+        before = values.get(key)
+        if before is None:
+            new = self._added[kind]
+            if key not in new:
+                self._new.append((new, key))
+                new.add(key)
         elif before is not ABSENT:
-            raise RuntimeError(f"added twice: {kind.__name__} {place[1]}")
-        elif place not in self._batch:
-            self.added.add(place)
-        self.changes[place] = value
+            raise RuntimeError(f"added twice: {kind.__name__} {key}")
+        self._before.append((values, key, before))
+        values[key] = value
 
     def put(self, value: object) -> None:
         """Keep a value in place of the one with its key, or as a new one."""
         kind = type(value)
-        self.changes[kind, self._key_of[kind](value)] = value
+        key = self._key_of[kind](value)
+        values = self._batch[kind]
+        self._before.append((values, key, values.get(key)))
+        values[key] = value
 
     def restore(self, value: object) -> None:
         """Keep a value, and have its whole row written: what memory has of it the row may not say."""
         self.put(value)
-        self.restored.add((type(value), self._key_of[type(value)](value)))
+        self.restored.append((type(value), self._key_of[type(value)](value)))
 
     def remove(self, kind: type[Any], key: Key) -> None:
         """Forget the value with this key."""
-        self.changes[kind, key] = ABSENT
+        values = self._batch[kind]
+        self._before.append((values, key, values.get(key)))
+        values[key] = ABSENT
 
     def emit(self, event: Any) -> None:
         """Say what happened."""
@@ -135,8 +182,8 @@ class Overlay:
     def schedule(self, timer_id: str, command: Any, *, at: datetime) -> None:
         """Have a command or errand carried out at `at`; the same id replaces."""
         body = encode(command).decode()
-        self.changes[Timer, timer_id] = Timer(id=timer_id, due_at=at, command=name_of(type(command)), body=body)
+        self.put(Timer(id=timer_id, due_at=at, command=name_of(type(command)), body=body))
 
     def unschedule(self, timer_id: str) -> None:
         """Drop a timer."""
-        self.changes[Timer, timer_id] = ABSENT
+        self.remove(Timer, timer_id)

@@ -83,12 +83,12 @@ def check(body: bytes | bytearray) -> None:
 
 def send(line: socket, body: bytes) -> None:
     """Send bytes as one message. Raises OSError when the other end has gone."""
-    line.sendall(framed(body))
+    line.sendall(b"".join(framed(body)))
 
 
-def framed(body: bytes) -> bytes:
-    """One message as it travels."""
-    return len(body).to_bytes(_LENGTH_BYTES, "big") + body
+def framed(body: bytes) -> tuple[bytes, bytes]:
+    """One message as it travels: its length, then itself."""
+    return len(body).to_bytes(_LENGTH_BYTES, "big"), body
 
 
 def unframed(got: bytearray) -> bytes | None:

@@ -128,7 +128,7 @@ class Talk(asyncio.Protocol):
             raise ConnectionResetError("the line is lost")
         answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._answered.append(answered)
-        self._transport.write(framed(body))
+        self._transport.writelines(framed(body))  # not as one: it would be copied for that
         return answered
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
