@@ -7,7 +7,7 @@ from tuanzi.machinery.room import Keeps
 from tuanzi.machinery.several import SEVERAL
 from tuanzi.machinery.tables import table
 
-GROUPS = table("campus_groups", Group, key="id")
+GROUPS = table("campus_groups", Group, key="id", alike=("tiers", "merchant_ids", "building_ids", "guest_campuses"))
 CAMPAIGN_USES = table("campaign_uses", CampaignUse, key=("campaign_id", "member_id"))
 OPEN_GROUPS = table("open_groups", OpenGroups, key=("campaign_id", "building_id", "meal_id"))
 ORDERED_BEFORE = table("ordered_before", OrderedBefore, key="member_id")

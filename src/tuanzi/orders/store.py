@@ -7,8 +7,8 @@ from tuanzi.machinery.several import FEW, SEVERAL
 from tuanzi.machinery.tables import table
 from tuanzi.orders.model import Order, OrderHold, OrderRecord, SubOrder
 
-ORDERS = table("orders", Order, key="id")
-SUB_ORDERS = table("sub_orders", SubOrder, key="id")
+ORDERS = table("orders", Order, key="id", alike=("quote",))
+SUB_ORDERS = table("sub_orders", SubOrder, key="id", alike=("order_lines",))
 ORDER_HOLDS = table("order_holds", OrderHold, key="order_id")
 ORDER_RECORDS = table("orders", OrderRecord, key="id")
 
