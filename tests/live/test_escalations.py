@@ -131,6 +131,7 @@ async def test_many_are_escalated_in_parts_and_each_part_counts_though_the_next_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(escalation, "ESCALATED_AT_ONCE", 2)
+    monkeypatch.setattr(escalation, "PAUSE_S_MAX", 0.0)
     desk = Fickle(SCHEMA)
     watch = Watch(desk)
     await watch.write(*[(f"user:p{i}", 1) for i in range(5)])
