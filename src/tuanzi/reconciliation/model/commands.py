@@ -1,0 +1,188 @@
+"""What reconciliation is asked to do: commands, errands, and what an errand that mends brings home."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from msgspec import Struct
+
+from tuanzi.money import Payment, RecordCapture, RecordRefund, Refund
+from tuanzi.reconciliation.model.kept import Cursor, Finding, RunKind, State
+
+
+class Begin(Struct, frozen=True, kw_only=True, gc=False):
+    """The house has opened: compare from now on."""
+
+
+class AskRun(Struct, frozen=True, kw_only=True, gc=False):
+    """An operator wants the books compared now; `on`: with the bills of that day."""
+
+    by: str
+    on: date | None = None
+
+
+class Asked(Struct, frozen=True, kw_only=True, gc=False):
+    """Books will be compared at once."""
+
+    on: date | None
+
+
+class CheckBooks(Struct, frozen=True, kw_only=True, gc=False):
+    """Errand: compare ledger, order book and stock."""
+
+    kind: RunKind = RunKind.MINUTE
+
+
+class CheckBills(Struct, frozen=True, kw_only=True, gc=False):
+    """Errand: compare the ledger with the bills of a day."""
+
+    on: date
+    kind: RunKind = RunKind.DAILY
+
+
+class MendDifference(Struct, frozen=True, kw_only=True, gc=False):
+    """Errand: look at a difference again and do what its class needs."""
+
+    difference_id: str
+
+
+class RecordRun(Struct, frozen=True, kw_only=True, gc=False):
+    """What a comparison found; `cursor`: how far it got. matched: carried differences that found their line.
+
+    is_whole: all that it found; else the next one begins where this one did and tells the rest. is_behind: more moved
+    than one run compares, so the next one follows at once.
+    """
+
+    kind: RunKind
+    on: date | None
+    began_at: datetime
+    cursor: Cursor
+    orders_read: int
+    lines_read: int
+    under_way: int
+    findings: tuple[Finding, ...]
+    matched: tuple[str, ...] = ()
+    fault: str = ""
+    is_whole: bool = True
+    is_behind: bool = False
+
+
+class EndDifference(Struct, frozen=True, kw_only=True, gc=False):
+    """A difference is mended, or was gone when it was looked at again."""
+
+    difference_id: str
+    state: State
+    reason: str
+
+
+class RaiseDifference(Struct, frozen=True, kw_only=True, gc=False):
+    """A difference cannot be mended: a person must act."""
+
+    difference_id: str
+    reason: str
+
+
+class TryAgain(Struct, frozen=True, kw_only=True, gc=False):
+    """A difference could not be mended now."""
+
+    difference_id: str
+    reason: str
+
+
+class SettleDifference(Struct, frozen=True, kw_only=True, gc=False):
+    """An operator has dealt with a difference himself."""
+
+    difference_id: str
+    by: str
+    reason: str
+
+
+class RestoreCapture(Struct, frozen=True, kw_only=True, gc=False):
+    """Write a payment and its journal as they must have been; `seen` is the row as it was read."""
+
+    difference_id: str
+    payment: Payment
+    seen: Payment | None
+
+
+class RestoreRefund(Struct, frozen=True, kw_only=True, gc=False):
+    """Write a refund and its journals as they must have been; `seen` is the row as it was read."""
+
+    difference_id: str
+    refund: Refund
+    seen: Refund | None
+
+
+class RestoreBalance(Struct, frozen=True, kw_only=True, gc=False):
+    """Write a running balance anew: `fen` is the sum of its entries, `seen_fen` the row as it was read."""
+
+    difference_id: str
+    account: str
+    fen: int
+    seen_fen: int
+
+
+class ReplayCapture(Struct, frozen=True, kw_only=True, gc=False):
+    """Record money that the provider has, as its callback would have."""
+
+    difference_id: str
+    capture: RecordCapture
+
+
+class AdvanceRefund(Struct, frozen=True, kw_only=True, gc=False):
+    """Record what the provider says of a refund, as its answer would have."""
+
+    difference_id: str
+    refund: RecordRefund
+
+
+class OweRefund(Struct, frozen=True, kw_only=True, gc=False):
+    """Owe what an order promised and the ledger never heard of."""
+
+    difference_id: str
+    refund_id: str
+    order_id: str
+    member_id: str
+    amount_fen: int
+    reason: str
+
+
+class ReverseCapture(Struct, frozen=True, kw_only=True, gc=False):
+    """Book that the provider never had this money; `escrow_fen`: what its order has left in escrow."""
+
+    difference_id: str
+    payment_id: str
+    escrow_fen: int
+
+
+class SetAside(Struct, frozen=True, kw_only=True, gc=False):
+    """Book what the provider has more (or less: negative) into suspense."""
+
+    difference_id: str
+    order_id: str
+    more_fen: int
+
+
+class DifferenceStanding(Struct, frozen=True, kw_only=True, gc=False):
+    """The answer of every command about a difference: where it is now."""
+
+    difference_id: str
+    state: State
+    is_raised: bool
+    reason: str | None
+
+
+# What an errand that mends brings home.
+Mending = (
+    EndDifference
+    | RaiseDifference
+    | TryAgain
+    | RestoreCapture
+    | RestoreRefund
+    | RestoreBalance
+    | ReplayCapture
+    | AdvanceRefund
+    | OweRefund
+    | ReverseCapture
+    | SetAside
+)
