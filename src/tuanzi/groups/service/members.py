@@ -1,0 +1,55 @@
+"""What is known of a member: how often he has ordered in a campaign, and whether he ordered before."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from tuanzi.base.ids import GroupId, OrderId, PersonId
+from tuanzi.base.unit import Unit
+from tuanzi.groups.model import UNSERVED_MAX, CampaignUse, Group, GroupState, OrderedBefore
+from tuanzi.groups.problems import UserLimitReached
+from tuanzi.orders import HOLDING, Order
+from tuanzi.people import ForgetPerson, Forgotten
+
+
+def forget_use(unit: Unit, group_id: GroupId, *, order_id: OrderId) -> None:
+    """An order that ended after its group had closed no longer counts against its member's limit in the campaign."""
+    group = unit.load(Group, group_id)
+    seat = group.seat_of(order_id)
+    if group.state is GroupState.CLOSED and seat is not None:
+        count_use(unit, group, member_id=seat.member_id, by=-1)
+
+
+def count_use(unit: Unit, group: Group, *, member_id: PersonId, by: int) -> None:
+    """Count an order of a member in a campaign that limits them. Raises UserLimitReached."""
+    if not group.per_user_limit:
+        return
+    use = unit.find(CampaignUse, (group.campaign_id, member_id))
+    used = 0 if use is None else use.orders
+    if by > 0 and used >= group.per_user_limit:
+        raise UserLimitReached(campaign_id=group.campaign_id, limit=group.per_user_limit)
+    unit.put(CampaignUse(campaign_id=group.campaign_id, member_id=member_id, orders=used + by))
+
+
+def forget_member(unit: Unit, command: ForgetPerson, *, now: datetime) -> Forgotten:
+    """A member is erased: what is kept here leads to nobody any more; whether he ordered is told, for first orders."""
+    ordered = not ordered_before(unit, command.person_id).is_none
+    return Forgotten(person_id=command.person_id, has_ordered=ordered)
+
+
+def ordered_before(unit: Unit, member_id: PersonId) -> OrderedBefore:
+    """What tells whether a member's next order is his first. Left out are his last ones that came to nothing, down to
+    one that did not: it tells enough, and those before it need not be read. Of very many all are read."""
+    before = unit.find(OrderedBefore, member_id) or OrderedBefore(member_id=member_id)
+    live: list[OrderId] = []
+    for i in reversed(range(len(before.order_ids))):
+        order = unit.load(Order, before.order_ids[i])
+        if order.sub_orders > 0:
+            return OrderedBefore(member_id=member_id, is_regular=True)
+        if order.state in HOLDING:
+            live.insert(0, order.id)
+            if len(before.order_ids) < UNSERVED_MAX:
+                return replace(before, order_ids=(*before.order_ids[:i], *live))
+    return replace(before, order_ids=tuple(live))
