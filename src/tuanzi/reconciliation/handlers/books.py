@@ -14,7 +14,6 @@ from tuanzi.reconciliation.model import Cursor, Finding, KeptDifference, OrderBo
 
 V = TypeVar("V")
 
-
 # Our choice: a run tells so many differences, and the next one begins where it began.
 FINDINGS_MAX = 500
 MEALS_LOOK_BACK = timedelta(days=1)
@@ -81,16 +80,19 @@ class Comparison:
         return await self._books.money.look(compared)
 
     async def cursor(self) -> Cursor:
+        """How far the comparing is."""
         rows = await self._books.money.look(lambda ask: ask(store.CURSOR))
         return store.CURSORS.from_row(rows[0]) if rows else Cursor()
 
     async def in_state(self, state: State) -> list[KeptDifference]:
+        """The differences in a state, the first thousand by id."""
         rows = await self._books.money.look(
             lambda ask: ask(store.DIFFERENCES_IN_STATE, {"state": state.value, "after": "", "limit": 1000})
         )
         return [store.DIFFERENCES.from_row(row) for row in rows]
 
     async def find_difference(self, difference_id: str) -> KeptDifference | None:
+        """A difference as it is kept; None when there is none."""
         rows = await self._books.money.look(lambda ask: ask(store.DIFFERENCE, {"id": difference_id}))
         return store.DIFFERENCES.from_row(rows[0]) if rows else None
 
