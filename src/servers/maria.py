@@ -46,6 +46,7 @@ binlog-format=ROW
 binlog-row-image=MINIMAL
 binlog-annotate-row-events=OFF
 binlog-cache-size=1M
+binlog-row-event-max-size=64K
 expire-logs-days=1
 gtid-strict-mode=ON
 gtid-domain-id=1
