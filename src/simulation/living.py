@@ -195,7 +195,9 @@ class StaffDoor:
             known = await people.me(desks.platform, person_id=who.person_id)
         except Unknown:
             raise NotSignedIn from None
-        now = replace(who, roles=frozenset(known.roles), campus_id=known.campus_id, merchant_id=known.merchant_id)
+        now = msgspec.structs.replace(
+            who, roles=frozenset(known.roles), campus_id=known.campus_id, merchant_id=known.merchant_id
+        )
         endpoint = self._endpoints.setdefault((route.method, route.path), endpoint_of(route))
         if not endpoint.is_open_to(now, None if endpoint.campus_at is None else self._campus):
             raise Forbidden
