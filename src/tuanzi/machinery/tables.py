@@ -167,21 +167,22 @@ _TEXTS_MAX = 4096
 
 
 def _remembering(encode: Callable[[Any], bytes]) -> Converter:
-    """Encodes to text, and remembers the texts of the last values by their identity."""
-    # Not pairs in one: each would be a tuple for Python's collector to walk.
+    """Encodes to text, and remembers the texts of the last values by their identity; threads may share it."""
+    # Not pairs in one: each would be a tuple for Python's collector to walk. So a thread may find a value whose text
+    # another has let go of. It never finds a wrong one: a value's text is there before it, and goes after it.
     values: dict[int, Any] = {}
     texts: dict[int, str] = {}
 
     def to_text(value: Any) -> str:
         place = id(value)
-        if values.get(place) is value:
-            return texts[place]
+        if values.get(place) is value and (kept := texts.get(place)) is not None:
+            return kept
         text = encode(value).decode()
         if len(values) >= _TEXTS_MAX:
             values.clear()
             texts.clear()
-        values[place] = value
         texts[place] = text
+        values[place] = value
         return text
 
     return to_text
