@@ -9,6 +9,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tuanzi.base.ids import OrderId, PaymentId, PersonId, RefundId
 from tuanzi.base.money import Money
 from tuanzi.money import (
     Entry,
@@ -138,9 +139,9 @@ class CaptureBooks(Struct, frozen=True, kw_only=True, gc=False):
         came_at = head.at if head is not None else now
         if payment is None:
             payment = Payment(
-                id=self.payment_id,  # type: ignore[arg-type]
-                order_id=self.order_id,  # type: ignore[arg-type]
-                member_id=member_id,  # type: ignore[arg-type]
+                id=PaymentId(self.payment_id),
+                order_id=OrderId(self.order_id),
+                member_id=PersonId(member_id),
                 amount=Money(fen),
                 state=PaymentState.CAPTURED,
                 provider=provider,
@@ -241,9 +242,9 @@ class RefundBooks(Struct, frozen=True, kw_only=True, gc=False):
         head = self.due.head or self.settled.head
         if refund is None:
             refund = Refund(
-                id=self.refund_id,  # type: ignore[arg-type]
-                order_id=self.order_id,  # type: ignore[arg-type]
-                payment_id=self.payment_id,  # type: ignore[arg-type]
+                id=RefundId(self.refund_id),
+                order_id=OrderId(self.order_id),
+                payment_id=PaymentId(self.payment_id),
                 amount=Money(fen),
                 state=RefundState.DUE,
                 out_refund_no=out_refund_no,
