@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.machinery.toy import HALLS, Hall, Take, carry_out, open_database, open_writer, state
+from tests.machinery.toy import HALLS, SCHEMA, Hall, Take, carry_out, open_database, open_writer, state
 from tuanzi.base.unit import Unit
 from tuanzi.machinery.memory import ABSENT, UNKNOWN, Kinds, Memory, Place
 from tuanzi.machinery.overlay import Added, Overlay
-from tuanzi.machinery.writer import Schema
 
 KEYS = ("a", "b", "c")
 Step = tuple[str, str]
@@ -79,8 +79,7 @@ def test_what_is_removed_and_added_by_one_command_is_the_row_of_the_new_value() 
         unit.add(Hall(id=command.hall_id, seats=7))
 
     database = open_database()
-    schema = Schema("toy", [HALLS], {Take: renew}, {}, {}, frozenset(), codec=None)  # type: ignore[arg-type]
-    writer = open_writer(database, schema=schema)
+    writer = open_writer(database, schema=replace(SCHEMA, decides={Take: renew}))
     carry_out(writer, database, [Take(ticket_id="t", hall_id="h")])
 
     (outcome,) = carry_out(writer, database, [Take(ticket_id="t", hall_id="h")])
