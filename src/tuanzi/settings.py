@@ -62,6 +62,9 @@ class Settings:
     sms: who we are at Aliyun SMS, which carries sign-in codes (TUANZI_SMS_ACCESS_KEY_ID, _ACCESS_KEY_SECRET_FILE,
     _SIGN_NAME, _TEMPLATE_CODE; _GATEWAY). None without the first: then a demo prints codes, and nothing else sends any.
     proxies: addresses of proxies whose X-Forwarded-For is believed, comma separated (TUANZI_PROXIES; none).
+    requests_per_s: how many requests a second one person may send in the long run, and ten times as many one address of
+    those who are not signed in; ten seconds' worth at once, beyond that 429 (TUANZI_REQUESTS_PER_S, 0 for any number).
+    Each process that answers counts for itself.
     demo: demo campuses with simulated students; codes are printed (TUANZI_DEMO=1).
     kafka: the brokers of an installation of many processes, host:port, comma separated (TUANZI_KAFKA); "" for one that
     is all in one process. kafka_prefix: what its topics' names begin with (TUANZI_KAFKA_PREFIX).
@@ -88,6 +91,7 @@ class Settings:
     live_patient_ms: int
     live_escalate_s: int
     proxies: str
+    requests_per_s: int
     demo: bool
     kafka: str = ""
     kafka_prefix: str = "tuanzi"
@@ -192,6 +196,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         live_patient_ms=_whole(environment, "TUANZI_LIVE_PATIENT_MS", 2000, 0, 10_000),
         live_escalate_s=_whole(environment, "TUANZI_LIVE_ESCALATE_S", 10, 6, 86_400),
         proxies=environment.get("TUANZI_PROXIES", ""),
+        requests_per_s=_whole(environment, "TUANZI_REQUESTS_PER_S", 20, 0, 1_000_000),
         demo=is_demo,
         kafka=environment.get("TUANZI_KAFKA", ""),
         kafka_prefix=environment.get("TUANZI_KAFKA_PREFIX", "tuanzi"),

@@ -174,7 +174,12 @@ async def ask(
     return Answer(sent[0]["status"], heads, sent[1]["body"])
 
 
-def small_api(seen: Seen | None = None, *, limits: Limits = Limits()) -> Api:  # noqa: B008 - frozen
+def small_api(
+    seen: Seen | None = None,
+    *,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    clock: Callable[[], datetime] = lambda: NOON,
+) -> Api:
     """An API of two campuses with a few routes; `seen` learns what the handlers got and says what they do."""
     seen = seen or Seen()
 
@@ -205,6 +210,10 @@ def small_api(seen: Seen | None = None, *, limits: Limits = Limits()) -> Api:  #
         """GET /v1/menu"""
         return Reply(b'{"items":[]}', etag="menu-7")
 
+    async def note(call: Call[bytes, None]) -> Told:
+        """POST /v1/notices: what a vendor has signed"""
+        return Told(who=None, path={"length": str(len(call.body))})
+
     routes = (
         Route("GET", "/v1/campuses/{campus}/orders/{order}", told, Told, "An order"),
         Route("GET", "/v1/campuses/{campus}/dishes", told, Told, "Dishes", query=Search, signed_in=False),
@@ -215,6 +224,7 @@ def small_api(seen: Seen | None = None, *, limits: Limits = Limits()) -> Api:  #
         Route("PUT", "/v1/seen", join, Joined, "Seen", body=Join, keyed=False, signed_in=False, body_bytes_max=200),
         Route("GET", "/v1/orders", told, Told, "My orders", query=Page),
         Route("GET", "/v1/menu", tagged, Menu, "The menu", signed_in=False),
+        Route("POST", "/v1/notices", note, Told, "A notice", body=Menu, keyed=False, signed_in=False, is_raw=True),
     )  # fmt: skip
     return Api(
         routes,
@@ -222,7 +232,7 @@ def small_api(seen: Seen | None = None, *, limits: Limits = Limits()) -> Api:  #
         recall=lambda token, now: PEOPLE.get(token) if token != "zhao" else None,
         desks_of=lambda campus: object() if campus in (None, "beijing", "shanghai") else None,  # type: ignore[arg-type,return-value]
         ids=Ids(Random(7).getrandbits),
-        clock=lambda: NOON,
+        clock=clock,
         limits=limits,
         fallback=_elsewhere,
     )

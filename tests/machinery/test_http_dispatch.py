@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 from random import Random
 
 import pytest
@@ -436,3 +437,49 @@ def _api(*routes: Route) -> Api:
         clock=lambda: NOON,
         fallback=elsewhere,
     )
+
+
+async def test_who_asks_more_often_than_anybody_needs_to_waits_and_nobody_else_does() -> None:
+    seen, now = Seen(), NOON
+    api = small_api(seen, limits=Limits(requests_per_s=2), clock=lambda: now)
+
+    answers = [await ask(api, "GET", ORDER, token="li") for _ in range(21)]
+
+    assert [answer.status for answer in answers] == [200] * 20 + [429]  # ten seconds' worth at once
+    assert answers[20].json["code"] == "http/too-many-requests"
+    assert answers[20].headers["retry-after"] == "1"
+    assert len(seen.calls) == 20
+    assert (await ask(api, "GET", "/v1/campuses/shanghai/orders/o_1", token="wang")).status == 200
+    assert (await ask(api, "GET", DISHES)).status == 200
+    now += timedelta(seconds=0.5)
+    assert [(await ask(api, "GET", ORDER, token="li")).status for _ in range(2)] == [200, 429]
+
+
+async def test_a_write_too_many_changes_nothing_and_counts_like_any_other() -> None:
+    seen = Seen()
+    api = small_api(seen, limits=Limits(requests_per_s=1))
+
+    answers = [await ask(api, "POST", MEMBERS, JSON, KEY, body=GOOD, token="li") for _ in range(11)]
+
+    assert [answer.status for answer in answers] == [201] * 10 + [429]
+    assert len(seen.calls) == 10
+    # So does who may not ask at all.
+    assert [(await ask(api, "GET", ORDER, token="zhao")).status for _ in range(10)] == [200] * 10
+    assert (await ask(api, "GET", "/v1/campuses/shanghai/orders/o_1", token="zhao")).status == 429
+
+
+async def test_strangers_are_counted_by_their_address_ten_times_as_many_and_vendors_are_not() -> None:
+    api = small_api(limits=Limits(requests_per_s=1))
+
+    statuses = [(await ask(api, "GET", ORDER, token="stranger")).status for _ in range(101)]
+
+    assert statuses == [401] * 100 + [429]
+    assert (await ask(api, "GET", DISHES)).status == 429
+    assert (await ask(api, "GET", DISHES, token="li")).status == 200
+    assert (await ask(api, "POST", "/v1/notices", JSON, body=b"signed")).json["path"] == {"length": "6"}
+
+
+async def test_without_a_limit_anybody_may_ask_as_often_as_he_likes() -> None:
+    api = small_api()
+
+    assert {(await ask(api, "GET", ORDER, token="li")).status for _ in range(500)} == {200}

@@ -24,7 +24,7 @@ from tuanzi.base.problem import Problem, Unknown
 from tuanzi.base.who import Role
 from tuanzi.installation import Front, WorkerSide, WriterSide
 from tuanzi.machinery.collector import walk_when_quiet
-from tuanzi.machinery.http.api import Api
+from tuanzi.machinery.http.api import Api, Limits
 from tuanzi.machinery.http.documents import CHINESE, ENGLISH, preferred_language
 from tuanzi.machinery.http.problems import NotFound
 from tuanzi.machinery.http.reading import Headers
@@ -118,6 +118,7 @@ def application(house: Serving, *, inbox: Inbox | None = None, accounts: Account
         ids=house.ids,
         clock=house.clock,
         fallback=_behind(house, inbox, accounts),
+        limits=Limits(requests_per_s=house.settings.requests_per_s),
     )
 
 

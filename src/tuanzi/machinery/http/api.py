@@ -1,8 +1,9 @@
 """The HTTP API: one ASGI application over the routes of all rooms (J2, J5).
 
-A request goes through: its spot in the tree of paths, the campus, the person, his right, the Idempotency-Key,
-the body and the query, the handler, and out in one start and one body message. Whatever refuses is a problem
-document. Nothing stands between this and the server, because each layer of middleware costs as much as all of it.
+A request goes through: its spot in the tree of paths, the campus, the person, how often he asks, his right, the
+Idempotency-Key, the body and the query, the handler, and out in one start and one body message. Whatever refuses is a
+problem document. Nothing stands between this and the server, because each layer of middleware costs as much as all of
+it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from itertools import count
+from math import ceil
 from time import monotonic
 from typing import Any
 
@@ -38,6 +40,7 @@ from tuanzi.machinery.http.problems import (
     NotFound,
     NotSignedIn,
     RequestTimeout,
+    TooManyRequests,
 )
 from tuanzi.machinery.http.reading import (
     Gone,
@@ -53,6 +56,7 @@ from tuanzi.machinery.http.reading import (
 )
 from tuanzi.machinery.http.refusals import refusal_of
 from tuanzi.machinery.http.routes import Call, Desks, Reply, Route
+from tuanzi.machinery.limiter import Limiter
 
 _log = logging.getLogger("tuanzi.http")
 _encode = msgspec.json.Encoder().encode
@@ -64,14 +68,20 @@ Answer = tuple[int, RawHeaders, bytes]
 
 _REPLAYED = (b"idempotent-replayed", b"true")
 _BODILESS = frozenset({204, 304})
+# Our choice: so many seconds' worth may come at once, such as the pages of somebody who was away for a while.
+BURST_S = 10
+# Our choice: a whole dorm of those who have not signed in yet may be behind one address.
+STRANGERS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a request may take: to arrive, and to be answered."""
+    """How long a request may take, to arrive and to be answered; and how many a second one person may send in the long
+    run, 0 for any number. Who is not signed in is counted by his address, which may send ten times as many."""
 
     body_wait_s: float = 10.0
     answer_wait_s: float = 10.0
+    requests_per_s: int = 0
 
 
 class Api:
@@ -109,6 +119,9 @@ class Api:
         self._languages = tuple(languages)
         self._answering = Deadlines(limits.answer_wait_s)
         self._receiving = Deadlines(limits.body_wait_s)
+        rate = limits.requests_per_s
+        self._persons = Limiter(rate, rate * BURST_S) if rate else None
+        self._strangers = Limiter(rate * STRANGERS, rate * STRANGERS * BURST_S) if rate else None
         # To describe them takes as long as all else here, and few houses are ever asked.
         self._pages = Pages(lambda: openapi_of(routes))
         # Unlike ids of the house these need not sort, and cost 0.2 us.
@@ -171,6 +184,14 @@ class Api:
             who = self._recall(token, now)
             if who is None:
                 who = await self._answering.keep(self._authenticate(token, now), late=AnswerLate)
+        client = scope.get("client")
+        host = client[0] if client else ""
+        limiter = self._strangers if who is None else self._persons
+        # What is signed comes from a vendor's few addresses, as often as there is something to tell.
+        if limiter is not None and not endpoint.route.is_raw:
+            wait_s = limiter.take(host if who is None else who.person_id, now)
+            if wait_s:
+                raise TooManyRequests(retry_after_s=ceil(wait_s))
         if not endpoint.is_open_to(who, campus):
             raise Forbidden() if who is not None else NotSignedIn()
         key = None
@@ -191,7 +212,6 @@ class Api:
             body = endpoint.decode_body(raw_body)
             if given is not None:
                 key = once(given, scope["method"].encode(), scope["path"].encode(), raw_query, raw_body)
-        client = scope.get("client")
         call: Call[Any, Any] = Call(
             who,
             {name: segments[i] for name, i in endpoint.places},
@@ -201,7 +221,7 @@ class Api:
             now,
             self._ids,
             desks,
-            client[0] if client else "",
+            host,
             headers,
         )
         result = await self._answering.keep(endpoint.handler(call), late=AnswerLate)

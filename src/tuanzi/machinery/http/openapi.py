@@ -28,6 +28,7 @@ from tuanzi.machinery.http.problems import (
     NotFound,
     NotSignedIn,
     RequestTimeout,
+    TooManyRequests,
     UnsupportedMedia,
 )
 from tuanzi.machinery.http.routes import Route
@@ -128,7 +129,15 @@ def openapi_of(routes: Sequence[Route]) -> Document:
 
 def house_problems(endpoint: Endpoint) -> tuple[type[Problem], ...]:
     """What the house may refuse at this endpoint, whatever the room says."""
-    kinds: list[type[Problem]] = [HeaderMalformed, Invalid, AnswerFailed, AnswerLate, Unavailable, MethodNotAllowed]
+    kinds: list[type[Problem]] = [
+        HeaderMalformed,
+        Invalid,
+        AnswerFailed,
+        AnswerLate,
+        Unavailable,
+        MethodNotAllowed,
+        TooManyRequests,
+    ]
     if endpoint.places:
         kinds += [NotFound, Unknown]
     if endpoint.needs_who:

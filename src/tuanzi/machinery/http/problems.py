@@ -115,6 +115,14 @@ class BodyMalformed(Problem):
     title_zh = "请求体不是有效的 JSON"
 
 
+class TooManyRequests(Problem):
+    """You ask more often than anybody needs to; go on after the seconds that Retry-After says. Nothing was changed."""
+
+    code = "http/too-many-requests"
+    status = 429
+    title_zh = "请求过于频繁，请稍后再试"
+
+
 class RequestTimeout(Problem):
     """The body did not arrive in time; nothing was changed."""
 
