@@ -54,6 +54,7 @@ FIELDS: dict[str, tuple[bytes, int, str]] = {
     "no portion": (opening(lines=line(quantity=0)), 422, "base/invalid"),
     "negative portions": (opening(lines=line(quantity=-1)), 422, "base/invalid"),
     "a hundred and one portions": (opening(lines=line(quantity=101)), 422, "base/invalid"),
+    "an add-on of a set meal": (opening(lines=line(set_meal_id="x", addon=True)), 422, "base/invalid"),
     "more than 64 bits": (opening(lines=line(quantity=2**70)), 422, "base/invalid"),
     "a number of 400 digits": (opening(lines=[]).replace(b"[]", b"9" * 400), 422, "base/invalid"),
     "more than the order limit": (opening(lines=line(quantity=7)), 409, "groups/order-limit-exceeded"),
@@ -103,9 +104,11 @@ async def test_bodies_that_do_not_fit_are_refused(cast: Cast) -> None:
 
 async def test_a_refusal_says_where_it_does_not_fit(cast: Cast) -> None:
     answer = await cast.ming.post("groups", {**OPENING, "lines": line(quantity=-1)})
+    both = await cast.ming.post("groups", {**OPENING, "lines": line(set_meal_id="x", addon=True)})
     query = await cast.ming.get("orders?limit=0")
 
     assert (answer.json()["at"], answer.json()["reason"]) == ("/lines/0/quantity", "Expected `int` >= 1")
+    assert (both.json()["at"], both.json()["reason"]) == ("/lines/0", "a line of a set meal is no add-on")
     assert query.json()["at"] == "?limit"
 
 

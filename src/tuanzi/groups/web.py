@@ -83,12 +83,16 @@ Id = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class CartLineBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """So many portions of a dish."""
+    """So many portions of a dish; they are part of a set meal or an add-on, never both."""
 
     dish_id: Id
     quantity: Annotated[int, Meta(ge=1, le=100)]
     set_meal_id: Id | None = None
     addon: bool = False
+
+    def __post_init__(self) -> None:
+        if self.addon and self.set_meal_id is not None:
+            raise ValueError("a line of a set meal is no add-on")
 
 
 Lines = Annotated[tuple[CartLineBody, ...], Meta(min_length=1, max_length=50)]
