@@ -29,6 +29,7 @@ from tuanzi.orders import (
     SubOrder,
     SubOrderState,
     SubStep,
+    state_by_sub_orders,
     steps_from,
 )
 
@@ -345,3 +346,13 @@ def test_an_order_whose_amounts_do_not_add_up_cannot_exist(campus: Campus) -> No
 
     with pytest.raises(ValueError, match="does not add up"):
         replace(order, paid=order.payable + order.payable)
+
+
+def test_an_order_is_where_its_least_advanced_live_sub_order_is() -> None:
+    sub = SubOrderState
+
+    assert state_by_sub_orders([sub.WITHDRAWN, sub.DELIVERED]) is S.DELIVERED
+    assert state_by_sub_orders([sub.REJECTED, sub.READY, sub.PICKED_UP]) is S.COOKING
+    assert state_by_sub_orders([sub.WAITING, sub.ACCEPTED]) is S.SPLIT
+    assert state_by_sub_orders([sub.REJECTED, sub.WITHDRAWN]) is None
+    assert state_by_sub_orders([]) is None

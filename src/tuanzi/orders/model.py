@@ -374,20 +374,18 @@ _PATH: Final = (
     (OrderState.COOKING, Step.PICK_UP),
     (OrderState.PICKED_UP, Step.DELIVER),
 )
+_STAGES: Final = (*[state for state, _ in _PATH], OrderState.DELIVERED)
 
 
 def steps_to_follow(state: OrderState, subs: Sequence[SubOrderState]) -> list[Step]:
     """The steps that bring an order to where its least advanced live sub-order is."""
-    live = [_REACHED[sub] for sub in subs if sub not in DEAD]
-    path = [OrderState.SPLIT, OrderState.ACCEPTED, OrderState.COOKING, OrderState.PICKED_UP, OrderState.DELIVERED]
-    if not live or state not in path:
+    reached = state_by_sub_orders(subs)
+    if reached is None or state not in _STAGES:
         return []
-    reached = min(path.index(one) for one in live)
-    return [step for _, step in _PATH[path.index(state) : reached]]
+    return [step for _, step in _PATH[_STAGES.index(state) : _STAGES.index(reached)]]
 
 
 def state_by_sub_orders(subs: Sequence[SubOrderState]) -> OrderState | None:
     """Where an order is when its sub-orders are so far; None when none of them lives."""
-    live = [_REACHED[sub] for sub in subs if sub is not SubOrderState.REJECTED]
-    path = list(_REACHED.values())
-    return min(live, key=path.index) if live else None
+    live = [_REACHED[sub] for sub in subs if sub not in DEAD]
+    return min(live, key=_STAGES.index) if live else None

@@ -11,7 +11,7 @@ from tuanzi.base.problem import Unknown
 from tuanzi.base.who import Role, Who
 from tuanzi.machinery.http.routes import Call, Committed, Reply, Route
 from tuanzi.orders.model import MERCHANT_STEPS, OrderState, SubOrderState, SubStep
-from tuanzi.orders.problems import AfterSaleTooLate, IllegalStep, RefundTooLarge
+from tuanzi.orders.problems import AfterSaleTooLate, IllegalStep, OrderHeld, RefundTooLarge
 from tuanzi.orders.queries import (
     CampusOrderPage,
     OrderPage,
@@ -245,7 +245,7 @@ ROUTES = (
         answer=SubOrderAnswer,
         body=NoBody,
         roles=frozenset({Role.MERCHANT, Role.OPERATOR}),
-        problems=(IllegalStep,),
+        problems=(IllegalStep, OrderHeld),
         summary="The next step of a sub-order: accept, cook, ready, reject, pick-up, deliver",
     ),
     Route(
