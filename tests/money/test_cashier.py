@@ -115,6 +115,19 @@ async def test_a_charge_nobody_was_told_of_is_found_by_asking() -> None:
     assert [type(event) for event in house.till.events] == [PaymentCaptured]
 
 
+async def test_a_charge_nobody_was_told_of_is_asked_about_however_busy_the_campus_was() -> None:
+    house = Faulty(open=[Fault.ANSWER_LOST])
+    house.till.is_busy = True
+
+    with pytest.raises(ProviderUnreachable):
+        await house.pay()
+    house.till.is_busy = False
+    await house.till.pass_time(timedelta(seconds=30))
+
+    assert house.till.column("SELECT state FROM payments") == ["captured"]
+    assert [type(event) for event in house.till.events] == [PaymentCaptured]
+
+
 async def test_a_member_who_has_to_pay_gets_what_his_client_needs() -> None:
     house = Faulty(pays_at_once=False)
 

@@ -10,6 +10,7 @@ from tests.bench_unit import BenchUnit
 from tuanzi import money, sharing, wiring
 from tuanzi.base.ids import Ids
 from tuanzi.base.once import Once
+from tuanzi.base.problem import Busy
 from tuanzi.base.who import Who
 from tuanzi.events import (
     OrderCompleted,
@@ -46,6 +47,7 @@ class Till:
         self.room = rooms[0]
         self.errands = {kind: errand for room in rooms for kind, errand in room.errands.items()}
         self.now = NOON
+        self.is_busy = False
         self.events: list[Any] = []
         self.commands: list[Any] = []
         self.database = wiring.open_database(None, "money", now=NOON)
@@ -72,7 +74,9 @@ class Till:
     async def submit(
         self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False
     ) -> Outcome:
-        """Carry out one command in a batch of its own."""
+        """Carry out one command in a batch of its own; while many wait, only what happened already is taken."""
+        if self.is_busy and not is_accepted:
+            raise Busy(retry_after_s=1)
         outcome = self._carry_out(Request(command, who=who, key=key))
         if outcome.problem is not None:
             raise outcome.problem

@@ -80,7 +80,8 @@ class Cashier:
         try:
             opening = await self.provider.open(asked, now=now)
         except ProviderUnreachable:
-            await desk.submit(opened, who=member_id)  # he may have been charged: it is asked about until that is known
+            # He may have been charged: it is asked about until that is known, however busy the campus is.
+            await desk.submit(opened, who=member_id, is_accepted=True)
             raise
         match opening.seen.state:
             case TradeState.PAID:
