@@ -167,6 +167,9 @@ async def test_queries_that_do_not_fit_are_refused(cast: Cast) -> None:
         "payments?limit=0",
         "/v1/people?phone=12345",
         "/v1/people?phone=not-a-phone",
+        "merchants/bj-m01/statement?until=9999-12-31",
+        "merchants/bj-m01/statement?from=0001-01-01",
+        "merchants/bj-m01/statement.csv?from=1999-12-31&until=2000-01-01",
     ):
         answer = await cast.warden.get(path)
         assert answer.status_code == 422, f"{path}: {answer.text}"
@@ -174,6 +177,12 @@ async def test_queries_that_do_not_fit_are_refused(cast: Cast) -> None:
     assert (await cast.merchant.get("merchant/sub-orders?state=eaten")).status_code == 422
 
     assert await cast.town.digest() == before
+
+
+async def test_days_that_no_bills_can_be_of_are_refused(cast: Cast) -> None:
+    for on, status in (("9999-12-31", 409), ("1900-01-01", 422), ("0001-01-01", 422)):
+        answer = await cast.warden.post("reconciliation/runs", {"on": on})
+        assert answer.status_code == status, f"{on}: {answer.text}"
 
 
 async def test_strange_but_fitting_queries_find_nothing(cast: Cast) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.reconciliation.auditor import Audited
 from tuanzi.reconciliation.model import AskRun, broken_links
-from tuanzi.reconciliation.problems import DayNotOver
+from tuanzi.reconciliation.problems import BillsGone, DayNotOver
 
 TODAY = date(2026, 11, 23)
 
@@ -52,3 +52,15 @@ def test_a_report_that_was_edited_or_is_gone_is_seen(campus: Audited, script: st
 def test_a_day_that_is_not_over_is_not_compared_with_its_bills(campus: Audited) -> None:
     with campus.refused(DayNotOver):
         campus.ask(AskRun(by="p_operator", on=TODAY))
+
+
+def test_days_that_no_provider_has_bills_of_are_refused(campus: Audited) -> None:
+    with campus.refused(DayNotOver):
+        campus.ask(AskRun(by="p_operator", on=date.max))
+    for on in (date.min, date(1900, 1, 1), TODAY - timedelta(days=91)):
+        with campus.refused(BillsGone):
+            campus.ask(AskRun(by="p_operator", on=on))
+
+    campus.ask(AskRun(by="p_operator", on=TODAY - timedelta(days=90)))
+
+    assert len(campus.reports()) == 4

@@ -19,3 +19,11 @@ class DayNotOver(Problem):
     code = "reconciliation/day-not-over"
     status = 409
     title_zh = "该日账单须在次日 10 点后核对"
+
+
+class BillsGone(Problem):
+    """Payment companies keep the bills of a day for three months."""
+
+    code = "reconciliation/bills-gone"
+    status = 422
+    title_zh = "支付机构仅保留最近三个月的账单"

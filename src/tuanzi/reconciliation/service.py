@@ -70,12 +70,13 @@ from tuanzi.reconciliation.model import (
     TryAgain,
     report_hash,
 )
-from tuanzi.reconciliation.problems import DayNotOver, DifferenceEnded
+from tuanzi.reconciliation.problems import BillsGone, DayNotOver, DifferenceEnded
 from tuanzi.sharing import on_refund_due
 
 EVERY = timedelta(minutes=1)  # internal differences are told within 60 s (reliability.md 7)
 # The provider's bills are there at 10:00 (WeChat Pay v3); five minutes later everybody else has asked.
 BILLS_AT = time(10, 5, tzinfo=SHANGHAI)
+BILLS_KEPT = timedelta(days=90)  # WeChat Pay v3: three months; asked for older ones it says no for ever
 ASK_AGAIN = timedelta(hours=1)  # our choice, for bills that cannot be used; a person asks the provider meanwhile
 ATTEMPTS_MAX = 20  # about 15 minutes; then a person is told, and it is tried no more
 
@@ -93,12 +94,15 @@ def begin(unit: Unit, command: Begin, *, now: datetime) -> None:
 
 
 def ask_run(unit: Unit, command: AskRun, *, now: datetime) -> Asked:
-    """Have books compared at once, with the bills of a day when one is named. Raises DayNotOver."""
+    """Have books compared at once, with the bills of a day when one is named. Raises DayNotOver, BillsGone."""
     if command.on is None:
         unit.schedule("reconciliation:asked", CheckBooks(kind=RunKind.ASKED), at=now)
     else:
-        if now < bills_ready_at(command.on):
+        today = now.astimezone(SHANGHAI).date()
+        if command.on >= today or now < bills_ready_at(command.on):
             raise DayNotOver(on=command.on.isoformat())
+        if today - command.on > BILLS_KEPT:
+            raise BillsGone(on=command.on.isoformat(), first_on=(today - BILLS_KEPT).isoformat())
         unit.schedule(_asked_timer(command.on), CheckBills(on=command.on, kind=RunKind.ASKED), at=now)
     return Asked(on=command.on)
 

@@ -13,7 +13,7 @@ from tuanzi.machinery.http.routes import Call, Committed, Reply, Route
 from tuanzi.orders import FreeOrder
 from tuanzi.reconciliation import queries
 from tuanzi.reconciliation.model import Asked, AskRun, DifferenceStanding, SettleDifference, State
-from tuanzi.reconciliation.problems import DayNotOver, DifferenceEnded
+from tuanzi.reconciliation.problems import BillsGone, DayNotOver, DifferenceEnded
 from tuanzi.reconciliation.queries import DifferencesPage, DifferenceView, ReportsPage, ReportView, RunsPage
 
 
@@ -129,7 +129,7 @@ ROUTES = (
         body=RunBody,
         status=202,
         roles=_OPERATOR,
-        problems=(DayNotOver,),
+        problems=(DayNotOver, BillsGone),
         summary="Compare books now",
     ),
     Route(

@@ -41,6 +41,8 @@ from tuanzi.sharing.queries import (
 
 _CAMPUS = "/v1/campuses/{campus}"
 _OPERATORS = frozenset({Role.OPERATOR})
+# Our choice: outside of them is a slip of the pen, and the ends of the calendar have no day before or after.
+_FIRST_ON, _LAST_ON = date(2000, 1, 1), date(2100, 12, 31)
 Rate = Annotated[int, Meta(ge=0, le=WHOLE)]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 
@@ -71,6 +73,10 @@ class StatementQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     from_on: date | None = None
     until: date | None = None
+
+    def __post_init__(self) -> None:
+        if not all([_FIRST_ON <= on <= _LAST_ON for on in (self.from_on, self.until) if on is not None]):
+            raise ValueError(f"a statement is of days from {_FIRST_ON} to {_LAST_ON}")
 
 
 class TermsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
