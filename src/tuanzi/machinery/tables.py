@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -50,6 +50,17 @@ class Part:
     to_row: Callable[[Any], Row]
 
 
+@dataclass(frozen=True, slots=True)
+class Form(Generic[V]):
+    """How a field is kept that needs its row to be understood.
+
+    write: its cell, of the whole value. read: the field again, of a row's cells as they are kept.
+    """
+
+    write: Callable[[V], str]
+    read: Callable[[Row], Any]
+
+
 def differing(before: msgspec.Struct, after: msgspec.Struct) -> Differing:
     """Which fields of two values of one kind are not the same objects; what is equal and was made anew differs."""
     return tuple(map(is_not, _astuple(before), _astuple(after)))
@@ -65,18 +76,26 @@ def table(
     key: str | tuple[str, ...],
     is_history: bool = False,
     alike: Collection[str] = (),
+    forms: Mapping[str, Form[V]] | None = None,
 ) -> Table[V]:
     """The table `name` for values of `kind`, a frozen struct; `key` names the field or fields of its primary key.
 
     is_history: commands add to it and hardly ever look there again, so memory is not filled with it.
     alike: fields kept as JSON of which many rows have the same value: its text is not made for each.
+    forms: fields with a form of their own.
 
     Key fields are plain strings or ints whose column is called like the field.
     """
     keys = (key,) if isinstance(key, str) else key
     hints = typing.get_type_hints(kind)
     fields = msgspec.structs.fields(cast(type[msgspec.Struct], kind))
-    cells = [_cell(field.name, hints[field.name], is_alike=field.name in alike) for field in fields]
+    own = forms or {}
+    cells = [
+        _Cell(field.name, "out(v)", own[field.name].write)
+        if field.name in own
+        else _cell(field.name, hints[field.name], is_alike=field.name in alike)
+        for field in fields
+    ]
     names = tuple(field.name for field in fields)
     return Table(
         name=name,
@@ -84,7 +103,12 @@ def table(
         key=keys,
         columns=tuple(cell.column for cell in cells),
         to_row=_to_row(names, cells),
-        from_row=_from_row(kind, names, [(i, cell.into) for i, cell in enumerate(cells) if cell.into is not None]),
+        from_row=_from_row(
+            kind,
+            names,
+            [(i, cell.into) for i, cell in enumerate(cells) if cell.into is not None],
+            [(i, own[name].read) for i, name in enumerate(names) if name in own],
+        ),
         key_of=attrgetter(*keys),
         part_of=_part_of(names, cells, keys),
         is_history=is_history,
@@ -132,11 +156,15 @@ def _part_of(names: tuple[str, ...], cells: list[_Cell], keys: tuple[str, ...]) 
     return part_of
 
 
-def _from_row(kind: type[V], names: tuple[str, ...], into: list[tuple[int, Converter]]) -> Callable[[Row], V]:
+def _from_row(
+    kind: type[V], names: tuple[str, ...], into: list[tuple[int, Converter]], read: list[tuple[int, Converter]]
+) -> Callable[[Row], V]:
     def from_row(row: Row) -> V:
         cells = list(row)
         for i, convert in into:
             cells[i] = convert(cells[i])
+        for i, convert in read:
+            cells[i] = convert(row)
         return kind(**dict(zip(names, cells, strict=True)))
 
     return from_row

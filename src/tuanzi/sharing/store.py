@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import msgspec
+from msgspec import Struct
+
+from tuanzi.base.ids import OrderId, SubOrderId
+from tuanzi.base.money import Money
 from tuanzi.machinery.room import Keeps
 from tuanzi.machinery.several import SEVERAL
-from tuanzi.machinery.tables import table
+from tuanzi.machinery.tables import Form, Row, table
 from tuanzi.sharing.model import (
     Case,
     CaseSettlement,
     ClawBack,
     Debt,
     OrderTransfers,
+    Party,
     Payee,
     Share,
     SharePart,
@@ -20,14 +26,85 @@ from tuanzi.sharing.model import (
     SharingTerms,
     SubsidyBudget,
     TermsInForce,
+    Transfer,
 )
+
+
+class _Line(Struct, frozen=True, gc=False, array_like=True):
+    """A transfer as its order's row has it, in the place of its line: fen, and what it ends with is left out where it
+    is as usual. sub_order: what its id has more than the order's. outward: None is all of the amount."""
+
+    sub_order: str
+    party: Party
+    account: str
+    amount: int
+    outward: int | None = None
+    cut: int = 0
+    sent: int = 0
+    given: int = 0
+    back: int = 0
+    closed: int = 0
+
+
+_encode = msgspec.json.Encoder().encode
+_lines = msgspec.json.Decoder(tuple[_Line, ...]).decode
+_transfers = msgspec.json.Decoder(tuple[Transfer, ...]).decode
+_WHOLE = "[{"  # so a row begins that was written with every transfer in full, as migration 0007 does
+
+
+def _written(kept: OrderTransfers) -> str:
+    """An order's transfers as text. Measured, with ten of them: 0.5 kB in 1.3 us; every one in full took 2.1 kB."""
+    order_id = kept.order_id
+    begin, skip = f"{order_id}.", len(order_id)
+    lines: list[tuple[str | int, ...]] = []
+    for each in kept.by_line:
+        of, amount, outward = each.sub_order_id, each.amount.fen, each.outward.fen
+        line = (of[skip:] if of.startswith(begin) else of, each.party._value_, each.account, amount)
+        moved = (each.cut.fen, each.sent.fen, each.given.fen, each.back.fen, each.closed)
+        if any(moved):
+            lines.append((*line, outward, *moved))
+        else:
+            lines.append(line if outward == amount else (*line, outward))
+    return _encode(lines).decode()
+
+
+def _read(row: Row) -> tuple[Transfer, ...]:
+    """An order's transfers out of its row, also one of an earlier release."""
+    gid, order_id, text = row
+    if text.startswith(_WHOLE):
+        return _transfers(text)
+    return tuple(
+        [
+            Transfer(
+                gid=gid,
+                order_id=OrderId(order_id),
+                line=i,
+                sub_order_id=SubOrderId(
+                    order_id + each.sub_order if each.sub_order.startswith(".") else each.sub_order
+                ),
+                party=each.party,
+                account=each.account,
+                amount=Money(each.amount),
+                outward=Money(each.amount if each.outward is None else each.outward),
+                cut=Money(each.cut),
+                sent=Money(each.sent),
+                given=Money(each.given),
+                back=Money(each.back),
+                closed=each.closed,
+            )
+            for i, each in enumerate(_lines(text))
+        ]
+    )
+
 
 TERMS = table("sharing_terms", SharingTerms, key="id")
 TERMS_IN_FORCE = table("terms_in_force", TermsInForce, key="id")
 BUDGETS = table("subsidy_budgets", SubsidyBudget, key="id")
 BRANCHES = table("sharing_branches", SharingBranch, key="gid")
 SHARINGS = table("sharings", Sharing, key="order_id")
-TRANSFERS = table("order_transfers", OrderTransfers, key=("gid", "order_id"))
+TRANSFERS = table(
+    "order_transfers", OrderTransfers, key=("gid", "order_id"), forms={"transfers": Form(_written, _read)}
+)
 PAYEES = table("payees", Payee, key="id")
 SHARES = table("shares", Share, key="id")
 SHARE_PARTS = table("share_parts", SharePart, key=("share_id", "number"))
