@@ -43,7 +43,8 @@ class Settings:
     batch_max: commands of one commit (TUANZI_WRITER_BATCH_MAX). queue_max: commands that may wait
     (TUANZI_WRITER_QUEUE_MAX). wait_ms_max: the longest expected wait before a command is turned away with 429
     (TUANZI_WRITER_WAIT_MS_MAX). places_max: values in memory, in each of two generations (TUANZI_WRITER_PLACES_MAX,
-    about 1 kB each). decide_ms_max: how much of the processor a command may use (TUANZI_WRITER_DECIDE_MS_MAX).
+    about 1 kB each). decide_ms_max: how much of the processor a command may use (TUANZI_WRITER_DECIDE_MS_MAX), and what
+    is due or has happened elsewhere eight times as much.
     live_port: where the gateway takes WebSockets, 0 for any free port (TUANZI_LIVE_PORT, else TUANZI_PORT + 1).
     live_url: what clients are told instead, where a proxy stands in front (TUANZI_LIVE_URL, wss://live.example.edu).
     live_gather_ms: for how long at most what happens is gathered before it is told, at quiet (TUANZI_LIVE_GATHER_MS,

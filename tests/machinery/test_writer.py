@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -27,6 +28,8 @@ from tests.machinery.toy import (
     open_writer,
     prepared,
     state,
+    take,
+    write_down,
 )
 from tuanzi.base.once import Once
 from tuanzi.base.problem import Unknown
@@ -257,6 +260,38 @@ def test_an_endless_command_under_a_key_that_only_the_table_knows_is_given_its_t
     assert [type(outcome.problem) for outcome in outcomes] == [type(None), TooSlow]
     assert [record.message for record in caplog.records] == ["writer.command_too_slow"]
     assert database.rows("SELECT id FROM tickets") == [("t1",)]
+
+
+def test_what_is_due_may_take_longer_than_what_somebody_asks_but_not_for_ever(database: Any) -> None:
+    """A large group that closes: were it refused for its length, its members' money would hang."""
+    limit_s = 0.05
+
+    def think(unit: Unit, command: Any, *, now: datetime) -> Any:
+        until_s = time.thread_time() + 3 * limit_s
+        while time.thread_time() < until_s or getattr(command, "bug", "") == "endless":
+            pass
+        return take(unit, command, now=now) if isinstance(command, Take) else write_down(unit, command, now=now)
+
+    schema = replace(SCHEMA, decides={**SCHEMA.decides, Take: think}, follows={("halls", SeatTaken): [think]})
+    position, number = database.cursor()
+    watch = Stopwatch(limit_s)
+    writer = Writer(schema, position=position, event_number=number, stopwatch=watch)
+    due, endless = Take(ticket_id="t1", hall_id="h"), Take(ticket_id="t2", hall_id="h", bug="endless")
+    timers = [Later(timer_id="x", take=due, minutes=0), Later(timer_id="y", take=endless, minutes=0)]
+    carry_out(writer, database, [Build(id="h", seats=9), *timers])
+    fired = [Request(take, timer=writer.timer_changes.pop(id)) for id, take in (("x", due), ("y", endless))]
+    heard = Request(SeatTaken(hall_id="h"), source="halls", number=1, after=0)
+    watch.arm()
+
+    try:
+        outcomes = carry_out(writer, database, [Take(ticket_id="t0", hall_id="h"), *fired, heard])
+    finally:
+        watch.disarm()
+
+    assert [type(outcome.problem) for outcome in outcomes] == [TooSlow, type(None), TooSlow, type(None)]
+    assert database.rows("SELECT id FROM tickets") == [("t1",)]
+    assert database.rows("SELECT id FROM timers") == [("y",)]
+    assert database.rows("SELECT id, notes FROM pages") == [("h", 1)]
 
 
 def test_a_repeat_that_would_never_end_gets_the_first_answer(database: Any) -> None:

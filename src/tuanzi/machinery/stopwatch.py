@@ -30,6 +30,7 @@ class Stopwatch:
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
+        self._most_s = limit_s
         self._number = 0
         self._running = False
         self._watched = -1
@@ -52,8 +53,9 @@ class Stopwatch:
             signal.signal(signal.SIGPROF, signal.SIG_IGN)  # one may be on its way, and would end the process
             self._armed = False
 
-    def start(self) -> None:
-        """A command begins."""
+    def start(self, limits: int = 1) -> None:
+        """A command begins, which may use so many times the limit."""
+        self._most_s = self._limit_s * limits
         self._number += 1
         self._running = True
 
@@ -67,7 +69,7 @@ class Stopwatch:
         if self._watched != self._number:
             self._watched = self._number
             self._used_s = time.thread_time()
-        elif time.thread_time() - self._used_s >= self._limit_s:
+        elif time.thread_time() - self._used_s >= self._most_s:
             self._running = False
             raise OutOfTime
 
