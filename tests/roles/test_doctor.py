@@ -158,6 +158,63 @@ def test_a_schema_that_was_not_made_yet_is_a_warning_and_stays_unmade(
     assert of(codes[1][1], "database platform")["says"] == "not made yet"
 
 
+@pytest.mark.parametrize(
+    ("demo", "sms", "state", "says"),
+    [
+        ("", False, "warning", "nobody sends sign-in codes"),
+        ("1", False, "ok", "printed, for a demo"),
+        ("", True, "ok", "by Aliyun SMS, signed 团子"),
+    ],
+)
+def test_an_installation_that_sends_no_sign_in_codes_is_a_warning(
+    demo: str,
+    sms: bool,
+    state: str,
+    says: str,
+    alone: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TUANZI_DEMO", demo)
+    if sms:
+        key = alone / "key"
+        key.write_text("x", encoding="ascii")
+        monkeypatch.setenv("TUANZI_SMS_ACCESS_KEY_ID", "x")
+        monkeypatch.setenv("TUANZI_SMS_ACCESS_KEY_SECRET_FILE", str(key))
+        monkeypatch.setenv("TUANZI_SMS_SIGN_NAME", "团子")
+        monkeypatch.setenv("TUANZI_SMS_TEMPLATE_CODE", "SMS_1")
+
+    _, findings = told(capsys)
+
+    found = of(findings, "sign-in codes")
+    assert (found["state"], found["says"].startswith(says)) == (state, True)
+    assert ("TUANZI_SMS_" in found["do"]) == (state == "warning")
+
+
+@pytest.mark.parametrize(
+    ("host", "proxies", "states"),
+    [
+        ("127.0.0.1", "", ["warning"]),
+        ("127.0.0.1", "127.0.0.1", ["ok"]),
+        ("0.0.0.0", "", []),
+    ],
+)
+def test_a_house_that_only_a_proxy_reaches_and_that_believes_none_is_a_warning(
+    host: str,
+    proxies: str,
+    states: list[str],
+    alone: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TUANZI_HOST", host)
+    monkeypatch.setenv("TUANZI_PROXIES", proxies)
+
+    _, findings = told(capsys)
+
+    assert [each["state"] for each in findings if each["check"] == "TUANZI_PROXIES"] == states
+
+
 def test_a_short_secret_is_wrong(
     alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

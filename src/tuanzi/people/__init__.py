@@ -19,6 +19,7 @@ from tuanzi.people import handlers, model, service, store, web
 from tuanzi.people.model import (
     AppointOperator,
     AppointStaff,
+    ChangeName,
     ForgetPerson,
     Forgotten,
     Keys,
@@ -26,6 +27,7 @@ from tuanzi.people.model import (
     Quota,
     Quotas,
     SealedPhone,
+    tidy_name,
 )
 from tuanzi.people.problems import WechatAbsent, WechatNeeded, WechatTooOften, WechatUnreachable
 from tuanzi.people.queries import Doorkeeper, Payers, find_who, me
@@ -51,6 +53,7 @@ __all__ = [
     "AliyunSender",
     "AppointOperator",
     "AppointStaff",
+    "ChangeName",
     "CodeSender",
     "ConsoleSender",
     "Doorkeeper",
@@ -75,6 +78,7 @@ __all__ = [
     "find_who",
     "me",
     "room",
+    "tidy_name",
 ]
 
 

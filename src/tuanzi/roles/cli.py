@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import fcntl
 import importlib
 import os
 import secrets
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TextIO
 
 import msgspec
 import uvloop
@@ -38,6 +34,7 @@ from tuanzi.people import (
 )
 from tuanzi.roles.api import routes_of, serve
 from tuanzi.roles.company import Company, CompanyFailed
+from tuanzi.roles.folder import FolderLock, held_by_another
 from tuanzi.roles.logs import log_json
 from tuanzi.roles.parts import Part, parts_of, serve_parts
 from tuanzi.settings import INPROCESS, WECHAT, Settings, SettingWrong, read_settings
@@ -59,11 +56,10 @@ _SELDOM = {
     "doctor": "tuanzi.roles.doctor",
     "move": "tuanzi.roles.operations",
     "promote": "tuanzi.roles.operations",
+    "appoint": "tuanzi.roles.appointing",
 }
 DEMO_PAYMENTS_REMEMBERED = 100_000
 SECRET_BYTES_MIN = 32
-# Our choice: a commit takes some 20 ms, and one of a full batch on a busy disk a second.
-LAST_BATCH_S_MAX = 5.0
 # Measured: with Python's 5 ms a thread that writes waits so long for its turn after each of some 20 statements of a
 # commit, while the loop decides; with this a commit is kept earlier and an order costs a tenth less processor.
 TURN_S = 0.0005
@@ -100,6 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("doctor", "what is wrong, and what to do"),
         ("move", "move a campus to another database server"),
         ("promote", "make a replica the primary database server"),
+        ("appoint", "make the owner of a phone an operator of the platform"),
     ):
         commands.add_parser(name, help=about, add_help=False)
     options = parser.parse_args(given)
@@ -136,11 +133,9 @@ def _run(settings: Settings, parts: Collection[Part]) -> int:
     if parts:
         uvloop.run(_serve(settings, parts, scribe=None))
         return 0
-    with _lock(settings.data) as lock:
+    with FolderLock(settings.data) as lock:
         if lock is None:
-            return _say(
-                f"tuanzi: another process is using {settings.data}; stop it, or set TUANZI_DATA to another folder"
-            )
+            return _say(f"tuanzi: {held_by_another(settings.data)}")
         with Scribe(holds=[lock.fileno()]) as scribe:
             uvloop.run(_serve(settings, parts, scribe=scribe))
     return 0
@@ -254,31 +249,6 @@ async def _serve_house(
         return
     house = House(settings, vendors, scribe=scribe)
     await serve(house, beside=demo_of(house), inbox=inbox, accounts=accounts)
-
-
-class _lock:
-    """The folder's lock, held for as long as the process or its scribe writes there; None when another has it.
-
-    The scribe of a process that was killed writes its last batch to the end: that much is waited for.
-    """
-
-    def __init__(self, data: Path) -> None:
-        self._path = data / "lock"
-
-    def __enter__(self) -> TextIO | None:
-        self._file = self._path.open("w")
-        until = time.monotonic() + LAST_BATCH_S_MAX
-        while True:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return self._file
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    return None
-                time.sleep(0.02)
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
 
 
 def _first(group: BaseException) -> BaseException:

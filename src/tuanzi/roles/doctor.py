@@ -43,6 +43,8 @@ CLOCK_WRONG_S = 10.0
 # Blocking drivers: one thread for each server, database and file that is asked at once.
 THREADS_MAX = 64
 _PROBED_MAX = 100
+CODES, PROXIES = "sign-in codes", "TUANZI_PROXIES"
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 STRANGE = "there is no such setting"
 _VALUE_FOR = {"TUANZI_WECHAT_NOTIFY_URL": "https://tuanzi.example.edu"}
 
@@ -202,6 +204,7 @@ async def examine(
     settings = settings.settled
     findings = [look_at_folder(settings.data), *look_at_secrets(settings, environment)]
     findings += await look_at_ports(settings)
+    findings += look_at_people(settings)
     needs = await find_needs(settings)
     findings += [_of_need(need) for need in needs]
     servers = settings.servers
@@ -275,6 +278,25 @@ async def look_at_ports(settings: Settings) -> list[Finding]:
         else:
             do = f"stop what listens there, or set {name} to another port"
             findings.append(Finding(name, State.WRONG, f"{where}: {taken}", do))
+    return findings
+
+
+def look_at_people(settings: Settings) -> list[Finding]:
+    """Whether people can sign in: somebody carries their codes, and they are told apart by their addresses."""
+    findings = []
+    if settings.sms is not None:
+        findings.append(Finding(CODES, State.OK, f"by Aliyun SMS, signed {settings.sms.sign_name}"))
+    elif settings.demo:
+        findings.append(Finding(CODES, State.OK, "printed, for a demo"))
+    else:
+        says = "nobody sends sign-in codes, so nobody can sign in by phone"
+        findings.append(Finding(CODES, State.WARNING, says, "set TUANZI_SMS_* (docs/installation.md)"))
+    if settings.proxies:
+        findings.append(Finding(PROXIES, State.OK, f"believed: {settings.proxies}"))
+    elif settings.host in _LOOPBACK and not settings.demo:
+        says = f"only this machine reaches {settings.host}, and no proxy on it is believed: all people are one address"
+        do = f"set TUANZI_PROXIES={settings.host} if a proxy is in front, or TUANZI_HOST if none is"
+        findings.append(Finding(PROXIES, State.WARNING, says, do))
     return findings
 
 

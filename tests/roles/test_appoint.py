@@ -1,0 +1,108 @@
+"""A new installation gets its first operator from the command line; he makes the campus (J3, J4)."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journeys.conftest import Town, done
+from tuanzi.roles import folder
+from tuanzi.roles.cli import main
+from tuanzi.roles.folder import FolderLock
+
+PHONE = "139 0000 0001"
+CAMPUS = {
+    "id": "beijing",
+    "name_zh": "北京校区",
+    "name_en": "Beijing Campus",
+    "south_e6": 40_051_000,
+    "west_e6": 116_283_000,
+    "north_e6": 40_061_000,
+    "east_e6": 116_299_500,
+}
+
+
+@pytest.fixture(autouse=True)
+def _settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TUANZI_DATA", str(tmp_path))
+    monkeypatch.setenv("TUANZI_SECRET", "s" * 32)
+
+
+def test_who_is_appointed_on_a_fresh_data_folder_signs_in_and_makes_a_campus(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = [main(["appoint", PHONE, "--name", " 王老师 "])]
+    first = capsys.readouterr().err
+    codes.append(main(["appoint", PHONE]))
+    repeated = capsys.readouterr().err
+    me, made, audit = asyncio.run(_make_a_campus(tmp_path))
+
+    person_id = me["person_id"]
+    assert codes == [0, 0]
+    assert first == f"{person_id} is an operator of the platform now\n"
+    assert repeated == f"{person_id} was an operator of the platform already\n"
+    assert (me["name"], me["roles"], me["campus_id"]) == ("王老师", ["operator"], None)
+    assert made["campus"]["name_zh"] == "北京校区"
+    assert [(each["action"], each["person_id"], each["subject"]) for each in audit["items"]] == [
+        ("appoint", "tuanzi-appoint", person_id)
+    ]
+
+
+async def _make_a_campus(data: Path) -> tuple[Any, Any, Any]:
+    """What the operator reads of himself, the campus that he made, and the audit log."""
+    town = Town(data)
+    working = asyncio.create_task(town.house.run())
+    await town.house.opened()
+    try:
+        operator = await town.sign_in(phone=PHONE.replace(" ", ""))
+        me = await done(operator.get("/v1/me"))
+        await done(operator.send("PUT", operator.campus, CAMPUS))
+        return me, await done(operator.get(operator.campus)), await done(operator.get("/v1/audit"))
+    finally:
+        await town.client.aclose()
+        town.house.close()
+        await working
+
+
+def test_nothing_is_appointed_while_another_process_has_the_data_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "LAST_BATCH_S_MAX", 0.1)
+
+    with FolderLock(tmp_path):
+        code = main(["appoint", PHONE])
+
+    said = capsys.readouterr().err
+    assert code == 1
+    assert said == (f"tuanzi: another process is using {tmp_path}; stop it, or set TUANZI_DATA to another folder\n")
+    assert not (tmp_path / "platform.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["12345"], "tuanzi: This is not a mainland mobile number."),
+        ([PHONE, "--name", "x" * 81], "tuanzi: A name has at most 20 printable characters."),
+    ],
+)
+def test_what_cannot_be_appointed_is_told_in_one_line_and_changes_nothing(
+    arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["appoint", *arguments])
+
+    said = capsys.readouterr().err
+    assert code == 1
+    assert said.startswith(says)
+    assert len(said.splitlines()) == 1
+    assert main(["appoint", PHONE]) == 0
+    assert "is an operator of the platform now" in capsys.readouterr().err
+
+
+def test_only_the_platform_is_opened(tmp_path: Path) -> None:
+    main(["appoint", PHONE])
+
+    kept = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.db"))
+    assert kept == ["platform.db"]
