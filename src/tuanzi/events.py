@@ -91,6 +91,16 @@ class RuleBookSwitched(Event, frozen=True, kw_only=True, gc=False):
     by: str
 
 
+class CouponsGranted(Event, frozen=True, kw_only=True, gc=False):
+    """An operator gave members coupons, whose ids begin with `grant_id`. granted: how many were not there before."""
+
+    name = "pricing.coupons_granted"
+    grant_id: str
+    granted: int
+    off_fen: int
+    by: str
+
+
 # groups (core)
 
 

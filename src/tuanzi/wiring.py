@@ -97,6 +97,7 @@ FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
         events.CampaignChanged,
         events.DishSoldOut,
         events.RuleBookSwitched,
+        events.CouponsGranted,
         events.GroupOpened,
         events.SeatHeld,
         events.SeatPaid,
@@ -177,7 +178,7 @@ def rooms_of(
     payers = people.Payers(keys=keys, login=login, phones=phones)
     rooms = [
         catalog.room(),
-        pricing.room(),
+        pricing.room(find_strangers=people.find_strangers, see_merchant=catalog.merchant_view),
         stock.room(),
         orders.room(),
         groups.room(provider, find_plan=splitting.find_plan, payers=payers),

@@ -219,6 +219,17 @@ async def good_requests(cast: Cast, real: dict[str, list[str]]) -> dict[str, tup
         "catalog_put_campaign": ({"campaign_id": "bj-five"}, await done(cast.warden.get("campaigns/bj-five"))),
         "catalog_import_catalog": ({}, {"kind": "catalog", "content": '{"dishes": []}'}),
         "pricing_draft": ({}, {"rules": [rule], "samples": [sample], "note": "one yuan off"}),
+        "pricing_grant": (
+            {},
+            {
+                "grant_id": "welcome",
+                "member_ids": [cast.ming.id, cast.hua.id],
+                "off_fen": 300,
+                "threshold_fen": 1000,
+                "expires_at": "2026-12-31T00:00:00Z",
+                "merchant_id": "bj-m01",
+            },
+        ),
         "pricing_check": ({"version": "1"}, {"samples": [sample]}),
         "groups_open_group": ({}, cart),
         "groups_quote": ({}, cart),

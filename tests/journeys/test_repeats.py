@@ -146,6 +146,13 @@ async def rule_writes(cast: Cast) -> list[Write]:
         ),
         Write(f"{at}/roll-back", cast.warden, "pricing/roll-back", None, {}),
         Write(
+            "POST /v1/campuses/{campus}/coupons",
+            cast.warden,
+            "coupons",
+            {"grant_id": "one", "member_ids": [cast.ming.id], "off_fen": 100, "expires_at": "2026-12-31T00:00:00Z"},
+            {"grant_id": "two", "member_ids": [cast.ming.id], "off_fen": 100, "expires_at": "2026-12-31T00:00:00Z"},
+        ),
+        Write(
             "PUT /v1/people/{person_id}/roles",
             cast.operator,
             f"/v1/people/{cast.stranger.id}/roles",

@@ -51,6 +51,7 @@ RIGHTS = {
     "POST /v1/campuses/{campus}/pricing/versions/{version}/switch": OPERATORS,
     "POST /v1/campuses/{campus}/pricing/roll-back": OPERATORS,
     "GET /v1/campuses/{campus}/coupons": HERE,
+    "POST /v1/campuses/{campus}/coupons": OPERATORS,
     "GET /v1/campuses/{campus}/live/messages": HERE,
     "GET /v1/campuses/{campus}/live/groups/{group_id}": HERE,
     "GET /v1/campuses/{campus}/meals/{meal_id}/portions": NOT_ELSEWHERE,

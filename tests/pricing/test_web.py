@@ -157,3 +157,22 @@ def test_only_operators_touch_the_rules() -> None:
 def test_refusals_speak_both_languages() -> None:
     assert CouponExpired.title_en() == "The coupon is no longer valid."
     assert CouponExpired.title_zh == "优惠券已过期"
+
+
+@pytest.mark.parametrize(
+    "at", ["9999-12-31T20:00:00Z", "2100-01-01T00:00:00Z", "1999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00"]
+)
+async def test_a_sample_of_another_century_is_refused_where_it_is_sent(at: str) -> None:
+    campus = Campus()
+    late = DRAFT["samples"][0] | {"priced_at": at}
+    by_hour = DRAFT["rules"][0] | {"condition": "hour >= 11"}
+
+    for asking in (
+        campus.request(f"POST {RULES}/versions", body=DRAFT | {"rules": [by_hour], "samples": [late]}),
+        campus.request(f"POST {RULES}/versions/{{version}}/check", path={"version": "0"}, body={"samples": [late]}),
+    ):
+        with pytest.raises(RuleInvalid) as refused:
+            await asking
+        assert refused.value.facts["reason"] == "a time outside of 2000 to 2100"
+        assert refused.value.facts["sample"] == "thirty yuan"
+    assert (await campus.request(f"GET {RULES}/versions")).items == ()

@@ -30,7 +30,7 @@ from tuanzi.people.model import (
     tidy_name,
 )
 from tuanzi.people.problems import WechatAbsent, WechatNeeded, WechatTooOften, WechatUnreachable
-from tuanzi.people.queries import Doorkeeper, Payers, find_who, me
+from tuanzi.people.queries import Doorkeeper, Payers, find_strangers, find_who, me
 from tuanzi.people.vendors import (
     LOGIN_GATEWAY,
     AbsentLogin,
@@ -75,6 +75,7 @@ __all__ = [
     "WechatNeeded",
     "WechatTooOften",
     "WechatUnreachable",
+    "find_strangers",
     "find_who",
     "me",
     "room",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -17,6 +18,7 @@ from tuanzi.base.time import from_ms
 from tuanzi.base.who import Role, Who
 from tuanzi.events import PersonErased, RolesChanged, SessionEnded
 from tuanzi.machinery.http.routes import Desk
+from tuanzi.machinery.several import several
 from tuanzi.people import store
 from tuanzi.people.model import SESSIONS_MAX, Keys
 from tuanzi.people.problems import WechatAbsent, WechatNeeded
@@ -178,6 +180,16 @@ class Payers:
                 self._played.clear()
             self._played[person_id] = await self._login.openid_of(await self._phones.code_of(person_id))
         return self._played[person_id]
+
+
+async def find_strangers(desk: Desk, person_ids: Sequence[PersonId], *, campus_id: CampusId) -> list[PersonId]:
+    """Those of these who are nobody of this campus, or erased; in the same order."""
+    known = {
+        id
+        for slots in several(person_ids)
+        for (id,) in await desk.rows(store.LIVING_OF_CAMPUS, {**slots, "campus_id": campus_id})
+    }
+    return [id for id in person_ids if id not in known]
 
 
 async def people_page(

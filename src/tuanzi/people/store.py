@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tuanzi.machinery.several import SEVERAL
 from tuanzi.machinery.tables import table
 from tuanzi.people.model import (
     AuditEntry,
@@ -68,6 +69,13 @@ SELECT w.appid, w.openid_sealed, w.code_hash, w.bound_at_ms
 FROM people p JOIN wechat_users w ON w.openid_hash = p.openid_hash
 WHERE p.id = :person_id ORDER BY w.openid_hash LIMIT 1
 """
+
+LIVING_OF_CAMPUS = (
+    "SELECT "
+    + "id FROM people WHERE id IN ("
+    + SEVERAL
+    + ") AND campus_id = :campus_id AND erased_at_ms IS NULL ORDER BY id LIMIT 100"
+)
 
 SESSIONS_OF_PERSON = """
 SELECT id, created_at_ms, expires_at_ms FROM sessions WHERE person_id = :person_id ORDER BY id LIMIT :limit

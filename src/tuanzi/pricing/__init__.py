@@ -1,12 +1,15 @@
 """Pricing: what a cart costs, by rules that operators change as data, and how amounts are divided to the fen (B4, B5).
 
 Owns, in the database `core`: rule_books, rule_versions, coupons.
-Hears nothing. Emits RuleBookSwitched.
+Hears nothing. Emits RuleBookSwitched, CouponsGranted.
 
 Give `quote` and `settle` the rules of `active_rules` or, for what an order or group keeps, of `load_rules`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from tuanzi.machinery.room import Room
 from tuanzi.pricing.handlers import COMMANDS
@@ -42,6 +45,8 @@ from tuanzi.pricing.problems import (
     CouponIdTaken,
     CouponNotHeld,
     CouponTaken,
+    CouponUseless,
+    MembersUnknown,
     NothingToRollBack,
     RuleInvalid,
     RulesUnchecked,
@@ -51,12 +56,14 @@ from tuanzi.pricing.service import (
     CouponGranted,
     DraftRules,
     GrantCoupon,
+    GrantCoupons,
     RollBackRules,
     RulesChecked,
     RulesDrafted,
     RulesSwitched,
     SwitchRules,
     active_rules,
+    asked_by_grant,
     give_back_coupon,
     hold_coupon,
     load_free_coupon,
@@ -64,7 +71,7 @@ from tuanzi.pricing.service import (
     use_coupon,
 )
 from tuanzi.pricing.store import KEEPS, TABLES
-from tuanzi.pricing.web import ROUTES
+from tuanzi.pricing.web import ROUTES, FindStrangers, grant_route
 
 __all__ = [
     "BASE_RULES",
@@ -81,9 +88,12 @@ __all__ = [
     "CouponNotHeld",
     "CouponState",
     "CouponTaken",
+    "CouponUseless",
     "Discount",
     "DraftRules",
     "GrantCoupon",
+    "GrantCoupons",
+    "MembersUnknown",
     "NotAllocatable",
     "NothingToRollBack",
     "Quote",
@@ -118,6 +128,21 @@ __all__ = [
 ]
 
 
-def room() -> Room:
-    """Pricing as wiring puts it into the house."""
-    return Room(name="pricing", database="core", tables=TABLES, commands=COMMANDS, routes=ROUTES, keeps=KEEPS)
+def room(
+    *, find_strangers: FindStrangers | None = None, see_merchant: Callable[..., Awaitable[Any]] | None = None
+) -> Room:
+    """Pricing as wiring puts it into the house.
+
+    find_strangers: who of several is nobody of a campus. see_merchant: raises Unknown where there is none. Without both
+    nobody is granted coupons over HTTP.
+    """
+    granting = [] if find_strangers is None or see_merchant is None else [grant_route(find_strangers, see_merchant)]
+    return Room(
+        name="pricing",
+        database="core",
+        tables=TABLES,
+        commands=COMMANDS,
+        asks={GrantCoupons: asked_by_grant},
+        routes=[*ROUTES, *granting],
+        keeps=KEEPS,
+    )

@@ -14,4 +14,5 @@ COMMANDS: Final[Mapping[type[Any], Handler]] = {
     service.SwitchRules: service.switch_rules,
     service.RollBackRules: service.roll_back_rules,
     service.GrantCoupon: service.grant_coupon,
+    service.GrantCoupons: service.grant_coupons,
 }

@@ -37,6 +37,22 @@ class CouponIdTaken(Problem):
     title_zh = "优惠券编号已被使用"
 
 
+class MembersUnknown(Problem):
+    """Some of these people are nobody of this campus; nobody was given a coupon."""
+
+    code = "pricing/members-unknown"
+    status = 422
+    title_zh = "名单中有人不属于本校区，未发放任何优惠券"
+
+
+class CouponUseless(Problem):
+    """Such a coupon could never be used: it must be worth something, and expire later than now and before 2100."""
+
+    code = "pricing/coupon-useless"
+    status = 422
+    title_zh = "这样的优惠券无法使用：有效期须晚于现在且早于 2100 年"
+
+
 class CouponExpired(Problem):
     """The coupon is no longer valid."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -10,8 +12,10 @@ from msgspec import Struct
 from tuanzi.base.ids import CouponId, MerchantId, OrderId, PersonId
 from tuanzi.base.money import Money
 from tuanzi.base.problem import Unknown
+from tuanzi.base.time import from_ms, to_ms
 from tuanzi.base.unit import Unit
-from tuanzi.events import RuleBookSwitched
+from tuanzi.events import CouponsGranted, RuleBookSwitched
+from tuanzi.machinery.memory import Place
 from tuanzi.pricing.model import (
     BASE_RULES,
     BOOK_ID,
@@ -31,9 +35,13 @@ from tuanzi.pricing.problems import (
     CouponIdTaken,
     CouponNotHeld,
     CouponTaken,
+    CouponUseless,
     NothingToRollBack,
     RulesUnchecked,
 )
+
+# Our choice: later than anybody means, and every database and zone knows it.
+COUPONS_END: Final = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 class DraftRules(Struct, frozen=True, kw_only=True, gc=False):
@@ -112,6 +120,25 @@ class GrantCoupon(Struct, frozen=True, kw_only=True, gc=False):
     merchant_id: MerchantId | None = None
 
 
+class GrantCoupons(Struct, frozen=True, kw_only=True, gc=False):
+    """Give each of these members a coupon of his own, all alike. grant_id: what their ids begin with."""
+
+    grant_id: str
+    member_ids: tuple[PersonId, ...]
+    off_fen: int
+    threshold_fen: int
+    expires_at: datetime
+    merchant_id: MerchantId | None
+    operator_id: PersonId
+
+
+class CouponsGiven(Struct, frozen=True, kw_only=True, gc=False):
+    """The coupons, in the order of the members. granted: how many were not there before."""
+
+    coupon_ids: tuple[CouponId, ...]
+    granted: int
+
+
 class CouponGranted(Struct, frozen=True, kw_only=True, gc=False):
     """The coupon is there; `is_new` is false where it was there before."""
 
@@ -142,7 +169,8 @@ def draft_rules(unit: Unit, command: DraftRules, *, now: datetime) -> RulesDraft
 def price_samples(unit: Unit, command: CheckRules, *, now: datetime) -> RulesChecked:
     """Price sample carts under a version and under the one in force. Raises Unknown, RuleInvalid for a bad sample."""
     version, active = load_rules(unit, version=command.version), active_rules(unit)
-    check_rules((), command.samples)
+    for sent in (version.samples, command.samples):
+        check_rules((), sent)
     samples = tuple(_checked(sample, version, active) for sample in (*version.samples, *command.samples))
     used = {rule_id for sample in samples for rule_id in sample.amounts_fen}
     return RulesChecked(
@@ -157,13 +185,14 @@ def price_samples(unit: Unit, command: CheckRules, *, now: datetime) -> RulesChe
 def switch_rules(unit: Unit, command: SwitchRules, *, now: datetime) -> RulesSwitched:
     """Put a version in force, after pricing its sample carts once more; a repeat changes nothing.
 
-    Raises Unknown; RulesUnchecked: it has rules but no sample, or one does not cost what its author expects.
+    Raises Unknown; RuleInvalid for a bad sample; RulesUnchecked: it has rules but no sample, or one does not cost what its author expects.
     """
     version, book = load_rules(unit, version=command.version), load_book(unit)
     if book.active == version.version:
         return RulesSwitched(version=book.active, before=book.active)
     if version.rules and not version.samples:
         raise RulesUnchecked(version=version.version, samples=0)
+    check_rules((), version.samples)  # a release before kept some that cannot be priced
     for sample in version.samples:
         checked = _checked(sample, version, version)
         if not checked.matches:
@@ -216,6 +245,48 @@ def grant_coupon(unit: Unit, command: GrantCoupon, *, now: datetime) -> CouponGr
     elif msgspec.structs.replace(there, state=CouponState.FREE, order_id=None) != coupon:
         raise CouponIdTaken(coupon_id=coupon.id)
     return CouponGranted(coupon_id=coupon.id, is_new=there is None)
+
+
+def grant_coupons(unit: Unit, command: GrantCoupons, *, now: datetime) -> CouponsGiven:
+    """Give each member his coupon, all or none; a repeat of the grant finds those that are there, and adds the others.
+
+    Raises CouponUseless, and CouponIdTaken: the grant said something else before.
+    """
+    # Kept to the millisecond, so that a repeat is told as one.
+    expires_at = from_ms(to_ms(command.expires_at))
+    if not now < expires_at < COUPONS_END:
+        raise CouponUseless(expires_at=expires_at)
+    given = [
+        grant_coupon(
+            unit,
+            GrantCoupon(
+                coupon_id=granted_id(command.grant_id, member_id),
+                member_id=member_id,
+                off_fen=command.off_fen,
+                threshold_fen=command.threshold_fen,
+                expires_at=expires_at,
+                merchant_id=command.merchant_id,
+            ),
+            now=now,
+        )
+        for member_id in command.member_ids
+    ]
+    granted = sum(each.is_new for each in given)
+    if granted:
+        unit.emit(
+            CouponsGranted(grant_id=command.grant_id, granted=granted, off_fen=command.off_fen, by=command.operator_id)
+        )
+    return CouponsGiven(coupon_ids=tuple(each.coupon_id for each in given), granted=granted)
+
+
+def granted_id(grant_id: str, member_id: PersonId) -> CouponId:
+    """The id of a member's coupon of a grant, so that he has one at most."""
+    return CouponId(f"{grant_id}.{member_id}")
+
+
+def asked_by_grant(command: GrantCoupons) -> Sequence[Place]:
+    """What granting looks at: coupons that mostly are not there."""
+    return [(Coupon, granted_id(command.grant_id, member_id)) for member_id in command.member_ids]
 
 
 def hold_coupon(unit: Unit, *, coupon_id: CouponId, member_id: PersonId, order_id: OrderId, now: datetime) -> Coupon:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
-from tuanzi.base.ids import PersonId
+from tuanzi.base.ids import CampusId, MerchantId, PersonId
 from tuanzi.base.problem import Unknown
 from tuanzi.base.who import Role
-from tuanzi.machinery.http.routes import Call, Committed, Route
+from tuanzi.machinery.http.routes import Call, Committed, Desk, Route
 from tuanzi.pricing.model import RULES_MAX, SAMPLES_MAX, Rule, Sample, SampleLine
-from tuanzi.pricing.problems import NothingToRollBack, RuleInvalid, RulesUnchecked
+from tuanzi.pricing.problems import (
+    CouponIdTaken,
+    CouponUseless,
+    MembersUnknown,
+    NothingToRollBack,
+    RuleInvalid,
+    RulesUnchecked,
+)
 from tuanzi.pricing.queries import (
     PAGE_MAX,
     CouponPage,
@@ -24,7 +33,9 @@ from tuanzi.pricing.queries import (
 )
 from tuanzi.pricing.service import (
     CheckRules,
+    CouponsGiven,
     DraftRules,
+    GrantCoupons,
     RollBackRules,
     RulesChecked,
     RulesDrafted,
@@ -38,6 +49,20 @@ PATH = "/v1/campuses/{campus}/pricing"
 OPERATORS = frozenset({Role.OPERATOR})
 # Of versions and priorities; our choice: more than anybody makes, and it fits every database.
 NUMBER_MAX = 999_999_999
+# Our choice: a class or a building; each is a row of one commit, and more are asked for by further requests.
+GRANTED_AT_ONCE = 200
+# Our choice: 1,000 yuan; more is a slip of the keyboard.
+COUPON_FEN_MAX = 100_000
+
+# With the grant's id and a dot it fits a coupon's key.
+MemberId = Annotated[str, Meta(min_length=1, max_length=39)]
+
+
+class FindStrangers(Protocol):
+    """Who of several is nobody of a campus."""
+
+    def __call__(self, desk: Desk, person_ids: Sequence[PersonId], *, campus_id: CampusId) -> Awaitable[list[PersonId]]:
+        """Those, in the same order. desk: of the platform."""
 
 
 class RuleBody(Rule, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
@@ -68,6 +93,17 @@ class CheckBody(Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fiel
     """Sample carts to price besides those of the version."""
 
     samples: Annotated[tuple[SampleBody, ...], Meta(max_length=SAMPLES_MAX)] = ()
+
+
+class GrantBody(Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
+    """Who is given a coupon each, all alike. grant_id: chosen by the operator; of one grant a member has one coupon."""
+
+    grant_id: Annotated[str, Meta(min_length=1, max_length=24, pattern="^[a-z0-9][a-z0-9_-]*$")]
+    member_ids: Annotated[tuple[MemberId, ...], Meta(min_length=1, max_length=GRANTED_AT_ONCE)]
+    off_fen: Annotated[int, Meta(ge=1, le=COUPON_FEN_MAX)]
+    threshold_fen: Annotated[int, Meta(ge=0, le=100_000_000)] = 0
+    expires_at: Annotated[datetime, Meta(tz=True)]
+    merchant_id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
 
 
 class VersionsQuery(Struct, frozen=True, kw_only=True, gc=False):
@@ -129,6 +165,43 @@ async def coupons(call: Call[None, CouponsQuery]) -> CouponPage:
     query = call.query
     return await coupons_of(
         call.desks.core, member_id=_person(call), after=query.after, limit=query.limit, now=call.now
+    )
+
+
+def grant_route(find_strangers: FindStrangers, see_merchant: Callable[..., Awaitable[Any]]) -> Route:
+    """The route by which operators give members coupons; what it asks is answered by other rooms."""
+
+    async def grant(call: Call[GrantBody, None]) -> Committed:
+        """POST /v1/campuses/{campus}/coupons"""
+        body, desks = call.body, call.desks
+        member_ids = tuple(PersonId(id) for id in dict.fromkeys(body.member_ids))
+        strangers = await find_strangers(desks.platform, member_ids, campus_id=CampusId(call.path["campus"]))
+        if strangers:
+            raise MembersUnknown(person_ids=tuple(strangers))
+        merchant_id = None if body.merchant_id is None else MerchantId(body.merchant_id)
+        if merchant_id is not None:
+            await see_merchant(desks.core, merchant_id=merchant_id)
+        command = GrantCoupons(
+            grant_id=body.grant_id,
+            member_ids=member_ids,
+            off_fen=body.off_fen,
+            threshold_fen=body.threshold_fen,
+            expires_at=body.expires_at,
+            merchant_id=merchant_id,
+            operator_id=_person(call),
+        )
+        return await desks.core.submit(command, who=_person(call), key=call.key)
+
+    return Route(
+        method="POST",
+        path="/v1/campuses/{campus}/coupons",
+        handler=grant,
+        body=GrantBody,
+        answer=CouponsGiven,
+        summary="Give members a coupon each",
+        status=201,
+        roles=OPERATORS,
+        problems=(CouponIdTaken, CouponUseless, MembersUnknown),
     )
 
 
@@ -196,7 +269,7 @@ ROUTES = (
         answer=RulesSwitched,
         summary="Put a version in force",
         roles=OPERATORS,
-        problems=(RulesUnchecked,),
+        problems=(RuleInvalid, RulesUnchecked),
     ),
     Route(
         method="POST",

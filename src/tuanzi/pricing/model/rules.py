@@ -18,6 +18,9 @@ from tuanzi.pricing.problems import RuleInvalid
 
 RULES_MAX: Final = 64
 SAMPLES_MAX: Final = 50
+# Our choice: nobody means a sample of another century, and near either end of the calendar there is no hour in Shanghai.
+PRICED_FROM: Final = datetime(2000, 1, 1, tzinfo=UTC)
+PRICED_UNTIL: Final = datetime(2100, 1, 1, tzinfo=UTC)
 # What takes money off without being a rule of the book.
 TIER: Final = "tier"
 COUPON: Final = "coupon"
@@ -228,6 +231,8 @@ def check_rules(rules: Sequence[Rule], samples: Sequence[Sample]) -> None:
     for row, sample in enumerate(samples, start=1):
         if sample.priced_at.tzinfo is None or any(line.addon and line.set_meal_id for line in sample.lines):
             raise RuleInvalid(row=row, sample=sample.name, reason="a time without its zone, or an add-on in a set meal")
+        if not PRICED_FROM <= sample.priced_at < PRICED_UNTIL:
+            raise RuleInvalid(row=row, sample=sample.name, reason="a time outside of 2000 to 2100")
 
 
 def _faults(rule: Rule) -> Iterator[str]:
