@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -20,6 +21,9 @@ log = logging.getLogger("tuanzi.settings")
 
 INPROCESS, WECHAT = "inprocess", "wechat"
 API_KEY_BYTES = 32
+# Our choice: a code of more than some 200 characters cannot be scanned from a poster.
+PUBLIC_URL_MAX = 100
+_PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?")
 
 
 class SettingWrong(Exception):
@@ -66,6 +70,8 @@ class Settings:
     requests_per_s: how many requests a second one person may send in the long run, and ten times as many one address of
     those who are not signed in; ten seconds' worth at once, beyond that 429 (TUANZI_REQUESTS_PER_S, 0 for any number).
     Each process that answers counts for itself.
+    public_url: what links that leave this house begin with, such as the code on a poster (TUANZI_PUBLIC_URL,
+    https://tuanzi.example.edu); "" for whatever address each was asked at, which behind a proxy with TLS is not it.
     demo: demo campuses with simulated students; codes are printed (TUANZI_DEMO=1).
     kafka: the brokers of an installation of many processes, host:port, comma separated (TUANZI_KAFKA); "" for one that
     is all in one process. kafka_prefix: what its topics' names begin with (TUANZI_KAFKA_PREFIX).
@@ -94,6 +100,7 @@ class Settings:
     proxies: str
     requests_per_s: int
     demo: bool
+    public_url: str = ""
     kafka: str = ""
     kafka_prefix: str = "tuanzi"
     redis: str = ""
@@ -199,6 +206,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         proxies=environment.get("TUANZI_PROXIES", ""),
         requests_per_s=_whole(environment, "TUANZI_REQUESTS_PER_S", 20, 0, 1_000_000),
         demo=is_demo,
+        public_url=_public_url(environment),
         kafka=environment.get("TUANZI_KAFKA", ""),
         kafka_prefix=environment.get("TUANZI_KAFKA_PREFIX", "tuanzi"),
         redis=environment.get("TUANZI_REDIS", ""),
@@ -269,6 +277,14 @@ def server_at(url: str, *, like: Address | None) -> Address:
     says a password."""
     address = address_of(url)
     return address if address.password or like is None else replace(address, password=like.password)
+
+
+def _public_url(environment: Mapping[str, str]) -> str:
+    """What links begin with, without a slash at the end. Raises SettingWrong."""
+    url = environment.get("TUANZI_PUBLIC_URL", "").rstrip("/")
+    if url and (len(url) > PUBLIC_URL_MAX or not _PUBLIC_URL.fullmatch(url)):
+        raise SettingWrong("TUANZI_PUBLIC_URL: an http address without a query is expected, https://tuanzi.example.edu")
+    return url
 
 
 def _payments(environment: Mapping[str, str], *, demo: bool) -> str:

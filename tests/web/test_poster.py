@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import zxingcpp
 from PIL import Image
 
 from tests.journeys.conftest import BEEF_RICE, LADDER, Town, done
+from tuanzi.roles.poster import WAITING_MAX
+from tuanzi.settings import SettingWrong, read_settings
 
 BYTES_MAX = 120_000
 
@@ -75,3 +78,73 @@ async def test_there_is_no_poster_of_what_is_not_there(tmp_path: Path) -> None:
     told = [(document["status"], document["code"]) for document in documents]
     assert told == [(404, "base/unknown"), (404, "http/not-found"), (404, "base/unknown")]
     assert documents[2]["campus"] == "mars"
+
+
+def codes_on(picture: bytes) -> list[str]:
+    """What the codes on it say."""
+    return [code.text for code in zxingcpp.read_barcodes(Image.open(io.BytesIO(picture)).convert("L"))]
+
+
+async def test_behind_a_proxy_the_code_leads_to_the_address_that_is_set(tmp_path: Path) -> None:
+    async with Town(tmp_path, TUANZI_PUBLIC_URL="https://tuanzi.example.edu/") as town:
+        opened = await opened_group(town)
+
+        answers = [
+            await town.client.get(poster_of(opened, language="en"), headers={"host": host})
+            for host in ("10.0.0.7:8000", "other.example", "x" * 3000)
+        ]
+
+    expected = f"https://tuanzi.example.edu/m/#/pages/group/group?campus=beijing&id={opened['group_id']}"
+    assert codes_on(answers[0].content) == [expected]
+    # Whatever they call the house, it is one picture, drawn once.
+    assert {answer.content for answer in answers} == {answers[0].content}
+
+
+@pytest.mark.parametrize(
+    "host", ["x" * 3000, "a b", "tuanzi/evil", "user@tuanzi", "tuanzi:port", "tuanzi?x=", "[::1", "tuanzi:123456"]
+)
+async def test_a_poster_that_is_asked_for_at_a_strange_address_is_refused(tmp_path: Path, host: str) -> None:
+    async with Town(tmp_path) as town:
+        opened = await opened_group(town)
+
+        answer = await town.client.get(poster_of(opened, language="en"), headers={"host": host})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "roles/address-strange")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "tuanzi.example.edu", "[::1]:8000", "tuanzi_app"])
+async def test_a_poster_leads_to_the_plain_address_it_is_asked_for_at(tmp_path: Path, host: str) -> None:
+    async with Town(tmp_path) as town:
+        opened = await opened_group(town)
+
+        answer = await town.client.get(poster_of(opened, language="en"), headers={"host": host})
+
+    assert codes_on(answer.content) == [f"http://{host}/m/#/pages/group/group?campus=beijing&id={opened['group_id']}"]
+
+
+async def test_a_crowd_that_asks_for_ever_new_posters_is_told_to_come_back(tmp_path: Path) -> None:
+    async with Town(tmp_path) as town:
+        opened = await opened_group(town)
+        kept = await town.client.get(poster_of(opened, language="en"))
+
+        async with asyncio.TaskGroup() as tasks:
+            asked = [
+                tasks.create_task(town.client.get(poster_of(opened, language="en"), headers={"host": f"h{i}"}))
+                for i in range(WAITING_MAX + 8)
+            ]
+            again = tasks.create_task(town.client.get(poster_of(opened, language="en")))
+        answers = [task.result() for task in asked]
+
+    told = sorted(answer.status_code for answer in answers)
+    assert told == [200] * WAITING_MAX + [429] * 8
+    late = next(answer for answer in answers if answer.status_code == 429)
+    assert (late.json()["code"], late.headers["retry-after"]) == ("base/busy", "1")
+    assert again.result().content == kept.content
+
+
+@pytest.mark.parametrize(
+    "url", ["tuanzi.example.edu", "https://", "https://a b", "https://a?b", "https://" + "a" * 200]
+)
+def test_an_address_that_links_cannot_begin_with_is_refused_at_the_start(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SettingWrong, match="TUANZI_PUBLIC_URL"):
+        read_settings({"TUANZI_DATA": str(tmp_path), "TUANZI_PUBLIC_URL": url})

@@ -185,7 +185,8 @@ def price_samples(unit: Unit, command: CheckRules, *, now: datetime) -> RulesChe
 def switch_rules(unit: Unit, command: SwitchRules, *, now: datetime) -> RulesSwitched:
     """Put a version in force, after pricing its sample carts once more; a repeat changes nothing.
 
-    Raises Unknown; RuleInvalid for a bad sample; RulesUnchecked: it has rules but no sample, or one does not cost what its author expects.
+    Raises Unknown; RuleInvalid for a bad sample; RulesUnchecked: it has rules but no sample, or one does not cost what
+    its author expects.
     """
     version, book = load_rules(unit, version=command.version), load_book(unit)
     if book.active == version.version:

@@ -35,7 +35,7 @@ from tuanzi.roles.live import live_gateway
 from tuanzi.roles.metrics import Metrics
 from tuanzi.roles.overview import overview_route
 from tuanzi.roles.pages import BuiltPages
-from tuanzi.roles.poster import LANGUAGES, Posters, facts_of
+from tuanzi.roles.poster import LANGUAGES, Posters, facts_of, link_of
 from tuanzi.roles.records import records_route
 from tuanzi.settings import Settings, SettingWrong
 from tuanzi.wiring import House
@@ -141,7 +141,8 @@ def _behind(house: Serving, inbox: Inbox | None, accounts: Accounts) -> Starlett
             raise Unknown(campus=campus)
         if language not in LANGUAGES:
             raise NotFound()
-        link = f"{request.base_url}m/#/pages/group/group?campus={campus}&id={group_id}"
+        asked_at = str(request.base_url).rstrip("/")
+        link = link_of(campus, group_id, public_url=house.settings.public_url, asked_at=asked_at)
         facts = await facts_of(desks.core, GroupId(group_id), campus=campus, language=language, link=link)
         return Response(
             await posters.poster(facts),

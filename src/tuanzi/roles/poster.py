@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 from collections import OrderedDict
 from datetime import datetime
 from functools import cache
@@ -18,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tuanzi.base.ids import CampaignId, GroupId
 from tuanzi.base.money import Money
+from tuanzi.base.problem import Busy, Problem
 from tuanzi.base.time import SHANGHAI
 from tuanzi.catalog import CampaignTier, campaign_view, campus_page
 from tuanzi.groups import Group, GroupState, load_group
@@ -26,6 +28,8 @@ from tuanzi.machinery.http.routes import Desk
 WIDTH, HEIGHT = 750, 1334
 # About 60 kB each.
 POSTERS_MAX = 200
+# Our choice: one takes some 85 ms of the processor, so that the last waits for a second.
+WAITING_MAX = 12
 
 _PAPER, _CARD, _INK, _SOFT = "#f6ead9", "#fffdf9", "#2a1f1a", "#6b5b50"
 _CHILI, _STICK = "#c23b1a", "#c9a57c"
@@ -59,6 +63,18 @@ _WORDS = {
 LANGUAGES = tuple(_WORDS)
 
 
+# A scheme and a name or number of sane length, maybe with a port.
+_PLAIN = re.compile(r"https?://([A-Za-z0-9_.-]{1,80}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+
+
+class AddressStrange(Problem):
+    """A poster leads to the address it is asked for at, and this one is none."""
+
+    code = "roles/address-strange"
+    status = 400
+    title_zh = "海报的二维码指向请求所用的地址，而这个地址无效"
+
+
 class PosterFacts(Struct, frozen=True, kw_only=True):
     """All that a poster shows; equal facts give the same picture."""
 
@@ -74,22 +90,40 @@ class PosterFacts(Struct, frozen=True, kw_only=True):
 
 
 class Posters:
-    """Draws posters, one at a time beside the loop, and keeps the newest."""
+    """Draws posters, one at a time beside the loop, and keeps the newest; few may wait, for the writer's sake."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[PosterFacts, bytes] = OrderedDict()
         self._drawing = asyncio.Lock()
+        self._waiting = 0
 
     async def poster(self, facts: PosterFacts) -> bytes:
-        """The picture as PNG."""
-        async with self._drawing:
-            png = self._kept.pop(facts, None)
-            if png is None:
-                png = await asyncio.to_thread(draw, facts)
-            self._kept[facts] = png
-            if len(self._kept) > POSTERS_MAX:
-                self._kept.popitem(last=False)
-        return png
+        """The picture as PNG. Raises Busy when too many wait for others to be drawn."""
+        if facts in self._kept:
+            self._kept.move_to_end(facts)
+            return self._kept[facts]
+        if self._waiting >= WAITING_MAX:
+            raise Busy(retry_after_s=1)
+        self._waiting += 1
+        try:
+            async with self._drawing:
+                if facts not in self._kept:
+                    self._kept[facts] = await asyncio.to_thread(draw, facts)
+                    if len(self._kept) > POSTERS_MAX:
+                        self._kept.popitem(last=False)
+                return self._kept[facts]
+        finally:
+            self._waiting -= 1
+
+
+def link_of(campus: str, group_id: str, *, public_url: str, asked_at: str) -> str:
+    """Where a poster's code leads. public_url: what links begin with, or "" for `asked_at`, the address of the request.
+
+    Whoever asks writes that address: it is taken only where it is a plain one. Raises AddressStrange.
+    """
+    if not public_url and not _PLAIN.fullmatch(asked_at):
+        raise AddressStrange()
+    return f"{public_url or asked_at}/m/#/pages/group/group?campus={campus}&id={group_id}"
 
 
 async def facts_of(desk: Desk, group_id: GroupId, *, campus: str, language: str, link: str) -> PosterFacts:

@@ -18,7 +18,7 @@ from tuanzi.pricing.problems import RuleInvalid
 
 RULES_MAX: Final = 64
 SAMPLES_MAX: Final = 50
-# Our choice: nobody means a sample of another century, and near either end of the calendar there is no hour in Shanghai.
+# Our choice: nobody means another century, and near either end of the calendar there is no hour in Shanghai.
 PRICED_FROM: Final = datetime(2000, 1, 1, tzinfo=UTC)
 PRICED_UNTIL: Final = datetime(2100, 1, 1, tzinfo=UTC)
 # What takes money off without being a rule of the book.
