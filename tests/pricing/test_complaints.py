@@ -107,7 +107,7 @@ def test_households_do_not_pay_10_02_for_a_transport_of_10_00() -> None:
     paid = [quote(BASE_RULES, each) for each in carts]
     assert [each.delivery_fee.fen for each in paid] == [334, 334, 334]
 
-    final = settle(BASE_RULES, carts, paid)
+    final = settle((BASE_RULES,), carts, paid)
 
     assert [each.delivery_fee.fen for each in final] == [334, 333, 333]
 
@@ -175,7 +175,7 @@ def test_an_edited_rule_does_not_reach_those_who_keep_the_version_before() -> No
     paid = quote(before, wanted)
 
     assert quote(after, wanted).payable.fen == 2900
-    assert settle(before, [wanted], [paid]) == [paid]
+    assert settle((before,), [wanted], [paid]) == [paid]
     assert paid.rule_version == 1
 
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from tests.pricing.shop import NOON, book, coupon, line, make_sure_it_adds_up, rule
 from tuanzi.base.money import Money, total
 from tuanzi.pricing import (
+    BASE_RULES,
     Cart,
     NotAllocatable,
     Quote,
@@ -242,7 +243,7 @@ def test_a_settled_group_adds_up_and_nobody_pays_more(chance: Random) -> None:
         paid = [quote(RULES, each) for each in carts]
         final_carts = [replace(each, tier=large) for each in carts]
 
-        final = settle(RULES, final_carts, paid)
+        final = settle((RULES,), final_carts, paid)
 
         assert sum(each.fee_share.fen for each in final) == fee, carts
         for now, was, of in zip(final, paid, final_carts, strict=True):
@@ -250,6 +251,28 @@ def test_a_settled_group_adds_up_and_nobody_pays_more(chance: Random) -> None:
             assert now.payable <= was.payable, (now, was)
             assert now.fee_share <= was.fee_share, (now, was)
         make_sure_the_group_reduction_is_fair(final)
+
+
+@EXACT
+@given(seeds)
+def test_a_group_of_several_versions_adds_up_and_nobody_pays_more(chance: Random) -> None:
+    books = (BASE_RULES, RULES, replace(RULES, id="v9", version=9, rules=RULES.rules[::2]))
+    for case in cases(chance, 50):
+        size, fee = case.randint(2, 5), amount(case)
+        small, large = a_tier(case, size), a_tier(case, size + case.randint(0, 5))
+        carts = [a_cart(case, tier=small, fee=fee, shares=size) for _ in range(size + case.randint(0, 4))]
+        paid = [quote(case.choice(books), each) for each in carts]
+        final_carts = [replace(each, tier=large) for each in carts]
+
+        final = settle(books, final_carts, paid)
+
+        assert sum(each.fee_share.fen for each in final) == fee, carts
+        for now, was, of in zip(final, paid, final_carts, strict=True):
+            make_sure_it_adds_up(now, of)
+            assert now.rule_version == was.rule_version, (now, was)
+            assert now.payable <= was.payable, (now, was)
+        for version in books:
+            make_sure_the_group_reduction_is_fair([now for now in final if now.rule_version == version.version])
 
 
 def make_sure_the_group_reduction_is_fair(final: list[Quote]) -> None:

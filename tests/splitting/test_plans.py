@@ -12,7 +12,7 @@ from tuanzi.base.money import Money
 from tuanzi.catalog import PutCampaign
 from tuanzi.events import PlannedSubOrder, SplitPlanned
 from tuanzi.orders import Order
-from tuanzi.pricing import Quote, QuoteLine
+from tuanzi.pricing import DraftRules, Quote, QuoteLine, RollBackRules, Rule, RuleKind, Sample, SampleLine, SwitchRules
 from tuanzi.splitting import plan, planned
 
 
@@ -102,6 +102,53 @@ def test_a_plan_does_not_depend_on_what_is_in_memory(campus: Campus) -> None:
     campus.pay(seated[2].order_id)
 
     assert [sub.payable_fen for sub in campus.told(SplitPlanned)[0].sub_orders] == [2201, 2200, 2200]
+
+
+WRONG = Rule(
+    id="wrong", kind=RuleKind.FULL_REDUCTION, amount="items_fen * 90 / 100", title_zh="满减", title_en="Too much off"
+)
+SAMPLE = Sample(
+    name="beef",
+    lines=(SampleLine(dish_id="beef", merchant_id="noodles", unit_price_fen=2200),),
+    priced_at=START,
+    expected_fen=220,
+)
+
+
+def switch_wrong_rules_on(campus: Campus) -> None:
+    drafted = campus.do(DraftRules(rules=(WRONG,), samples=(SAMPLE,), note="", operator_id=OPERATOR))
+    campus.do(SwitchRules(version=drafted.version, operator_id=OPERATOR))
+
+
+def test_rules_that_were_rolled_back_settle_only_those_they_priced(campus: Campus) -> None:
+    """B4: an order keeps the version that priced it, whoever has the group's first seat."""
+    switch_wrong_rules_on(campus)
+    first = campus.open("m1")
+    campus.pay(first.order_id)
+    campus.do(RollBackRules(operator_id=OPERATOR))
+    others = [campus.join(first.group_id, member) for member in ("m2", "m3")]
+
+    for one in others:
+        campus.pay(one.order_id)
+
+    (split,) = campus.told(SplitPlanned)
+    assert [campus.order(one.order_id).paid.fen for one in (first, *others)] == [301, 2201, 2201]
+    assert [sub.payable_fen for sub in split.sub_orders] == [301, 2200, 2200]
+    assert [sub.discount_fen for sub in split.sub_orders] == [2200, 300, 300]
+    assert sum(sub.delivery_fen for sub in split.sub_orders) == 901
+    assert (split.paid_fen, split.returned_fen) == (4703, 2)
+
+
+def test_who_paid_before_a_switch_has_nothing_of_it(campus: Campus) -> None:
+    first = campus.open("m1")
+    campus.pay(first.order_id)
+    switch_wrong_rules_on(campus)
+    others = [campus.join(first.group_id, member) for member in ("m2", "m3")]
+
+    for one in others:
+        campus.pay(one.order_id)
+
+    assert [sub.payable_fen for sub in campus.told(SplitPlanned)[0].sub_orders] == [2201, 300, 300]
 
 
 def test_the_delivery_fee_of_free_dishes_is_shared_equally(campus: Campus) -> None:

@@ -84,9 +84,10 @@ def _plans(unit: Unit, group: Group, members: Sequence[Order], *, now: datetime)
     if group.spans_campuses:
         of_all = group.paid_count
         carts = [replace(cart, delivery_fee=group.delivery_fee_here) for cart in carts]
-    # All are priced at the end by the rules that priced the first: an order keeps the version that priced it (B4).
-    book = load_rules(unit, version=members[0].quote.rule_version)
-    finals = settle(book, carts, [order.quote for order in members], members=of_all)
+    paid = [order.quote for order in members]
+    # Each is priced at the end by the rules that priced him: an order keeps the version that priced it (B4).
+    books = [load_rules(unit, version=version) for version in sorted({each.rule_version for each in paid})]
+    finals = settle(books, carts, paid, members=of_all)
     return [
         OrderPlan(
             order_id=order.id,

@@ -50,50 +50,52 @@ def _priced_alone(ready: ReadyBook, cart: Cart) -> Quote:
 
 
 def settle(
-    book: RuleVersion, carts: Sequence[Cart], paid: Sequence[Quote], *, members: int | None = None
+    books: Sequence[RuleVersion], carts: Sequence[Cart], paid: Sequence[Quote], *, members: int | None = None
 ) -> list[Quote]:
-    """The final prices of a closed group, in the order of its members.
+    """The final prices of a closed group, in the order of its members, each by the version that priced what he paid.
 
+    books: those versions; one, unless the rules were switched while the group was open.
     carts: each member's cart with the tier that was reached; all name the same delivery fee, which is divided over
     `len(carts)`, exactly and by equal parts, no part above the share that was paid (so the parts sum to the fee, or
     to all that was paid towards it). paid: what each one paid, as his order keeps it.
     Nobody ends above what he paid: where rules would have it so, the difference is taken off as PROMISE. What
     goes back to him is `paid[i].payable - settled[i].payable`. members: of the whole group, where these carts are one
     campus's part of it and their delivery fee is that part's share (B7); None: they are the whole.
-    Group reductions look at the whole group, at the latest `priced_at` in it, and are divided over members x
-    merchants, every sum within a fen of its exact share.
-    Raises ValueError: nobody, unequal lengths, or different delivery fees.
+    Group reductions of a version look at the carts it priced as if they were the whole group, at the latest `priced_at`
+    of them, and are divided over members x merchants, every sum within a fen of its exact share.
+    Raises ValueError: nobody, unequal lengths, different delivery fees, or a version that is not among `books`.
     """
     if not carts or len(carts) != len(paid) or len({cart.delivery_fee for cart in carts}) > 1:
         raise ValueError(f"no group: {len(carts)} carts, {len(paid)} paid, or different delivery fees")
-    ready = _ready(book)
-    may_stand = members is None and not ready.of(RuleKind.GROUP_REDUCTION)
-    if may_stand and all(map(partial(_stands, ready.version, len(carts)), carts, paid)):
+    ready = {book.version: _ready(book) for book in books}
+    if not ready.keys() >= {quote_.rule_version for quote_ in paid}:
+        raise ValueError(f"rules of {sorted(ready)} cannot settle what others priced")
+    may_stand = members is None and not any([each.of(RuleKind.GROUP_REDUCTION) for each in ready.values()])
+    if may_stand and all(map(partial(_stands, len(carts)), carts, paid)):
         return list(paid)
     caps = [quote_.fee_share for quote_ in paid]
     covered = min(carts[0].delivery_fee, total(caps))
     shares = allocate(covered, [1] * len(carts), caps=caps)
     bills = [
-        _bill(ready, cart, fee_share=share.fen, members=members or len(carts))
-        for cart, share in zip(carts, shares, strict=True)
+        _bill(ready[before.rule_version], cart, fee_share=share.fen, members=members or len(carts))
+        for cart, before, share in zip(carts, paid, shares, strict=True)
     ]
-    _reduce_group(ready, bills)
+    for version, rules in ready.items():
+        own = [bill for bill, before in zip(bills, paid, strict=True) if before.rule_version == version]
+        fee_fen = carts[0].delivery_fee.fen if len(own) == len(bills) else sum([bill.fee_share for bill in own])
+        _reduce_group(rules, own, fee_fen=fee_fen)
     for bill, before in zip(bills, paid, strict=True):
         above = bill.payable - before.payable.fen
         if above > 0:
             bill.take_fee(PROMISE, above - bill.take(PROMISE, above, bill.lines_of(None)))
-    return [bill.close(ready.version) for bill in bills]
+    return [bill.close(before.rule_version) for bill, before in zip(bills, paid, strict=True)]
 
 
-def _stands(version: int, members: int, cart: Cart, before: Quote) -> bool:
-    """Whether pricing this cart again would give what was paid: same rules, tier and number of members, and a fee
-    without an odd fen. It saves a third of a closing where the smallest tier was just met, which most are."""
-    return (
-        before.rule_version == version
-        and before.tier_size == cart.tier.size
-        and members == cart.fee_shares
-        and cart.delivery_fee.fen % members == 0
-    )
+def _stands(members: int, cart: Cart, before: Quote) -> bool:
+    """Whether pricing this cart again, by the rules it was priced by, would give what was paid: same tier and number
+    of members, and a fee without an odd fen. It saves a third of a closing where the smallest tier was just met, which
+    most are."""
+    return before.tier_size == cart.tier.size and members == cart.fee_shares and cart.delivery_fee.fen % members == 0
 
 
 def _ready(book: RuleVersion) -> ReadyBook:
@@ -241,16 +243,19 @@ def _grant_addons(bill: Bill) -> Sequence[int]:
     return refused
 
 
-def _reduce_group(ready: ReadyBook, bills: Sequence[Bill]) -> None:
+def _reduce_group(ready: ReadyBook, bills: Sequence[Bill], *, fee_fen: int) -> None:
     """Group reductions, each divided over members x merchants and from there over the lines."""
+    reductions = ready.of(RuleKind.GROUP_REDUCTION)
+    if not reductions or not bills:
+        return
     claimed: set[str] = set()
     at = max(bill.cart.priced_at for bill in bills)
-    for rule in ready.of(RuleKind.GROUP_REDUCTION):
+    for rule in reductions:
         lines = [bill.lines_of(rule.rule.merchant_id) for bill in bills]
         if rule.rule.exclusive in claimed or not rule.is_in_force(at) or not any(lines):
             continue
         skipped: dict[str, None] = {}
-        worth = rule.worth_of(_group_facts(bills, lines), skipped) or 0
+        worth = rule.worth_of(_group_facts(bills, lines, fee_fen=fee_fen), skipped) or 0
         for bill in bills:
             bill.skipped.update(skipped)
         if _take_from_group(rule.rule.id, worth, bills, lines) and rule.rule.exclusive is not None:
@@ -272,7 +277,7 @@ def _take_from_group(rule_id: str, fen: int, bills: Sequence[Bill], lines: Seque
     return fen
 
 
-def _group_facts(bills: Sequence[Bill], lines: Sequence[Sequence[int]]) -> dict[str, Fact]:
+def _group_facts(bills: Sequence[Bill], lines: Sequence[Sequence[int]], *, fee_fen: int) -> dict[str, Fact]:
     """The facts of `GROUP_FACTS`; `building_id` is empty where members live in different buildings."""
     pairs = [(bill, i) for bill, mine in zip(bills, lines, strict=True) for i in mine]
     buildings = {bill.cart.building_id for bill in bills}
@@ -284,7 +289,7 @@ def _group_facts(bills: Sequence[Bill], lines: Sequence[Sequence[int]]) -> dict[
         "merchants_count": len({bill.cart.lines[i].merchant_id for bill, i in pairs}),
         "tier_size": bills[0].cart.tier.size,
         "members": len(bills),
-        "delivery_fee_fen": bills[0].cart.delivery_fee.fen,
+        "delivery_fee_fen": fee_fen,
         "building_id": buildings.pop() if len(buildings) == 1 else "",
         "hour": shown_at.hour,
         "weekday": shown_at.isoweekday(),
