@@ -9,12 +9,13 @@ from tuanzi import wiring
 from tuanzi.engines.cache.redis import RedisCache
 from tuanzi.engines.fanout.redis import RedisFanOut
 from tuanzi.engines.logs.here import HereCommandLog
+from tuanzi.engines.queue.here import Here
 from tuanzi.engines.queue.rabbit import RabbitQueue
 from tuanzi.engines.redis.cluster import Cluster
-from tuanzi.installation import Engines
+from tuanzi.installation import ERRANDS, Engines
 from tuanzi.machinery.pool import Pool, PoolLimits
 from tuanzi.machinery.sharedcache import Claim
-from tuanzi.machinery.workqueue import Patience
+from tuanzi.machinery.workqueue import Patience, Work
 from tuanzi.roles.metrics import EnginesCollector
 
 
@@ -47,3 +48,25 @@ async def test_engines_and_the_pool_are_counted() -> None:
         "tuanzi_pool_ended_total 1.0",
         'tuanzi_pool_steps_total{to="larger"} 0.0',
     } <= said
+
+
+async def test_how_much_waits_in_the_queue_is_told_and_nothing_when_nobody_knows() -> None:
+    now = wiring.wall_clock()
+    here = Here(None, patience=Patience(), now=lambda: now)
+    engines = Engines(HereCommandLog(campuses=["beijing"]), works=here)
+    collector = EnginesCollector(engines)
+    registry = CollectorRegistry()
+    registry.register(collector)
+    await here.put([Work(id=f"w{i}", queue=ERRANDS, body=b"", put_at=now) for i in range(3)])
+
+    await collector.look()
+    told = generate_latest(registry).decode()
+    engines.works = RabbitQueue("amqp://127.0.0.1:1/", queues=(ERRANDS,), patience=Patience(), now=wiring.wall_clock)
+    await collector.look()
+    unknown = generate_latest(registry).decode()
+
+    assert "tuanzi_works_waiting 3.0" in told
+    assert "tuanzi_works_delayed 0.0" in told
+    assert "tuanzi_works_laid_aside 0.0" in told
+    assert "tuanzi_works_put_total 0.0" in unknown
+    assert "tuanzi_works_waiting" not in unknown

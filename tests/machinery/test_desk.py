@@ -278,9 +278,11 @@ async def test_an_event_whose_listener_has_a_bug_is_parked_and_the_next_ones_are
         await diary.followed("halls", 3)
         pages = await diary.rows("SELECT id, notes FROM pages ORDER BY id")
         parked = await diary.rows("SELECT source, number, name FROM parked_events")
+        counted = (halls.figures.parked, diary.figures.parked)
 
     assert pages == [("a", 1), ("b", 1)]
     assert parked == [("halls", 2, "toy.seat_taken")]
+    assert counted == (0, 1)
 
 
 async def test_a_desk_that_closes_answers_what_was_queued() -> None:

@@ -73,6 +73,7 @@ class Figures:
         self.crashed = 0
         self.turned_away = 0
         self.replayed = 0
+        self.parked = 0
         self.busy_s = 0.0
         self.batch_s_max = 0.0
 
@@ -790,6 +791,7 @@ class Feed:
             request.parked = str(outcome.problem)
             parked = await self._target._enqueue(request)
             if parked.problem is None:
+                self._target.figures.parked += 1
                 self._kept(request.number, ())
         self.follower.start_over(self.follower.position)
         self.follower.expect(self._source.event_number)

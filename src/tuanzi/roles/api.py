@@ -202,7 +202,7 @@ def health_of(part: Serving | WriterSide | WorkerSide) -> list[Page]:
         return JSONResponse({"status": "ready" if not closed else "starting", "closed": closed}, 503 if closed else 200)
 
     async def figures(request: Request) -> Response:
-        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(await metrics.text(), media_type="text/plain; version=0.0.4")
 
     return [Page("/healthz", healthz), Page("/readyz", readyz), Page("/metrics", figures)]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -11,12 +13,15 @@ from prometheus_client.registry import Collector
 
 from tuanzi.engines.cache.redis import RedisCache
 from tuanzi.engines.fanout.redis import RedisFanOut
-from tuanzi.installation import Engines, Front, WorkerSide, WriterSide
+from tuanzi.installation import ERRANDS, Engines, Front, WorkerSide, WriterSide
 from tuanzi.machinery.pool import Pool
-from tuanzi.machinery.workqueue import WorkQueue
+from tuanzi.machinery.problems import Unavailable
+from tuanzi.machinery.workqueue import Backlog, WorkQueue
 from tuanzi.money import PaymentProvider, WeChatPay
 from tuanzi.wiring import House
 
+# Who watches gives up on a process that does not answer for long.
+BACKLOG_S_MAX = 2.0
 _COUNTERS = {
     "batches": "Commits of a writer.",
     "commands": "Requests a writer decided, timers and heard events included.",
@@ -25,6 +30,7 @@ _COUNTERS = {
     "crashed": "Requests that failed because of a bug or took too long.",
     "turned_away": "Commands turned away because too many waited.",
     "replayed": "Repeats answered with the first answer.",
+    "parked": "Events of other databases laid aside, because hearing them failed.",
 }
 
 
@@ -204,6 +210,15 @@ class EnginesCollector(Collector):
     def __init__(self, engines: Engines, pool: Pool | None = None) -> None:
         self._engines = engines
         self._pool = pool
+        self._backlog: Backlog | None = None
+
+    async def look(self) -> None:
+        """Ask the broker how much waits there; where it does not answer soon, nothing is said of it."""
+        self._backlog = None
+        if self._engines.works is not None:
+            with suppress(Unavailable, TimeoutError):
+                async with asyncio.timeout(BACKLOG_S_MAX):
+                    self._backlog = await self._engines.works.backlog(ERRANDS)
 
     def collect(self) -> Iterator[Metric]:
         """Every figure of those engines that have any."""
@@ -217,6 +232,8 @@ class EnginesCollector(Collector):
                 yield _count(f"tuanzi_fanout_{figure}_total", about, getattr(fan_out.figures, figure))
         if works is not None:
             yield from _of_works(works)
+        if self._backlog is not None:
+            yield from _of_backlog(self._backlog)
         if self._pool is not None:
             yield from _of_pool(self._pool)
 
@@ -228,6 +245,13 @@ def _of_works(works: WorkQueue) -> Iterator[Metric]:
     if isinstance(works, RabbitQueue):
         for figure, about in _WORKS_COUNTERS.items():
             yield _count(f"tuanzi_works_{figure}_total", about, getattr(works.figures, figure))
+
+
+def _of_backlog(backlog: Backlog) -> Iterator[Metric]:
+    """How much there is of the queue of works, at the broker and in this process's hands."""
+    yield _gauge("tuanzi_works_waiting", "Works that could be done now.", backlog.waiting)
+    yield _gauge("tuanzi_works_delayed", "Works that wait for their next try.", backlog.delayed)
+    yield _gauge("tuanzi_works_laid_aside", "Works among the dead.", backlog.dead)
 
 
 _FAN_OUT_COUNTERS = {
@@ -279,13 +303,18 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._registry.register(HouseCollector(house))
         self._registry.register(LiveCollector(house))
+        self._works: EnginesCollector | None = None
         if not isinstance(house, House):
-            pool = house.pool if isinstance(house, WorkerSide) else None
-            self._registry.register(EnginesCollector(house.engines, pool))
+            engines = EnginesCollector(house.engines, house.pool if isinstance(house, WorkerSide) else None)
+            self._registry.register(engines)
+            # Who puts works and who does them; to be asked by every process would be the broker's main work.
+            self._works = engines if isinstance(house, (WorkerSide, WriterSide)) else None
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 
-    def text(self) -> bytes:
+    async def text(self) -> bytes:
         """All figures now."""
+        if self._works is not None:
+            await self._works.look()
         return generate_latest(self._registry)
