@@ -268,9 +268,11 @@ def check(depot: Depot) -> None:
         rows = depot.database.rows("SELECT id FROM boards")
         board = depot.board() if rows else None
         assert sorted(board.riders if board else ()) == sorted(one.id for one in riders.values() if one.is_on)
-        assert sorted(board.parcels if board else ()) == sorted(
-            parcel.id for parcel in parcels.values() if parcel.is_planned_with
-        )
+        on_board = set(board.parcels if board else ())
+        assert board is None or len(on_board) == len(board.parcels)
+        planned_with = {parcel.id: parcel for parcel in parcels.values() if parcel.is_planned_with}
+        assert on_board <= planned_with.keys()
+        assert all(planned_with[one].is_overdue(now=depot.now) for one in planned_with.keys() - on_board)
     for rider in riders.values():
         mine = [one for one in bundles.values() if one.rider_id == rider.id and one.state is not BundleState.DELIVERED]
         assert [one.id for one in mine] == ([] if rider.bundle_id is None else [rider.bundle_id])

@@ -21,7 +21,7 @@ from tuanzi.delivery import (
     ShiftTooLong,
     StillCarrying,
 )
-from tuanzi.delivery.model import NOWHERE, DropOffState, ParcelState
+from tuanzi.delivery.model import NOWHERE, PLANNED_MAX, DropOffState, ParcelState
 from tuanzi.events import (
     BundleDelivered,
     BundlePickedUp,
@@ -298,15 +298,114 @@ def test_ready_food_that_nobody_came_for_goes_to_another_and_who_did_not_come_is
     assert depot.told(BundleReleased)[0].reason == "nobody_came"
 
 
-def test_food_that_is_late_keeps_its_rider(depot: Depot) -> None:
-    depot.on_shift("r1")
-    depot.confirmed("t", drop_off("o1.1"))
-    depot.advanced("o1.1", "accepted", "cooking")
+def cooking(depot: Depot, gid: str, *sub_order_ids: str, building: str = "dorm-1") -> None:
+    """A split that the kitchen has begun, ready in ten minutes as far as anybody knows."""
+    depot.confirmed(gid, *[drop_off(one, building=building) for one in sub_order_ids])
+    for one in sub_order_ids:
+        depot.advanced(one, "accepted", "cooking")
 
-    depot.pass_time(minutes=55)
+
+def test_food_that_is_late_keeps_its_rider_for_ten_minutes(depot: Depot) -> None:
+    depot.on_shift("r1")
+    cooking(depot, "t", "o1.1")
+
+    depot.pass_time(minutes=19)
+    assert depot.rider("r1").bundle_id == "r1.b1"
+    depot.pass_time(minutes=1)
 
     assert depot.assigned() == [("r1", ("t.d1",))]
+    assert [(e.rider_id, e.reason) for e in depot.told(BundleReleased)] == [("r1", "not_ready")]
+    rider = depot.rider("r1")
+    assert (rider.is_on, rider.bundle_id, rider.spot) == (True, None, SPOTS["canteen"])
+
+
+def test_a_rider_of_late_food_brings_what_is_ready_and_the_late_food_when_it_is(depot: Depot) -> None:
+    depot.on_shift("r1")
+    cooking(depot, "ghost", "o1.1")
+    depot.pass_time(minutes=19)
+    depot.made("fresh", drop_off("o2.1", merchant="noodles"))
+    depot.pass_time(minutes=2)
+    assert depot.assigned() == [("r1", ("ghost.d1",)), ("r1", ("fresh.d1",))]
+    depot.pick_up("r1")
+    depot.deliver("r1")
+
+    depot.pass_time(hours=1)
+    assert len(depot.assigned()) == 2
+    depot.advanced("o1.1", "ready")
+    depot.pass_time(minutes=1)
+
+    assert depot.assigned()[2:] == [("r1", ("ghost.d1",))]
+    depot.pick_up("r1")
+
+
+def test_a_bundle_of_late_and_ready_food_is_divided_when_its_rider_has_waited(depot: Depot) -> None:
+    depot.on_shift("r1")
+    cooking(depot, "t", "o1.1")
+    cooking(depot, "u", "o2.1", building="dorm-2")
+    depot.pass_time(minutes=9)
+    (both,) = depot.assigned()
+    assert set(both[1]) == {"t.d1", "u.d1"}
+    depot.advanced("o2.1", "ready")
+
+    depot.pass_time(minutes=12)
+
+    assert depot.assigned()[1:] == [("r1", ("u.d1",))]
+    assert depot.parcel("t.d1").state is ParcelState.WAITING
+
+
+def test_food_that_comes_just_in_time_is_not_taken_from_its_rider(depot: Depot) -> None:
+    depot.on_shift("r1")
+    cooking(depot, "t", "o1.1")
+    depot.pass_time(minutes=19, seconds=59)
+    depot.advanced("o1.1", "ready")
+
+    depot.pass_time(minutes=14)
     assert depot.rider("r1").bundle_id == "r1.b1"
+    depot.pass_time(minutes=1)
+
+    assert [e.reason for e in depot.told(BundleReleased)] == ["nobody_came"]
+
+
+def test_nobody_is_sent_for_food_that_was_to_be_ready_and_is_not(depot: Depot) -> None:
+    cooking(depot, "t", "o1.1", "o2.1")
+    depot.pass_time(minutes=11)
+    depot.on_shift("r1")
+
+    depot.pass_time(hours=3)
+
+    assert depot.assigned() == []
+    assert depot.board().parcels == ()
+    depot.advanced("o1.1", "ready")
+    depot.pass_time(minutes=1)
+    assert depot.assigned() == []
+    depot.advanced("o2.1", "rejected")
+    depot.pass_time(minutes=1)
+    assert depot.assigned() == [("r1", ("t.d1",))]
+
+
+def test_late_food_is_promised_later_once_and_its_promise_is_not_brought_forward(depot: Depot) -> None:
+    cooking(depot, "t", "o1.1")
+    depot.pass_time(minutes=40)
+    depot.on_shift("r1")
+
+    depot.pass_time(hours=1)
+
+    (moved,) = depot.told(PromiseMoved)
+    assert moved.parcel.arrives_at == NOON + timedelta(minutes=55, seconds=10)
+
+
+def test_what_was_never_made_keeps_no_place_on_the_board(depot: Depot) -> None:
+    """Only so many parcels are planned at once: the forgotten ones were before all that is fresh."""
+    for i in range(PLANNED_MAX):
+        cooking(depot, f"t{i}", f"o{i}.1")
+    depot.pass_time(hours=2)
+    depot.made("fresh", drop_off("fresh.1"))
+    depot.on_shift("r1")
+
+    depot.pass_time(minutes=2)
+
+    assert depot.assigned() == [("r1", ("fresh.d1",))]
+    assert depot.board().parcels == ()
 
 
 def test_a_rider_says_again_where_he_is_and_until_when(depot: Depot) -> None:

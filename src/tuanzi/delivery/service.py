@@ -15,10 +15,12 @@ from tuanzi.base.unit import Unit
 from tuanzi.delivery.model import (
     COOKING_TAKES,
     NOWHERE,
+    OVERDUE_ARRIVES_IN,
     OVERDUE_FOR,
     PICK_UP_WITHIN,
     PLANNED_MAX,
     PROMISE_STEADY,
+    RIDER_WAITS_MAX,
     RIDERS_MAX,
     SHIFT_MAX,
     Assignment,
@@ -374,18 +376,32 @@ def _deliver(unit: Unit, parcel: Parcel, bundle: Bundle, *, now: datetime, terms
 
 
 def release_bundle(unit: Unit, command: ReleaseBundle, *, now: datetime, terms: Terms) -> BundleAnswer:
-    """Ready food that nobody came for is planned anew, and who was to come is off; food that is not ready waits on."""
+    """Ready food that nobody came for is planned anew, and who was to come is off.
+
+    Who came for food that is not made goes free at RIDER_WAITS_MAX; it waits without a rider until it is ready.
+    """
     bundle = unit.load(Bundle, command.bundle_id)
     if bundle.state is not BundleState.ASSIGNED:
         return _bundle_answer(bundle)
     parcels = [unit.load(Parcel, parcel_id) for parcel_id in bundle.parcel_ids]
-    ready_at = max([parcel.ready_at or now for parcel in parcels])
-    if not all(parcel.is_ready for parcel in parcels) or ready_at + PICK_UP_WITHIN > now:
-        unit.schedule(f"bundle:{bundle.id}", command, at=max(ready_at, now) + PICK_UP_WITHIN)
+    at = _released_at(parcels, bundle)
+    if at > now:
+        unit.schedule(f"bundle:{bundle.id}", command, at=at)
         return _bundle_answer(bundle)
+    if not all(parcel.is_ready for parcel in parcels):
+        return _bundle_answer(_release(unit, bundle, reason="not_ready", now=now, terms=terms))
     bundle = _release(unit, bundle, reason="nobody_came", now=now, terms=terms)
     _off(unit, bundle.rider_id)
     return _bundle_answer(bundle)
+
+
+def _released_at(parcels: Sequence[Parcel], bundle: Bundle) -> datetime:
+    """When a bundle that is still not picked up is taken from its rider, by what is known of its food now."""
+    unready = [parcel.ready_at for parcel in parcels if not parcel.is_ready and parcel.ready_at is not None]
+    if unready:
+        return max(unready) + RIDER_WAITS_MAX
+    ready = [parcel.ready_at for parcel in parcels if parcel.ready_at is not None]
+    return max(bundle.picks_up_at, *ready) + PICK_UP_WITHIN
 
 
 def _release(unit: Unit, bundle: Bundle, *, reason: str, now: datetime, terms: Terms) -> Bundle:
@@ -431,6 +447,9 @@ def replan(unit: Unit, command: Replan, *, now: datetime, terms: Terms) -> None:
         return
     if not board.parcels or not board.riders:
         return
+    board = _without_overdue(unit, board, now=now)
+    if not board.parcels:
+        return
     situation = _situation(unit, board, now=now, terms=terms)
     if not any(hand.until >= situation.now for hand in situation.hands):
         return  # everybody's time is up, though some have not brought what they have; who comes is planned with soon
@@ -462,6 +481,23 @@ def take_plan(unit: Unit, command: TakePlan, *, now: datetime, terms: Terms) -> 
         _plan_by(unit, board, at=now + terms.every * terms.tick)
 
 
+def _without_overdue(unit: Unit, board: Board, *, now: datetime) -> Board:
+    """The board without food that was to be ready and is not: it would be expected soon for ever, before all that is.
+
+    It comes back when it is ready.
+    """
+    overdue: set[str] = set()
+    for parcel_id in board.parcels:
+        parcel = unit.load(Parcel, parcel_id)
+        if parcel.is_overdue(now=now):
+            overdue.add(parcel_id)
+            _expect(unit, parcel, arrives_at=max(parcel.arrives_at, now + OVERDUE_ARRIVES_IN))
+    if overdue:
+        board = replace(board, parcels=tuple([one for one in board.parcels if one not in overdue]))
+        unit.put(board)
+    return board
+
+
 def _situation(unit: Unit, board: Board, *, now: datetime, terms: Terms) -> Situation:
     """Those that need a rider longest, and everybody on shift."""
     overdue = now + OVERDUE_FOR
@@ -469,7 +505,6 @@ def _situation(unit: Unit, board: Board, *, now: datetime, terms: Terms) -> Situ
     for parcel_id in board.parcels[:PLANNED_MAX]:
         parcel = unit.load(Parcel, parcel_id)
         assert parcel.ready_at is not None, f"parcel {parcel_id} is on the board before it is made"
-        is_late = not parcel.is_ready and parcel.ready_at < now
         load = Load(
             parcel_id=parcel.id,
             merchant_id=parcel.merchant_id,
@@ -477,7 +512,7 @@ def _situation(unit: Unit, board: Board, *, now: datetime, terms: Terms) -> Situ
             to_spot=parcel.to_spot,
             portions=parcel.portions,
             ordered_at=terms.ticks(parcel.ordered_at),
-            ready_at=terms.ticks(overdue if is_late else parcel.ready_at),
+            ready_at=terms.ticks(parcel.ready_at),
         )
         loads.append(load)
     hands = []
@@ -523,7 +558,7 @@ def _assign(unit: Unit, assignment: Assignment, parcels: Sequence[Parcel], *, no
         free_at=terms.time(assignment.arrives_at[-1] + terms.half_drop_off),
     )
     unit.put(rider)
-    unit.schedule(f"bundle:{bundle.id}", ReleaseBundle(bundle_id=bundle.id), at=bundle.picks_up_at + PICK_UP_WITHIN)
+    unit.schedule(f"bundle:{bundle.id}", ReleaseBundle(bundle_id=bundle.id), at=_released_at(parcels, bundle))
     assigned_to = BundleAssigned(
         bundle_id=bundle.id,
         rider_id=bundle.rider_id,
@@ -556,10 +591,15 @@ def _promised(parcel: Parcel) -> PromisedParcel:
 
 
 def _keep(unit: Unit, parcel: Parcel, *, before: Parcel, now: datetime, terms: Terms) -> None:
-    """Put a parcel, on the board as long as a rider is to be found for it; news of it are planned with soon."""
+    """Put a parcel, on the board as long as a rider is to be found for it; news of it are planned with soon.
+
+    What left the board as overdue is there again when there are news of it.
+    """
     unit.put(parcel)
-    if parcel.is_planned_with != before.is_planned_with:
-        board = _board(unit)
+    if not parcel.is_planned_with and not before.is_planned_with:
+        return
+    board = _board(unit)
+    if parcel.is_planned_with != (parcel.id in board.parcels):
         others = tuple([one for one in board.parcels if one != parcel.id])
         unit.put(replace(board, parcels=(*others, parcel.id) if parcel.is_planned_with else others))
     if parcel.is_planned_with and parcel != before:

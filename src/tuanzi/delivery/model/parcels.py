@@ -111,6 +111,10 @@ class Parcel(Struct, frozen=True, kw_only=True, gc=False):
         """Whether a rider is to be found for it now: it is being made, and nobody has it."""
         return self.state is ParcelState.WAITING and self.unbegun == 0
 
+    def is_overdue(self, *, now: datetime) -> bool:
+        """Whether it was to be ready by now and is not: nobody knows when it will be, so nobody is sent for it."""
+        return not self.is_ready and self.ready_at is not None and self.ready_at < now
+
 
 class DropOffState(StrEnum):
     """Where one drop-off is."""

@@ -14,8 +14,12 @@ from tuanzi.delivery.model.parcels import PORTIONS_PER_PARCEL, Spot
 # Our choices. In a meal's 150 minutes a rider makes ten rounds of a quarter of an hour.
 ROUNDS_PER_MEAL: Final = 10
 COOKING_TAKES: Final = timedelta(minutes=10)
-# Food or a rider expected by now and not there yet is expected in so long.
+# A rider expected by now and not there yet is expected in so long.
 OVERDUE_FOR: Final = timedelta(minutes=2)
+# Food that was to be ready by now and is not is promised in so long: some minutes to be made, some to be brought.
+OVERDUE_ARRIVES_IN: Final = timedelta(minutes=15)
+# So long after food was to be ready its rider waits for it; then he goes, and somebody is sent when it is ready.
+RIDER_WAITS_MAX: Final = timedelta(minutes=10)
 # Ready food that was not picked up so long after it was planned to be goes to somebody else.
 PICK_UP_WITHIN: Final = timedelta(minutes=15)
 # A promise that is kept to so much is not changed.
@@ -28,6 +32,7 @@ RIDERS_MAX: Final = 1_000
 class Board(Struct, frozen=True, kw_only=True, gc=False):
     """What dispatch has before it: parcels that need a rider, and riders on shift. One of a campus.
 
+    parcels: not those that were to be ready and are not; they come back when they are.
     riders_expected: how many the operator counts on for a meal; None when he does not limit what is promised.
     plan_at: when planning is due. planning_since: when the plan under way was begun.
     """
@@ -122,7 +127,7 @@ class DeliverParcel(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ReleaseBundle(Struct, frozen=True, kw_only=True, gc=False):
-    """Timer: a bundle that nobody came for goes to somebody else, and its rider is off."""
+    """Timer: a bundle that nobody came for goes to somebody else, and its rider is off; one not made lets him go."""
 
     bundle_id: str
 
