@@ -534,12 +534,24 @@ class DifferenceRaised(Event, frozen=True, kw_only=True, gc=False):
 
 
 class DifferenceRepaired(Event, frozen=True, kw_only=True, gc=False):
-    """The books agree again, or a person has settled it; `by`: "mend", "itself" or that person."""
+    """The books agree again, or a person has settled it; `by`: "mend", "itself" or that person.
+
+    about: the order that it is about; "" when about none, and in older ones.
+    """
 
     name = "reconciliation.difference_repaired"
     difference_id: str
     by: str
     reason: str
+    about: str = ""
+
+
+class OrderDoubted(Event, frozen=True, kw_only=True, gc=False):
+    """The provider never had this order's money: nothing is to be made for it until the difference ends (D2)."""
+
+    name = "reconciliation.order_doubted"
+    order_id: str
+    difference_id: str
 
 
 class BillsUnusable(Event, frozen=True, kw_only=True, gc=False):

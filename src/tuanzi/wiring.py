@@ -80,6 +80,8 @@ HEARD: dict[type[Event], tuple[tuple[str, Listener], ...]] = {
     events.RefundDue: (("money", sharing.on_refund_due),),
     events.RefundRefused: (("money", sharing.on_refund_refused),),
     events.RefundSettled: (("core", orders.on_refund_settled), ("money", sharing.on_refund_settled)),
+    events.OrderDoubted: (("core", orders.on_order_doubted),),
+    events.DifferenceRepaired: (("core", orders.on_difference_repaired),),
     events.SubOrderAdvanced: (("delivery", delivery.on_sub_order_advanced),),
     events.OrderCancelled: (("core", groups.on_order_cancelled),),
     events.BundlePickedUp: (("core", orders.on_bundle_picked_up),),
@@ -113,7 +115,6 @@ FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
         events.OrderRefunded,
         events.DifferenceFound,
         events.DifferenceRaised,
-        events.DifferenceRepaired,
         events.BillsUnusable,
         events.PromiseMade,
         events.PromiseMoved,
@@ -208,7 +209,7 @@ def rooms_of(
 def schema_of(database: str, rooms: Sequence[Room]) -> Schema:
     """What the writer of a kind of database knows."""
     here = [room for room in rooms if room.database == database]
-    home = {room.name: room.database for room in rooms}
+    home = _homes(rooms)
     hears: dict[type, list[Listener]] = {}
     follows: dict[tuple[str, type], list[Listener]] = {}
     for event, listeners in HEARD.items():
@@ -235,9 +236,14 @@ def schema_of(database: str, rooms: Sequence[Room]) -> Schema:
     )
 
 
+def _homes(rooms: Sequence[Room]) -> dict[str, str]:
+    """The database of each room; the reconciliation's too where nothing is compared and it is not among the rooms."""
+    return {"reconciliation": "money"} | {room.name: room.database for room in rooms}
+
+
 def names_heard(rooms: Sequence[Room]) -> dict[tuple[str, str], frozenset[str]]:
     """By (target, source): the names of the events of one database that another one hears."""
-    home = {room.name: room.database for room in rooms}
+    home = _homes(rooms)
     heard: dict[tuple[str, str], set[str]] = {}
     for event, listeners in HEARD.items():
         for target, _ in listeners:

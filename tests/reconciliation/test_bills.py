@@ -12,10 +12,21 @@ from tests.heart import run, students
 from tests.reconciliation.auditor import Audited
 from tuanzi.base.time import SHANGHAI
 from tuanzi.events import BillsUnusable, DifferenceFound, DifferenceRaised, PaymentCaptured
+from tuanzi.machinery.writer import Request
 from tuanzi.money import BillKind, BillLine, BillState, RecordCapture, payment_of
-from tuanzi.orders import OrderHeld, SubStep
+from tuanzi.orders import AdvanceSubOrder, OrderHeld, SubStep
 from tuanzi.reconciliation.handlers import FINDINGS_MAX
-from tuanzi.reconciliation.model import AskRun, KeptDifference, Kind, Mend, SettleDifference, State
+from tuanzi.reconciliation.model import (
+    AskRun,
+    EndDifference,
+    KeptDifference,
+    Kind,
+    Mend,
+    ReverseCapture,
+    SettleDifference,
+    State,
+)
+from tuanzi.reconciliation.problems import DifferenceEnded
 
 TODAY = date(2026, 11, 23)
 LATER = datetime(2026, 11, 25, tzinfo=SHANGHAI)
@@ -154,6 +165,76 @@ def test_d2_money_that_the_provider_never_had_is_reversed_and_its_order_is_held(
     with campus.refused(OrderHeld):
         campus.advance(f"{order.id}.1", SubStep.ACCEPT)
     agree(campus)
+
+
+def doubted() -> tuple[Audited, str, KeptDifference]:
+    """A campus with an order whose money the provider never had, and the difference that it is held for."""
+    campus = Audited()
+    seats = campus.group(*students(3), paid=2)
+    order = campus.order(seats[2].order_id)
+    forged = RecordCapture(
+        payment_id=payment_of(order.id),
+        order_id=order.id,
+        member_id=order.member_id,
+        amount_fen=order.payable.fen,
+        transaction_id="forged",
+        provider="sandbox",
+    )
+    campus.callback(forged)
+    campus.settle_refunds()
+    (found,) = campus.next_bill(TODAY)
+    with campus.refused(OrderHeld):
+        campus.advance(f"{order.id}.1", SubStep.ACCEPT)
+    return campus, order.id, found
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda id: SettleDifference(difference_id=id, by="p_operator", reason="paid in cash"),
+        lambda id: EndDifference(difference_id=id, state=State.SETTLED, reason="gone when looked at again"),
+        lambda id: EndDifference(difference_id=id, state=State.REPAIRED, reason="reverse_capture"),
+    ],
+    ids=["a person", "itself", "mended"],
+)
+def test_an_order_that_was_held_goes_on_however_its_difference_ends(end: Callable[[str], object]) -> None:
+    campus, order_id, found = doubted()
+
+    campus.ask(end(found.id))
+    campus.hear()
+
+    campus.advance(f"{order_id}.1", SubStep.ACCEPT)
+    assert campus.rows("SELECT * FROM order_holds") == []
+
+
+def test_an_order_is_freed_though_all_is_killed_between_the_settlement_and_core() -> None:
+    """Nothing is sent to core that it could refuse: it hears of the end by the log, as soon as it reads it."""
+    campus, order_id, found = doubted()
+    settle = SettleDifference(difference_id=found.id, by="p_operator", reason="paid in cash")
+    campus._one(campus.money, Request(settle))
+    with campus.refused(OrderHeld):
+        campus._one(
+            campus.core, Request(AdvanceSubOrder(sub_order_id=f"{order_id}.1", step=SubStep.ACCEPT, by="staff"))
+        )
+
+    campus.kill()
+    campus.pass_time(seconds=1)
+
+    campus.advance(f"{order_id}.1", SubStep.ACCEPT)
+    with campus.refused(DifferenceEnded):
+        campus.ask(settle)
+
+
+def test_an_order_is_not_held_for_a_difference_that_ended_while_it_was_mended() -> None:
+    campus, order_id, found = doubted()
+    campus.ask(SettleDifference(difference_id=found.id, by="p_operator", reason="paid in cash"))
+
+    campus.ask(
+        ReverseCapture(difference_id=found.id, payment_id=payment_of(order_id), escrow_fen=0, holds_order=True)  # type: ignore[arg-type]
+    )
+    campus.hear()
+
+    campus.advance(f"{order_id}.1", SubStep.ACCEPT)
 
 
 def test_d2_a_payment_that_the_bill_left_out_but_the_provider_knows_is_raised_and_not_reversed() -> None:

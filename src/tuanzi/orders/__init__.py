@@ -1,7 +1,7 @@
 """Orders: one member's order from creation to completion, and its sub-orders (B2, B8). Database: core.
 
-Owns orders, sub_orders, order_holds. Hears RefundSettled (of money), BundlePickedUp and ParcelDelivered (of delivery),
-through their logs.
+Owns orders, sub_orders, order_holds. Hears RefundSettled, OrderDoubted and DifferenceRepaired of money, and
+BundlePickedUp and ParcelDelivered of delivery, through their logs.
 Emits OrderPlaced, OrderPaid, OrderAdvanced, OrderCompleted, OrderCancelled, RefundDue, OrderRefunded, SubOrderAdvanced.
 The seat belongs to groups, which calls down; what a step must mean above is told by events.
 """
@@ -10,7 +10,13 @@ from __future__ import annotations
 
 from tuanzi.machinery.room import Room
 from tuanzi.orders import service
-from tuanzi.orders.handlers import on_bundle_picked_up, on_parcel_delivered, on_refund_settled
+from tuanzi.orders.handlers import (
+    on_bundle_picked_up,
+    on_difference_repaired,
+    on_order_doubted,
+    on_parcel_delivered,
+    on_refund_settled,
+)
 from tuanzi.orders.model import (
     DEAD,
     HOLDING,
@@ -53,9 +59,7 @@ from tuanzi.orders.service import (
     CompleteOrder,
     ConfirmOrder,
     DecideAfterSale,
-    FreeOrder,
     HearRefund,
-    HoldOrder,
     OrderAnswer,
     OrderRestored,
     RefundOrder,
@@ -87,9 +91,7 @@ __all__ = [
     "CompleteOrder",
     "ConfirmOrder",
     "DecideAfterSale",
-    "FreeOrder",
     "HearRefund",
-    "HoldOrder",
     "IllegalStep",
     "NotPayable",
     "Order",
@@ -121,6 +123,8 @@ __all__ = [
     "mark_paid",
     "mark_split",
     "on_bundle_picked_up",
+    "on_difference_repaired",
+    "on_order_doubted",
     "on_parcel_delivered",
     "on_refund_settled",
     "open_sub_orders",
@@ -162,8 +166,6 @@ def room() -> Room:
             HearRefund: service.hear_refund,
             RestoreOrder: service.restore_order,
             RestoreSubOrders: service.restore_sub_orders,
-            HoldOrder: service.hold_order,
-            FreeOrder: service.free_order,
         },
         routes=ROUTES,
         keeps=KEEPS,

@@ -509,20 +509,6 @@ class RestoreSubOrders(Struct, frozen=True, kw_only=True, gc=False):
     subs: tuple[SubOrder, ...]
 
 
-class HoldOrder(Struct, frozen=True, kw_only=True, gc=False):
-    """The provider never had this order's money: nothing is made for it until `because` is settled."""
-
-    order_id: OrderId
-    because: str
-
-
-class FreeOrder(Struct, frozen=True, kw_only=True, gc=False):
-    """A difference about this order is settled."""
-
-    order_id: OrderId
-    because: str
-
-
 def hear_refund(unit: Unit, command: HearRefund, *, now: datetime) -> None:
     """A promised refund arrived, as the ledger's event would have said; what memory knew of it is written again."""
     settle_refund(unit, order_id=command.order_id, refund_id=command.refund_id)
@@ -562,13 +548,13 @@ def restore_sub_orders(unit: Unit, command: RestoreSubOrders, *, now: datetime) 
     return OrderRestored(is_restored=True)
 
 
-def hold_order(unit: Unit, command: HoldOrder, *, now: datetime) -> None:
-    """Let nothing more be made for an order (D2)."""
-    unit.put(OrderHold(order_id=command.order_id, because=command.because))
+def hold_order(unit: Unit, order_id: OrderId, *, because: str) -> None:
+    """Let nothing more be made for an order (D2). A repeat changes nothing."""
+    unit.put(OrderHold(order_id=order_id, because=because))
 
 
-def free_order(unit: Unit, command: FreeOrder, *, now: datetime) -> None:
-    """Let an order go on when it was held for this reason."""
-    hold = unit.find(OrderHold, command.order_id)
-    if hold is not None and hold.because == command.because:
-        unit.remove(OrderHold, command.order_id)
+def free_order(unit: Unit, order_id: OrderId, *, because: str) -> None:
+    """Let an order go on when it was held for this reason; else nothing changes."""
+    hold = unit.find(OrderHold, order_id)
+    if hold is not None and hold.because == because:
+        unit.remove(OrderHold, order_id)

@@ -16,7 +16,7 @@ from tuanzi.base.money import Money
 from tuanzi.base.problem import Problem
 from tuanzi.base.time import SHANGHAI
 from tuanzi.base.unit import Unit
-from tuanzi.events import BillsUnusable, DifferenceFound, DifferenceRaised, DifferenceRepaired, RefundDue
+from tuanzi.events import BillsUnusable, DifferenceFound, DifferenceRaised, DifferenceRepaired, OrderDoubted, RefundDue
 from tuanzi.machinery.memory import Place
 from tuanzi.money import (
     Balance,
@@ -281,7 +281,7 @@ def _end(unit: Unit, kept: KeptDifference, state: State, *, by: str, reason: str
     unit.unschedule(_mend_timer(kept.id))
     for merchant_id in kept.merchant_ids:
         free_payouts(unit, merchant_id, because=kept.id)
-    unit.emit(DifferenceRepaired(difference_id=kept.id, by=by, reason=reason))
+    unit.emit(DifferenceRepaired(difference_id=kept.id, by=by, reason=reason, about=kept.order_id))
     return _standing(ended)
 
 
@@ -397,12 +397,18 @@ def owe_refund(unit: Unit, command: OweRefund, *, now: datetime) -> DifferenceSt
 
 
 def book_reversal(unit: Unit, command: ReverseCapture, *, now: datetime) -> DifferenceStanding:
-    """Reverse a capture that the provider never had, and ask for a person (D2)."""
+    """Reverse a capture that the provider never had, have its order held, and ask for a person (D2).
+
+    Core hears of holding and freeing by the log of this database, so that whatever ends the difference frees the order
+    and nothing holds it afterwards.
+    """
     kept = unit.load(KeptDifference, command.difference_id)
     if kept.is_ended:
         return _standing(kept)
     payment = unit.load(Payment, command.payment_id)
     reverse_capture(unit, payment, escrow=Money(command.escrow_fen), id=kept.id, now=now)
+    if command.holds_order:
+        unit.emit(OrderDoubted(order_id=kept.order_id, difference_id=kept.id))
     return _raise(unit, kept, reason="the provider was never paid: reversed, and the order is held")
 
 

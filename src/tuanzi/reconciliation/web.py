@@ -7,10 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from tuanzi.base.ids import OrderId
 from tuanzi.base.who import Role
 from tuanzi.machinery.http.routes import Call, Committed, Reply, Route
-from tuanzi.orders import FreeOrder
 from tuanzi.reconciliation import queries
 from tuanzi.reconciliation.model import Asked, AskRun, DifferenceStanding, SettleDifference, State
 from tuanzi.reconciliation.problems import BillsGone, DayNotOver, DifferenceEnded
@@ -82,10 +80,7 @@ async def post_settlement(call: Call[SettlementBody, None]) -> Committed:
     assert call.who is not None
     seen = await queries.difference(call.desks.money, call.path["difference_id"])
     command = SettleDifference(difference_id=seen.id, by=call.who.person_id, reason=call.body.reason)
-    settled = await call.desks.money.submit(command, who=call.who.person_id, key=call.key)
-    if seen.order_id:  # harmless when it was not held for this
-        await call.desks.core.submit(FreeOrder(order_id=OrderId(seen.order_id), because=seen.id))
-    return settled
+    return await call.desks.money.submit(command, who=call.who.person_id, key=call.key)
 
 
 async def list_reports(call: Call[None, ReportsQuery]) -> ReportsPage:

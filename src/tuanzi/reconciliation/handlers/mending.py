@@ -276,9 +276,12 @@ class Mender:
         payment = next((one for one in books.payments if one.out_trade_no == kept.item), None)
         if payment is None:
             return EndDifference(difference_id=kept.id, state=State.SETTLED, reason="gone when looked at again")
-        if books.order is not None:
-            await self._books.core.submit(orders.HoldOrder(order_id=OrderId(books.order_id), because=kept.id))
-        return ReverseCapture(difference_id=kept.id, payment_id=payment.id, escrow_fen=escrow_of(books).fen)
+        return ReverseCapture(
+            difference_id=kept.id,
+            payment_id=payment.id,
+            escrow_fen=escrow_of(books).fen,
+            holds_order=books.order is not None,
+        )
 
     async def _restore_balance(self, kept: KeptDifference) -> Mending:
         account = kept.item.removeprefix("balance:")

@@ -148,11 +148,15 @@ class OweRefund(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ReverseCapture(Struct, frozen=True, kw_only=True, gc=False):
-    """Book that the provider never had this money; `escrow_fen`: what its order has left in escrow."""
+    """Book that the provider never had this money; `escrow_fen`: what its order has left in escrow.
+
+    holds_order: whether there is an order that might be made.
+    """
 
     difference_id: str
     payment_id: str
     escrow_fen: int
+    holds_order: bool
 
 
 class SetAside(Struct, frozen=True, kw_only=True, gc=False):
