@@ -8,7 +8,9 @@ from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
+import aio_pika
 import pytest
 import pytest_asyncio
 
@@ -132,6 +134,35 @@ async def test_a_work_that_takes_its_workers_with_it_is_dead_before_it_has_taken
             await until_backlog(works, "poison", dead=1)
 
     assert spared.begun == []
+
+
+async def test_what_is_no_work_is_buried_and_ends_no_worker(rabbit: Rabbit) -> None:
+    """By a foreign hand, or of another release: without our headers, or with others in them."""
+    headers: list[dict[str, Any]] = [{}, {"attempt": "often", "put_at_ms": 1, "due_at_ms": 1}]
+    headers += [{"attempt": 1, "put_at_ms": "noon", "due_at_ms": 1}, {"attempt": 1, "put_at_ms": 1 << 62}]
+    async with served(rabbit, "foreign") as works:
+        connection = await aio_pika.connect(rabbit.url)
+        channel = await connection.channel()
+        for each in headers:
+            message = aio_pika.Message(b"?", headers=each, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+            await channel.default_exchange.publish(message, routing_key="tuanzi.foreign")
+        shop = Workshop()
+        async with at_work(works, "foreign", shop):
+            await works.put(some("foreign", 20))
+            await until(lambda: len(shop.done) == 20)
+            await until_backlog(works, "foreign", dead=4)
+            revived = await works.revive("foreign", limit=100)
+            await works.put(some("foreign", 1, first=100))
+            await until_backlog(works, "foreign", dead=4)
+
+        dead = await (await channel.get_queue("tuanzi.foreign.dead")).get()
+        await connection.close()
+
+    assert revived == 4
+    assert dead is not None
+    assert dead.body == b"?"
+    assert {name: value for name, value in dead.headers.items() if not name.startswith("x-")} in headers
+    assert shop.done.total() == 21
 
 
 async def test_a_process_that_is_killed_loses_no_work_of_its_file(tmp_path: Path) -> None:

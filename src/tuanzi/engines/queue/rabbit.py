@@ -38,6 +38,8 @@ LOST_MAX = 10
 
 # RuntimeError: that a channel or a connection is closed already, in several classes.
 _TROUBLE = (aio_pika.exceptions.AMQPError, OSError, TimeoutError, RuntimeError)
+# What the headers of a message raise that nobody here has put.
+_UNREADABLE = (KeyError, TypeError, ValueError, OverflowError)
 
 
 class RabbitFigures:
@@ -118,9 +120,13 @@ class RabbitQueue:
         return Backlog(waiting=counts[0] + len(waiting), oldest_s=oldest_s, delayed=sum(counts[1:-1]), dead=counts[-1])
 
     async def revive(self, queue: str, *, limit: int) -> int:
-        """Have dead works tried again; how many there were. Raises Unavailable."""
+        """Have dead works tried again; how many there were. Raises Unavailable.
+
+        What cannot be read goes with them, as it is: another release may read it, and here it is dead again.
+        """
+        (dead,) = await self._in_time(self._count([self._dead(queue)]))  # else such a one would come round again
         revived = 0
-        while revived < limit and await self._in_time(self._revive_one(queue)):
+        while revived < min(limit, dead) and await self._in_time(self._revive_one(queue)):
             revived += 1
         return revived
 
@@ -215,7 +221,11 @@ class RabbitQueue:
         tasks.create_task(self._try(queue, handler, pool, message))
 
     async def _try(self, queue: str, handler: WorkHandler, pool: Pool, message: AbstractIncomingMessage) -> None:
-        work, due_at = _work_of(queue, message)
+        try:
+            work, due_at = _work_of(queue, message)
+        except _UNREADABLE as error:
+            await self._bury_unread(queue, message, reason=type(error).__name__)
+            return
         waiting = self._in_hand[queue]
         waiting[id(message)] = due_at
 
@@ -251,10 +261,29 @@ class RabbitQueue:
                 await self._publish([(self._later(work.queue, delay_s), again, due_at)])
                 await _acknowledge(message)
         except Unavailable:
-            # It stays in its queue, and is given out again: not at once, for the broker has trouble enough.
-            await asyncio.sleep(RETRY_S)
-            with suppress(*_TROUBLE):
-                await message.nack(requeue=True)
+            await _leave(message)
+
+    async def _bury_unread(self, queue: str, message: AbstractIncomingMessage, *, reason: str) -> None:
+        """Put what is no work, by a foreign hand or of another release, among the dead as it is."""
+        log.error("queue.work_unreadable", extra={"queue": queue, "work": message.message_id or "", "reason": reason})
+        try:
+            await self._pass_on(message, self._dead(queue))
+        except Unavailable:
+            await _leave(message)
+        else:
+            self.figures.dead += 1
+            await _acknowledge(message)
+
+    async def _pass_on(self, message: AbstractIncomingMessage, name: str) -> None:
+        """Publish a message as it is to a queue of the broker; it is confirmed. Raises Unavailable."""
+        same = aio_pika.Message(
+            message.body,
+            message_id=message.message_id,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            headers={key: value for key, value in message.headers.items() if not key.startswith("x-")},
+        )
+        exchange = self._open_channel().default_exchange
+        await self._in_time(exchange.publish(same, routing_key=name, timeout=PUT_S_MAX))
 
     async def _bury(self, work: Work, message: AbstractIncomingMessage, *, reason: str) -> None:
         """Raises Unavailable."""
@@ -288,8 +317,12 @@ class RabbitQueue:
         message = await source.get(fail=False)
         if message is None:
             return False
-        work, _ = _work_of(queue, message)
-        await self._publish([(self._name(queue), structs.replace(work, attempt=1), self._now())])
+        try:
+            work, _ = _work_of(queue, message)
+        except _UNREADABLE:
+            await self._pass_on(message, self._name(queue))
+        else:
+            await self._publish([(self._name(queue), structs.replace(work, attempt=1), self._now())])
         await _acknowledge(message)
         return True
 
@@ -309,14 +342,17 @@ def _message_of(work: Work, *, due_at: datetime) -> aio_pika.Message:
 
 
 def _work_of(queue: str, message: AbstractIncomingMessage) -> tuple[Work, datetime]:
-    """A work, and when it could be done first."""
+    """A work, and when it could be done first. Raises one of _UNREADABLE."""
     headers: Mapping[str, Any] = message.headers
+    attempt = headers["attempt"]
+    if not isinstance(attempt, int) or attempt < 1:
+        raise ValueError("no number of a try")
     work = Work(
         id=message.message_id or "",
         queue=queue,
         body=message.body,
         put_at=from_ms(headers["put_at_ms"]),
-        attempt=headers["attempt"],
+        attempt=attempt,
     )
     return work, from_ms(headers["due_at_ms"])
 
@@ -325,6 +361,13 @@ def _times_lost(message: AbstractIncomingMessage) -> int:
     """How often a work was given out before and neither done nor given back, as the broker counts."""
     counted: Any = message.headers.get("x-delivery-count", 0)
     return int(counted)
+
+
+async def _leave(message: AbstractIncomingMessage) -> None:
+    """Leave a message in its queue, to be given out again: not at once, for the broker has trouble enough."""
+    await asyncio.sleep(RETRY_S)
+    with suppress(*_TROUBLE):
+        await message.nack(requeue=True)
 
 
 async def _acknowledge(message: AbstractIncomingMessage) -> None:
