@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymysql.err import MySQLError
 
 from servers.maria import OPERATOR, REPLICATION, Node
 from servers.process import free_ports
 from tests.databases import servers
 from tests.engines.database.test_replicas import SHORT, Trio, wait_until
 from tests.engines.database.things import ids, keep, prepare, thing
+from tuanzi.engines.database.promotion import NotPromoted, promote
 from tuanzi.engines.database.replicas import Replicated
 from tuanzi.roles.cli import main
 
@@ -66,6 +73,123 @@ def test_a_replica_is_promoted_by_a_command_and_the_old_primary_copies_it(
     for secret in trio.servers.passwords.values():
         assert secret not in too_early[1] + done[1] + followed[1]
     database.close()
+
+
+class Breaking:
+    """Carries connections to servers; each statement of a promotion breaks its connection when it is asked first, when
+    it is asked again its answer is lost, and from then on it is answered."""
+
+    STATEMENTS = ("SHOW", "SELECT @@global", "SELECT MASTER", "START", "STOP", "RESET", "SET GLOBAL", "CHANGE")
+
+    def __init__(self, *nodes: Node) -> None:
+        self.ports: dict[int, int] = {}
+        self.asked: Counter[tuple[int, str]] = Counter()
+        self._nodes = nodes
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+
+    def __enter__(self) -> Breaking:
+        self._thread.start()
+        for node in self._nodes:
+            asyncio.run_coroutine_threadsafe(self._listen(node.port), self._loop).result(5)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _end(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _listen(self, port: int) -> None:
+        async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+            is_lost: list[bool] = []
+            back = asyncio.create_task(self._pass(far_reader, writer, lambda _: is_lost[0] if is_lost else False))
+
+            def is_broken(said: bytes) -> bool:
+                text = said[5:].decode(errors="replace")
+                if not text.startswith(self.STATEMENTS):
+                    return False
+                about = (port, text)
+                self.asked[about] += 1
+                is_lost[:] = [self.asked[about] == 2]
+                return self.asked[about] == 1
+
+            await self._pass(reader, far_writer, is_broken)
+            await back
+            writer.close()
+
+        server = await asyncio.start_server(carry, "127.0.0.1", 0)
+        self.ports[port] = server.sockets[0].getsockname()[1]
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_broken: Any) -> None:
+        try:
+            while (some := await reader.read(1 << 16)) and not is_broken(some):
+                writer.write(some)
+                await writer.drain()
+        except OSError:
+            pass
+        writer.close()
+
+
+def test_a_promotion_that_broke_anywhere_is_gone_on_with_by_a_repeat(trio: Trio) -> None:
+    old, *replicas = trio.servers.nodes
+    database = Replicated(trio.address_of_all(), patience=SHORT)
+    prepare(database)
+    keep(database, thing("before"))
+    old.kill()
+    wait_until(lambda: all(node.slave_status()["Slave_IO_Running"] != "Yes" for node in replicas))
+    said: list[str] = []
+
+    with Breaking(*replicas) as breaking:
+        servers = [replace(trio.operated(node), port=breaking.ports[node.port]) for node in replicas]
+        for _ in range(100):
+            try:
+                done = promote(servers, copying=trio.copying)
+                break
+            except (NotPromoted, MySQLError) as error:
+                said.append(str(error))
+                wait_until(lambda: not any(_begins(node, set(breaking.ports.values())) for node in replicas))
+        again = promote(servers, copying=trio.copying)
+        chosen, other = sorted(replicas, key=lambda node: node.ask("SELECT @@read_only"))
+        keep(database, thing("after"))
+        wait_until(lambda: other.ask("SELECT @@gtid_slave_pos") == chosen.ask("SELECT @@gtid_current_pos"))
+        heard = other.slave_status()["Slave_IO_Running"]
+        rows = [node.ask(f"SELECT id FROM {database.primary.address.schema}.things") for node in replicas]
+        database.close()
+
+    assert len(said) >= 2 * 15
+    assert not [each for each in said if "Lost connection" not in each and "gone away" not in each]
+    assert done.primary == again.primary
+    assert done.primary.port == breaking.ports[chosen.port]
+    assert [node.ask("SELECT @@read_only") for node in (chosen, other)] == [[(0,)], [(1,)]]
+    assert rows == [[("after",), ("before",)]] * 2
+    assert heard == "Yes"
+
+
+def test_two_that_take_writes_are_not_made_one_by_a_promotion(trio: Trio) -> None:
+    replicas = trio.servers.nodes[1:]
+    for node in replicas:
+        node.ask("STOP SLAVE")
+        node.ask("RESET SLAVE ALL")
+    replicas[0].ask("SET GLOBAL read_only = OFF")
+
+    with pytest.raises(NotPromoted, match="one of them must not"):
+        promote([trio.operated(node) for node in trio.servers.nodes], copying=trio.copying)
+
+    assert [node.ask("SELECT @@read_only") for node in trio.servers.nodes] == [[(0,)], [(0,)], [(1,)]]
+
+
+def _begins(node: Node, ports: Collection[int]) -> bool:
+    """Whether it is about to hear one that is alive."""
+    status = node.slave_status()
+    return status.get("Master_Port", 0) in ports and status["Slave_IO_Running"] not in ("Yes", "No")
 
 
 def test_what_cannot_be_promoted_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

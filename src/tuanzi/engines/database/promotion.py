@@ -42,24 +42,23 @@ class Copying:
 def promote(replicas: Sequence[Address], *, copying: Copying, apply_s_max: float = APPLY_S_MAX) -> Promotion:
     """Make the replica that received most the primary, and the others its replicas.
 
-    The old primary must be dead, or it goes on acknowledging what nobody else will have. A repeat after a failure goes
-    on where that was. replicas: those that answer, reached by an account that may do all this (see the runbook).
-    Raises NotPromoted: one still hears the primary, none can be reached, or one does not apply what it received.
+    The old primary must be dead, or it goes on acknowledging what nobody else will have. A repeat after a failure, with
+    the same servers, goes on where that was. replicas: those that answer, reached by an account that may do all this
+    (see the runbook). Raises NotPromoted: one still hears the primary, none can be reached, or one does not apply what
+    it received; and MySQLError when one is lost meanwhile.
     """
     began = time.monotonic()
-    received: list[tuple[dict[str, int], Address]] = []
+    found: list[_Found] = []
     for address in replicas:
         try:
             with _asked(address) as ask:
-                received.append((_received(ask, address), address))
+                found.append(_look_at(ask, address))
         except MySQLError as error:
             raise NotPromoted(f"{address}: {error}; leave it out only if it is lost for good") from error
-    if not received:
-        raise NotPromoted("there is no replica")
-    chosen = max(received, key=lambda each: sum(each[0].values()))[1]
+    chosen = _choose(found)
     with _asked(chosen) as ask:
         position = _take_over(ask, chosen, apply_s_max)
-    others = [address for _, address in received if address is not chosen]
+    others = [each.address for each in found if each.address is not chosen]
     for address in others:
         follow(address, chosen, copying=copying)
     with _asked(chosen) as ask:
@@ -91,13 +90,56 @@ def follow(replica: Address, primary: Address, *, copying: Copying) -> None:
         ask("SET GLOBAL rpl_semi_sync_master_enabled = ON")
 
 
-def _received(ask: Any, address: Address) -> dict[str, int]:
-    """What a replica has received, applied or not, by domain. Raises NotPromoted when it still hears its primary."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A server as it is found. received: how much it has, applied or not. hears: the primary that it hears now, and
+    its number. copies: whether it has a primary at all. writes: whether it takes writes."""
+
+    address: Address
+    server_id: int
+    received: int
+    hears: tuple[int, str] | None
+    copies: bool
+    writes: bool
+
+
+def _look_at(ask: Any, address: Address) -> _Found:
     status = _status(ask)
-    if status.get("Slave_IO_Running") == "Yes":
-        raise NotPromoted(f"{address} still hears the primary {status['Master_Host']}:{status['Master_Port']}")
-    position = status.get("Gtid_IO_Pos") or ask("SELECT @@global.gtid_slave_pos AS position")[0]["position"]
-    return {part.split("-")[0]: int(part.split("-")[2]) for part in position.split(",") if part}
+    (row,) = ask(
+        "SELECT @@global.server_id AS id, @@global.read_only AS is_closed, @@global.gtid_slave_pos AS heard,"
+        " @@global.gtid_current_pos AS written"
+    )
+    position = status.get("Gtid_IO_Pos") or row["heard" if row["is_closed"] else "written"]
+    hears = status.get("Slave_IO_Running") == "Yes"
+    return _Found(
+        address=address,
+        server_id=row["id"],
+        received=sum(int(part.split("-")[2]) for part in position.split(",") if part),
+        hears=(status["Master_Server_Id"], f"{status['Master_Host']}:{status['Master_Port']}") if hears else None,
+        copies=bool(status),
+        writes=not row["is_closed"],
+    )
+
+
+def _choose(found: Sequence[_Found]) -> Address:
+    """Whoever received most; of several who did the one that copies nobody, for it was chosen before, and that is who
+    the others may hear already. Raises NotPromoted."""
+    if not found:
+        raise NotPromoted("there is no replica")
+    ids = {each.server_id for each in found}
+    for each in found:
+        if each.hears is not None and each.hears[0] not in ids:
+            raise NotPromoted(f"{each.address} still hears the primary {each.hears[1]}")
+    writing = [each for each in found if each.writes and not each.copies]
+    if len(writing) > 1:
+        raise NotPromoted(f"{' and '.join(str(each.address) for each in writing)} take writes: one of them must not")
+    if not writing:
+        return max(found, key=lambda each: (each.received, not each.copies)).address
+    (primary,) = writing
+    for each in found:
+        if (each.hears is None or each.hears[0] != primary.server_id) and each.received > primary.received:
+            raise NotPromoted(f"{primary.address} takes writes, and {each.address} has more: it must not")
+    return primary.address
 
 
 def _take_over(ask: Any, address: Address, apply_s_max: float) -> str:
