@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -322,6 +323,47 @@ def test_a_replica_that_lags_is_left_out_and_comes_back_by_itself(trio: Trio, re
 
     assert answers == [["a"]] * 10
     assert ids(replicated) == ["a"]
+
+
+def test_a_replica_that_stays_a_little_behind_leaves_once_and_not_ten_times_a_second(
+    trio: Trio, replicated: Replicated, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nearer than what is too far, and never there when somebody waits for what was just written."""
+    late = trio.servers.nodes[2]
+    late.delay(1)
+    database = Replicated(replicated.primary.address, patience=SHORT, lag_s_max=5.0)
+    view = replica_at(database, late)
+    wait_until(lambda: view.is_in)
+    caplog.clear()
+
+    until, written = time.monotonic() + 4.0, 0
+    while time.monotonic() < until:
+        keep(replicated, thing(f"{written:06}"))
+        written += 1
+        assert database.rows("SELECT COUNT(*) FROM things") == [(written,)]
+    told = Counter(each.message for each in caplog.records if getattr(each, "replica", "") == str(view.address))
+    is_out = not view.is_in
+    late.delay(0)
+    wait_until(lambda: view.is_in)
+    database.close()
+
+    assert is_out
+    assert told == {"database.replica_left": 2}  # `replicated` has it out too, to whom it is too far
+
+
+def test_a_question_that_no_server_answers_leaves_every_replica_in(
+    trio: Trio, replicated: Replicated, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep(replicated, thing("a"))
+    caplog.clear()
+
+    for _ in range(4):
+        with pytest.raises(Exception, match="nothing"):
+            replicated.rows("SELECT 1 FROM nothing")
+
+    assert [replica.is_in for replica in replicated.replicas].count(True) == 2
+    assert ids(replicated) == ["a"]
+    assert "database.replica_left" not in caplog.messages
 
 
 @pytest.mark.parametrize("how", ["killed", "paused"])

@@ -1,7 +1,7 @@
 """A primary that takes every write and replicas that answer questions, of which none is ever answered stale (A2).
 
 Whoever has committed, or found something committed, is answered by a replica only when that has arrived there: the GTID
-says so. A replica that is behind, or does not answer, is left out until it has caught up. MariaDB alone.
+says so. A replica that stays behind, or does not answer, is left out until it has caught up. MariaDB alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from pymysql.err import MySQLError
 
 from tuanzi.base.unit import Key
-from tuanzi.engines.database.connections import Address, Door, Patience, Pool, ask, drop, translated
+from tuanzi.engines.database.connections import Address, Door, Patience, Pool, ask, drop, is_lost, translated
 from tuanzi.engines.database.mariadb import POSITION, READERS_MAX, MariaDb
 from tuanzi.engines.database.statements import filled, literal
 from tuanzi.machinery.database import Ask, DatabaseUnavailable, Flush
@@ -33,6 +33,12 @@ WAIT_S_MAX = 0.02
 # Our choice: a replica that is further behind what the primary had then answers nobody, whoever wrote.
 LAG_S_MAX = 1.0
 LOOK_AFTER_S = 0.1
+# Our choice, in looks: one that is not near for a second leaves, and is back when it was near for half of one. So one
+# that stays a little behind leaves once, and what lasts for less hurts only who reads then.
+AWAY_LOOKS = 10
+NEAR_LOOKS = 5
+# One that is lost leaves when so many readers in a row were not answered: one alone may have asked too much.
+FAILURES = 2
 # Somebody waits for each answer, and the primary can give it too.
 _REPLICA_PATIENCE = Patience(connect_s=0.5, answer_s=3.0)
 
@@ -48,6 +54,9 @@ class Replica:
         self.address = address
         self.is_in = False
         self._reached: dict[str, int] = {}
+        self._failures = 0
+        self._near, self._away = NEAR_LOOKS, 0  # looks in a row
+        self._is_lost = False  # since it left
         self._door = Door(address, _REPLICA_PATIENCE)
         self._pool = Pool(self._door.open, most=READERS_MAX, wait_s=_REPLICA_PATIENCE.connect_s)
         self._watch: Any = None
@@ -60,6 +69,7 @@ class Replica:
             return ask(connection, sql)
 
         with self._pool.lent(ask_here) as (_, rows):
+            self._failures = 0
             return rows
 
     def look(self, reading: Callable[[Ask], V], *, since: str, wait_s: float) -> V:
@@ -70,6 +80,7 @@ class Replica:
             ask(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
         with self._pool.lent(begin) as (connection, _):
+            self._failures = 0
 
             def ask_here(sql: str, slots: Mapping[str, Any] | None = None) -> list[Row]:
                 try:
@@ -85,33 +96,58 @@ class Replica:
                 except MySQLError:
                     drop(connection)
 
-    def leave(self, why: str) -> None:
+    def failed(self, error: Exception) -> None:
+        """A reader was not answered. Who is only behind for him, or does not like his question, stays."""
+        if isinstance(error, Behind) or (isinstance(error, MySQLError) and not is_lost(error)):
+            return
+        self._failures += 1
+        if self._failures >= FAILURES:
+            self._is_lost = True
+            self._leave(type(error).__name__)
+
+    def look_after(self, needed: str, newest: str, wait_s: float) -> None:
+        """Be asked again when it is a replica that has `needed` and is near, and nothing more when it is not.
+
+        newest: what readers ask for now; it is near when that comes within `wait_s`. For one thread.
+        """
+        try:
+            if self._watch is None:
+                self._watch = self._door.open(schema=False)
+            ((is_read_only, position),) = ask(self._watch, "SELECT @@global.read_only, @@global.gtid_slave_pos")
+            has_needed = _has(_parts(position), needed)
+            is_near = has_needed and (_has(_parts(position), newest) or _comes(self._watch, newest, wait_s))
+        except (MySQLError, DatabaseUnavailable) as error:
+            if self._watch is not None:
+                drop(self._watch)
+            self._watch = None
+            self._is_lost = True
+            self._leave(type(error).__name__)
+            return
+        self._near, self._away = (self._near + 1, 0) if is_near else (0, self._away + 1)
+        if not is_read_only:
+            self._leave("it takes writes")
+        elif not has_needed:
+            self._leave("it is behind")
+        elif self._away >= AWAY_LOOKS:
+            self._leave("it stays a little behind")
+        elif not self.is_in and self._near >= NEAR_LOOKS:
+            self._join()
+
+    def _leave(self, why: str) -> None:
         """Be asked nothing more until `look_after` finds it well again."""
+        self._near = 0
         if self.is_in:
             self.is_in = False
             self._reached = {}
             log.warning("database.replica_left", extra={"replica": str(self.address), "reason": why})
 
-    def look_after(self, needed: str) -> None:
-        """Be asked again when it is a replica that has `needed`, and nothing more when it is not. For one thread."""
-        try:
-            if self._watch is None:
-                self._watch = self._door.open(schema=False)
-            ((is_read_only, position),) = ask(self._watch, "SELECT @@global.read_only, @@global.gtid_slave_pos")
-        except (MySQLError, DatabaseUnavailable) as error:
-            if self._watch is not None:
-                drop(self._watch)
-            self._watch = None
-            self.leave(type(error).__name__)
-            return
-        if not is_read_only:
-            self.leave("it takes writes")
-        elif not _has(_parts(position), needed):
-            self.leave("it is behind")
-        elif not self.is_in:
+    def _join(self) -> None:
+        if self._is_lost:
             self._pool.close()
-            self.is_in = True
-            log.warning("database.replica_joined", extra={"replica": str(self.address)})
+        self._is_lost = False
+        self._failures = 0
+        self.is_in = True
+        log.warning("database.replica_joined", extra={"replica": str(self.address)})
 
     def close(self) -> None:
         """Close its connections."""
@@ -123,8 +159,8 @@ class Replica:
     def _wait(self, connection: Any, since: str, wait_s: float) -> None:
         if _has(self._reached, since):
             return
-        ((came,),) = ask(connection, f"SELECT MASTER_GTID_WAIT({literal(since)}, {wait_s})")
-        if came != 0:
+        if not _comes(connection, since, wait_s):
+            self._failures = 0
             raise Behind(f"{self.address} does not have {since}")
         for domain, number in _parts(since).items():
             self._reached[domain] = max(number, self._reached.get(domain, 0))
@@ -240,7 +276,7 @@ class Replicated:
             try:
                 rows = replica.rows(said, since=token, wait_s=self._wait_s_max)
             except (Behind, MySQLError, DatabaseUnavailable) as error:
-                replica.leave(type(error).__name__)
+                replica.failed(error)
             else:
                 self.answered_by_replicas += 1
                 return rows
@@ -265,7 +301,7 @@ class Replicated:
             try:
                 return replica.look(reading_here, since=token, wait_s=self._wait_s_max)
             except (Behind, MySQLError, DatabaseUnavailable) as error:
-                replica.leave(type(error).__name__)
+                replica.failed(error)
                 if begun:
                     raise
         self.answered_by_primary += 1
@@ -291,7 +327,7 @@ class Replicated:
                 self._known = (position, -1.0)
 
     def _care(self) -> None:
-        """Look after the replicas: who has what the primary had LAG_S_MAX ago is asked."""
+        """Look after the replicas: who has what the primary had LAG_S_MAX ago, and is near now, is asked."""
         had: deque[tuple[float, str]] = deque()
         while not self._closing.wait(LOOK_AFTER_S):
             now, known = time.monotonic(), self._known
@@ -304,7 +340,7 @@ class Replicated:
             while len(had) > 1 and had[1][0] <= now - self._lag_s_max:
                 had.popleft()
             for replica in self.replicas:
-                replica.look_after(had[0][1] if had else "")
+                replica.look_after(*((had[0][1], had[-1][1]) if had else ("", "")), self._wait_s_max)
 
 
 class Since:
@@ -337,6 +373,11 @@ def _parts(position: str) -> dict[str, int]:
     """A GTID position, `domain-server-number` and so on, as the number of each domain."""
     parts = [part.split("-") for part in position.split(",") if part]
     return {domain: int(number) for domain, _, number in parts}
+
+
+def _comes(connection: Any, position: str, wait_s: float) -> bool:
+    ((came,),) = ask(connection, f"SELECT MASTER_GTID_WAIT({literal(position)}, {wait_s})")
+    return bool(came == 0)
 
 
 def _has(reached: Mapping[str, int], needed: str) -> bool:
