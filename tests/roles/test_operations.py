@@ -41,6 +41,8 @@ def test_a_campus_is_moved_by_a_command_and_a_repeat_says_that_it_is_there(
 
     assert codes == [0, 0, 1]
     assert "the new databases are in charge" in moved
+    assert "TUANZI_DATABASES_FILE of every machine, writers' first: it is read again" in moved.splitlines()[-1]
+    assert "a process that has TUANZI_DATABASES instead must be restarted" in moved.splitlines()[-1]
     assert "is there already" in repeated
     assert back == f"tuanzi: {CAMPUS} is not on its way\n"
     assert password not in moved + repeated + back

@@ -143,7 +143,10 @@ def _move(campus: str, url: str | None) -> int:
         _say(f"{moved.tables} tables, {moved.rows} rows; no writer for {moved.stopped_s:.1f} s")
     else:
         _say(f"{campus} is there already")
-    return _say(f"set {campus} in TUANZI_DATABASES to it in every process, and restart them one after the other")
+    return _say(
+        f"now name it for {campus} in the file TUANZI_DATABASES_FILE of every machine, writers' first: it is read again"
+        " by itself; a process that has TUANZI_DATABASES instead must be restarted with it"
+    )
 
 
 def _tell(text: str) -> None:
