@@ -24,10 +24,20 @@ API_KEY_BYTES = 32
 # Our choice: a code of more than some 200 characters cannot be scanned from a poster.
 PUBLIC_URL_MAX = 100
 _PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?")
+SASL = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 
 
 class SettingWrong(Exception):
     """A setting cannot be used; says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaAccount:
+    """As whom a process signs in at Kafka. mechanism: how, by SASL."""
+
+    user: str
+    password: str = field(repr=False)
+    mechanism: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +113,9 @@ class Settings:
     public_url: str = ""
     kafka: str = ""
     kafka_prefix: str = "tuanzi"
+    kafka_copies: int = 1
+    kafka_account: KafkaAccount | None = None
+    kafka_ca: str = ""
     redis: str = ""
     redis_password: str = ""
     rabbit: str = ""
@@ -128,6 +141,11 @@ class Settings:
     def servers(self) -> list[Address]:
         """Every server there is, each once, the platform's first."""
         return list(dict.fromkeys(each for each in (self.database, *self.databases.values()) if each is not None))
+
+
+def is_play_money(settings: Settings) -> bool:
+    """Whether every order counts as paid though nobody pays, and that is not what a demo is for."""
+    return settings.payments == INPROCESS and not settings.demo
 
 
 class DatabasesFile(Mapping[str, Address]):
@@ -209,6 +227,9 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         public_url=_public_url(environment),
         kafka=environment.get("TUANZI_KAFKA", ""),
         kafka_prefix=environment.get("TUANZI_KAFKA_PREFIX", "tuanzi"),
+        kafka_copies=_whole(environment, "TUANZI_KAFKA_COPIES", 1, 1, 100),
+        kafka_account=_kafka_account(environment),
+        kafka_ca=_kafka_ca(environment),
         redis=environment.get("TUANZI_REDIS", ""),
         redis_password=_password(environment, "TUANZI_REDIS_PASSWORD_FILE"),
         rabbit=environment.get("TUANZI_RABBIT", "") or _password(environment, "TUANZI_RABBIT_FILE"),
@@ -285,6 +306,25 @@ def _public_url(environment: Mapping[str, str]) -> str:
     if url and (len(url) > PUBLIC_URL_MAX or not _PUBLIC_URL.fullmatch(url)):
         raise SettingWrong("TUANZI_PUBLIC_URL: an http address without a query is expected, https://tuanzi.example.edu")
     return url
+
+
+def _kafka_account(environment: Mapping[str, str]) -> KafkaAccount | None:
+    """As whom Kafka is signed in at. Raises SettingWrong, which never says the password."""
+    name = "TUANZI_KAFKA_PASSWORD_FILE"
+    mechanism = environment.get("TUANZI_KAFKA_SASL", SASL[0])
+    user, password = environment.get("TUANZI_KAFKA_USER", ""), _password(environment, name)
+    if mechanism not in SASL:
+        raise SettingWrong(f"TUANZI_KAFKA_SASL={mechanism}: {', '.join(SASL)} is expected")
+    if bool(user) != bool(password):
+        missing, other = ("TUANZI_KAFKA_USER", name) if password else (name, "TUANZI_KAFKA_USER")
+        raise SettingWrong(f"{missing} is missing; {other} needs it")
+    return KafkaAccount(user, password, mechanism) if user else None
+
+
+def _kafka_ca(environment: Mapping[str, str]) -> str:
+    """The file of Kafka's certificates; "" for no TLS. Raises SettingWrong."""
+    _password(environment, "TUANZI_KAFKA_CA_FILE")
+    return environment.get("TUANZI_KAFKA_CA_FILE", "")
 
 
 def _payments(environment: Mapping[str, str], *, demo: bool) -> str:

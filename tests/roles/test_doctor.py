@@ -12,16 +12,26 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from servers.cluster import TUANZI
 from servers.process import Process, answers, free_ports
 from tests.databases import Site
 from tuanzi.engines.database.residence import Residence
-from tuanzi.installation import sources_of
+from tuanzi.installation import kafka_of, sources_of
 from tuanzi.roles.cli import main
-from tuanzi.roles.doctor import State, known_settings, look_at_clock, look_at_folder, look_at_witness
-from tuanzi.settings import read_settings
+from tuanzi.roles.doctor import (
+    State,
+    known_settings,
+    look_at_clock,
+    look_at_copies,
+    look_at_folder,
+    look_at_payments,
+    look_at_witness,
+)
+from tuanzi.settings import SettingWrong, read_settings
 from tuanzi.wiring import campus_on, open_where_set, schema_on, wall_clock
 
 NOON = datetime(2026, 9, 1, 4, tzinfo=UTC)
@@ -380,6 +390,97 @@ def test_every_wrong_setting_is_named_at_once_and_nothing_else_is_asked(
         "TUANZI_WRITER_BATCH_MAX=0:",
     ]
     assert "hidden" not in json.dumps(findings)
+
+
+def test_play_money_outside_a_demo_is_warned_of(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = [[each.state for each in look_at_payments(read_settings())]]
+    monkeypatch.setenv("TUANZI_DEMO", "1")
+    monkeypatch.setenv("TUANZI_PAYMENTS", "inprocess")
+    said.append([each.state for each in look_at_payments(read_settings())])
+
+    assert said == [[State.WARNING], []]
+
+
+def test_a_house_that_takes_play_money_says_so_when_it_starts(alone: Path) -> None:
+    ports = free_ports(2)
+    environment = {**os.environ, "TUANZI_PORT": str(ports[0]), "TUANZI_LIVE_PORT": str(ports[1])}
+    log = alone / "house.log"
+    house = Process("house", [TUANZI, "run"], log=log, environment=environment)
+    house.start(lambda: answers(ports[0]), within_s=60)
+    house.stop()
+
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    assert [line["log.level"] for line in lines if line["message"] == "settings.play_money"] == ["warning"]
+
+
+@pytest.mark.parametrize(
+    ("brokers", "kept_by", "wanted", "state"),
+    [
+        (3, [3, 3], 3, State.OK),
+        (3, [3, 1], 3, State.WARNING),
+        (3, [], 1, State.WARNING),
+        (1, [1, 1], 1, State.OK),
+        (1, [], 3, State.WRONG),
+    ],
+)
+def test_topics_that_one_of_several_brokers_keeps_alone_are_warned_of(
+    brokers: int, kept_by: list[int], wanted: int, state: State
+) -> None:
+    finding = look_at_copies(brokers, {f"t{i}": each for i, each in enumerate(kept_by)}, wanted=wanted)
+
+    assert finding.state is state
+    assert bool(finding.do) is (state is not State.OK)
+
+
+def test_kafka_is_signed_in_at_and_reached_by_tls_as_the_settings_say(
+    alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    password = alone / "kafka.password"
+    password.write_text("hidden\n")
+    plain = kafka_of(read_settings()).client_options
+    for name, value in {
+        "TUANZI_KAFKA": "k1:9092,k2:9092",
+        "TUANZI_KAFKA_COPIES": "3",
+        "TUANZI_KAFKA_USER": "tuanzi",
+        "TUANZI_KAFKA_PASSWORD_FILE": str(password),
+        "TUANZI_KAFKA_CA_FILE": certifi.where(),
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    kafka = kafka_of(read_settings())
+    AdminClient({**kafka.client_options, "log_level": 0})  # which refuses an option that it does not know
+    main(["settings"])
+
+    assert plain == {"bootstrap.servers": ""}
+    assert kafka.copies == 3
+    assert kafka.client_options == {
+        "bootstrap.servers": "k1:9092,k2:9092",
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": "tuanzi",
+        "sasl.password": "hidden",
+        "ssl.ca.location": certifi.where(),
+    }
+    assert "hidden" not in capsys.readouterr().out + repr(read_settings())
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({"TUANZI_KAFKA_USER": "tuanzi"}, "TUANZI_KAFKA_PASSWORD_FILE is missing"),
+        ({"TUANZI_KAFKA_SASL": "GUESS"}, "TUANZI_KAFKA_SASL=GUESS"),
+        ({"TUANZI_KAFKA_COPIES": "0"}, "TUANZI_KAFKA_COPIES=0"),
+        ({"TUANZI_KAFKA_CA_FILE": "/nowhere"}, "TUANZI_KAFKA_CA_FILE=/nowhere"),
+    ],
+)
+def test_a_wrong_way_to_kafka_is_told(
+    alone: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], wrong: str
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingWrong, match=wrong):
+        read_settings()
 
 
 def test_settings_say_value_default_and_what_is_wrong(

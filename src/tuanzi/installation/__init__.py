@@ -5,8 +5,18 @@ Only the databases are the truth; every other thing here may be lost and is foun
 """
 
 from tuanzi.installation.fronts import Front
-from tuanzi.installation.meeting import ERRANDS, Engines, engines_of, log_names, sources_of
+from tuanzi.installation.meeting import ERRANDS, Engines, engines_of, kafka_of, log_names, sources_of
 from tuanzi.installation.workers import WorkerSide
 from tuanzi.installation.writers import WriterSide
 
-__all__ = ["ERRANDS", "Engines", "Front", "WorkerSide", "WriterSide", "engines_of", "log_names", "sources_of"]
+__all__ = [
+    "ERRANDS",
+    "Engines",
+    "Front",
+    "WorkerSide",
+    "WriterSide",
+    "engines_of",
+    "kafka_of",
+    "log_names",
+    "sources_of",
+]

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -26,6 +27,9 @@ from tuanzi.machinery.sharedcache import NOTHING_SHARED, SharedCache
 from tuanzi.machinery.workqueue import Patience, WorkQueue
 from tuanzi.settings import Settings, SettingWrong
 from tuanzi.wiring import CAMPUS_DATABASES, WriterLine
+
+if TYPE_CHECKING:
+    from tuanzi.engines.logs.kafka import KafkaSettings
 
 log = logging.getLogger("tuanzi.installation")
 
@@ -85,15 +89,17 @@ async def engines_of(settings: Settings, *, name: str, now: Callable[[], datetim
     Raises SettingWrong when the logs cannot be made ready, and for an address that is none.
     """
     # Loaded where processes meet: a house in one process has neither, and would wait for both at each start.
-    from tuanzi.engines.logs.kafka import KafkaCommandLog, KafkaEventLog, KafkaSettings
+    from tuanzi.engines.logs.kafka import KafkaCommandLog, KafkaEventLog
     from tuanzi.engines.queue.rabbit import RabbitQueue
 
-    kafka = KafkaSettings(servers=settings.kafka, prefix=settings.kafka_prefix)
+    kafka = kafka_of(settings)
     commands = KafkaCommandLog(kafka, campuses=log_names(settings.campuses))
     told = KafkaEventLog(kafka, sources=sources_of(settings.campuses))
     try:
         await asyncio.gather(commands.ensure(), told.ensure())
     except Unavailable as error:
+        if error.facts.get("reason") == "INVALID_REPLICATION_FACTOR":
+            raise SettingWrong(f"TUANZI_KAFKA_COPIES={settings.kafka_copies}: there are not so many brokers") from error
         raise SettingWrong(f"TUANZI_KAFKA={settings.kafka}: Kafka cannot be reached there") from error
     engines = Engines(commands, told)
     keep: list[Callable[[], Awaitable[None]]] = []
@@ -110,6 +116,22 @@ async def engines_of(settings: Settings, *, name: str, now: Callable[[], datetim
         keep.append(queue.run)
     engines.keep = keep
     return engines
+
+
+def kafka_of(settings: Settings) -> KafkaSettings:
+    """How Kafka is reached by the settings, and what is kept there."""
+    from tuanzi.engines.logs.kafka import KafkaSettings, sign_in_options
+
+    account = settings.kafka_account
+    signed = {} if account is None else {"user": account.user, "password": account.password}
+    return KafkaSettings(
+        servers=settings.kafka,
+        prefix=settings.kafka_prefix,
+        copies=settings.kafka_copies,
+        options=sign_in_options(
+            **signed, mechanism="" if account is None else account.mechanism, ca_file=settings.kafka_ca
+        ),
+    )
 
 
 def _places(addresses: str) -> list[tuple[str, int]]:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import errno
 import os
+import re
 import shutil
 import socket
 import sys
@@ -29,8 +30,8 @@ from tuanzi.engines.database.residence import Elsewhere, Residence
 from tuanzi.installation import sources_of
 from tuanzi.machinery.database import DatabaseUnavailable
 from tuanzi.machinery.migrate import released
-from tuanzi.roles.where import CHECK_S_MAX, Need, find_needs, without_password
-from tuanzi.settings import INPROCESS, WECHAT, Settings, SettingWrong, read_settings
+from tuanzi.roles.where import CHECK_S_MAX, Need, Unwell, find_needs, look_at_brokers, without_password
+from tuanzi.settings import INPROCESS, WECHAT, Settings, SettingWrong, is_play_money, read_settings
 from tuanzi.wiring import campus_on, schema_on, wall_clock
 
 # Our choice: an hour of lunch writes some 1 GB of events and rows into a busy campus's databases.
@@ -207,6 +208,11 @@ async def examine(
     findings += look_at_people(settings)
     needs = await find_needs(settings)
     findings += [_of_need(need) for need in needs]
+    if settings.kafka and all(need.is_healthy for need in needs if need.need == "command log"):
+        with suppress(Unwell):  # it was well a moment ago; the next look says
+            brokers, copies = await asyncio.to_thread(look_at_brokers, settings)
+            findings.append(look_at_copies(brokers, copies, wanted=settings.kafka_copies))
+    findings += look_at_payments(settings)
     servers = settings.servers
     primaries = dict(zip(servers, [await asyncio.to_thread(_find_primary, each) for each in servers], strict=True))
     for named, primary in primaries.items():
@@ -259,7 +265,7 @@ def look_at_secrets(settings: Settings, environment: Mapping[str, str]) -> list[
     else:
         findings.append(Finding("secret", State.OK, f"{len(settings.secret)} bytes in {path}, which is private"))
     for name, value in sorted(environment.items()):
-        is_ours = name.startswith("TUANZI_") and name.endswith("_FILE") and "PUBLIC" not in name
+        is_ours = name.startswith("TUANZI_") and name.endswith("_FILE") and not re.search("PUBLIC|_CA_", name)
         if is_ours and name != "TUANZI_SECRET_FILE" and Path(value).exists() and Path(value).stat().st_mode & 0o077:
             findings.append(Finding(name, State.WARNING, f"others may open {value}", f"chmod 600 {value}"))
     return findings
@@ -329,6 +335,32 @@ def look_at_witness(primary: Address) -> Finding:
         return Finding(check, State.OK, f"{server} answers for a commit when a replica has it too")
     do = "start its replicas, and set rpl_semi_sync_master_enabled=ON there and in its configuration"
     return Finding(check, State.WARNING, f"{server} answers for commits that no replica has", do)
+
+
+def look_at_copies(brokers: int, copies: Mapping[str, int], *, wanted: int) -> Finding:
+    """Whether the loss of one broker loses what is on its way. copies: by topic, how many keep it."""
+    check = "copies in Kafka"
+    alone = sorted(topic for topic, count in copies.items() if count < 2)
+    if wanted > brokers:
+        do = "start more, or lower it, for no topic can be made"
+        return Finding(check, State.WRONG, f"TUANZI_KAFKA_COPIES={wanted} and {brokers} brokers", do)
+    if brokers > 1 and (alone or wanted < 2):
+        do = (
+            f"set TUANZI_KAFKA_COPIES={min(brokers, 3)}, and have the topics that are there kept so too (docs/kafka.md)"
+        )
+        says = f"{len(alone)} of {len(copies)} topics are kept by one broker alone, and {brokers} are there"
+        return Finding(check, State.WARNING, says, do)
+    if brokers == 1:
+        return Finding(check, State.OK, "one broker keeps everything; three outlive the loss of one")
+    return Finding(check, State.OK, f"{min(copies.values(), default=wanted)} or more of each topic")
+
+
+def look_at_payments(settings: Settings) -> list[Finding]:
+    """Whether somebody is paid; nothing in a demo."""
+    if not is_play_money(settings):
+        return []
+    do = f"set TUANZI_PAYMENTS={WECHAT} (docs/payments.md), or run a demo"
+    return [Finding("play money", State.WARNING, "every order counts as paid, and nobody pays", do)]
 
 
 async def look_at_database(settings: Settings, primary: Address | None, name: str) -> list[Finding]:

@@ -20,7 +20,7 @@ from msgspec import Struct
 from tuanzi.engines.database.connections import Address
 from tuanzi.engines.database.looking import look_at_file, look_at_server
 from tuanzi.engines.redis.connection import LOST, Connection, Refused
-from tuanzi.installation import sources_of
+from tuanzi.installation import kafka_of, sources_of
 from tuanzi.machinery.database import DatabaseUnavailable
 from tuanzi.money import Merchant
 from tuanzi.settings import WECHAT, Settings
@@ -75,7 +75,7 @@ def places_of(settings: Settings) -> list[Place]:
     """Where each need is met, in the order in which they are shown."""
     return [
         *_databases(settings),
-        *_logs(settings.kafka),
+        *_logs(settings),
         _queue(settings.rabbit),
         *_redis(settings.redis, password=settings.redis_password),
         _payments(settings),
@@ -164,28 +164,34 @@ def _servers(address: Address) -> str:
     return ",".join(f"{each.host}:{each.port}" for each in address.each)
 
 
-def _logs(servers: str) -> list[Place]:
+def _logs(settings: Settings) -> list[Place]:
+    servers = settings.kafka
     if not servers:
         return [Place("command log", "this process", "memory"), Place("event log", "the databases", "their tables")]
 
     async def ask_brokers() -> str:
-        return await asyncio.to_thread(_ask_brokers, servers)
+        brokers, _ = await asyncio.to_thread(look_at_brokers, settings)
+        return f"Apache Kafka, {brokers} broker{'s' if brokers != 1 else ''}"
 
     return [Place(need, "Apache Kafka", servers, ask_brokers) for need in ("command log", "event log")]
 
 
-def _ask_brokers(servers: str) -> str:
-    # log_level: what cannot be reached is told once, and by the caller.
-    options: dict[str, str | int | float | bool] = {
-        "bootstrap.servers": servers,
-        "log_level": 0,
+def look_at_brokers(settings: Settings) -> tuple[int, dict[str, int]]:
+    """How many brokers there are, and for each topic of ours how many keep it. Raises Unwell."""
+    options = {
+        **kafka_of(settings).client_options,
+        "log_level": 0,  # what cannot be reached is told once, and by the caller
         "socket.timeout.ms": int(_CLIENT_S * 1000),
     }
     try:
-        brokers = AdminClient(options).list_topics(timeout=_CLIENT_S).brokers
+        there = AdminClient(options).list_topics(timeout=_CLIENT_S)
     except KafkaException as error:
         raise Unwell(error.args[0].str()) from error
-    return f"Apache Kafka, {len(brokers)} broker{'s' if len(brokers) != 1 else ''}"
+    return len(there.brokers), {
+        name: min((len(part.replicas) for part in topic.partitions.values()), default=0)
+        for name, topic in there.topics.items()
+        if name.startswith(f"{settings.kafka_prefix}.")
+    }
 
 
 def _queue(url: str) -> Place:

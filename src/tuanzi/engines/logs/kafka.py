@@ -55,6 +55,18 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.prefix}.{kind}.{name}"
 
 
+def sign_in_options(*, user: str = "", password: str = "", mechanism: str = "", ca_file: str = "") -> dict[str, Any]:
+    """The options of librdkafka by which a client signs in with SASL, goes by TLS, both, or neither."""
+    options: dict[str, Any] = {}
+    if user:
+        options |= {"sasl.mechanism": mechanism, "sasl.username": user, "sasl.password": password}
+    if ca_file:
+        options["ssl.ca.location"] = ca_file
+    if options:
+        options["security.protocol"] = f"{'SASL_' if user else ''}{'SSL' if ca_file else 'PLAINTEXT'}"
+    return options
+
+
 class KafkaCommandLog:
     """Commands by campus, shared out among the members of one consumer group. An entry's number is its offset + 1."""
 
