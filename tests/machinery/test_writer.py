@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -38,7 +39,7 @@ from tuanzi.base.unit import Unit
 from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.machinery.database import Ask, DatabaseUnavailable, Fenced
 from tuanzi.machinery.problems import Crashed, KeyReused, TooSlow, Unavailable
-from tuanzi.machinery.stopwatch import Stopwatch
+from tuanzi.machinery.stopwatch import OutOfTime, Stopwatch
 from tuanzi.machinery.writer import Commit, Fetch, Request, Writer, drive
 from tuanzi.machinery.writer import take as take_step
 
@@ -236,6 +237,54 @@ def test_an_endless_command_is_ended_and_the_others_are_answered(database: Any) 
 
     assert [type(outcome.problem) for outcome in outcomes] == [type(None), TooSlow, type(None)]
     assert database.rows("SELECT taken FROM halls") == [(2,)]
+
+
+@pytest.mark.parametrize("bug", ["", "crash"])
+def test_a_command_whose_time_ends_when_its_watch_is_stopped_is_too_slow_and_no_more(database: Any, bug: str) -> None:
+    """The signal comes between two bytecodes: also between the end of a command, well or not, and that of its time."""
+
+    class Late(Stopwatch):
+        def stop(self) -> None:
+            self.stops += 1
+            if self.stops == 2:
+                raise OutOfTime
+
+        stops = 0
+
+    position, number = database.cursor()
+    writer = Writer(SCHEMA, position=position, event_number=number, stopwatch=Late(60))
+    commands = [Build(id="h", seats=9), Take(ticket_id="t1", hall_id="h", bug=bug), Take(ticket_id="t2", hall_id="h")]
+
+    outcomes = carry_out(writer, database, commands)
+
+    assert [type(outcome.problem) for outcome in outcomes] == [type(None), TooSlow, type(None)]
+    assert database.rows("SELECT id FROM tickets") == [("t2",)]
+
+
+def test_what_a_crash_needs_to_be_told_is_not_counted_to_its_command(database: Any) -> None:
+    """Else the signal that comes meanwhile would end the campus's desk, in place of a command."""
+
+    class Slow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            until = time.thread_time() + 0.2
+            while time.thread_time() < until:
+                pass
+
+    position, number = database.cursor()
+    watch = Stopwatch(0.05)
+    writer = Writer(SCHEMA, position=position, event_number=number, stopwatch=watch)
+    slow, log = Slow(), logging.getLogger("tuanzi.writer")
+    log.addHandler(slow)
+    watch.arm()
+
+    try:
+        commands = [Build(id="h", seats=9), Take(ticket_id="t1", hall_id="h", bug="crash")]
+        outcomes = carry_out(writer, database, commands)
+    finally:
+        watch.disarm()
+        log.removeHandler(slow)
+
+    assert [type(outcome.problem) for outcome in outcomes] == [type(None), Crashed]
 
 
 def test_an_endless_command_under_a_key_that_only_the_table_knows_is_given_its_time_once(

@@ -474,11 +474,16 @@ class Writer:
         if watch is not None:
             watch.start(limits)
         try:
-            if handler is None:
-                raise RuntimeError(f"nobody decides {name_of(type(command))} in {self.schema.database}")
-            answer = handler(overlay, command, now=now)
-            self._tell(overlay, now=now)
-            body = b"null" if answer is None else encode(answer)
+            try:
+                if handler is None:
+                    raise RuntimeError(f"nobody decides {name_of(type(command))} in {self.schema.database}")
+                answer = handler(overlay, command, now=now)
+                self._tell(overlay, now=now)
+                body = b"null" if answer is None else encode(answer)
+            finally:
+                # Inside: what rings while the watch is being stopped is caught too, and nothing rings below.
+                if watch is not None:
+                    watch.stop()
         except Problem as problem:
             # Without the frames it came through: they refer to it, and nothing but the collector would find that ring.
             return _Decided(problem=problem.with_traceback(None))
@@ -488,9 +493,6 @@ class Writer:
         except Exception:
             self._log_crash("writer.command_crashed", command)
             return _Decided(problem=Crashed(command=type(command).__name__))
-        finally:
-            if watch is not None:
-                watch.stop()
         return _Decided(True, answer, body)
 
     def _tell(self, overlay: Overlay, *, now: datetime) -> None:
