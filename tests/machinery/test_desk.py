@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -32,9 +32,11 @@ from tuanzi.base.once import Once
 from tuanzi.base.problem import Busy
 from tuanzi.base.time import to_ms
 from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.machinery import timers
 from tuanzi.machinery.database import DatabaseUnavailable, Fenced, Flush, RowRefused
 from tuanzi.machinery.desk import FETCHED_HERE, FLIGHTS_MAX, Lanes, WriterDesk
 from tuanzi.machinery.follower import Follower
+from tuanzi.machinery.internal import FIRST_TIMERS
 from tuanzi.machinery.problems import Crashed, Unavailable
 from tuanzi.machinery.writer import Outcome, Request
 
@@ -349,6 +351,47 @@ async def test_a_command_whose_rows_cannot_be_read_is_refused_and_the_next_works
         await desk.submit(Take(ticket_id="t2", hall_id="h"))
 
     assert database.rows("SELECT id FROM tickets") == [("t2",)]
+
+
+class SlowTable(Sqlite):
+    """A database whose timers are read only when it may go on."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.go = threading.Event()
+        self.go.set()
+        self.asked = 0
+
+    def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        if sql == FIRST_TIMERS:
+            self.asked += 1
+            assert self.go.wait(10)
+        return super().rows(sql, slots)
+
+
+async def test_nobody_waits_for_the_timers_that_only_the_table_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timers, "HELD_MAX", 2)
+    clock, database = Hands(), SlowTable()
+    prepared(database)
+    async with working(desk := desk_of(database, clock)):
+        await desk.submit(Build(id="h", seats=9))
+        for i in range(1, 4):
+            await desk.submit(Later(timer_id=f"t{i}", take=Take(ticket_id=f"t{i}", hall_id="h"), minutes=i))
+
+    async with working(desk := desk_of(database, clock)):
+        database.go.clear()
+        clock.now += timedelta(minutes=5)
+        for number in range(3):
+            async with asyncio.timeout(5):
+                await desk.submit(Take(ticket_id=f"now{number}", hall_id="h"))
+        await until(lambda: database.asked == 3)
+        meanwhile = [id for (id,) in database.rows("SELECT id FROM tickets ORDER BY id")]
+        await desk.submit(Later(timer_id="t4", take=Take(ticket_id="t4", hall_id="h"), minutes=0))
+        database.go.set()
+        await until(lambda: database.rows("SELECT COUNT(*) FROM tickets") == [(7,)])
+
+    assert meanwhile == ["now0", "now1", "now2", "t1", "t2"]
+    assert database.rows("SELECT COUNT(*) FROM timers") == [(0,)]
 
 
 class Slow(Sqlite):

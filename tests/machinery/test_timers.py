@@ -30,6 +30,27 @@ def test_of_timers_that_are_gone_hardly_anything_is_kept() -> None:
     assert len(book._heap) <= 5_000
 
 
+def test_what_is_set_dropped_and_taken_while_the_table_is_read_is_neither_lost_nor_doubled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(timers, "HELD_MAX", 2)
+    book = TimerBook()
+    book.hold([timer("a", in_s=1), timer("b", in_s=2)])
+    book.note([("a", None), ("b", None)])
+    was_used_up = book.is_used_up
+
+    book.expect()
+    in_the_table = [timer("c", in_s=3), timer("d", in_s=5)]
+    book.note([("c", None), ("set", timer("set", in_s=4)), ("later", timer("later", in_s=6))])
+    book.note([("soon", timer("soon", in_s=1))])
+    taken = [each.id for each in book.take_due(NOON + timedelta(seconds=9), limit=9)]
+    book.hold(in_the_table)
+
+    assert was_used_up
+    assert taken == ["soon"]
+    assert [each.id for each in book.take_due(NOON + timedelta(seconds=9), limit=9)] == ["set", "d"]
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from(("set", "drop", "take", "give back")), st.integers(0, 5), st.integers(0, 9)),

@@ -23,7 +23,7 @@ from tuanzi.machinery.internal import ANSWERS_BEFORE, EVENTS_AFTER, OLDEST_ANSWE
 from tuanzi.machinery.memory import ABSENT, UNKNOWN, Damaged
 from tuanzi.machinery.problems import Crashed, TooSlow, Unavailable
 from tuanzi.machinery.room import ErrandHandler, Opening
-from tuanzi.machinery.timers import TimerBook
+from tuanzi.machinery.timers import TimerBook, earliest
 from tuanzi.machinery.writer import Commit, Fetch, Outcome, Request, Step, Steps, Writer, find_out, take
 
 log = logging.getLogger("tuanzi.desk")
@@ -58,6 +58,7 @@ SWEEP_AFTER_S_MAX = 3600.0
 SWEPT_AT_ONCE = 500
 ERRAND_S_MAX = 30.0
 OUTCOMES_KEPT = 4096
+TIMERS_AGAIN_S = 1.0
 # Our choice: what a source commits in some seconds; a follower further behind waits in its own queue.
 FED_AT_ONCE = 1024
 
@@ -176,6 +177,7 @@ class WriterDesk:
         self._subscribers: list[Subscriber] = []
         self._feeds: dict[str, Feed] = {}
         self._timers = TimerBook()
+        self._reads_timers = False
         self._errands_waiting: deque[Timer] = deque()
         self._errands_running: set[asyncio.Task[None]] = set()
         self._batch_s = 0.0
@@ -610,9 +612,8 @@ class WriterDesk:
     def _take_due(self) -> None:
         if self._closing:
             return
-        if self._timers.is_used_up:
-            with contextlib.suppress(DatabaseUnavailable):  # the next batch, or the next alarm, tries again
-                self._timers.read(self.database)
+        if self._timers.is_used_up and not self._reads_timers:
+            self._read_timers()
         now = self._now()
         for timer in self._timers.take_due(now, limit=self._queue.room_for_work):
             if timer.command in self._errand_names:
@@ -624,6 +625,25 @@ class WriterDesk:
         while self._errands_waiting and len(self._errands_running) < ERRANDS_AT_ONCE:
             self._start(self._run_errand(self._errands_waiting.popleft()))
         self._set_alarm(now)
+
+    def _read_timers(self) -> None:
+        """Read on in the table, in a thread: tens of thousands of rows, perhaps over a network that hangs."""
+        self._reads_timers = True
+        self._timers.expect()
+        read = asyncio.get_running_loop().run_in_executor(self._reading, earliest, self.database)
+        read.add_done_callback(self._timers_came)
+
+    def _timers_came(self, read: asyncio.Future[list[Timer]]) -> None:
+        self._reads_timers = False
+        if read.cancelled() or self._closing:
+            _look_at(read)
+            return
+        try:
+            self._timers.hold(read.result())
+        except DatabaseUnavailable:  # the next batch tries again, or who wakes when there is none
+            asyncio.get_running_loop().call_later(TIMERS_AGAIN_S, self._wake.set)
+        else:
+            self._wake.set()
 
     def _set_alarm(self, now: datetime) -> None:
         next_at = self._timers.next_at

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TypeGuard
 
 from tuanzi.machinery.database import Database
 from tuanzi.machinery.internal import FIRST_TIMERS, TIMERS, Timer
@@ -24,30 +25,42 @@ class TimerBook:
         self._heap: list[tuple[datetime, str]] = []
         self._taken: set[str] = set()
         self._until: datetime | None = None  # later timers are only in the table; None: all are here
+        self._meanwhile: dict[str, Timer | None] | None = None  # what was noted while the table is being read
 
     def read(self, database: Database) -> None:
         """Read the earliest timers from the database anew."""
-        rows = database.rows(FIRST_TIMERS, {"limit": HELD_MAX})
-        self._timers = {timer.id: timer for timer in map(TIMERS.from_row, rows)}
-        self._heap = [(timer.due_at, timer.id) for timer in self._timers.values()]
-        heapq.heapify(self._heap)
-        self._until = (
-            max(self._timers.values(), key=lambda timer: timer.due_at).due_at if len(rows) == HELD_MAX else None
-        )
+        self.hold(earliest(database))
+
+    def expect(self) -> None:
+        """The table is being read, perhaps in another thread: what is noted from now on may not be in what `hold` is
+        given."""
+        self._meanwhile = {}
+
+    def hold(self, timers: Sequence[Timer]) -> None:
+        """Hold the earliest timers of the table, as `earliest` gives them, and what was noted since `expect`."""
+        self._timers = {timer.id: timer for timer in timers}
+        self._until = max(timer.due_at for timer in timers) if len(timers) == HELD_MAX else None
+        for timer_id, timer in (self._meanwhile or {}).items():
+            if self._is_held(timer):
+                self._timers[timer_id] = timer
+            else:
+                self._timers.pop(timer_id, None)
+        self._meanwhile = None
+        self._order()
 
     def note(self, changes: Iterable[tuple[str, Timer | None]]) -> None:
         """Follow what was committed: a timer set, or gone (None)."""
         for timer_id, timer in changes:
             self._taken.discard(timer_id)
-            if timer is None or (self._until is not None and timer.due_at > self._until):
+            if self._meanwhile is not None:
+                self._meanwhile[timer_id] = timer
+            if not self._is_held(timer):
                 self._timers.pop(timer_id, None)
                 continue
             self._timers[timer_id] = timer
             heapq.heappush(self._heap, (timer.due_at, timer_id))
         if len(self._heap) > 2 * len(self._timers) + _GONE_MAX:
-            taken = self._taken
-            self._heap = [(timer.due_at, id) for id, timer in self._timers.items() if id not in taken]
-            heapq.heapify(self._heap)
+            self._order()
 
     def take_due(self, now: datetime, *, limit: int) -> list[Timer]:
         """At most `limit` timers due by `now`, earliest first; they are not given again until `note` or `give_back`."""
@@ -89,3 +102,17 @@ class TimerBook:
 
     def __len__(self) -> int:
         return len(self._timers)
+
+    def _is_held(self, timer: Timer | None) -> TypeGuard[Timer]:
+        """Whether it stands, and is not so late that only the table has it."""
+        return timer is not None and (self._until is None or timer.due_at <= self._until)
+
+    def _order(self) -> None:
+        taken = self._taken
+        self._heap = [(timer.due_at, id) for id, timer in self._timers.items() if id not in taken]
+        heapq.heapify(self._heap)
+
+
+def earliest(database: Database) -> list[Timer]:
+    """The earliest timers of the table, HELD_MAX at most; in whatever thread. Raises DatabaseUnavailable."""
+    return [TIMERS.from_row(row) for row in database.rows(FIRST_TIMERS, {"limit": HELD_MAX})]
