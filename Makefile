@@ -83,9 +83,9 @@ ready: setup lint webtest fetched
 fetched: browser
 	@$(MAKE) --no-print-directory servers || [[ -z "$$TUANZI_REQUIRE_SERVERS" ]]
 
-soak: setup ## long runs: new cases, 1,000,000 reads of replicas, 30 promotions, 300,000 splits, 1,000,000 messages
+soak: setup ## long runs: new cases, 1,000,000 reads of replicas, 300,000 splits, 1,000,000 messages
 	@$(BIN)/python -m pytest --hypothesis-profile=soak -m hypothesis
-	@TUANZI_REPLICA_READS=1000000 TUANZI_PROMOTIONS=30 $(BIN)/python -m pytest -s tests/engines/database/test_replicas.py
+	@TUANZI_REPLICA_READS=1000000 $(BIN)/python -m pytest -s tests/engines/database/test_replicas.py
 	@TUANZI_SPLITS=300000 $(BIN)/python -m pytest $(SPREAD) tests/simulation/test_split_storms.py -k whole
 	@TUANZI_SOAK_EVENTS=1000000 TUANZI_SOAK_CLIENTS=1000 exec $(BIN)/python -m pytest tests/live/test_chaos.py
 
