@@ -43,7 +43,7 @@ from tuanzi.engines.fanout.here import Here
 from tuanzi.engines.post.desks import CarrierDesk, DeskPost
 from tuanzi.events import Event
 from tuanzi.machinery.codec import Codec
-from tuanzi.machinery.desk import WriterDesk
+from tuanzi.machinery.desk import AHEAD_MIN, WriterDesk
 from tuanzi.machinery.follower import Follower
 from tuanzi.machinery.internal import POSITION_OF_SOURCE
 from tuanzi.machinery.migrate import Migratable, migrate
@@ -129,6 +129,10 @@ FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
 
 # Of a campus, each with a writer of its own; "platform" is shared by all campuses.
 CAMPUS_DATABASES = ("core", "money", "delivery", "notices")
+# On a server a commit costs it, its replica and this process much, however little it keeps; so where hardly anybody
+# waits, none begins so soon after another. Measured once at full load, `order_path_cluster`, with deciding ahead only
+# full batches: 2,240 -> 1,870 us of processor a chain, 800 -> 940 chains/s, latency at half load the same.
+SERVED_PACE_S = {"delivery": 0.1, "notices": 0.1}
 # Whose events are told live; see `live.TELLS` for which becomes what for whom.
 TOLD_LIVE = ("core", "money", "delivery")
 # (the target, its source)
@@ -474,6 +478,7 @@ class Workshop:
         of_rooms: dict[type, ErrandHandler] = {
             errand: handler for room in rooms if room.database == kind for errand, handler in room.errands.items()
         }
+        is_served = isinstance(database, (MariaDb, Replicated))
         return WriterDesk(
             name,
             writer,
@@ -484,6 +489,8 @@ class Workshop:
             batch_max=settings.batch_max,
             queue_max=settings.queue_max,
             wait_s_max=settings.wait_ms_max / 1000,
+            ahead_min=settings.batch_max if is_served else AHEAD_MIN,
+            pace_s=SERVED_PACE_S.get(kind, 0.0) if is_served else 0.0,
         )
 
 

@@ -451,6 +451,56 @@ def wrong_about(database: Sqlite, answers: list[Any], *, seats: int) -> list[str
     return wrong
 
 
+async def test_a_desk_whose_commits_are_dear_decides_ahead_only_what_fills_a_batch() -> None:
+    database = prepared(Slow())
+    desk = desk_of(database, Hands(), batch_max=64, ahead_min=64)
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=230))
+        database.go.clear()
+        first = asyncio.create_task(desk.submit(Take(ticket_id="first", hall_id="h")))
+        await until(lambda: desk._writer.position - desk._writer.kept_position == 1)
+        coming = [asyncio.create_task(desk.submit(Take(ticket_id=f"t{i}", hall_id="h"))) for i in range(63)]
+        await turns(100)
+        waiting = desk.queue_length
+        coming.append(asyncio.create_task(desk.submit(Take(ticket_id="last", hall_id="h"))))
+        await until(lambda: desk._writer.position - desk._writer.kept_position == 65)
+        database.go.set()
+        await asyncio.gather(first, *coming)
+
+    assert waiting == 63
+    assert desk.figures.batches == 3
+
+
+async def test_a_paced_desk_begins_no_batch_soon_after_another_unless_it_is_full_or_the_desk_closes() -> None:
+    desk = desk_of(open_database(), Hands(), batch_max=4, pace_s=3600.0)
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=9))
+        coming = [asyncio.create_task(desk.submit(Take(ticket_id=f"t{i}", hall_id="h"))) for i in range(3)]
+        await turns(100)
+        early = desk.queue_length, desk.figures.batches
+        coming.append(asyncio.create_task(desk.submit(Take(ticket_id="t3", hall_id="h"))))
+        await asyncio.gather(*coming)
+        full = desk.queue_length, desk.figures.batches
+        last = asyncio.create_task(desk.submit(Take(ticket_id="t4", hall_id="h")))
+        await turns(100)
+        left = desk.queue_length
+    await last
+
+    assert early == (3, 1)
+    assert full == (0, 2)
+    assert left == 1
+    assert desk.figures.batches == 3
+
+
+async def test_a_paced_desk_goes_on_by_itself_when_its_pause_is_over() -> None:
+    desk = desk_of(open_database(), Hands(), pace_s=0.02)
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=9))
+        await desk.submit(Take(ticket_id="t", hall_id="h"))
+
+    assert desk.figures.batches == 2
+
+
 async def test_batches_are_decided_on_top_of_those_that_are_being_kept_and_answered_in_their_order() -> None:
     database = prepared(Slow())
     told: list[int] = []

@@ -142,7 +142,8 @@ class WriterDesk:
     """Runs one writer: queues commands, fires timers, runs errands, tells subscribers what was committed.
 
     batch_max: commands of one commit (our choice: 256 keep a commit below about 10 ms). queue_max and wait_s_max
-    bound who may wait: beyond either a command is turned away at once with Busy (D1).
+    bound who may wait: beyond either a command is turned away at once with Busy (D1). ahead_min: so many must wait to
+    be decided while another batch is being kept. pace_s: so soon after another begins no batch but a full one.
     """
 
     def __init__(
@@ -157,6 +158,8 @@ class WriterDesk:
         batch_max: int = 256,
         queue_max: int = 20_000,
         wait_s_max: float = 2.0,
+        ahead_min: int = AHEAD_MIN,
+        pace_s: float = 0.0,
     ) -> None:
         self.name = name
         self.figures = Figures()
@@ -172,6 +175,8 @@ class WriterDesk:
         self._batch_max = batch_max
         self._queue_max = queue_max
         self._wait_s_max = wait_s_max
+        self._ahead_min = ahead_min
+        self._pace_s = pace_s
         self._queue = Lanes(batch_max)
         self._wake = asyncio.Event()
         self._subscribers: list[Subscriber] = []
@@ -382,8 +387,8 @@ class WriterDesk:
                         for _ in range(TURNS_TO_ANSWER):
                             await asyncio.sleep(0)
                         continue
-                if self._is_work_early():
-                    await self._wait_for_company()
+                if (begins_at := self._begins_at()) > asyncio.get_running_loop().time():
+                    await self._wait_for_company(begins_at)
                     continue
                 batch = self._next_batch()
                 if not batch:
@@ -414,21 +419,24 @@ class WriterDesk:
 
     async def _wait_for_more(self, flights: Sequence[Flight]) -> None:
         """Until the first is kept, or so many wait that deciding them meanwhile is worth a batch of their own."""
-        while not flights[0].is_kept and (len(flights) == FLIGHTS_MAX or len(self._queue) < AHEAD_MIN):
+        while not flights[0].is_kept and (len(flights) == FLIGHTS_MAX or len(self._queue) < self._ahead_min):
             self._wake.clear()
             await self._wake.wait()
 
-    def _is_work_early(self) -> bool:
-        """Whether there is nothing but a little work, and a batch began only just now."""
+    def _begins_at(self) -> float:
+        """When what waits may begin a batch: little of it not soon after another, for the sake of its company."""
         queue = self._queue
-        if queue.people or not 0 < len(queue.work) < min(AHEAD_MIN, self._batch_max) or self._closing:
-            return False
-        return asyncio.get_running_loop().time() < self._began + GATHER_S
+        if not queue or self._closing:
+            return 0.0
+        begins_at = self._began + self._pace_s if len(queue) < self._batch_max else 0.0
+        if not queue.people and len(queue.work) < min(AHEAD_MIN, self._batch_max):
+            return max(begins_at, self._began + GATHER_S)
+        return begins_at
 
-    async def _wait_for_company(self) -> None:
-        """Until something comes, or the work has waited long enough."""
+    async def _wait_for_company(self, begins_at: float) -> None:
+        """Until something comes, or what is there has waited long enough."""
         self._wake.clear()
-        ringing = asyncio.get_running_loop().call_at(self._began + GATHER_S, self._wake.set)
+        ringing = asyncio.get_running_loop().call_at(begins_at, self._wake.set)
         await self._wake.wait()
         ringing.cancel()
 
