@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+import tuanzi.pricing.model
 from tests.bench_unit import BenchUnit
 from tests.pricing.shop import NOON, Campus, book, rule
 from tuanzi.base.problem import Unknown
@@ -288,3 +291,36 @@ def test_every_word_that_is_promised_works() -> None:
     assert compile_text("not (building_id in ['b2']) and !false or items_fen != 1").is_true(facts)
     with pytest.raises(ExpressionBad, match="not allowed"):
         compile_text("\U0001d7d9")  # a digit, but not of ours
+
+
+@pytest.mark.parametrize(
+    ("bad", "why", "what"),
+    [
+        (replace(FULL, amount="moon"), "unknown", "moon"),
+        (replace(FULL, amount="items_fen ^ 2"), "sign", "^ 2"),
+        (replace(FULL, amount="max"), "function", "max"),
+        (replace(FULL, amount="1" * 301), "long", "300"),
+        (replace(FULL, condition="items_fen"), "condition", "0.0"),
+        (replace(FULL, amount="100000001"), "amount", "100000001.0"),
+        (replace(FULL, id="Full"), "id", ""),
+        (replace(FULL, starts_at=NOON, ends_at=NOON), "period", ""),
+        (replace(FULL, dish_ids=("d1",)), "dishes", ""),
+        (replace(FULL, set_meal_id="s1"), "set-meal", ""),
+        (replace(FULL, id="good"), "twice", ""),
+    ],
+)
+def test_what_is_wrong_with_a_rule_is_told_by_a_code_too(bad: Rule, why: str, what: str) -> None:
+    with pytest.raises(RuleInvalid) as refused:
+        Shop().draft(replace(FULL, id="good"), bad)
+
+    assert (refused.value.facts["why"], refused.value.facts["what"]) == (why, what)
+
+
+def test_the_console_has_words_for_every_code_in_both_languages() -> None:
+    model = Path(tuanzi.pricing.model.__file__).parent
+    source = "".join((model / name).read_text(encoding="utf-8") for name in ("rules.py", "expressions.py"))
+    whys = set(re.findall(r'(?:Fault\(|why(?:: str)? ?= ?)"([a-z-]+)"', source))
+    texts = Path("web/console/src/locale/operator.ts").read_text(encoding="utf-8")
+
+    assert len(whys) == 16
+    assert {why: texts.count(f"'pricing/rule-invalid.{why}':") for why in whys} == dict.fromkeys(whys, 2)

@@ -116,7 +116,13 @@ async def test_a_rule_that_cannot_be_used_is_refused_with_its_row() -> None:
     with pytest.raises(RuleInvalid) as refused:
         await drafted(Campus(), rules=[DRAFT["rules"][0] | {"condition": "price > 1"}])
 
-    assert refused.value.facts == {"row": 1, "rule_id": "full", "reason": "unknown: price"}
+    assert refused.value.facts == {
+        "row": 1,
+        "rule_id": "full",
+        "why": "unknown",
+        "what": "price",
+        "reason": "unknown: price",
+    }
 
 
 async def test_a_member_reads_his_own_coupons() -> None:

@@ -192,7 +192,7 @@ def switch_rules(unit: Unit, command: SwitchRules, *, now: datetime) -> RulesSwi
     if book.active == version.version:
         return RulesSwitched(version=book.active, before=book.active)
     if version.rules and not version.samples:
-        raise RulesUnchecked(version=version.version, samples=0)
+        raise RulesUnchecked(version=version.version, samples=0, why="no-samples")
     check_rules((), version.samples)  # a release before kept some that cannot be priced
     for sample in version.samples:
         checked = _checked(sample, version, version)
@@ -203,6 +203,7 @@ def switch_rules(unit: Unit, command: SwitchRules, *, now: datetime) -> RulesSwi
                 expected_fen=sample.expected_fen,
                 payable_fen=checked.payable_fen,
                 skipped_rules=checked.skipped_rules,
+                why="skipped" if checked.skipped_rules else "price",
             )
     return _switch(unit, book, to=version.version, previous=book.active, by=command.operator_id)
 

@@ -12,13 +12,15 @@ const OFFSET_PX = 68
 /** One sentence about an error. */
 export function sayError(error: unknown): string {
   if (!(error instanceof Refusal)) return t('unreachable')
-  if (!isKey(error.code)) return error.message
+  const key = [`${error.code}.${String(error.facts.why)}`, error.code].find(isKey)
+  if (!key) return error.message
   const facts: Record<string, string | number> = {}
   for (const [name, fact] of Object.entries(error.facts)) {
     if (name.endsWith('_fen')) facts[name] = yuan(Number(fact))
+    else if (Array.isArray(fact)) facts[name] = fact.join(', ')
     else if (typeof fact === 'string' || typeof fact === 'number') facts[name] = fact
   }
-  return t(error.code, facts)
+  return t(key, facts)
 }
 
 /** Show for a moment that something was done. */

@@ -5,6 +5,7 @@ import * as boards from '@/locale/boards'
 import * as operator from '@/locale/operator'
 import * as shell from '@/locale/shell'
 import { sayError } from '@/said'
+import { yuan } from '@/shown'
 import { beforeEach, describe, expect, it } from 'vitest'
 
 const AREAS: Record<string, { zh: Record<string, string>; en: Record<string, string> }> = { boards, operator, shell }
@@ -43,6 +44,40 @@ describe('texts', () => {
 describe('errors', () => {
   it('are said by their code, where the console has words for it', () => {
     expect(sayError(new Refusal('people/code-wrong', 422, { tries_left: 3 }))).toBe('验证码不对，还可以试 3 次。')
+  })
+
+  it('of price rules say which rule or sample, and what is wrong with it', () => {
+    const bad = {
+      title: '优惠规则有误',
+      row: 2,
+      rule_id: 'full',
+      why: 'unknown',
+      what: 'moon',
+      reason: 'unknown: moon',
+    }
+    const cost = {
+      sample: '双人餐',
+      version: 3,
+      expected_fen: 2500,
+      payable_fen: 2600,
+      skipped_rules: [],
+      why: 'price',
+    }
+    const skipped = { ...cost, skipped_rules: ['full', 'night'], why: 'skipped' }
+
+    expect(sayError(new Refusal('pricing/rule-invalid', 422, bad))).toBe('规则 full：不认识 moon。')
+    expect(sayError(new Refusal('pricing/rules-unchecked', 409, cost))).toBe(
+      `v3 的样例“双人餐”应付 ${yuan(2500)}，按规则算出 ${yuan(2600)}。`,
+    )
+    expect(sayError(new Refusal('pricing/rules-unchecked', 409, skipped))).toBe(
+      'v3 的样例“双人餐”中有规则算不出来：full, night。',
+    )
+  })
+
+  it('of a kind that is newer than this page are said as the server says them', () => {
+    const bad = { title: '优惠规则有误', rule_id: 'full', why: 'newest' }
+
+    expect(sayError(new Refusal('pricing/rule-invalid', 422, bad))).toBe('优惠规则有误')
   })
 
   it('without words here are said as the server says them', () => {

@@ -33,7 +33,15 @@ Fact = int | bool | str
 
 
 class ExpressionBad(ValueError):
-    """The expression cannot be used, or gave what is neither a yes/no nor an amount in fen."""
+    """The expression cannot be used, or gave what is neither a yes/no nor an amount in fen.
+
+    why, what: the same for pages, which say it in their language: the kind of fault, and which word or value it is.
+    """
+
+    def __init__(self, reason: str, *, why: str = "expression", what: str = "") -> None:
+        super().__init__(reason)
+        self.why = why
+        self.what = what or reason
 
 
 class Expression:
@@ -53,7 +61,9 @@ class Expression:
         said = self._run(facts)
         if isinstance(said, bool):
             return said
-        raise ExpressionBad(f"a condition must say true or false, not {said!r:.60}")
+        raise ExpressionBad(
+            f"a condition must say true or false, not {said!r:.60}", why="condition", what=f"{said!r:.60}"
+        )
 
     def fen(self, facts: dict[str, Fact]) -> int:
         """The amount, in fen, that these facts give; what is not a whole fen is rounded down (our rule).
@@ -65,7 +75,9 @@ class Expression:
         if is_number and math.isfinite(said) and 0 <= said <= FEN_MAX:
             fen: int = math.floor(said)
             return fen
-        raise ExpressionBad(f"an amount must be 0 to {FEN_MAX} fen, not {said!r:.60}")
+        raise ExpressionBad(
+            f"an amount must be 0 to {FEN_MAX} fen, not {said!r:.60}", why="amount", what=f"{said!r:.60}"
+        )
 
     def _run(self, facts: dict[str, Fact]) -> Any:
         try:
@@ -81,17 +93,18 @@ def compile_text(text: str) -> Expression:
     Raises ExpressionBad: too long, a sign or word that is not allowed, or not an expression.
     """
     if len(text) > TEXT_LENGTH_MAX:
-        raise ExpressionBad(f"longer than {TEXT_LENGTH_MAX} characters")
+        raise ExpressionBad(f"longer than {TEXT_LENGTH_MAX} characters", why="long", what=str(TEXT_LENGTH_MAX))
     names: set[str] = set()
     at, end = 0, len(text.rstrip())
     while at < end:
         token = _TOKEN.match(text, at)
         if token is None:
-            raise ExpressionBad(f"not allowed at character {at + 1}: {text[at : at + 12].strip()!r}")
+            sign = text[at : at + 12].strip()
+            raise ExpressionBad(f"not allowed at character {at + 1}: {sign!r}", why="sign", what=sign)
         at = token.end()
         name = token["name"]
         if name in FUNCTIONS and not text[at:].lstrip().startswith("("):
-            raise ExpressionBad(f"{name} is a function")
+            raise ExpressionBad(f"{name} is a function", why="function", what=name)
         if name and name not in WORDS and name not in FUNCTIONS:
             names.add(name)
     return Expression(text, frozenset(names))

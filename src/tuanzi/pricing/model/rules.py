@@ -221,34 +221,51 @@ def facts_of(kind: RuleKind) -> frozenset[str]:
 def check_rules(rules: Sequence[Rule], samples: Sequence[Sample]) -> None:
     """Make sure that a version may be saved. Raises RuleInvalid with the row, counted from 1, and the reason."""
     if len(rules) > RULES_MAX or len(samples) > SAMPLES_MAX:
-        raise RuleInvalid(row=0, reason=f"at most {RULES_MAX} rules and {SAMPLES_MAX} sample carts")
+        reason = f"at most {RULES_MAX} rules and {SAMPLES_MAX} sample carts"
+        raise RuleInvalid(row=0, why="many", what=f"{RULES_MAX}, {SAMPLES_MAX}", reason=reason)
     seen: set[str] = set()
     for row, rule in enumerate(rules, start=1):
-        reason = "its id is used twice" if rule.id in seen else next(_faults(rule), None)
-        if reason is not None:
-            raise RuleInvalid(row=row, rule_id=rule.id, reason=reason)
+        fault = Fault("twice", "its id is used twice") if rule.id in seen else next(_faults(rule), None)
+        if fault is not None:
+            raise RuleInvalid(row=row, rule_id=rule.id, why=fault.why, what=fault.what, reason=fault.reason)
         seen.add(rule.id)
     for row, sample in enumerate(samples, start=1):
-        if sample.priced_at.tzinfo is None or any(line.addon and line.set_meal_id for line in sample.lines):
-            raise RuleInvalid(row=row, sample=sample.name, reason="a time without its zone, or an add-on in a set meal")
-        if not PRICED_FROM <= sample.priced_at < PRICED_UNTIL:
-            raise RuleInvalid(row=row, sample=sample.name, reason="a time outside of 2000 to 2100")
+        fault = next(_faults_of_sample(sample), None)
+        if fault is not None:
+            raise RuleInvalid(row=row, sample=sample.name, why=fault.why, reason=fault.reason)
 
 
-def _faults(rule: Rule) -> Iterator[str]:
+class Fault(Struct, frozen=True, gc=False):
+    """What is wrong. why, what: as of `ExpressionBad`; reason: in English, for who reads problem documents."""
+
+    why: str
+    reason: str
+    what: str = ""
+
+
+def _faults_of_sample(sample: Sample) -> Iterator[Fault]:
+    if sample.priced_at.tzinfo is None:
+        yield Fault("zone", "a time without its zone")
+    elif not PRICED_FROM <= sample.priced_at < PRICED_UNTIL:
+        yield Fault("century", "a time outside of 2000 to 2100")
+    if any(line.addon and line.set_meal_id for line in sample.lines):
+        yield Fault("addon", "an add-on in a set meal")
+
+
+def _faults(rule: Rule) -> Iterator[Fault]:
     if not _ID.fullmatch(rule.id) or rule.id in (TIER, COUPON, PROMISE):
-        yield "its id must be 1 to 40 of a-z 0-9 _ - and not tier, coupon or promise"
+        yield Fault("id", "its id must be 1 to 40 of a-z 0-9 _ - and not tier, coupon or promise")
     times = [at for at in (rule.starts_at, rule.ends_at) if at is not None]
     if any(at.tzinfo is None for at in times) or (len(times) == 2 and times[0] >= times[1]):
-        yield "its period must have zones and end after it starts"
+        yield Fault("period", "its period must have zones and end after it starts")
     if (rule.set_meal_id is not None) != (rule.kind is RuleKind.SET_MEAL):
-        yield "set_meal_id belongs to a set meal, and must be there"
+        yield Fault("set-meal", "set_meal_id belongs to a set meal, and must be there")
     if bool(rule.dish_ids) != (rule.kind in (RuleKind.SET_MEAL, RuleKind.ADDON)):
-        yield "dish_ids belong to a set meal or an add-on, and must be there"
+        yield Fault("dishes", "dish_ids belong to a set meal or an add-on, and must be there")
     try:
         _try_out(rule)
     except ExpressionBad as error:
-        yield str(error)
+        yield Fault(error.why, str(error), error.what)
 
 
 def _try_out(rule: Rule) -> None:
@@ -259,7 +276,8 @@ def _try_out(rule: Rule) -> None:
     condition, amount = compile_text(rule.condition), compile_text(rule.amount)
     strange = (condition.names | amount.names) - facts_of(rule.kind)
     if strange:
-        raise ExpressionBad(f"unknown: {', '.join(sorted(strange))}")
+        names = ", ".join(sorted(strange))
+        raise ExpressionBad(f"unknown: {names}", why="unknown", what=names)
     specimens = _GROUP_SPECIMENS if rule.kind is RuleKind.GROUP_REDUCTION else _CART_SPECIMENS
     bad: ExpressionBad | None = None
     good = 0
