@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.conftest import Town, done
+from tests.databases import Site
+from tests.journeys.conftest import LUNCH, Town, done
 from tuanzi.roles import folder
 from tuanzi.roles.cli import main
 from tuanzi.roles.folder import FolderLock
+from tuanzi.settings import read_settings
+from tuanzi.wiring import open_where_set
 
 PHONE = "139 0000 0001"
 CAMPUS = {
@@ -106,3 +109,22 @@ def test_only_the_platform_is_opened(tmp_path: Path) -> None:
 
     kept = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.db"))
     assert kept == ["platform.db"]
+
+
+def test_a_database_server_that_an_installation_writes_to_is_left_alone(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TUANZI_DATABASE", site.url())
+    platform = open_where_set(read_settings(), "platform", "platform", now=LUNCH, takes_over=True)
+
+    refused = main(["appoint", PHONE])
+    why = capsys.readouterr().err
+    kept = platform.rows("SELECT id FROM people")
+    platform.close()
+    code = main(["appoint", PHONE])
+
+    assert refused == 1
+    assert why == "tuanzi: TUANZI_KAFKA is missing: an installation of many processes writes to this database\n"
+    assert kept == []
+    assert code == 0
+    assert "is an operator of the platform now" in capsys.readouterr().err

@@ -6,20 +6,22 @@ import argparse
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
 from tuanzi.base.ids import PersonId
 from tuanzi.base.problem import Problem
+from tuanzi.engines.database.connections import Address
+from tuanzi.engines.database.looking import is_written
 from tuanzi.installation import Front, engines_of
-from tuanzi.machinery.database import DatabaseError
+from tuanzi.machinery.database import DatabaseError, DatabaseUnavailable
 from tuanzi.machinery.migrate import MigrationChanged
 from tuanzi.money import SandboxProvider
 from tuanzi.people import AbsentSender, AppointOperator, ChangeName, OperatorAppointed, tidy_name
 from tuanzi.roles.folder import FolderLock, held_by_another
 from tuanzi.settings import Settings, SettingWrong, read_settings
-from tuanzi.wiring import Vendors, Workshop, wall_clock
+from tuanzi.wiring import Vendors, Workshop, schema_on, wall_clock
 
 # Our choice: longer than another writer needs to take over what one left (5 s), shorter than anybody's patience.
 ANSWER_S_MAX = 15.0
@@ -83,7 +85,11 @@ async def _appoint(opening: Any, phone: str, name: str | None) -> OperatorAppoin
 
 @asynccontextmanager
 async def _own_platform(settings: Settings) -> AsyncIterator[tuple[Workshop, Any]]:
-    """The platform's writer in this process, which does no errands: they wait for the house."""
+    """The platform's writer in this process, which does no errands: they wait for the house. Raises SettingWrong."""
+    if settings.database is not None:
+        platform = schema_on(settings.database, "platform")
+        if any(_is_written(each) for each in platform.each):
+            raise SettingWrong("TUANZI_KAFKA is missing: an installation of many processes writes to this database")
     shop = Workshop(settings, _nobody())
     rooms = shop.rooms_without_campus(lambda _: None)
     waiting = {kind: _leave for room in rooms if room.database == "platform" for kind in room.errands}
@@ -113,6 +119,12 @@ async def _far_platform(settings: Settings) -> AsyncIterator[tuple[Workshop, Any
             await front.hall.close()
             for desk in front.remote.values():
                 desk.close()
+
+
+def _is_written(server: Address) -> bool:
+    with suppress(DatabaseUnavailable):  # a replica that is away; whoever opens the primary says more
+        return is_written(server)
+    return False
 
 
 async def _leave(errand: Any, *, now: datetime) -> Any:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from pymysql.err import MySQLError
 
 from tuanzi.engines.database.connections import Address, Patience, ask, code_of, connect, drop
+from tuanzi.engines.database.statements import literal
 from tuanzi.machinery.database import DatabaseUnavailable
 
 # Our choice: whoever asks waits 3 s in all, for a server that stands still too.
@@ -100,6 +101,19 @@ def look_at_server(address: Address) -> ServerSight:
         raise DatabaseUnavailable(str(error.args[-1] if error.args else error)) from error
     is_witnessed = any(states.get(f"rpl_semi_sync_{name}_status") == "ON" for name in ("master", "source"))
     return ServerSight(str(version), bool(is_read_only), int(clock_ms), is_witnessed)
+
+
+def is_written(address: Address) -> bool:
+    """Whether a process that took a schema over writes there now (`MariaDb.take_over`). Raises DatabaseUnavailable."""
+    try:
+        connection = connect(address, PATIENCE, schema=False)
+        try:
+            ((holder,),) = ask(connection, f"SELECT IS_USED_LOCK({literal(f'{address.schema}.writer')})")
+        finally:
+            drop(connection)
+    except MySQLError as error:
+        raise DatabaseUnavailable(str(error.args[-1] if error.args else error)) from error
+    return holder is not None
 
 
 def _sight(rows: Callable[[str], list[Any]]) -> Sight:
