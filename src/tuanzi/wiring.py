@@ -31,7 +31,7 @@ from tuanzi import (
     splitting,
     stock,
 )
-from tuanzi.base.ids import Ids
+from tuanzi.base.ids import CampusId, Ids, MerchantId
 from tuanzi.engines.database.connections import Address
 from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.engines.database.replicas import Replicated
@@ -45,6 +45,7 @@ from tuanzi.events import Event
 from tuanzi.machinery.codec import Codec
 from tuanzi.machinery.desk import AHEAD_MIN, WriterDesk
 from tuanzi.machinery.follower import Follower
+from tuanzi.machinery.http.routes import Desks
 from tuanzi.machinery.internal import POSITION_OF_SOURCE
 from tuanzi.machinery.migrate import Migratable, migrate
 from tuanzi.machinery.post import Post
@@ -173,11 +174,12 @@ def rooms_of(
     campuses: Sequence[str] = (),
     login: people.WechatLogin | None = None,
     phones: people.PlayedPhones | None = None,
+    has_shop: people.HasShop | None = None,
 ) -> list[Room]:
     """Every room of the house, bound to its vendors; `provider` and `post` are those of the campus `campus`.
 
     books: what that campus's reconciliation compares; without them there is none. address: of the gateway.
-    campuses: all of them, for who is erased is forgotten on each.
+    campuses: all of them, for who is erased is forgotten on each. has_shop: for those who serve routes.
     """
     login = login or people.AbsentLogin()
     payers = people.Payers(keys=keys, login=login, phones=phones)
@@ -203,6 +205,7 @@ def rooms_of(
         quotas=people.Quotas(),
         post=post,
         personal=[f"{campus}.{database}" for campus in campuses for database in personal],
+        has_shop=has_shop,
     )
     rooms.insert(0, everybody)
     if books is not None:
@@ -372,6 +375,11 @@ def wall_clock() -> datetime:
     return datetime.now(UTC)
 
 
+async def _has_shop(campuses: Callable[[], Mapping[str, Desks]], campus_id: CampusId, merchant_id: MerchantId) -> bool:
+    desks = campuses().get(campus_id)
+    return desks is not None and await catalog.has_merchant(desks.core, merchant_id)
+
+
 class Workshop:
     """What this process makes desks and rooms with, whichever part of the house it is."""
 
@@ -397,7 +405,14 @@ class Workshop:
         self._codes = vendors.codes
         self._login, self._phones = vendors.login, vendors.phones
 
-    def rooms_for(self, campus: str, find: FindDesk, books: reconciliation.Books | None) -> list[Room]:
+    def rooms_for(
+        self,
+        campus: str,
+        find: FindDesk,
+        books: reconciliation.Books | None,
+        *,
+        has_shop: people.HasShop | None = None,
+    ) -> list[Room]:
         """The rooms of a campus: their errands go to a payment company that reports to it, and by its post.
 
         campus: "" for those whose routes serve every campus. find: the desk at an address (`Letter.address`).
@@ -414,11 +429,18 @@ class Workshop:
             campuses=self.settings.campuses,
             login=self._login,
             phones=self._phones,
+            has_shop=has_shop,
         )
 
-    def rooms_without_campus(self, find: FindDesk) -> list[Room]:
-        """The rooms whose routes are served: they work with the desks of whichever campus is asked for."""
-        return self.rooms_for("", find, CampusBooks(lambda: {}))
+    def rooms_without_campus(
+        self, find: FindDesk, *, campuses: Callable[[], Mapping[str, Desks]] | None = None
+    ) -> list[Room]:
+        """The rooms whose routes are served: they work with the desks of whichever campus is asked for.
+
+        campuses: their desks, for those who do serve.
+        """
+        has_shop = None if campuses is None else partial(_has_shop, campuses)
+        return self.rooms_for("", find, CampusBooks(lambda: {}), has_shop=has_shop)
 
     def open(self, kind: str, name: str, *, takes_over: bool = False, settings: Settings | None = None) -> Migratable:
         """A database of this installation, made when it is not there. name: "platform", or a campus and the kind.
@@ -591,7 +613,7 @@ class House(Workshop):
         super().__init__(settings, vendors, clock=clock, ids=ids, scribe=scribe)
         # Their routes serve every campus; what a campus's own desks do is done by rooms of its own.
         self.campuses: dict[str, CampusDesks] = {}
-        self.rooms = self.rooms_without_campus(self._find_desk)
+        self.rooms = self.rooms_without_campus(self._find_desk, campuses=lambda: self.campuses)
         self.platform = self.desk("platform", "platform", self.rooms, self.open("platform", "platform"))
         self.locals = [
             LocalCampus(campus, self, self.open_campus(campus), platform=self.platform, find=self._find_desk)

@@ -76,9 +76,9 @@ PLANTED = Room(
 class PlantedHouse(House):
     """A house with one more room."""
 
-    def rooms_for(self, campus: str, find: FindDesk, books: Any) -> list[Room]:
+    def rooms_for(self, campus: str, find: FindDesk, books: Any, **more: Any) -> list[Room]:
         """The rooms of a house, and the planted one."""
-        return [*super().rooms_for(campus, find, books), PLANTED]
+        return [*super().rooms_for(campus, find, books, **more), PLANTED]
 
 
 async def run() -> None:

@@ -332,6 +332,10 @@ async def test_staff_cannot_be_given_what_does_not_fit(cast: Cast) -> None:
         await gives(cast.warden, "POST", "pricing/versions", {"rules": rules}, {422})
     for roles in ([], ["king"], ["student"] * 7, ["merchant"], ["student", "merchant"]):
         await gives(cast.operator, "PUT", f"/v1/people/{cast.hua.id}/roles", {"roles": roles}, {422})
+    for shop in ("nope", "sh-m01"):
+        body = {"roles": ["merchant"], "merchant_id": shop}
+        await gives(cast.operator, "PUT", f"/v1/people/{cast.hua.id}/roles", body, {422})
+        await gives(cast.warden, "PUT", f"/v1/people/{cast.hua.id}/roles", body, {422})
     await gives(cast.operator, "PUT", "/v1/people/p_none/roles", {"roles": ["student"]}, {404})
 
     assert await cast.town.digest() == before

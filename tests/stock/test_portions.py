@@ -9,7 +9,8 @@ import pytest
 from tests.bench_unit import BenchUnit
 from tests.heart import LUNCH, Campus
 from tuanzi import stock
-from tuanzi.base.problem import Unknown
+from tuanzi.base.problem import Problem, Unknown
+from tuanzi.catalog import MealUnknown
 from tuanzi.events import DishSoldOut
 from tuanzi.orders import SubStep
 from tuanzi.stock import PORTIONS, Portions, PortionsLeft, SetPortions, StockShort, TotalTooSmall
@@ -164,6 +165,30 @@ def test_a_merchant_changes_only_his_own_dishes(campus: Campus) -> None:
 
     with campus.refused(Unknown):
         campus.do(command)
+
+
+@pytest.mark.parametrize(
+    ("meal_id", "refusal"),
+    [
+        ("lunch", MealUnknown),
+        ("2026-11-23.tea", MealUnknown),
+        ("2026-11-23.night", Unknown),  # a period, but none of this campus
+        ("2026-11-21.lunch", Unknown),
+        ("2026-12-25.lunch", Unknown),
+    ],
+)
+def test_portions_are_of_meals_that_there_are(campus: Campus, meal_id: str, refusal: type[Problem]) -> None:
+    command = SetPortions(dish_id="beef", meal_id=meal_id, total=5, is_closed=False, by="staff")  # type: ignore[arg-type]
+
+    with campus.refused(refusal):
+        campus.do(command)
+
+
+@pytest.mark.parametrize("meal_id", ["2026-11-22.lunch", "2026-12-24.lunch"])
+def test_portions_are_said_from_yesterday_to_a_month_ahead(campus: Campus, meal_id: str) -> None:
+    command = SetPortions(dish_id="beef", meal_id=meal_id, total=5, is_closed=False, by="staff")  # type: ignore[arg-type]
+
+    assert campus.do(command).left == 5
 
 
 def test_portions_of_a_rejected_sub_order_are_free_again(campus: Campus) -> None:

@@ -38,7 +38,7 @@ from tuanzi.catalog.problems import (
     MealUnknown,
     MerchantClosed,
 )
-from tuanzi.catalog.queries import campaign_view, campus_page, merchant_view
+from tuanzi.catalog.queries import campaign_view, campus_page, has_merchant, merchant_view
 from tuanzi.catalog.service import (
     ImportCatalog,
     Imported,
@@ -54,6 +54,7 @@ from tuanzi.catalog.service import (
     list_periods,
     load_building_served,
     load_campaign_for_opening,
+    load_meal,
     load_meal_for_opening,
     put_building,
     put_campaign,
@@ -108,9 +109,11 @@ __all__ = [
     "campus_page",
     "closes_at",
     "dishes_for_cart",
+    "has_merchant",
     "list_periods",
     "load_building_served",
     "load_campaign_for_opening",
+    "load_meal",
     "load_meal_for_opening",
     "meal_id",
     "meal_of",

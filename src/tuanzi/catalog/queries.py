@@ -82,6 +82,11 @@ async def merchant_view(desk: Desk, *, merchant_id: MerchantId) -> MerchantEntry
     return store.merchant_entry(store.MERCHANTS.from_row(rows[0]))
 
 
+async def has_merchant(desk: Desk, merchant_id: str) -> bool:
+    """Whether the campus of this desk has such a merchant."""
+    return bool(await desk.rows(store.MERCHANT, {"id": merchant_id}))
+
+
 async def dish_page(
     desk: Desk, *, merchant_id: MerchantId | None, meal_id: str | None, after: str, limit: int, now: datetime
 ) -> DishPage:

@@ -9,7 +9,9 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from tuanzi.base.ids import BuildingId, CampaignId, CampusId, DishId, MerchantId, PersonId
+from tuanzi.base.ids import BuildingId, CampaignId, CampusId, DishId, MealId, MerchantId, PersonId
+from tuanzi.base.problem import Unknown
+from tuanzi.base.time import SHANGHAI
 from tuanzi.base.unit import Unit
 from tuanzi.catalog.model import (
     Building,
@@ -21,6 +23,8 @@ from tuanzi.catalog.model import (
     Merchant,
     PeriodId,
     meal_of,
+    meal_on,
+    read_meal_id,
 )
 from tuanzi.catalog.problems import (
     BuildingNotServed,
@@ -56,6 +60,9 @@ from tuanzi.catalog.store import (
     refusal_error,
 )
 from tuanzi.events import CampaignChanged, CatalogChanged
+
+# Our choice: kitchens plan a month; merchants make rows for the meals of so many days and no more.
+MEALS_AHEAD_DAYS = 31
 
 V = TypeVar("V", Campus, Building, Merchant, Dish, MealPeriod, Campaign)
 Known = Mapping[tuple[type[Value], str], Value]
@@ -164,6 +171,16 @@ def load_meal_for_opening(unit: Unit, campaign: Campaign, *, now: datetime) -> M
     if meal is None:
         raise CampaignNotServing(campaign_id=campaign.id, period_ids=[id.value for id in campaign.period_ids])
     return meal
+
+
+def load_meal(unit: Unit, id: MealId, *, now: datetime) -> Meal:
+    """A meal that can be prepared for: of yesterday to `MEALS_AHEAD_DAYS` days ahead. Raises MealUnknown, Unknown."""
+    period_id, on = read_meal_id(id)
+    period = unit.find(MealPeriod, period_id.value)
+    days = (on - now.astimezone(SHANGHAI).date()).days
+    if period is None or not -1 <= days <= MEALS_AHEAD_DAYS:
+        raise Unknown(kind="meal", id=id)
+    return meal_on(period, on)
 
 
 def list_periods(unit: Unit, period_ids: Iterable[PeriodId] = tuple(PeriodId)) -> list[MealPeriod]:

@@ -70,7 +70,7 @@ class Front(Workshop):
         self.hall = AnswerHall(settings.secret, host=settings.answers_host)
         self.campuses: dict[str, FarDesks] = {}
         self.remote: dict[str, RemoteDesk] = {}
-        self.rooms = self.rooms_without_campus(self._find_desk)
+        self.rooms = self.rooms_without_campus(self._find_desk, campuses=lambda: self.campuses)
         self.senders = {
             name: Sender(name, engines.commands, self.hall, waiting_max=settings.queue_max)
             for name in log_names(settings.campuses)

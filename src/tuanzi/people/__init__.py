@@ -45,6 +45,7 @@ from tuanzi.people.vendors import (
     WechatApp,
     WechatLogin,
 )
+from tuanzi.people.web import HasShop
 
 __all__ = [
     "LOGIN_GATEWAY",
@@ -59,6 +60,7 @@ __all__ = [
     "Doorkeeper",
     "ForgetPerson",
     "Forgotten",
+    "HasShop",
     "Keys",
     "MiniProgram",
     "OperatorAppointed",
@@ -92,12 +94,14 @@ def room(
     quotas: Quotas,
     post: Post,
     personal: Sequence[str] = (),
+    has_shop: HasShop | None = None,
 ) -> Room:
     """The room of people.
 
     keys: made of the platform's secret. sender: who carries codes. login: who tells whose WeChat signs in. is_campus:
     whether a campus exists, told without I/O. quotas: how often codes may be asked for; `Quotas()` outside of load
-    tests. post: reaches the databases `personal`, which forget who is erased.
+    tests. post: reaches the databases `personal`, which forget who is erased. has_shop: whether a campus has a shop;
+    without it, as where no routes are served, none is looked for.
     """
     return Room(
         name="people",
@@ -127,5 +131,5 @@ def room(
             model.SendCode: partial(handlers.send_code, keys=keys, sender=sender),
             model.TellErased: partial(handlers.tell_erased, post=post, where=personal),
         },
-        routes=web.routes(keys=keys, login=login, is_campus=is_campus),
+        routes=web.routes(keys=keys, login=login, is_campus=is_campus, has_shop=has_shop),
     )

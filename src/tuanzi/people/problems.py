@@ -21,6 +21,14 @@ class CampusUnknown(Problem):
     title_zh = "没有这个校区"
 
 
+class ShopUnknown(Problem):
+    """This campus has no such shop."""
+
+    code = "people/shop-unknown"
+    status = 422
+    title_zh = "该校区没有这个商家"
+
+
 class TooManyCodes(Problem):
     """Too many codes were asked for; wait `retry_after_s` seconds."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -114,13 +114,20 @@ class SessionOpened(Struct, frozen=True, kw_only=True, gc=False):
     expires_at: datetime
 
 
+# Whether a campus has a shop; it reads what that campus has committed.
+HasShop = Callable[[CampusId, MerchantId], Awaitable[bool]]
+
+
 class Reception:
     """The handlers, with what they need besides the call."""
 
-    def __init__(self, *, keys: Keys, login: WechatLogin, is_campus: Callable[[CampusId], bool]) -> None:
+    def __init__(
+        self, *, keys: Keys, login: WechatLogin, is_campus: Callable[[CampusId], bool], has_shop: HasShop | None
+    ) -> None:
         self._keys = keys
         self._login = login
         self._is_campus = is_campus
+        self._has_shop = has_shop
 
     async def ask_code(self, call: Call[CodeBody, None]) -> Committed:
         """POST /v1/codes: send a code; the answer is the same for every phone, known or not."""
@@ -248,6 +255,12 @@ class Reception:
         )
         if command.campus_id is not None and not self._is_campus(command.campus_id):
             raise problems.CampusUnknown(campus_id=command.campus_id)
+        if command.merchant_id is not None and self._has_shop is not None:
+            person = await queries.me(call.desks.platform, person_id=command.person_id)
+            campus_id = command.campus_id or person.campus_id
+            is_mine = _who(call).campus_id in (None, campus_id)  # else he is refused, and told nothing of the shop
+            if is_mine and campus_id is not None and not await self._has_shop(campus_id, command.merchant_id):
+                raise problems.ShopUnknown(merchant_id=command.merchant_id, campus_id=campus_id)
         return await call.desks.platform.submit(command, who=who.person_id, key=call.key)
 
     async def list_people(self, call: Call[None, PeopleQuery]) -> PeoplePage:
@@ -285,9 +298,11 @@ def _who(call: Call[Any, Any]) -> Who:
     return call.who
 
 
-def routes(*, keys: Keys, login: WechatLogin, is_campus: Callable[[CampusId], bool]) -> tuple[Route, ...]:
+def routes(
+    *, keys: Keys, login: WechatLogin, is_campus: Callable[[CampusId], bool], has_shop: HasShop | None = None
+) -> tuple[Route, ...]:
     """The routes of people."""
-    at = Reception(keys=keys, login=login, is_campus=is_campus)
+    at = Reception(keys=keys, login=login, is_campus=is_campus, has_shop=has_shop)
     operator = frozenset({Role.OPERATOR})
     p = problems
     asking_wechat = (p.WechatAbsent, p.WechatCodeRefused, p.WechatUserRefused, p.WechatTooOften, p.WechatUnreachable)
@@ -361,7 +376,7 @@ def routes(*, keys: Keys, login: WechatLogin, is_campus: Callable[[CampusId], bo
             "Give and take roles",
             body=RolesBody,
             roles=operator,
-            problems=(p.MerchantMismatch, p.CampusMissing, p.CampusUnknown, p.LastOperator),
+            problems=(p.MerchantMismatch, p.CampusMissing, p.CampusUnknown, p.ShopUnknown, p.LastOperator),
         ),
         Route(
             "GET",

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from tuanzi.base.ids import DishId, MealId
 from tuanzi.base.problem import Unknown
 from tuanzi.base.unit import Unit
-from tuanzi.catalog import Dish
+from tuanzi.catalog import Dish, load_meal
 from tuanzi.events import DishSoldOut
 from tuanzi.stock.model import Portions, PortionsLeft, PortionsRestored, RestorePortions, SetPortions, shown
 from tuanzi.stock.problems import StockShort
@@ -55,10 +55,14 @@ def give_back(unit: Unit, sold: Mapping[DishId, int], *, meal_id: MealId) -> Non
 
 
 def set_portions(unit: Unit, command: SetPortions, *, now: datetime) -> PortionsLeft:
-    """Change a dish's portions for a meal; a repeat changes nothing. Raises Unknown, TotalTooSmall."""
+    """Change a dish's portions for a meal; a repeat changes nothing.
+
+    Raises Unknown (the dish, not his, or no meal of now), MealUnknown, TotalTooSmall.
+    """
     dish = unit.load(Dish, command.dish_id)
     if command.merchant_id is not None and dish.merchant_id != command.merchant_id:
         raise Unknown(kind="dish", id=command.dish_id)
+    load_meal(unit, command.meal_id, now=now)
     portions = unit.find(Portions, (command.dish_id, command.meal_id))
     if portions is None:
         portions = Portions(dish_id=dish.id, meal_id=command.meal_id, total=dish.portions_per_meal)

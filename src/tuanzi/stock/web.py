@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from tuanzi.base.ids import DishId, MealId
 from tuanzi.base.who import Role
+from tuanzi.catalog import MealUnknown
 from tuanzi.machinery.http.routes import Call, Committed, Route
 from tuanzi.stock.model import TOTAL_MAX, PortionsLeft, SetPortions
 from tuanzi.stock.problems import TotalTooSmall
@@ -68,7 +69,7 @@ ROUTES = (
         answer=PortionsLeft,
         body=PortionsBody,
         roles=frozenset({Role.MERCHANT, Role.OPERATOR}),
-        problems=(TotalTooSmall,),
+        problems=(TotalTooSmall, MealUnknown),
         summary="Set the portions of a dish, or close it",
     ),
 )
