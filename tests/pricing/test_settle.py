@@ -102,6 +102,17 @@ def test_a_group_reduction_adds_up_by_member_and_by_merchant() -> None:
     assert sum(by_merchant.values()) == 1000
 
 
+def test_a_group_reduction_counts_the_members_of_all_campuses() -> None:
+    rules = book(rule(RuleKind.GROUP_REDUCTION, "members * 10", "members >= 5"))
+    here = [cart(line(1000)) for _ in range(3)]
+    paid = [quote(rules, each) for each in here]
+
+    final = settle([rules], here, paid, members=5)
+
+    assert sum(amounts(each)["r1"] for each in final) == 50
+    assert [amounts(each) for each in settle([rules], here, paid)] == [{}, {}, {}]
+
+
 def test_a_group_reduction_of_one_merchant_stays_with_him() -> None:
     rules = book(rule(RuleKind.GROUP_REDUCTION, "300", merchant_id="m2"))
     joined = [cart(line(1000)), cart(line(500), line(200, shop="m2")), cart(line(400, shop="m2"))]

@@ -82,8 +82,9 @@ def settle(
     ]
     for version, rules in ready.items():
         own = [bill for bill, before in zip(bills, paid, strict=True) if before.rule_version == version]
-        fee_fen = carts[0].delivery_fee.fen if len(own) == len(bills) else sum([bill.fee_share for bill in own])
-        _reduce_group(rules, own, fee_fen=fee_fen)
+        is_all = len(own) == len(bills)
+        fee_fen = carts[0].delivery_fee.fen if is_all else sum([bill.fee_share for bill in own])
+        _reduce_group(rules, own, fee_fen=fee_fen, members=members if is_all and members else len(own))
     for bill, before in zip(bills, paid, strict=True):
         above = bill.payable - before.payable.fen
         if above > 0:
@@ -243,8 +244,11 @@ def _grant_addons(bill: Bill) -> Sequence[int]:
     return refused
 
 
-def _reduce_group(ready: ReadyBook, bills: Sequence[Bill], *, fee_fen: int) -> None:
-    """Group reductions, each divided over members x merchants and from there over the lines."""
+def _reduce_group(ready: ReadyBook, bills: Sequence[Bill], *, fee_fen: int, members: int) -> None:
+    """Group reductions, each divided over members x merchants and from there over the lines.
+
+    members: of the whole group, which may be more than the bills here.
+    """
     reductions = ready.of(RuleKind.GROUP_REDUCTION)
     if not reductions or not bills:
         return
@@ -255,7 +259,7 @@ def _reduce_group(ready: ReadyBook, bills: Sequence[Bill], *, fee_fen: int) -> N
         if rule.rule.exclusive in claimed or not rule.is_in_force(at) or not any(lines):
             continue
         skipped: dict[str, None] = {}
-        worth = rule.worth_of(_group_facts(bills, lines, fee_fen=fee_fen), skipped) or 0
+        worth = rule.worth_of(_group_facts(bills, lines, fee_fen=fee_fen, members=members), skipped) or 0
         for bill in bills:
             bill.skipped.update(skipped)
         if _take_from_group(rule.rule.id, worth, bills, lines) and rule.rule.exclusive is not None:
@@ -277,7 +281,9 @@ def _take_from_group(rule_id: str, fen: int, bills: Sequence[Bill], lines: Seque
     return fen
 
 
-def _group_facts(bills: Sequence[Bill], lines: Sequence[Sequence[int]], *, fee_fen: int) -> dict[str, Fact]:
+def _group_facts(
+    bills: Sequence[Bill], lines: Sequence[Sequence[int]], *, fee_fen: int, members: int
+) -> dict[str, Fact]:
     """The facts of `GROUP_FACTS`; `building_id` is empty where members live in different buildings."""
     pairs = [(bill, i) for bill, mine in zip(bills, lines, strict=True) for i in mine]
     buildings = {bill.cart.building_id for bill in bills}
@@ -288,7 +294,7 @@ def _group_facts(bills: Sequence[Bill], lines: Sequence[Sequence[int]], *, fee_f
         "items_count": sum(bill.cart.lines[i].quantity for bill, i in pairs),
         "merchants_count": len({bill.cart.lines[i].merchant_id for bill, i in pairs}),
         "tier_size": bills[0].cart.tier.size,
-        "members": len(bills),
+        "members": members,
         "delivery_fee_fen": fee_fen,
         "building_id": buildings.pop() if len(buildings) == 1 else "",
         "hour": shown_at.hour,
