@@ -48,6 +48,7 @@ async def test_a_student_hears_his_order_from_the_first_step_on(cast: Cast, enco
 async def test_what_was_missed_while_the_connection_was_broken_comes_once_and_in_order(
     cast: Cast, encoding: Encoding
 ) -> None:
+    """P20: everybody has numbers of his own, so who comes back goes on where he was; who he is says his token."""
     ears = await Ears(cast.ming, encoding).connect()
     opened = await done(cast.ming.post("groups", {**LUNCH_FOR_THREE, "lines": BEEF_RICE}), 201)
     await cast.town.until(lambda: ears.states == ["created"])
