@@ -485,6 +485,21 @@ async def test_two_campuses_do_not_see_each_other(cast: Cast) -> None:
     await refused(other_dish, 404, "base/unknown")
 
 
+async def test_a_group_whose_seats_are_all_held_is_not_listed(cast: Cast) -> None:
+    opened = await done(cast.ming.post("groups", {**LUNCH_FOR_THREE, "lines": BEEF_RICE}), 201)
+    await done(cast.hua.post(f"groups/{opened['group_id']}/orders", {"lines": BEEF_RICE}), 201)
+    before = await done(cast.ming.get("groups"))
+    await done(cast.lan.post(f"groups/{opened['group_id']}/orders", {"lines": BEEF_RICE}), 201)
+
+    full = await done(cast.ming.get("groups"))
+    await done(cast.lan.send("DELETE", f"groups/{opened['group_id']}/seat"))
+    again = await done(cast.ming.get("groups"))
+
+    assert [group["group_id"] for group in before["items"]] == [opened["group_id"]]
+    assert full == {"items": [], "next": None}
+    assert [group["group_id"] for group in again["items"]] == [opened["group_id"]]
+
+
 async def test_who_wrote_reads_his_own_write_on_lists_too(cast: Cast) -> None:
     orders = Watch(cast.ming, "orders")
     groups = Watch(cast.ming, "groups?campaign_id=bj-ladder")

@@ -209,7 +209,10 @@ async def load_group(desk: Desk, group_id: GroupId) -> Group:
 async def group_page(
     desk: Desk, *, campaign_id: str, building_id: str, after: str, limit: int, now: datetime
 ) -> GroupPage:
-    """Groups that take members, of a campaign and building when they are named."""
+    """Groups that take members, of a campaign and building when they are named; a page may be short, or even empty.
+
+    Left out are those whose seats are all taken, paid or not.
+    """
     slots = {
         "campaign_id": campaign_id,
         "building_id": building_id,
@@ -217,8 +220,9 @@ async def group_page(
         "limit": limit + 1,
         "now_ms": to_ms(now),
     }
-    items = [view_of(GROUPS.from_row(row)) for row in await desk.rows(GROUPS_IN_STATE, slots)]
-    return GroupPage(items=tuple(items[:limit]), next=items[limit - 1].group_id if len(items) > limit else None)
+    found = [GROUPS.from_row(row) for row in await desk.rows(GROUPS_IN_STATE, slots)]
+    items = tuple([view_of(group) for group in found[:limit] if not group.is_full])
+    return GroupPage(items=items, next=found[limit - 1].id if len(found) > limit else None)
 
 
 async def campus_group_page(
