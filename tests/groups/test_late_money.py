@@ -48,6 +48,40 @@ def test_p1_money_after_the_seat_expired_takes_a_seat_of_the_same_group(campus: 
     assert campus.told(RefundDue) == []
 
 
+def test_who_left_and_paid_all_the_same_is_seated_nowhere_and_has_his_money_back(campus: Campus) -> None:
+    group = paid_group(campus)
+    left = campus.join(group.group_id, "m2")
+    other = paid_group(campus, "m9")
+    campus.leave(group.group_id, "m2")
+    campus.kill()
+
+    campus.pay(left.order_id)
+
+    assert campus.state(left.order_id) == "refunding"
+    for one in (group, other):
+        assert len(campus.the_group(one.group_id).seats) == 1
+    assert campus.held_and_sold("beef") == (2, 0)
+    assert [(due.order_id, due.amount_fen, due.reason) for due in campus.told(RefundDue)] == [
+        (left.order_id, 2201, "late")
+    ]
+    assert [late.group_id for late in campus.told(LateMoneySettled)] == [None]
+    campus.settle_refunds()
+    assert campus.state(left.order_id) == "refunded"
+
+
+def test_who_cancelled_and_paid_all_the_same_has_his_money_back_and_may_join_again(campus: Campus) -> None:
+    group = paid_group(campus)
+    first = campus.join(group.group_id, "m2")
+    campus.cancel(first.order_id, "m2")
+    again = campus.join(group.group_id, "m2")
+
+    campus.pay(first.order_id)
+    campus.pay(again.order_id)
+
+    assert campus.state(first.order_id) == "refunding"
+    assert campus.state(again.order_id) == "paid"
+
+
 def test_p1_late_money_can_be_what_completes_the_group(campus: Campus) -> None:
     group = campus.group("m1", "m2")[0]
     late = expired(campus, group.group_id, "m3")

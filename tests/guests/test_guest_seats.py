@@ -589,6 +589,21 @@ def test_a_payment_word_without_a_try_is_no_seat() -> None:
     check_one_outcome(city)
 
 
+def test_a_guest_who_left_and_paid_all_the_same_has_his_money_back() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    seated = city.join(group_id, "g1")
+    city.away.leave(group_id, "g1")
+    city.settle()
+
+    city.away.pay(seated.order_id)
+    city.pass_time(minutes=1)
+
+    assert city.away.state(seated.order_id) == "refunded"
+    assert len(city.home.the_group(group_id).seats) == 2
+    check_one_outcome(city)
+
+
 def test_a_guest_who_paid_may_leave_until_the_group_has_formed() -> None:
     city = City()
     group_id = two_of_three(city, paid=1)

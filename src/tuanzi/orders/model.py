@@ -126,6 +126,7 @@ class Order(Struct, frozen=True, kw_only=True, gc=False):
     from the split on, the final one. payable: what must be or was paid. refundable: (lines + 1,) what can still go back
     of each line and, last, of the delivery fee; empty before payment. refunds: promised ones, in order.
     sub_orders: how many the split made; their ids are `<id>.1` and on. version: grows with every change.
+    pay_before: `placed_at` once its member has given it up unpaid: no time is left to pay it in.
     """
 
     id: OrderId
@@ -156,6 +157,11 @@ class Order(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def _next_refund_id(self) -> str:
         return f"{self.id}.r{len(self.refunds) + 1}"
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether its member left before he paid: money that comes all the same seats him nowhere."""
+        return self.pay_before == self.placed_at
 
     @property
     def promised(self) -> Money:

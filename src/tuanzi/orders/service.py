@@ -83,9 +83,14 @@ def mark_grouped(unit: Unit, order: Order) -> Order:
     return _step(unit, order, Step.FORM)
 
 
-def cancel_unpaid(unit: Unit, order: Order, *, reason: str) -> Order:
-    """The order ends before its money came; what it held of stock and its coupon are free again."""
+def cancel_unpaid(unit: Unit, order: Order, *, reason: str, is_given_up: bool = False) -> Order:
+    """The order ends before its money came; what it held of stock and its coupon are free again.
+
+    is_given_up: by its member himself: when he pays all the same, his money goes back (`Order.is_given_up`).
+    """
     order = order.after(Step.CANCEL)
+    if is_given_up:
+        order = replace(order, pay_before=order.placed_at)
     unit.put(order)
     stock.release(unit, order.portions, meal_id=order.meal_id)
     _free_coupon(unit, order)

@@ -21,11 +21,17 @@ GROUPS_TRIED_MAX = 20
 
 
 def settle_capture(unit: Unit, order: Order, *, now: datetime) -> None:
-    """An order's own money came, for the first time: its seat is paid, or it finds another, or all of it goes back."""
+    """An order's own money came, for the first time: its seat is paid, or it finds another, or all of it goes back.
+
+    Who gave his order up gets it back, whatever seats there are: he does not want one.
+    """
     if order.state is OrderState.CREATED:
         group = unit.load(Group, order.group_id)
         unit.unschedule(f"seat:{order.id}")
         take_money(unit, group, order=orders.mark_paid(unit, order))
+        return
+    if order.is_given_up:
+        refund_late(unit, order)
         return
     if unit.load(Group, order.group_id).home is not None:
         late = GuestPaid(order_id=order.id, group_id=order.group_id, member_id=order.member_id, is_late=True)

@@ -31,7 +31,7 @@ def leave_group(unit: Unit, command: LeaveGroup, *, now: datetime) -> Left:
         tell_home(unit, group, order=order, reason="left")  # paid: the home may have counted on it
     else:
         if seat.state is SeatState.HELD:
-            order = orders.cancel_unpaid(unit, order, reason="left")
+            order = orders.cancel_unpaid(unit, order, reason="left", is_given_up=True)
         else:
             order = orders.refund_all(unit, order, reason="left")
         group = release_seat(unit, group, seat=seat, reason="left")
