@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,7 @@ class Paying:
         self.town = Town(
             folder, payments=self.payments, login=self.login, phones=self.phones if is_demo else None, seed=11
         )
+        company.set_clock(self.town.now)  # an order may be paid there as long as its seat is held here
 
     async def order(self, person: Person) -> str:
         """The id of an order that is to be paid."""
@@ -191,6 +193,18 @@ async def test_a_payment_by_wechat_is_made_from_the_account_the_member_signs_in_
     assert (outcome["order_state"], outcome["payment_id"]) == ("created", again["payment_id"])
     assert outcome["prepay"]["paySign"]
     assert paying.payer_of(outcome["payment_id"]) == openid
+
+
+async def test_wechat_takes_no_money_for_a_seat_that_is_no_longer_held(paying: Paying) -> None:
+    ming = await paying.town.sign_in()
+    await done(ming.send("PUT", "/v1/me/wechat", {"code": await paying.phones.code_of(MINGS_PHONE)}))
+    order_id = await paying.order(ming)
+    payment_id = (await done(ming.post(f"orders/{order_id}/pay")))["payment_id"]
+    pay_before = datetime.fromisoformat((await done(ming.get(f"orders/{order_id}")))["pay_before"])
+
+    paying.company.set_clock(pay_before + timedelta(minutes=1))
+
+    assert paying.company.pay(payment_id).status_code == 400
 
 
 async def test_who_binds_another_account_before_he_has_paid_pays_his_order_from_it(paying: Paying) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.money.company import CompanyProcess
 from tests.money.providers import COOK, LEADER, NUMBER, CompanyBench, asked, back, company, share, taken
 from tests.money.till import NOON
 from tuanzi.base.time import SHANGHAI
-from tuanzi.money import Merchant, ProviderUnreachable, WeChatPay
+from tuanzi.money import Merchant, PaymentEnded, ProviderUnreachable, WeChatPay
 from tuanzi.money.model import RefundProgress
 from tuanzi.money.vendors import BillKind, TradeState
 from tuanzi.money.vendors.bills import bill_lines, fen_of
@@ -54,6 +55,31 @@ def calls(bench: CompanyBench, transaction: str) -> dict[str, Callable[[], Await
         "fundflowbill": lambda: wechat.bill(BillKind.FUNDS, TODAY, now=now),
         "sharingbill": lambda: wechat.bill(BillKind.SHARES, TODAY, now=now),
     }
+
+
+async def test_nothing_is_paid_once_the_seat_it_is_for_is_no_longer_held(bench: CompanyBench) -> None:
+    """B1: WeChat takes money for two hours unless it is told the time."""
+    for_a_seat = replace(asked(), pay_before=bench.now + timedelta(minutes=5))
+    await bench.wechat.open(for_a_seat, now=bench.now)
+    await bench.wait(timedelta(minutes=4, seconds=59))
+    again = await bench.wechat.open(for_a_seat, now=bench.now)
+    assert again.seen.state is TradeState.WAITING
+    assert (await bench.wechat.query(f"{NUMBER}*2", now=bench.now)).state is TradeState.UNKNOWN
+
+    await bench.wait(timedelta(minutes=1, seconds=1))
+
+    with pytest.raises(PaymentEnded):
+        await bench.pay()
+    assert (await bench.wechat.query(NUMBER, now=bench.now)).state is TradeState.CLOSED
+
+
+async def test_what_has_no_time_may_be_paid_after_an_hour(bench: CompanyBench) -> None:
+    await bench.wechat.open(asked(), now=bench.now)
+    await bench.wait(timedelta(hours=1))
+
+    await bench.pay()
+
+    assert (await bench.wechat.query(NUMBER, now=bench.now)).state is TradeState.PAID
 
 
 @pytest.mark.parametrize(

@@ -299,6 +299,7 @@ async def _pay(call: Call[NoBody, None], cashier: Cashier, find_plan: FindPlan, 
         amount_fen=order.payable.fen,
         now=call.now,
         payer=payer,
+        pay_before=order.pay_before,
     )
     if isinstance(paid, Awaiting):
         standing = await standing_of(desks.core, order, find_plan=find_plan)

@@ -26,6 +26,8 @@ class PaymentAsked(Struct, frozen=True, kw_only=True, gc=False):
     """A payment to be opened.
 
     payer: who pays, in the provider's words (an openid). attach: comes back with every report (WeChat: <= 128 bytes).
+    pay_before: when what is paid for is no longer kept for him; the provider takes no money after it, a minute more or
+        less (the sandbox here does, so that late money is seen). None: as long as it likes.
     """
 
     out_trade_no: str
@@ -33,6 +35,7 @@ class PaymentAsked(Struct, frozen=True, kw_only=True, gc=False):
     payer: str
     about: str
     attach: str
+    pay_before: datetime | None = None
 
 
 class PaymentSeen(Struct, frozen=True, kw_only=True, gc=False):

@@ -61,18 +61,34 @@ class Cashier:
         return Cashier(self.provider.at(campus))
 
     async def pay(
-        self, desk: Desk, *, order_id: str, member_id: str, amount_fen: int, now: datetime, payer: str = ""
+        self,
+        desk: Desk,
+        *,
+        order_id: str,
+        member_id: str,
+        amount_fen: int,
+        now: datetime,
+        payer: str = "",
+        pay_before: datetime | None = None,
     ) -> Committed | Awaiting:
         """Have the order's first payment paid: what was committed when the money is there, else what the member needs.
 
         desk: of the money database. amount_fen: positive. payer: the member's openid, for a provider with `payer_app`.
+        pay_before: as in `PaymentAsked`.
         A repeat is the same payment, from another account too: it is asked about, not paid twice, and its Committed has
         no event; so it needs no key.
         Raises PaymentRefused, PaymentEnded, PaymentDiffers, ProviderUnreachable (pay again: the number is the same).
         """
         assert payer or not self.provider.payer_app, "this provider knows nobody by his id here"
         payment_id = payment_of(order_id)
-        asked = payment_asked(payment_id, order_id=order_id, member_id=member_id, amount_fen=amount_fen, payer=payer)
+        asked = payment_asked(
+            payment_id,
+            order_id=order_id,
+            member_id=member_id,
+            amount_fen=amount_fen,
+            payer=payer,
+            pay_before=pay_before,
+        )
         name = self.provider.name
         opened = OpenPayment(
             payment_id=payment_id, order_id=order_id, member_id=member_id, amount_fen=amount_fen, provider=name
@@ -188,7 +204,15 @@ class Cashier:
         return _recorded(errand.sent, seen)
 
 
-def payment_asked(payment_id: str, *, order_id: str, member_id: str, amount_fen: int, payer: str = "") -> PaymentAsked:
+def payment_asked(
+    payment_id: str,
+    *,
+    order_id: str,
+    member_id: str,
+    amount_fen: int,
+    payer: str = "",
+    pay_before: datetime | None = None,
+) -> PaymentAsked:
     """What the provider is asked to open; its `attach` lets a callback be recorded even when nothing is known here.
 
     payer: "" where the provider knows members by their ids here.
@@ -199,6 +223,7 @@ def payment_asked(payment_id: str, *, order_id: str, member_id: str, amount_fen:
         payer=payer or member_id,
         about=ABOUT,
         attach=f"{payment_id} {order_id} {member_id}",
+        pay_before=pay_before,
     )
 
 

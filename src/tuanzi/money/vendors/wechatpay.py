@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tuanzi.base.time import SHANGHAI
 from tuanzi.money.model import RefundProgress
 from tuanzi.money.problems import (
     BillNotReady,
@@ -65,6 +66,7 @@ CONNECT_S_MAX = 2
 READ_S_MAX = 5
 # Of one call of the port, which may ask twice; HTTP gives up after 10 s (machinery, Limits).
 CALL_S_MAX = 8
+TIME_EXPIRE_LEAST = timedelta(minutes=1)  # WeChat Pay v3: an order must be payable for longer than that
 NOTICE_AGE_MAX = timedelta(seconds=300)  # WeChat Pay v3: a callback older than 5 minutes is not to be believed
 PROBE = "WECHATPAY/SIGNTEST/"  # WeChat's probes whether signatures are checked; never right
 ATTACH_BYTES_MAX = 128
@@ -411,6 +413,7 @@ class WeChatPay:
                 attach=attach,
                 settle_info={"profit_sharing": True},
                 notify_url=notify_url,
+                time_expire=_time_expire(asked.pay_before),
             ),
             number=number,
         )
@@ -611,6 +614,13 @@ async def _note(response: httpx.Response) -> None:
     if seen is not None:
         await response.aread()
         seen.append(response)
+
+
+def _time_expire(pay_before: datetime | None) -> str | None:
+    """As WeChat wants it, the same for every try: other terms would be another order."""
+    if pay_before is None:
+        return None
+    return (pay_before + TIME_EXPIRE_LEAST).astimezone(SHANGHAI).isoformat(timespec="seconds")
 
 
 def _opening(
