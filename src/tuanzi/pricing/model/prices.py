@@ -6,7 +6,7 @@ Order of operations: line price -> set meal price -> group tier -> full reductio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import partial
 from typing import Final
 
@@ -68,11 +68,11 @@ def settle(
     if not carts or len(carts) != len(paid) or len({cart.delivery_fee for cart in carts}) > 1:
         raise ValueError(f"no group: {len(carts)} carts, {len(paid)} paid, or different delivery fees")
     ready = {book.version: _ready(book) for book in books}
+    may_stand = members is None and not any([each.of(RuleKind.GROUP_REDUCTION) for each in ready.values()])
+    if may_stand and all(map(partial(_stands, ready, len(carts)), carts, paid)):
+        return list(paid)
     if not ready.keys() >= {quote_.rule_version for quote_ in paid}:
         raise ValueError(f"rules of {sorted(ready)} cannot settle what others priced")
-    may_stand = members is None and not any([each.of(RuleKind.GROUP_REDUCTION) for each in ready.values()])
-    if may_stand and all(map(partial(_stands, len(carts)), carts, paid)):
-        return list(paid)
     caps = [quote_.fee_share for quote_ in paid]
     covered = min(carts[0].delivery_fee, total(caps))
     shares = allocate(covered, [1] * len(carts), caps=caps)
@@ -92,11 +92,16 @@ def settle(
     return [bill.close(before.rule_version) for bill, before in zip(bills, paid, strict=True)]
 
 
-def _stands(members: int, cart: Cart, before: Quote) -> bool:
+def _stands(ready: Container[int], members: int, cart: Cart, before: Quote) -> bool:
     """Whether pricing this cart again, by the rules it was priced by, would give what was paid: same tier and number
     of members, and a fee without an odd fen. It saves a third of a closing where the smallest tier was just met, which
     most are."""
-    return before.tier_size == cart.tier.size and members == cart.fee_shares and cart.delivery_fee.fen % members == 0
+    return (
+        before.rule_version in ready
+        and before.tier_size == cart.tier.size
+        and members == cart.fee_shares
+        and cart.delivery_fee.fen % members == 0
+    )
 
 
 def _ready(book: RuleVersion) -> ReadyBook:
