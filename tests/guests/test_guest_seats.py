@@ -9,7 +9,7 @@ import pytest
 
 from tests.groups.newcomers import DORM_HEAD_FEN, WELCOME_FEN, welcome_newcomers
 from tests.guests.city import AWAY, HOME, City, check_books, check_one_outcome, say_again
-from tests.heart import lines, students
+from tests.heart import OPERATOR, lines, students
 from tuanzi.base.branch import Suspended
 from tuanzi.base.ids import CampusId, OrderId, PersonId
 from tuanzi.base.problem import Problem
@@ -35,6 +35,7 @@ from tuanzi.guests import (
     branch_of,
 )
 from tuanzi.machinery.post import Letter
+from tuanzi.pricing import RollBackRules
 
 
 def two_of_three(city: City, *, paid: int = 2, campaign: str = "trio") -> str:
@@ -601,6 +602,31 @@ def test_a_guest_who_left_and_paid_all_the_same_has_his_money_back() -> None:
 
     assert city.away.state(seated.order_id) == "refunded"
     assert len(city.home.the_group(group_id).seats) == 2
+    check_one_outcome(city)
+
+
+def test_rules_rolled_back_at_home_change_no_price_of_a_guest_nor_of_who_joins_later() -> None:
+    """B4, B7: each is settled by the version that priced him, a guest by his own campus's."""
+    city = City()
+    plain = city.home.open("m0")
+    welcome_newcomers(city.home)
+    opened = city.home.open("m1")
+    city.home.pay(opened.order_id)
+    city.home.do(RollBackRules(operator_id=OPERATOR))
+    second = city.home.join(opened.group_id, "m2")
+    city.home.pay(second.order_id)
+    guest = city.join(opened.group_id, "g1")
+
+    city.away.pay(guest.order_id)
+    city.settle()
+
+    first, other = city.home.order(opened.order_id), city.home.order(second.order_id)
+    visitor = city.away.order(guest.order_id)
+    assert [order.quote.rule_version for order in (first, other, visitor)] == [1, 0, 0]
+    assert [order.paid.fen for order in (first, other, visitor)] == [2201 - WELCOME_FEN, 2201, 2201]
+    assert sum(order.quote.payable.fen for order in (first, other, visitor)) == 3 * 1900 + 901 - WELCOME_FEN
+    assert all(order.quote.payable.fen in (order.paid.fen, order.paid.fen - 1) for order in (first, other, visitor))
+    assert city.home.order(plain.order_id).quote.rule_version == 0
     check_one_outcome(city)
 
 
