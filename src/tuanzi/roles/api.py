@@ -37,7 +37,7 @@ from tuanzi.roles.overview import overview_route
 from tuanzi.roles.pages import BuiltPages
 from tuanzi.roles.poster import LANGUAGES, Posters, facts_of, link_of
 from tuanzi.roles.records import records_route
-from tuanzi.settings import Settings, SettingWrong
+from tuanzi.settings import Settings, SettingWrong, is_play_money
 from tuanzi.wiring import House
 
 log = logging.getLogger("tuanzi.api")
@@ -270,6 +270,8 @@ async def _serve(
         walking = tasks.create_task(walk_when_quiet())
         living = None if beside is None else tasks.create_task(beside)
         log.info("api.serving", extra={"address": f"http://{settings.host}:{settings.port}"})
+        if is_play_money(settings):
+            log.warning("settings.play_money", extra={"payments": settings.payments})
         async with nullcontext() if gateway is None else gateway:
             await server.serve(listening)
         if living is not None:

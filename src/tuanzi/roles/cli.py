@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
-import logging
 import os
 import secrets
 import sys
@@ -38,10 +37,8 @@ from tuanzi.roles.company import Company, CompanyFailed
 from tuanzi.roles.folder import FolderLock, held_by_another
 from tuanzi.roles.logs import log_json
 from tuanzi.roles.parts import Part, parts_of, serve_parts
-from tuanzi.settings import INPROCESS, WECHAT, Settings, SettingWrong, is_play_money, read_settings
+from tuanzi.settings import INPROCESS, WECHAT, Settings, SettingWrong, read_settings
 from tuanzi.wiring import House, Vendors, wall_clock
-
-log = logging.getLogger("tuanzi.run")
 
 # Commands of other packages; they stand above the product, so they are only loaded when asked for.
 _ELSEWHERE = {
@@ -132,8 +129,6 @@ def _run(settings: Settings, parts: Collection[Part]) -> int:
     if len(settings.secret) < SECRET_BYTES_MIN:
         raise SettingWrong(f"TUANZI_SECRET or its file: at least {SECRET_BYTES_MIN} bytes are expected")
     log_json()
-    if is_play_money(settings):
-        log.warning("settings.play_money", extra={"payments": settings.payments})
     os.environ.setdefault(*POLLING_THREAD)
     if parts:
         uvloop.run(_serve(settings, parts, scribe=None))
