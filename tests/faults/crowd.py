@@ -18,6 +18,7 @@ import msgspec
 
 from benchmarks.wire import POST, Address, Connection
 from tests.faults.city import BUILDING, CAMPAIGN, CAMPUS, SIZE, City
+from tuanzi.groups.model import UNPAID_MAX
 
 BASE = f"/v1/campuses/{CAMPUS}"
 REPEATED_SHARE = 0.02
@@ -81,6 +82,7 @@ class Crowd:
         self._seats: deque[str] = deque()
         self._members: dict[str, set[bytes]] = {}
         self._told: deque[Answered] = deque(maxlen=600)
+        self._owed: Counter[bytes] = Counter()
         self._number = 0
         self._ending = False
         self._run = f"{seed:x}"
@@ -142,7 +144,8 @@ class Crowd:
         if group_id is None:
             self._members[placed.group_id] = {token}
             self._seats.extend([placed.group_id] * (SIZE - 1))
-        if chance.random() < 0.02:
+        if chance.random() < 0.02 and self._owed[token] < UNPAID_MAX - 1:
+            self._owed[token] += 1
             return  # held, and never paid
         status, answer = await self._post(line, f"{BASE}/orders/{placed.order_id}/pay", token, f"{key}-pay", {})
         if status != 200:

@@ -35,8 +35,10 @@ from tuanzi.groups import (
     QuoteCart,
     SeatCommitted,
     Seated,
+    TooManyUnpaid,
     UserLimitReached,
 )
+from tuanzi.groups.model import UNPAID_MAX, UNSERVED_MAX
 from tuanzi.orders import OrderState
 from tuanzi.pricing import CouponState, CouponTaken
 from tuanzi.stock import StockShort
@@ -146,6 +148,46 @@ def test_a_member_may_sit_in_two_groups(campus: Campus) -> None:
     other = campus.open("m1")
 
     assert other.seats_taken == 1
+
+
+def served(campus: Campus, member: str) -> None:
+    """He has had an order that was split: a regular."""
+    seated = campus.open(member)
+    others = [campus.join(seated.group_id, f"{member}-{i}") for i in (1, 2)]
+    for each in (seated, *others):
+        campus.pay(each.order_id)
+
+
+@pytest.mark.parametrize("is_regular", [False, True], ids=["newcomer", "regular"])
+def test_a_member_holds_three_unpaid_orders_and_no_fourth(campus: Campus, is_regular: bool) -> None:
+    if is_regular:
+        served(campus, "m1")
+    held = [campus.open("m1") for _ in range(UNPAID_MAX)]
+    other = campus.open("m2")
+    campus.kill()
+
+    with campus.refused(TooManyUnpaid):
+        campus.open("m1")
+    with campus.refused(TooManyUnpaid):
+        campus.join(other.group_id, "m1")
+
+    campus.pay(held[1].order_id)
+    campus.join(other.group_id, "m1")
+    with campus.refused(TooManyUnpaid):
+        campus.open("m1")
+    campus.leave(held[0].group_id, "m1")
+    campus.open("m1")
+    with campus.refused(TooManyUnpaid):
+        campus.open("m1")
+    campus.pass_time(seconds=300)
+    assert campus.open("m1").order_state is OrderState.CREATED
+
+
+def test_a_member_who_pays_has_as_many_orders_as_he_likes(campus: Campus) -> None:
+    for _ in range(UNSERVED_MAX + 5):
+        campus.pay(campus.open("m1").order_id)
+
+    assert campus.open("m1").order_state is OrderState.CREATED
 
 
 def test_an_order_has_no_more_portions_than_the_campaign_allows(campus: Campus) -> None:

@@ -74,7 +74,8 @@ INSERT INTO differences VALUES
 SHIFT = {"latitude_e6": 39_990_000, "longitude_e6": 116_300_000, "until": "2026-11-23T15:00:00+08:00"}
 ENDING = ("people_close_session", "people_erase")
 # Tried last: whoever is erased does nothing more, and a rider ends his shift when he has brought everything.
-LAST = (*ENDING, "delivery_end_shift")
+# Who has opened three groups and paid for none opens and joins no more.
+LAST = (*ENDING, "delivery_end_shift", "groups_open_group")
 
 
 @dataclass

@@ -362,6 +362,8 @@ async def test_a_dorm_head_has_his_price_from_when_an_operator_makes_him_one_unt
         group = await done(cast.lan.post("groups", {**LADDER, "lines": BEEF_RICE}), 201)
         joined = await done(cast.ming.post(f"groups/{group['group_id']}/orders", {"lines": BEEF_RICE}), 201)
         assert opened["payable_fen"] == joined["payable_fen"]
+        for each in (opened, joined):
+            await done(cast.ming.send("DELETE", f"groups/{each['group_id']}/seat"))
         return quoted["tiers"][0]["payable_fen"], opened["payable_fen"]
 
     plain = await payable(["student"])

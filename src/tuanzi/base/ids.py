@@ -31,6 +31,7 @@ JournalId = NewType("JournalId", str)
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 CHANCE_BITS = 70
+_REST_LENGTH = 24
 _CHANCE_SHIFTS = range(CHANCE_BITS - 10, -1, -10)
 
 
@@ -45,6 +46,12 @@ def make_id(prefix: str, *, now: datetime, chance: int) -> str:
 def _time_of(at_ms: int) -> str:
     """The part of an id that sorts; many ids are made in one millisecond."""
     return "".join([_PAIRS[at_ms >> shift & 1023] for shift in range(40, -1, -10)])
+
+
+def is_made_before(id: str, at: datetime) -> bool:
+    """Whether an id of `make_id` was made before that time; False for any other id."""
+    rest = id.partition("_")[2]
+    return len(rest) == _REST_LENGTH and rest < _time_of(to_ms(at))
 
 
 class Ids:

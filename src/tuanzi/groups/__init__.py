@@ -21,6 +21,7 @@ from tuanzi.groups.problems import (
     NoSeat,
     OrderLimitExceeded,
     SeatCommitted,
+    TooManyUnpaid,
     UserLimitReached,
 )
 from tuanzi.groups.queries import (
@@ -105,6 +106,7 @@ __all__ = [
     "SeatCommitted",
     "SeatState",
     "Seated",
+    "TooManyUnpaid",
     "UserLimitReached",
     "Wanted",
     "follow_home",

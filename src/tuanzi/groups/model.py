@@ -21,6 +21,10 @@ OPEN_GROUPS_MAX: Final = 200
 UNSERVED_MAX: Final = 20
 
 
+# Our choice: so many orders of a member may hold stock on a campus without being paid; more is no appetite.
+UNPAID_MAX: Final = 3
+
+
 class GroupState(StrEnum):
     """Where a group is in its life."""
 
@@ -221,7 +225,8 @@ class OrderedBefore(Struct, frozen=True, kw_only=True, gc=False):
     An order is a member's first when none of his others waits for its payment, is paid, or was ever split. What came to
     nothing before its split, cancelled or refunded, counts as little as a coupon that it gives back; what was split
     counts for good, even refunded. order_ids: placed while none was known to be split, oldest first; those that came to
-    nothing leave by and by, at UNSERVED_MAX at the latest. is_regular: one was split, and no id is kept any more.
+    nothing leave by and by, at UNSERVED_MAX at the latest. is_regular: one was split; then order_ids has only such as
+    may still wait for payment.
     """
 
     member_id: PersonId
@@ -234,12 +239,11 @@ class OrderedBefore(Struct, frozen=True, kw_only=True, gc=False):
         return not self.order_ids and not self.is_regular
 
     def with_order(self, order_id: OrderId) -> OrderedBefore:
-        """With one more; at most UNSERVED_MAX are told apart."""
-        if self.is_regular or order_id in self.order_ids:
+        """With one more; beyond UNSERVED_MAX he is a regular."""
+        if order_id in self.order_ids:
             return self
-        if len(self.order_ids) >= UNSERVED_MAX:
-            return OrderedBefore(member_id=self.member_id, is_regular=True)
-        return replace(self, order_ids=(*self.order_ids, order_id))
+        is_regular = self.is_regular or len(self.order_ids) >= UNSERVED_MAX
+        return replace(self, order_ids=(*self.order_ids, order_id), is_regular=is_regular)
 
 
 class OpenGroups(Struct, frozen=True, kw_only=True, gc=False):

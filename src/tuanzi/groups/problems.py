@@ -61,6 +61,14 @@ class UserLimitReached(Problem):
     title_zh = "已达到该活动的限购次数"
 
 
+class TooManyUnpaid(Problem):
+    """Pay or cancel the orders that wait for it before you place another."""
+
+    code = "groups/too-many-unpaid"
+    status = 409
+    title_zh = "待支付订单过多，请先支付或取消"
+
+
 class OrderLimitExceeded(Problem):
     """An order of this campaign may not have so many portions."""
 

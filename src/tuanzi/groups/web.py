@@ -30,6 +30,7 @@ from tuanzi.groups.problems import (
     NoSeat,
     OrderLimitExceeded,
     SeatCommitted,
+    TooManyUnpaid,
     UserLimitReached,
 )
 from tuanzi.groups.queries import (
@@ -315,6 +316,7 @@ async def _pay(call: Call[NoBody, None], cashier: Cashier, find_plan: FindPlan, 
 
 
 _JOINING = (
+    TooManyUnpaid,
     DishNotInCampaign,
     DishNotOnSale,
     MerchantClosed,

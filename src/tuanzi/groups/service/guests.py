@@ -66,8 +66,8 @@ def seat_guest(unit: Unit, group: Group, *, seat: Seat, pay_before: datetime, no
 def place_guest(unit: Unit, command: JoinGroup, *, part: Group, now: datetime) -> Seated:
     """On his own campus: the order of a guest whose seat is held at home, with dishes of this campus.
 
-    Raises Unknown, GroupNotOpen, AlreadyMember, OrderLimitExceeded, MinimumNotReached, StockShort, and what the catalog
-    and coupons refuse.
+    Raises Unknown, GroupNotOpen, AlreadyMember, TooManyUnpaid, OrderLimitExceeded, MinimumNotReached, StockShort, and
+    what the catalog and coupons refuse.
     """
     merchants = {unit.load(Dish, line.dish_id).merchant_id: None for line in command.lines}
     known = dict.fromkeys(part.merchant_ids)

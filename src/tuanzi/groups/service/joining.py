@@ -13,7 +13,7 @@ from tuanzi.groups.model import Group, GroupState, OrderedBefore, Seat, SeatStat
 from tuanzi.groups.problems import BuildingNotInGroup, GroupElsewhere
 from tuanzi.groups.service.commands import CloseGroup, ExpireSeat, JoinGroup, OpenGroup, Seated
 from tuanzi.groups.service.listing import enlist
-from tuanzi.groups.service.members import count_use, ordered_before
+from tuanzi.groups.service.members import count_use, may_hold_more, ordered_before
 from tuanzi.groups.service.prices import priced_order
 from tuanzi.groups.service.seats import take_money
 from tuanzi.machinery.memory import Place
@@ -83,8 +83,8 @@ def open_group(unit: Unit, command: OpenGroup, *, now: datetime) -> Seated:
 def join_group(unit: Unit, command: JoinGroup, *, now: datetime) -> Seated:
     """Hold a seat, its portions and its coupon until it is paid.
 
-    Raises Unknown, GroupElsewhere, GroupNotOpen, AlreadyMember, GroupFull, BuildingNotInGroup, OrderLimitExceeded,
-    UserLimitReached, MinimumNotReached, StockShort, and what the catalog and coupons refuse.
+    Raises Unknown, GroupElsewhere, GroupNotOpen, AlreadyMember, GroupFull, BuildingNotInGroup, TooManyUnpaid,
+    OrderLimitExceeded, UserLimitReached, MinimumNotReached, StockShort, and what the catalog and coupons refuse.
     """
     group = unit.load(Group, command.group_id)
     if group.home is not None:
@@ -107,7 +107,7 @@ def take_seat(unit: Unit, group: Group, *, command: JoinGroup, now: datetime) ->
         since=now,
     )
     group = group.seated(seat, now=now)
-    before = ordered_before(unit, command.member_id)
+    before = may_hold_more(unit, ordered_before(unit, command.member_id), now=now)
     count_use(unit, group, member_id=command.member_id, by=1)
     is_first = before.is_none and not command.is_returning
     order = priced_order(unit, group, command=command, building_id=building_id, is_first_order=is_first, now=now)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from msgspec.structs import replace
 
-from tuanzi.base.ids import GroupId, OrderId, PersonId
+from tuanzi.base.ids import GroupId, OrderId, PersonId, is_made_before
 from tuanzi.base.unit import Unit
-from tuanzi.groups.model import UNSERVED_MAX, CampaignUse, Group, GroupState, OrderedBefore
-from tuanzi.groups.problems import UserLimitReached
-from tuanzi.orders import HOLDING, Order
+from tuanzi.groups.model import UNPAID_MAX, UNSERVED_MAX, CampaignUse, Group, GroupState, OrderedBefore
+from tuanzi.groups.problems import TooManyUnpaid, UserLimitReached
+from tuanzi.orders import HOLDING, Order, OrderState
 from tuanzi.people import ForgetPerson, Forgotten
 
 
@@ -43,13 +44,35 @@ def ordered_before(unit: Unit, member_id: PersonId) -> OrderedBefore:
     """What tells whether a member's next order is his first. Left out are his last ones that came to nothing, down to
     one that did not: it tells enough, and those before it need not be read. Of very many all are read."""
     before = unit.find(OrderedBefore, member_id) or OrderedBefore(member_id=member_id)
+    if before.is_regular:
+        return before
     live: list[OrderId] = []
     for i in reversed(range(len(before.order_ids))):
         order = unit.load(Order, before.order_ids[i])
         if order.sub_orders > 0:
-            return OrderedBefore(member_id=member_id, is_regular=True)
+            return replace(before, is_regular=True)
         if order.state in HOLDING:
             live.insert(0, order.id)
             if len(before.order_ids) < UNSERVED_MAX:
                 return replace(before, order_ids=(*before.order_ids[:i], *live))
     return replace(before, order_ids=tuple(live))
+
+
+def may_hold_more(unit: Unit, before: OrderedBefore, *, now: datetime) -> OrderedBefore:
+    """The same of a member who may place another order: of a regular, with the ids of his unpaid orders alone.
+
+    Raises TooManyUnpaid. What was placed longer ago than any seat is held need not be read.
+    """
+    since = now - _HELD_AT_MOST
+    unpaid = [
+        order_id
+        for order_id in before.order_ids
+        if not is_made_before(order_id, since) and unit.load(Order, order_id).state is OrderState.CREATED
+    ]
+    if len(unpaid) >= UNPAID_MAX:
+        raise TooManyUnpaid(limit=UNPAID_MAX, order_ids=unpaid)
+    return replace(before, order_ids=tuple(unpaid)) if before.is_regular else before
+
+
+# A campaign holds a seat for an hour at most; another one, for what waits between here and there.
+_HELD_AT_MOST: Final = timedelta(hours=2)
