@@ -25,11 +25,16 @@ class Taken:
 
 
 class Receiver:
-    """Listens on a free port from the start until `close`; `answers` are used up one by one, then all is 204."""
+    """Listens on a free port from the start until `close`; `answers` are used up one by one, then all is 204.
+
+    goes_on: while it is not set, what is taken is not answered.
+    """
 
     def __init__(self) -> None:
         self.taken: list[Taken] = []
         self.answers: deque[int] = deque()
+        self.goes_on = threading.Event()
+        self.goes_on.set()
         self._more = threading.Condition()
         receiver = self
 
@@ -41,6 +46,7 @@ class Receiver:
                     receiver.taken.append(taken)
                     status = receiver.answers.popleft() if receiver.answers else 204
                     receiver._more.notify_all()
+                receiver.goes_on.wait()
                 self.send_response(status)
                 self.send_header("content-length", "0")
                 self.end_headers()

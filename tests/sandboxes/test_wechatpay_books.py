@@ -136,6 +136,24 @@ async def test_a_callback_is_sent_by_the_published_schedule_and_then_given_up(
     await wechat.close_connections()
 
 
+async def test_what_is_forgotten_while_its_callback_is_on_its_way_troubles_no_other(
+    company: CompanyProcess, receiver: Receiver
+) -> None:
+    wechat = WeChatPay(company.merchant(notify_url=receiver.url))
+    receiver.goes_on.clear()
+    await paid(wechat, company)
+    receiver.wait_for(1)
+
+    company.forget()
+    receiver.goes_on.set()
+
+    for n in range(2, 5):
+        await paid(wechat, company, f"p_later_{n}")
+        receiver.wait_for(n)
+        company.wait_for(f"p_later_{n}", "TRANSACTION.SUCCESS", state="done")
+    await wechat.close_connections()
+
+
 @pytest.mark.parametrize(
     ("fault", "kinds"),
     [

@@ -164,7 +164,8 @@ class Sender:
             told_back, taken = type(error).__name__, False
         attempt = {"callback_id": row["id"], "at_ms": company.now_ms(), "kind": kind, "answer": told_back}
         with company.book.change():
-            company.book.add("attempts", attempt)
+            if company.book.find("SELECT id FROM callbacks WHERE id = :id", id=row["id"]) is not None:
+                company.book.add("attempts", attempt)  # else it was forgotten while it was on its way
         return taken
 
     def _note(self, row: sqlite3.Row, *, answered: bool) -> None:
