@@ -171,11 +171,16 @@ def test_a_member_holds_three_unpaid_orders_and_no_fourth(campus: Campus, is_reg
     with campus.refused(TooManyUnpaid):
         campus.join(other.group_id, "m1")
 
-    campus.pay(held[1].order_id)
+    campus.pay(held[1].order_id)  # counted from here: one waits
     campus.join(other.group_id, "m1")
+    campus.open("m1")
     with campus.refused(TooManyUnpaid):
         campus.open("m1")
-    campus.leave(held[0].group_id, "m1")
+    campus.leave(held[2].group_id, "m1")
+    last = campus.open("m1")
+    with campus.refused(TooManyUnpaid):
+        campus.open("m1")
+    campus.leave(last.group_id, "m1")  # what came to nothing is no payment
     campus.open("m1")
     with campus.refused(TooManyUnpaid):
         campus.open("m1")

@@ -21,7 +21,7 @@ OPEN_GROUPS_MAX: Final = 200
 UNSERVED_MAX: Final = 20
 
 
-# Our choice: so many orders of a member may hold stock on a campus without being paid; more is no appetite.
+# Our choice: so many orders of a member may hold stock on a campus unpaid, since the last he paid; more is no appetite.
 UNPAID_MAX: Final = 3
 
 

@@ -61,18 +61,24 @@ def ordered_before(unit: Unit, member_id: PersonId) -> OrderedBefore:
 def may_hold_more(unit: Unit, before: OrderedBefore, *, now: datetime) -> OrderedBefore:
     """The same of a member who may place another order: of a regular, with the ids of his unpaid orders alone.
 
-    Raises TooManyUnpaid. What was placed longer ago than any seat is held need not be read.
+    Counted are those since the last that he paid: whoever pays as a rule is asked for one order, not for twenty. Raises
+    TooManyUnpaid. What was placed longer ago than any seat is held need not be read.
     """
     since = now - _HELD_AT_MOST
-    unpaid = [
-        order_id
-        for order_id in before.order_ids
-        if not is_made_before(order_id, since) and unit.load(Order, order_id).state is OrderState.CREATED
-    ]
+    unpaid: list[OrderId] = []
+    for order_id in reversed(before.order_ids):
+        if is_made_before(order_id, since):
+            break
+        state = unit.load(Order, order_id).state
+        if state is OrderState.CREATED:
+            unpaid.insert(0, order_id)
+        elif state not in _CAME_TO_NOTHING:
+            break
     if len(unpaid) >= UNPAID_MAX:
         raise TooManyUnpaid(limit=UNPAID_MAX, order_ids=unpaid)
     return replace(before, order_ids=tuple(unpaid)) if before.is_regular else before
 
 
+_CAME_TO_NOTHING: Final = frozenset({OrderState.CANCELLED, OrderState.REFUNDING, OrderState.REFUNDED})
 # A campaign holds a seat for an hour at most; another one, for what waits between here and there.
 _HELD_AT_MOST: Final = timedelta(hours=2)
