@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from tests.heart import run, students
 from tests.reconciliation.auditor import Audited
+from tuanzi.base.ids import OrderId
 from tuanzi.base.time import SHANGHAI
 from tuanzi.events import BillsUnusable, DifferenceFound, DifferenceRaised, PaymentCaptured
 from tuanzi.machinery.writer import Request
@@ -229,9 +230,8 @@ def test_an_order_is_not_held_for_a_difference_that_ended_while_it_was_mended() 
     campus, order_id, found = doubted()
     campus.ask(SettleDifference(difference_id=found.id, by="p_operator", reason="paid in cash"))
 
-    campus.ask(
-        ReverseCapture(difference_id=found.id, payment_id=payment_of(order_id), escrow_fen=0, holds_order=True)  # type: ignore[arg-type]
-    )
+    payment_id = payment_of(OrderId(order_id))
+    campus.ask(ReverseCapture(difference_id=found.id, payment_id=payment_id, escrow_fen=0, holds_order=True))
     campus.hear()
 
     campus.advance(f"{order_id}.1", SubStep.ACCEPT)

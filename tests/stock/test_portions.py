@@ -9,6 +9,7 @@ import pytest
 from tests.bench_unit import BenchUnit
 from tests.heart import LUNCH, Campus
 from tuanzi import stock
+from tuanzi.base.ids import DishId, MealId
 from tuanzi.base.problem import Problem, Unknown
 from tuanzi.catalog import MealUnknown
 from tuanzi.events import DishSoldOut
@@ -178,7 +179,7 @@ def test_a_merchant_changes_only_his_own_dishes(campus: Campus) -> None:
     ],
 )
 def test_portions_are_of_meals_that_there_are(campus: Campus, meal_id: str, refusal: type[Problem]) -> None:
-    command = SetPortions(dish_id="beef", meal_id=meal_id, total=5, is_closed=False, by="staff")  # type: ignore[arg-type]
+    command = SetPortions(dish_id=DishId("beef"), meal_id=MealId(meal_id), total=5, is_closed=False, by="staff")
 
     with campus.refused(refusal):
         campus.do(command)
@@ -186,7 +187,7 @@ def test_portions_are_of_meals_that_there_are(campus: Campus, meal_id: str, refu
 
 @pytest.mark.parametrize("meal_id", ["2026-11-22.lunch", "2026-12-24.lunch"])
 def test_portions_are_said_from_yesterday_to_a_month_ahead(campus: Campus, meal_id: str) -> None:
-    command = SetPortions(dish_id="beef", meal_id=meal_id, total=5, is_closed=False, by="staff")  # type: ignore[arg-type]
+    command = SetPortions(dish_id=DishId("beef"), meal_id=MealId(meal_id), total=5, is_closed=False, by="staff")
 
     assert campus.do(command).left == 5
 
