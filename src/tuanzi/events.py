@@ -1,7 +1,7 @@
 """Everything that can happen, one frozen struct each, past tense.
 
 `name` and `version` are what is stored: neither changes once released; a field may be added with a default, anything
-else is a new version. Who hears what is one dict in `wiring.py`.
+else is a new version. Who hears what is one dict in `wiring/hearing.py`.
 """
 
 from __future__ import annotations

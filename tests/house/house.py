@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 # What stands under src/tuanzi and is no room.
-STRUCTURE = frozenset({"base", "machinery", "engines", "ops", "installation", "roles", "migrations"})
+STRUCTURE = frozenset({"base", "machinery", "engines", "ops", "wiring", "installation", "roles", "migrations"})
 # The parts of a room besides its door. Each is a file or, where one would be too long, a folder of the same name: its
 # modules hold one idea each, and its `__init__` says which stands where. To every rule the folder is that part.
 ANATOMY = frozenset({"problems", "model", "store", "service", "handlers", "queries", "web", "vendors"})

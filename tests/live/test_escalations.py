@@ -14,9 +14,10 @@ from tests.live.office import Direct
 from tests.live.test_chapters import batch
 from tests.live.test_repeats import SCHEMA, Told
 from tests.live.test_sending import Happenings, keeper_of
-from tuanzi import live, wiring
+from tuanzi import live
 from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.machinery.internal import Rows
+from tuanzi.machinery.migrate import migrate
 from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.push import escalation
 from tuanzi.machinery.push.escalation import Escalator
@@ -122,7 +123,7 @@ def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
         return
     site: Site = request.getfixturevalue("site")
     database = MariaDb(site.address())
-    wiring.migrate(database, ("every", "notices"), now=NOON)
+    migrate(database, ("every", "notices"), now=NOON)
     yield Desk(SCHEMA, database)
     database.close()
 

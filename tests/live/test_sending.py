@@ -18,6 +18,7 @@ from tuanzi.events import LeaderChanged, OrderAdvanced, OrderCompleted
 from tuanzi.machinery.codec import encode
 from tuanzi.machinery.database import Flush
 from tuanzi.machinery.desk import WriterDesk
+from tuanzi.machinery.migrate import migrate
 from tuanzi.machinery.problems import Crashed, Unavailable
 from tuanzi.machinery.push.escalation import Escalator
 from tuanzi.machinery.push.keeper import AT_ONCE, EVENTS_AT_ONCE, Keeper, Log, Pace
@@ -124,7 +125,7 @@ class Dictated(Sqlite):
 
     def __init__(self, node: Told) -> None:
         super().__init__(None)
-        wiring.migrate(self, ("every", "notices"), now=wiring.wall_clock())
+        migrate(self, ("every", "notices"), now=wiring.wall_clock())
         self.sent_then: list[int] = []
         self._node = node
 

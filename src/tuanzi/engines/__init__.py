@@ -1,1 +1,1 @@
-"""Where each need of the house can run: `<need>/<engine>.py`; chosen in `wiring.py` and nowhere else."""
+"""Where each need of the house can run: `<need>/<engine>.py`; chosen in `wiring` and nowhere else."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+import tuanzi
 from simulation.house import KINDS, VirtualHouse
 from simulation.lunch import small_lunch
 from tests.databases import Site
@@ -34,7 +35,7 @@ from tuanzi.machinery.tables import Table
 from tuanzi.money import SandboxProvider
 from tuanzi.people import ConsoleSender, Keys
 
-ROOMS = sorted(path.parent.name for path in Path(wiring.__file__).parent.glob("*/store.py"))
+ROOMS = sorted(path.parent.name for path in Path(tuanzi.__file__).parent.glob("*/store.py"))
 OWN_TABLES = (TIMERS, KEPT_ANSWERS, FOLLOWER_POSITIONS, LOG_MARKS, PARKED_EVENTS, FENCES, COORDINATOR_EPOCHS)
 ROUNDS = 16
 SLOT = re.compile(r":(\w+)")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from tests.house.house import House, Module, Rule
 
 EVENTS = "src/tuanzi/events.py"
-WIRING = "src/tuanzi/wiring.py"
+WIRING = "src/tuanzi/wiring/hearing.py"
 
 
 def unsaid_events(house: House) -> Iterator[str]:

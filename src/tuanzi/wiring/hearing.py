@@ -1,0 +1,120 @@
+"""Events meet listeners: who hears what, in which database; nowhere else is it said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tuanzi import delivery, events, groups, guests, live, orders, sharing, splitting
+from tuanzi.events import Event
+from tuanzi.machinery.codec import Codec
+from tuanzi.machinery.follower import Follower
+from tuanzi.machinery.room import Listener, Room
+from tuanzi.machinery.writer import Schema
+
+# Who hears what: (the listener's database, the listener). In the emitter's own database a listener runs in the
+# same commit; in another one it hears through the event log, in order and once in effect.
+HEARD: dict[type[Event], tuple[tuple[str, Listener], ...]] = {
+    events.GroupFormed: (("core", guests.on_group_moved),),
+    events.TierReached: (("core", guests.on_group_moved),),
+    events.GroupClosed: (("core", splitting.on_group_closed), ("core", guests.on_group_moved)),
+    events.GroupFailed: (("core", guests.on_group_moved),),
+    events.GuestPaid: (("core", guests.on_guest_paid),),
+    events.GuestLeaving: (("core", guests.on_guest_leaving),),
+    events.PaymentCaptured: (("core", groups.on_payment_captured),),
+    events.OrderCompleted: (("money", sharing.on_order_completed),),
+    events.RefundDue: (("money", sharing.on_refund_due),),
+    events.RefundRefused: (("money", sharing.on_refund_refused),),
+    events.RefundSettled: (("core", orders.on_refund_settled), ("money", sharing.on_refund_settled)),
+    events.OrderDoubted: (("core", orders.on_order_doubted),),
+    events.DifferenceRepaired: (("core", orders.on_difference_repaired),),
+    events.SubOrderAdvanced: (("delivery", delivery.on_sub_order_advanced),),
+    events.OrderCancelled: (("core", groups.on_order_cancelled),),
+    events.BundlePickedUp: (("core", orders.on_bundle_picked_up),),
+    events.ParcelDelivered: (("core", orders.on_parcel_delivered), ("money", sharing.on_parcel_delivered)),
+}
+
+# Told for those who read the log from outside: the doorkeeper's and status board's caches, pages, auditors, operators.
+FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
+    {
+        events.PersonJoined,
+        events.PersonErased,
+        events.RolesChanged,
+        events.SessionEnded,
+        events.CatalogChanged,
+        events.CampaignChanged,
+        events.DishSoldOut,
+        events.RuleBookSwitched,
+        events.CouponsGranted,
+        events.GroupOpened,
+        events.SeatHeld,
+        events.SeatPaid,
+        events.SeatReleased,
+        events.LeaderChanged,
+        events.LateMoneySettled,
+        events.SplitPlanned,
+        events.SplitConfirmed,
+        events.SplitCancelled,
+        events.OrderPlaced,
+        events.OrderPaid,
+        events.OrderAdvanced,
+        events.OrderRefunded,
+        events.DifferenceFound,
+        events.DifferenceRaised,
+        events.BillsUnusable,
+        events.PromiseMade,
+        events.PromiseMoved,
+        events.BundleAssigned,
+        events.BundleReleased,
+        events.ParcelDropped,
+        events.BundleDelivered,
+        events.RiderCameOn,
+        events.RiderWentOff,
+    }
+)
+
+# (the target, its source)
+FOLLOWS = (
+    ("core", "money"),
+    ("money", "core"),
+    ("core", "delivery"),
+    ("delivery", "core"),
+    ("money", "delivery"),
+)
+# Whose events are told live; see `live.TELLS` for which becomes what for whom.
+TOLD_LIVE = ("core", "money", "delivery")
+
+
+def all_events() -> list[type[Event]]:
+    """Every event that can happen."""
+    return [
+        kind
+        for kind in vars(events).values()
+        if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
+    ]
+
+
+def names_heard(rooms: Sequence[Room]) -> dict[tuple[str, str], frozenset[str]]:
+    """By (target, source): the names of the events of one database that another one hears."""
+    home = homes(rooms)
+    heard: dict[tuple[str, str], set[str]] = {}
+    for event, listeners in HEARD.items():
+        for target, _ in listeners:
+            heard.setdefault((target, home[event.name.partition(".")[0]]), set()).add(event.name)
+    return {pair: frozenset(names) for pair, names in heard.items()}
+
+
+def homes(rooms: Sequence[Room]) -> dict[str, str]:
+    """The database of each room; the reconciliation's too where nothing is compared and it is not among the rooms."""
+    return {"reconciliation": "money"} | {room.name: room.database for room in rooms}
+
+
+def follower_of(target: str, source: str, *, schema: Schema, position: int) -> Follower:
+    """What carries the events of `source` to the database `target`, whose schema is given."""
+    heard = [event for emitter, event in schema.follows if emitter == source]
+    return Follower(source, heard=heard, codec=schema.codec, position=position)
+
+
+def follower_of_log(source: str, *, position: int) -> Follower:
+    """What carries the events that are told live from the log of `source`."""
+    codec = Codec(commands=(), events=all_events())
+    return Follower(source, heard=list(live.TELLS), codec=codec, position=position)
