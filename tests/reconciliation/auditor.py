@@ -91,7 +91,7 @@ class Audited(Campus):
 
     def rooms_beside(self, provider: SandboxProvider) -> list[Room]:
         """The reconciliation of this campus."""
-        return [reconciliation.room(Hands(self), provider, hears=wiring.names_heard(self.rooms))]
+        return [reconciliation.room(Hands(self), provider, hears=lambda: wiring.names_heard(self.rooms))]
 
     def new_id(self, prefix: str) -> str:
         """An id as the house makes them: it sorts by its time."""

@@ -293,7 +293,7 @@ def test_what_nothing_proves_is_raised_with_its_evidence_and_changes_nothing(wha
 
 def test_a_campus_that_is_behind_catches_up_first_and_at_once() -> None:
     campus = campus_at_work()
-    reconciler = Reconciler(Hands(campus), campus.provider, hears=wiring.names_heard(campus.rooms), moved_max=3)
+    reconciler = Reconciler(Hands(campus), campus.provider, hears=lambda: wiring.names_heard(campus.rooms), moved_max=3)
     campus.pay(campus.open("late", "soup", campaign="steps").order_id)
     before = cursor_of(campus)
 
@@ -312,7 +312,7 @@ def test_a_campus_that_comes_no_further_is_looked_at_in_a_minute() -> None:
     campus = campus_at_work()
     campus.plant("core", "UPDATE follower_positions SET number = 0 WHERE source = 'money';", forgets=False)
     campus.plant("money", "UPDATE reconciliation_cursors SET money_number = 0;")
-    reconciler = Reconciler(Hands(campus), campus.provider, hears=wiring.names_heard(campus.rooms), moved_max=3)
+    reconciler = Reconciler(Hands(campus), campus.provider, hears=lambda: wiring.names_heard(campus.rooms), moved_max=3)
     before = cursor_of(campus)
 
     record = run(reconciler.check_books(CheckBooks(), now=campus.now))

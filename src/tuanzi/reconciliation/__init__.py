@@ -9,12 +9,10 @@ writing a row again as the others prove it was; all else waits for a person, wit
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-
 from tuanzi.machinery.room import Room
 from tuanzi.money import PaymentProvider
 from tuanzi.reconciliation import model, service, store
-from tuanzi.reconciliation.handlers import Books, Reconciler
+from tuanzi.reconciliation.handlers import Books, Hears, Reconciler
 from tuanzi.reconciliation.model import Begin
 from tuanzi.reconciliation.queries import Watch
 from tuanzi.reconciliation.web import ROUTES
@@ -22,10 +20,10 @@ from tuanzi.reconciliation.web import ROUTES
 __all__ = ["Begin", "Books", "Watch", "room"]
 
 
-def room(books: Books, provider: PaymentProvider, *, hears: Mapping[tuple[str, str], Collection[str]]) -> Room:
+def room(books: Books, provider: PaymentProvider, *, hears: Hears) -> Room:
     """Reconciliation of one campus as wiring puts it into the house.
 
-    hears: by (target, source): the names of the events of `source` that `target` hears.
+    hears: gives by (target, source) the names of the events that a database hears of another, of this room's too.
     """
     reconciler = Reconciler(books, provider, hears=hears)
     return Room(

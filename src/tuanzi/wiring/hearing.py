@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from tuanzi import delivery, events, groups, guests, live, orders, sharing, splitting
 from tuanzi.events import Event
@@ -93,19 +94,29 @@ def all_events() -> list[type[Event]]:
     ]
 
 
-def names_heard(rooms: Sequence[Room]) -> dict[tuple[str, str], frozenset[str]]:
-    """By (target, source): the names of the events of one database that another one hears."""
-    home = homes(rooms)
-    heard: dict[tuple[str, str], set[str]] = {}
+class Hearing(NamedTuple):
+    """One listener: it works in the database `target`; the event is in the log of `source`, which may be the same."""
+
+    target: str
+    source: str
+    event: type[Event]
+    listener: Listener
+
+
+def hearings(rooms: Sequence[Room]) -> Iterator[Hearing]:
+    """Who hears what among these rooms; the events of a room that is not there never happen."""
+    home = {room.name: room.database for room in rooms}
     for event, listeners in HEARD.items():
-        for target, _ in listeners:
-            heard.setdefault((target, home[event.name.partition(".")[0]]), set()).add(event.name)
-    return {pair: frozenset(names) for pair, names in heard.items()}
+        if source := home.get(event.name.partition(".")[0]):
+            yield from (Hearing(target, source, event, listener) for target, listener in listeners)
 
 
-def homes(rooms: Sequence[Room]) -> dict[str, str]:
-    """The database of each room; the reconciliation's too where nothing is compared and it is not among the rooms."""
-    return {"reconciliation": "money"} | {room.name: room.database for room in rooms}
+def names_heard(rooms: Sequence[Room]) -> dict[tuple[str, str], set[str]]:
+    """By (target, source): the names of the events of one database that another one hears."""
+    heard: dict[tuple[str, str], set[str]] = {}
+    for one in hearings(rooms):
+        heard.setdefault((one.target, one.source), set()).add(one.event.name)
+    return heard
 
 
 def follower_of(target: str, source: str, *, schema: Schema, position: int) -> Follower:

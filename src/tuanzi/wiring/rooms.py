@@ -25,7 +25,7 @@ from tuanzi.machinery.post import Post
 from tuanzi.machinery.push.ports import Elsewhere
 from tuanzi.machinery.room import Listener, Room
 from tuanzi.machinery.writer import Schema
-from tuanzi.wiring.hearing import HEARD, all_events, homes, names_heard
+from tuanzi.wiring.hearing import all_events, hearings, names_heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +91,20 @@ def rooms_of(
     )
     rooms.insert(0, everybody)
     if books is not None:
-        rooms.append(reconciliation.room(books, provider, hears=names_heard(rooms)))
+        rooms.append(reconciliation.room(books, provider, hears=lambda: names_heard(rooms)))
     return rooms
 
 
 def schema_of(database: str, rooms: Sequence[Room]) -> Schema:
     """What the writer of a kind of database knows."""
     here = [room for room in rooms if room.database == database]
-    home = homes(rooms)
     hears: dict[type, list[Listener]] = {}
     follows: dict[tuple[str, type], list[Listener]] = {}
-    for event, listeners in HEARD.items():
-        emitter = home[event.name.partition(".")[0]]
-        for where, listener in listeners:
-            if where != database:
-                continue
-            if emitter == database:
-                hears.setdefault(event, []).append(listener)
-            else:
-                follows.setdefault((emitter, event), []).append(listener)
+    for one in hearings(rooms):
+        if one.target == one.source == database:
+            hears.setdefault(one.event, []).append(one.listener)
+        elif one.target == database:
+            follows.setdefault((one.source, one.event), []).append(one.listener)
     commands = [kind for room in here for kind in (*room.commands, *room.errands)]
     return Schema(
         database=database,

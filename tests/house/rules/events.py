@@ -50,6 +50,14 @@ def unstable_names(house: House) -> Iterator[str]:
             seen[name] = node.name
 
 
+def names_of_strangers(house: House) -> Iterator[str]:
+    """Events whose name does not begin with the room that emits it: by that it is known in whose log it is."""
+    for module, node in _events(house):
+        room = (_text(node, "name") or "").partition(".")[0]
+        if room not in house.rooms:
+            yield module.at(node, f"{node.name} is of {room!r}, which is no room")
+
+
 def _events(house: House) -> Iterator[tuple[Module, ast.ClassDef]]:
     for module in house.modules:
         if str(module.path) == EVENTS:
@@ -98,5 +106,12 @@ RULES = (
         find=unstable_names,
         planted={EVENTS: _GROUP_OPENED + 'class GroupStarted(Event):\n    name = "groups.opened"\n'},
         caught="GroupStarted has the name 'groups.opened' of GroupOpened",
+    ),
+    Rule(
+        says="every event is of a room",
+        instead="begin its name with the room that emits it; an event of no room is heard by nobody",
+        find=names_of_strangers,
+        planted={EVENTS: _GROUP_OPENED, "src/tuanzi/orders/__init__.py": ""},
+        caught="GroupOpened is of 'groups', which is no room",
     ),
 )

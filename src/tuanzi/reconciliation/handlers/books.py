@@ -13,6 +13,9 @@ from tuanzi.reconciliation import store
 from tuanzi.reconciliation.model import Cursor, Finding, KeptDifference, OrderBooks, State, of_order
 
 V = TypeVar("V")
+# Gives by (target, source) the names of the events that a database hears of another; asked when it is needed, for the
+# reconciliation's own events are among them.
+Hears = Callable[[], Mapping[tuple[str, str], Collection[str]]]
 
 # Our choice: a run tells so many differences, and the next one begins where it began.
 FINDINGS_MAX = 500
@@ -40,12 +43,9 @@ class Books(Protocol):
 
 
 class Comparison:
-    """Looks at the books of one campus, outside of every batch.
+    """Looks at the books of one campus, outside of every batch."""
 
-    hears: by (target, source): the names of the events that a database hears of another.
-    """
-
-    def __init__(self, books: Books, *, hears: Mapping[tuple[str, str], Collection[str]]) -> None:
+    def __init__(self, books: Books, *, hears: Hears) -> None:
         self._books = books
         self._hears = hears
 
@@ -55,7 +55,8 @@ class Comparison:
         known: the rows of orders that agreed, as prints; who has them still agrees, and is not compared again, for a
         comparison knows nothing but the rows. Those that agree now are added.
         """
-        names_core, names_money = self._hears.get(("core", "money"), ()), self._hears.get(("money", "core"), ())
+        heard = self._hears()
+        names_core, names_money = heard.get(("core", "money"), ()), heard.get(("money", "core"), ())
         cash = await self._books.money.look(lambda ask: store.look_at_money(ask, order_ids))
         core = await self._books.core.look(
             lambda ask: store.look_at_orders(ask, order_ids, heard_until=cash.log.heard, names=names_money)
