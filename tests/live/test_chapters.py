@@ -12,6 +12,7 @@ from tests.live.office import Direct
 from tests.live.test_repeats import SCHEMA
 from tuanzi import live
 from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.live import queries
 from tuanzi.machinery.problems import Crashed
 from tuanzi.machinery.push.ports import Batch, Draft, StreamState
 
@@ -107,6 +108,22 @@ async def test_a_stream_all_of_which_was_forgotten_goes_on_after_its_last_number
     assert chapters_of(desk) == [(1, 1)]
     assert await archive.newest(["a"]) == {"a": 4}
     assert numbers(await archive.read("a", after=3, limit=10)) == [4]
+
+
+async def test_all_streams_are_known_from_a_walk_over_the_chapters_and_those_that_were_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(queries, "STREAMS_AT_ONCE", 2)
+    parts = [batch((f"s{i}", 1), ("a", i), ("b", i), ("c", i), at=NOON + i * DAY) for i in range(1, 5)]
+    archive, desk = await kept(*parts, batch(("a", 5), at=NOON + 5 * DAY))
+    while await archive.sweep(before=NOON + 3 * DAY, limit=3):
+        pass
+    assert len(desk.database.rows("SELECT stream FROM stream_messages WHERE stream IN ('s1', 's2')")) == 0
+
+    known = await archive.newest_of_all(streams_max=7)
+
+    assert known == {"a": 5, "b": 4, "c": 4, "s1": 1, "s2": 1, "s3": 1, "s4": 1}
+    assert await archive.newest_of_all(streams_max=6) is None
 
 
 async def test_the_device_that_acknowledged_most_counts_whichever_gateway_says_so_last() -> None:

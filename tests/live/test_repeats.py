@@ -13,6 +13,7 @@ from tests.live.office import FILTERS, Direct
 from tuanzi import live, wiring
 from tuanzi.engines.fanout.here import Here
 from tuanzi.engines.post.desks import DeskPost
+from tuanzi.machinery.push import keeper as keeping
 from tuanzi.machinery.push.keeper import Keeper
 from tuanzi.machinery.push.ports import Draft, Kept
 from tuanzi.machinery.push.seen import ITEMS_MAX, WINDOW_S, Seen
@@ -136,3 +137,67 @@ def test_a_filter_that_fills_up_is_turned_before_it_is_wrong_too_often() -> None
     wrong = sum(seen.may_know(f"money.{i}.0") for i in range(20_000))
 
     assert wrong <= 20
+
+
+class Asked(live.StreamArchive):
+    """An archive that counts how often it is asked where a stream is."""
+
+    asked = 0
+
+    async def newest(self, streams: Sequence[str]) -> dict[str, int]:
+        """As ever."""
+        self.asked += 1
+        return await super().newest(streams)
+
+
+async def test_who_starts_anew_learns_all_numbers_and_asks_neither_for_old_streams_nor_for_new_ones() -> None:
+    _, _, desk = await told([[(event, event % 3) for event in range(9)]], "bloom")
+    archive, node, fan_out = Asked(desk), Told(), Here()
+    fan_out.join("beijing", node)
+    keeper = Keeper(
+        "beijing",
+        [],
+        teller=live.LiveTeller(desk),
+        archive=archive,
+        fan_out=fan_out,
+        seen=Seen(clock=lambda: 0.0),
+        now=wiring.wall_clock,
+    )
+
+    async with asyncio.timeout(5):
+        running = asyncio.create_task(keeper.run())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        await keeper.post([Draft(f"e{event}", f"user:p{event % 5}", "test", b"1") for event in range(10, 20)])
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    numbers = {message.stream: message.number for batch in node.batches for message in batch}
+    assert numbers == {"user:p0": 5, "user:p1": 5, "user:p2": 5, "user:p3": 2, "user:p4": 2}
+    assert archive.asked == 0
+
+
+acts = st.lists(st.sampled_from([*range(6), *range(6), "begin", "begin", "learn", "learn", "forget"]), max_size=40)
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(acts)
+def test_what_memory_knows_of_a_stream_is_never_behind_whatever_was_read_when(acts: list[int | str]) -> None:
+    truth: dict[str, int] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keeping, "NUMBERS_MAX", 2)
+        numbers = keeping.Numbers()
+        read, history = truth.copy(), numbers.history
+        for act in acts:
+            match act:
+                case "begin":
+                    read, history = truth.copy(), numbers.history
+                case "learn":
+                    numbers.learn(read, history=history)
+                case "forget":
+                    numbers.forget()
+                case _:
+                    truth[f"s{act}"] = truth.get(f"s{act}", 0) + 1
+                    numbers.keep(f"s{act}", truth[f"s{act}"])
+            for stream in (f"s{i}" for i in range(6)):
+                assert numbers.find(stream) in (None, truth.get(stream, 0))

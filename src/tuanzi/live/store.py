@@ -137,6 +137,14 @@ FLOORS_OF_STREAMS = (
     "SELECT " + "stream, floor FROM stream_floors WHERE stream IN (" + SEVERAL + ") ORDER BY stream LIMIT 100"
 )
 
+# All of them, chapter by chapter, then where those end that have no message any more.
+CHAPTERS_BEFORE = "SELECT chapter FROM stream_chapters WHERE chapter < :before ORDER BY chapter DESC LIMIT 1"
+NEWEST_OF_CHAPTER = """
+SELECT stream, MAX(number) FROM stream_messages WHERE chapter = :chapter AND stream > :after
+GROUP BY stream ORDER BY stream LIMIT :limit
+"""
+FLOORS_AFTER = "SELECT stream, floor FROM stream_floors WHERE stream > :after ORDER BY stream LIMIT :limit"
+
 CURSORS_OF_STREAMS = (
     "SELECT " + "stream, sent, acked FROM stream_cursors WHERE stream IN (" + SEVERAL + ") ORDER BY stream LIMIT 100"
 )

@@ -92,6 +92,9 @@ class Archive(Protocol):
     async def newest(self, streams: Sequence[str]) -> dict[str, int]:
         """The newest number of each of these streams."""
 
+    async def newest_of_all(self, *, streams_max: int) -> dict[str, int] | None:
+        """The newest number of every stream that was ever written to; None when there are more than `streams_max`."""
+
     async def known(self, event_ids: Sequence[str]) -> set[str]:
         """Which of these events are kept already: the exact check behind the Bloom filter (A3)."""
 
