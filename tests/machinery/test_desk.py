@@ -631,6 +631,27 @@ async def test_a_few_rows_of_a_file_are_read_by_the_loop_and_many_by_a_thread() 
     assert fetched == [(3, True), (FETCHED_HERE + 1, False)]
 
 
+@pytest.mark.parametrize("is_near", [True, False])
+async def test_few_rows_are_read_by_the_loop_where_the_file_is_on_this_machine(is_near: bool) -> None:
+    class Seen(Dictator if is_near else Sqlite):  # type: ignore[misc]
+        def rows(self, sql: str, slots: Any = None) -> list[Any]:
+            if sql == halls:
+                asked_here.append(threading.current_thread() is threading.main_thread())
+            found: list[Any] = super().rows(sql, slots)
+            return found
+
+    halls = "SELECT id FROM halls WHERE id = :id ORDER BY id LIMIT 1"
+    asked_here: list[bool] = []
+    desk = desk_of(prepared(Seen(lost=0) if is_near else Seen(None)), Hands())
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=1))
+        found = await desk.few(halls, {"id": "h"})
+
+    assert (found, asked_here) == ([("h",)], [is_near])
+    with pytest.raises(Unavailable):
+        await desk.few(halls, {"id": "h"})
+
+
 async def test_a_little_work_soon_after_a_batch_waits_and_goes_with_whoever_comes() -> None:
     database = open_database()
     desk = desk_of(database, Hands())

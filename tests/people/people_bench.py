@@ -81,6 +81,8 @@ class BenchDesk:
         finally:
             database.close()
 
+    few = rows
+
     async def followed(self, source: str, number: int) -> tuple[Any, ...]:
         raise NotImplementedError
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.people.people_bench import MIGRATIONS, Platform
 from tuanzi.base.who import Role
+from tuanzi.machinery.several import FEW_AT_ONCE, several
 from tuanzi.people import model, store
 
 
@@ -71,7 +72,8 @@ def test_the_database_keeps_no_phone_of_an_erased_person(database: sqlite3.Conne
 
 
 def test_a_token_is_looked_up_through_an_index_and_nothing_is_scanned(database: sqlite3.Connection) -> None:
-    plan = database.execute("EXPLAIN QUERY PLAN " + store.WHO_BY_TOKEN, {"token_hash": "t"}).fetchall()
+    slots = next(several(["t"], at_once=FEW_AT_ONCE))
+    plan = database.execute("EXPLAIN QUERY PLAN " + store.WHO_BY_TOKENS, slots).fetchall()
 
     assert any("sessions_by_token" in row[3] for row in plan)
     assert not any(row[3].startswith("SCAN") for row in plan)

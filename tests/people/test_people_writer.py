@@ -86,6 +86,8 @@ class Reads:
     async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         return self._database.rows(sql, slots)
 
+    few = rows
+
     async def submit(self, *_: Any, **__: Any) -> Any:
         raise NotImplementedError
 

@@ -183,6 +183,8 @@ class RemoteDesk(Carrier):
         """The rows of a committed, recent state. Raises Unavailable when the database cannot be asked."""
         return await self._read(partial(self.database.rows, sql, slots, as_of=self._as_of()))
 
+    few = rows
+
     async def look(self, reading: Callable[[Ask], V]) -> V:
         """What `reading` makes of the answers to its questions, all of one committed state; it runs in a thread."""
         return await self._read(partial(self.database.look, reading, as_of=self._as_of()))

@@ -248,6 +248,17 @@ class WriterDesk:
         """The rows of a committed, recent state. Raises Unavailable when the desk is closed, or its database away."""
         return await self._read(self.database.rows, sql, slots)
 
+    async def few(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """As `rows`, of a few rows that a few keys name: of a file on this machine the loop reads them itself."""
+        if self._dictating is None:
+            return await self.rows(sql, slots)
+        if not self.is_open:
+            raise Unavailable(retry_after_s=2)
+        try:
+            return self.database.rows(sql, slots)
+        except DatabaseUnavailable as error:
+            raise Unavailable(retry_after_s=2) from error
+
     async def look(self, reading: Callable[[Ask], V]) -> V:
         """What `reading` makes of the answers to its questions, all of one committed state; it runs in a thread.
 

@@ -267,7 +267,7 @@ def _reads_of(desk: Desk) -> Together[Order]:
             here = of()
             assert here is not None, "who waits for it holds it"
             slots = {"id": ids[0]} if len(ids) == 1 else next(several(ids, at_once=FEW_AT_ONCE))
-            rows = await here.rows(ORDER if len(ids) == 1 else ORDERS_FEW, slots)
+            rows = await here.few(ORDER if len(ids) == 1 else ORDERS_FEW, slots)
             return {order.id: order for order in map(ORDERS.from_row, rows)}
 
         reads = _reads[desk] = Together(read, at_once=FEW_AT_ONCE)

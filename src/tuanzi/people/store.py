@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tuanzi.machinery.several import SEVERAL
+from tuanzi.machinery.several import FEW, SEVERAL
 from tuanzi.machinery.tables import table
 from tuanzi.people.model import (
     AuditEntry,
@@ -38,12 +38,14 @@ TABLES = (
     AUDIT_ENTRIES,
 )
 
-WHO_BY_TOKEN = """
-SELECT s.id, s.person_id, s.expires_at_ms, p.roles, p.campus_id, p.merchant_id, p.is_returning
-FROM sessions s JOIN people p ON p.id = s.person_id
-WHERE s.token_hash = :token_hash
-ORDER BY s.id LIMIT 1
-"""
+WHO_BY_TOKENS = (
+    "SELECT "
+    + "s.token_hash, s.id, s.person_id, s.expires_at_ms, p.roles, p.campus_id, p.merchant_id, p.is_returning"
+    + " FROM sessions s JOIN people p ON p.id = s.person_id"
+    + " WHERE s.token_hash IN ("
+    + FEW
+    + ") ORDER BY s.token_hash LIMIT 16"
+)
 
 WHO_BY_SESSION = """
 SELECT s.id, s.person_id, s.expires_at_ms, p.roles, p.campus_id, p.merchant_id, p.is_returning

@@ -37,6 +37,8 @@ class FarDesk:
         self.reads += 1
         return await self._desk.rows(sql, slots)
 
+    few = rows
+
     def peek(self, kind: type, key: Any) -> None:
         """Nothing is at hand."""
 

@@ -53,6 +53,9 @@ class Desk(Protocol):
     async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """The rows of a committed, recent state; `:name` slots, ordered and bounded by the statement."""
 
+    async def few(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """As `rows`, of a few rows that a few keys name; cheaper where they can be read at once."""
+
     async def followed(self, source: str, number: int) -> tuple[Any, ...]:
         """Wait until this database has handled event `number` of the database `source`; give what it emitted then.
 
