@@ -15,7 +15,7 @@ from tests.live.test_repeats import SCHEMA
 from tuanzi import live
 from tuanzi.base.branch import BranchRefused
 from tuanzi.delivery import TryDelivery
-from tuanzi.events import GroupOpened, OrderCancelled, OrderPaid, OrderPlaced, TierReached
+from tuanzi.events import GroupOpened, OrderAdvanced, OrderCancelled, OrderPaid, OrderPlaced, TierReached
 from tuanzi.machinery.push.ports import Batch, Drafts
 
 NOON = datetime(2026, 11, 23, 4, tzinfo=UTC)
@@ -25,6 +25,17 @@ class Full(BranchRefused):
     """No room here."""
 
     code = "tests/no-room"
+
+
+class Blind(Direct):
+    """A desk that nobody may ask anything."""
+
+    def __init__(self) -> None:
+        super().__init__(SCHEMA)
+
+    async def look(self, reading: Any) -> Any:
+        """Not here."""
+        raise AssertionError("asked for what is known")
 
 
 async def told(events: Sequence[Any], *, forgets: bool = False) -> list[tuple[str, dict[str, Any]]]:
@@ -119,3 +130,26 @@ def test_whose_late_money_found_a_seat_in_another_group_is_told_of_that_one(forg
 
     assert outcomes_of(run(told(happened, forgets=forgets))) == [("user:li", "o1")]
     assert outcomes_of(run(told(of_second, forgets=forgets))) == [("user:wei", "o2")]
+
+
+async def test_events_of_one_batch_ask_for_nothing_that_others_of_it_say_and_what_is_kept_is_the_last() -> None:
+    desk = Direct(SCHEMA)
+    drafts, teller = Drafts(), live.LiveTeller(Blind())
+    happened = [
+        opened("g1"),
+        placed("o1", "li"),
+        placed("o2", "wei"),
+        OrderAdvanced(order_id="o1", member_id="li", before="paid", state="grouped"),
+        cancelled("o2", "wei"),
+    ]
+
+    await teller.prepare(happened)
+    for number, event in enumerate(happened, 1):
+        teller.tell("core", number, event, drafts, now=NOON)
+    await live.StreamArchive(desk).keep(Batch(at=NOON, upserts=drafts.upserts))
+
+    advanced = msgspec.json.decode(drafts.messages[2].data)
+    assert (advanced["state"], advanced["group_id"]) == ("grouped", "g1")
+    assert [len(rows) for _, rows in drafts.upserts] == [3]
+    kept = desk.database.rows("SELECT order_id, is_member FROM order_owners ORDER BY order_id")
+    assert kept == [("o1", 1), ("o2", 0)]

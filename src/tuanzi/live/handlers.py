@@ -76,7 +76,7 @@ class Telling:
     def own(self, owner: OrderOwner) -> None:
         """Remember whose an order is."""
         self.owners.keep(owner)
-        self._drafts.upserts.append((ORDER_OWNERS, [ORDER_OWNERS.to_row(owner)]))
+        self._drafts.upsert(ORDER_OWNERS, ORDER_OWNERS.to_row(owner))
 
     def count(self, what: str, amount: int = 1) -> None:
         """Add to what the operator sees."""
@@ -347,18 +347,21 @@ class LiveTeller:
         self._owners = Owners(desk)
 
     async def prepare(self, heard: Sequence[Any]) -> None:
-        """Learn whose the orders of these events are, as far as memory does not know."""
+        """Learn whose the orders of these events are, as far as neither memory knows nor these events will say."""
         order_ids: list[str] = []
         group_ids: list[str] = []
+        placed: set[str] = set()
         for event in heard:
             kind = type(event)
-            if kind in _NEED_OWNER:
+            if kind is events.OrderPlaced:
+                placed.add(event.order_id)
+            elif kind in _NEED_OWNER:
                 order_ids.append(event.order_id)
             elif kind in _NEED_OWNERS:
                 order_ids += event.order_ids
             elif kind is events.TierReached:
                 group_ids.append(event.group_id)
-        await self._owners.learn(order_ids, group_ids=group_ids)
+        await self._owners.learn([id for id in order_ids if id not in placed], group_ids=group_ids)
 
     def tell(self, source: str, number: int, event: Any, drafts: Drafts, *, now: datetime) -> None:
         """Add what one event means."""

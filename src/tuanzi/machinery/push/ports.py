@@ -185,6 +185,13 @@ class Drafts(Struct):
     upserts: list[tuple[Table[Any], list[Row]]] = []
     pictures: dict[str, None] = {}
 
+    def upsert(self, table: Table[Any], row: Row) -> None:
+        """Keep a row too, in one statement with those of the same table that came just before."""
+        if self.upserts and self.upserts[-1][0] is table:
+            self.upserts[-1][1].append(row)
+        else:
+            self.upserts.append((table, [row]))
+
 
 class Teller(Protocol):
     """Says what events mean: which becomes which message for whom."""
