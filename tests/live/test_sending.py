@@ -19,7 +19,7 @@ from tuanzi.machinery.codec import encode
 from tuanzi.machinery.database import Flush
 from tuanzi.machinery.desk import WriterDesk
 from tuanzi.machinery.migrate import migrate
-from tuanzi.machinery.problems import Crashed, Unavailable
+from tuanzi.machinery.problems import Crashed, NotParked, Unavailable
 from tuanzi.machinery.push.escalation import Escalator
 from tuanzi.machinery.push.keeper import AT_ONCE, EVENTS_AT_ONCE, Keeper, Log, Pace
 from tuanzi.machinery.push.ports import Drafts
@@ -110,11 +110,11 @@ class Picky(Direct):
 
     def __init__(self, schema: Any, *, refuses: str) -> None:
         super().__init__(schema)
-        self._refused = refuses
+        self.refused = refuses
 
     async def keep_rows(self, rows: Any) -> None:
         """Keep rows, but not with that message."""
-        if any(row[0] == self._refused for _, some in rows.inserts for row in some):
+        if any(row[0] == self.refused for _, some in rows.inserts for row in some):
             await asyncio.sleep(0.005)
             raise Crashed(command="rows")
         await super().keep_rows(rows)
@@ -268,6 +268,43 @@ async def test_a_message_that_the_table_refuses_is_laid_aside_and_later_ones_are
     assert desk.database.rows("SELECT source, number FROM parked_events") == [("core", 5)]
     assert teller.numbers[-2:] == [EVENTS_AT_ONCE, EVENTS_AT_ONCE + 1]
     assert keeper.positions == {"core": EVENTS_AT_ONCE + 1}
+
+
+async def test_an_event_that_was_laid_aside_is_told_once_when_somebody_has_it_told() -> None:
+    node, desk = Told(), Picky(SCHEMA, refuses="core.2.0")
+    keeper, source = keeper_of(desk, node)
+    source.happen(3)
+    await carried(keeper)
+    event = OrderAdvanced(order_id="o1", member_id="p1", before="paid", state="n2")
+
+    async def hear() -> type[BaseException] | None:
+        heard = asyncio.create_task(keeper.hear_parked("core", 2, event))
+        await asyncio.sleep(0)
+        await carried(keeper)
+        (problem,) = await asyncio.gather(heard, return_exceptions=True)
+        return None if problem is None else type(problem)
+
+    still_refused = await hear()
+    parked_then = desk.database.rows("SELECT source, number FROM parked_events")
+    desk.refused = ""
+    heard, again = await hear(), await hear()
+
+    assert (still_refused, parked_then) == (Crashed, [("core", 2)])
+    assert (heard, again) == (None, NotParked)
+    assert desk.database.rows("SELECT event_id FROM stream_messages ORDER BY number") == [
+        ("core.1.0",),
+        ("core.3.0",),
+        ("core.2.0",),
+    ]
+    assert numbers_told(node) == up_to(3)
+    assert desk.database.rows("SELECT COUNT(*) FROM parked_events") == [(0,)]
+    assert keeper.positions == {"core": 3}
+
+
+async def carried(keeper: Keeper) -> None:
+    """Have all told that waits, and sent."""
+    while await keeper.step():
+        pass
 
 
 async def test_a_keeper_that_stops_sends_what_it_has_kept() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,10 +17,12 @@ import pytest
 from tests.machinery.toy import (
     CODEC,
     NOON,
+    SCHEMA,
     Build,
     Errand,
     HallFull,
     Later,
+    Page,
     SeatTaken,
     Send,
     Take,
@@ -33,11 +36,12 @@ from tuanzi.base.problem import Busy
 from tuanzi.base.time import to_ms
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.machinery import timers
+from tuanzi.machinery.codec import encode
 from tuanzi.machinery.database import DatabaseUnavailable, Fenced, Flush, RowRefused
 from tuanzi.machinery.desk import FETCHED_HERE, FLIGHTS_MAX, Lanes, WriterDesk
 from tuanzi.machinery.follower import Follower
-from tuanzi.machinery.internal import FIRST_TIMERS
-from tuanzi.machinery.problems import Crashed, Unavailable
+from tuanzi.machinery.internal import FIRST_TIMERS, HearParked
+from tuanzi.machinery.problems import Crashed, NotParked, Unavailable
 from tuanzi.machinery.writer import Outcome, Request
 
 
@@ -285,6 +289,38 @@ async def test_an_event_whose_listener_has_a_bug_is_parked_and_the_next_ones_are
     assert pages == [("a", 1), ("b", 1)]
     assert parked == [("halls", 2, "toy.seat_taken")]
     assert counted == (0, 1)
+
+
+async def test_an_event_that_was_laid_aside_is_heard_once_when_its_listener_was_mended_and_not_out_of_turn() -> None:
+    clock, database = Hands(), open_database()
+    halls, diary = desk_of(open_database(), clock), desk_of(database, clock)
+    following(halls, diary)
+    event = SeatTaken(hall_id="unspeakable")
+    command = HearParked(source="halls", number=2, name=event.name, version=1, body=encode(event).decode())
+    async with working(halls, diary):
+        for hall in ("a", "unspeakable"):
+            await halls.submit(Build(id=hall, seats=9))
+            await halls.submit(Take(ticket_id=hall, hall_id=hall))
+        await halls.submit(Take(ticket_id="b", hall_id="a"))
+        await diary.followed("halls", 3)
+        with pytest.raises(Crashed):
+            await diary.submit(command)
+    parked = database.rows("SELECT number FROM parked_events")
+
+    def mended(unit: Any, event: SeatTaken, *, now: datetime) -> None:
+        unit.put(Page(id=event.hall_id, notes=7))
+        unit.emit(event)
+
+    writer = open_writer(database, schema=dataclasses.replace(SCHEMA, follows={("halls", SeatTaken): [mended]}))
+    first, again = carry_out(writer, database, [command, command])
+    (later,) = carry_out(writer, database, [command])
+
+    assert parked == [(2,)]
+    assert (first.problem, first.events) == (None, ((1, event),))
+    assert [type(outcome.problem) for outcome in (again, later)] == [NotParked, NotParked]
+    assert database.rows("SELECT id, notes FROM pages ORDER BY id") == [("a", 2), ("unspeakable", 7)]
+    assert database.rows("SELECT number FROM parked_events") == []
+    assert database.rows("SELECT source, number FROM follower_positions") == [("halls", 3)]
 
 
 async def test_a_desk_that_closes_answers_what_was_queued() -> None:

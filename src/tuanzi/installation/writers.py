@@ -14,6 +14,7 @@ import msgspec
 
 from tuanzi import live, orders, reconciliation
 from tuanzi.base.ids import Ids
+from tuanzi.base.problem import Problem
 from tuanzi.installation.meeting import (
     BUSY_ROOMS,
     ERRANDS,
@@ -43,7 +44,7 @@ from tuanzi.machinery.calls import (
 from tuanzi.machinery.codec import Codec, encode, name_of
 from tuanzi.machinery.commandlog import After, Entry
 from tuanzi.machinery.desk import WriterDesk
-from tuanzi.machinery.internal import COMMAND_LOG, LOG_MARKS, NEWEST_MARKS, Rows
+from tuanzi.machinery.internal import COMMAND_LOG, LOG_MARKS, NEWEST_MARKS, HearParked, Rows
 from tuanzi.machinery.migrate import Migratable
 from tuanzi.machinery.problems import Crashed, Unavailable
 from tuanzi.machinery.relay import Relay
@@ -73,6 +74,8 @@ SILENT_MAX = 200
 MARKS_MAX = 1_000
 
 END_S_MAX = 10.0
+
+HEAR_PARKED = name_of(HearParked)
 
 
 class Held:
@@ -352,6 +355,9 @@ class WriterSide(Workshop):
         if call.command == FOLLOWED:
             self._answer_later(call, _followed(desk, call))
             return
+        if call.command == HEAR_PARKED and held.telling is not None and call.desk == "notices":
+            self._answer_later(call, self._hear_parked(held.telling, call))
+            return
         if call.command == FIGURES:
             self.lines.send(call.reply_to, Reply(call.number, msgspec.json.encode(self._figures(held))))
             return
@@ -382,6 +388,19 @@ class WriterSide(Workshop):
         task = asyncio.create_task(answering())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _hear_parked(self, telling: Telling, call: Call) -> Reply:
+        """The reply to whoever has an event told that was laid aside; what a writer hears is a command of his own."""
+        try:
+            asked = msgspec.json.decode(call.body, type=HearParked)
+            event = self._events.event(asked.name, asked.version, asked.body)
+            await telling.keeper.hear_parked(asked.source, asked.number, event)
+        except Problem as problem:
+            return reply_of(call.number, Outcome(problem=problem))
+        except (msgspec.MsgspecError, KeyError):
+            log.exception("installation.call_damaged", extra={"campus": telling.keeper.campus_id})
+            return reply_of(call.number, Outcome(problem=Crashed(command=call.command)))
+        return Reply(call.number)
 
     def _figures(self, held: Held) -> CampusFigures:
         told = held.telling

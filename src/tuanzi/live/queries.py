@@ -62,7 +62,7 @@ from tuanzi.live.store import (
 )
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.http.routes import Desk
-from tuanzi.machinery.internal import PARKED_EVENTS, Rows
+from tuanzi.machinery.internal import PARKED_EVENT, PARKED_EVENTS, Rows
 from tuanzi.machinery.push.ports import Batch, ChannelKind, Escalated, StreamState, Ticket
 from tuanzi.machinery.push.protocol import Close, Closing, Fault, Refused
 from tuanzi.machinery.several import several
@@ -212,10 +212,15 @@ class StreamArchive:
         rows = Rows(
             inserts=[*batch.inserts, (STREAM_MESSAGES, messages), (PARKED_EVENTS, parked)],
             upserts=[*batch.upserts, (LOG_POSITIONS, list(batch.positions.items())), (STREAM_CHAPTERS, begun)],
+            removes=[(PARKED_EVENTS, list(batch.heard))],
         )
         self._chapter = None  # whatever comes of it
         await self._desk.keep_rows(rows)
         self._chapter = chapter, has + len(messages)
+
+    async def is_parked(self, source: str, number: int) -> bool:
+        """Whether this event is laid aside."""
+        return bool(await self._desk.rows(PARKED_EVENT, {"source": source, "number": number}))
 
     async def _find_chapter(self) -> tuple[int, int]:
         """The chapter to write, and how many messages it has."""

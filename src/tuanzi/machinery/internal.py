@@ -56,6 +56,16 @@ class ParkedEvent(Struct, frozen=True, kw_only=True, gc=False):
     parked_at: datetime
 
 
+class HearParked(Struct, frozen=True, kw_only=True, gc=False):
+    """Hear an event after all that was laid aside. name, version, body: its row in the `events` of its source."""
+
+    source: str
+    number: int
+    name: str
+    version: int
+    body: str
+
+
 class ForgetAnswers(Struct, frozen=True, kw_only=True, gc=False):
     """Forget kept answers that nobody will ask for any more; each is (who, key)."""
 
@@ -85,6 +95,10 @@ COMMAND_LOG = "commands"
 FIRST_TIMERS = "SELECT id, due_at_ms, command, body, attempts FROM timers ORDER BY due_at_ms, id LIMIT :limit"
 EVENTS_AFTER = """
 SELECT number, name, version, at_ms, body FROM events WHERE number > :after ORDER BY number LIMIT :limit
+"""
+EVENT = "SELECT name, version, body FROM events WHERE number = :number ORDER BY number LIMIT 1"
+PARKED_EVENT = """
+SELECT name FROM parked_events WHERE source = :source AND number = :number ORDER BY source, number LIMIT 1
 """
 NEWEST_EVENT = "SELECT event_number FROM writer_cursor WHERE id = 1 ORDER BY id LIMIT 1"
 POSITION_OF_SOURCE = "SELECT number FROM follower_positions WHERE source = :source ORDER BY source LIMIT 1"

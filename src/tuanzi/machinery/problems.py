@@ -29,6 +29,14 @@ class Crashed(Problem):
     title_zh = "系统内部错误，未做任何更改"
 
 
+class NotParked(Problem):
+    """This event is not laid aside here; it was heard, now or before."""
+
+    code = "machinery/not-parked"
+    status = 404
+    title_zh = "该事件未被搁置，或已处理"
+
+
 class TooSlow(Problem):
     """The request took too long to decide and was given up; nothing was changed."""
 

@@ -33,6 +33,7 @@ from tuanzi.machinery.internal import (
     TIMERS,
     FollowerPosition,
     ForgetAnswers,
+    HearParked,
     KeptAnswer,
     ParkedEvent,
     Rows,
@@ -40,7 +41,7 @@ from tuanzi.machinery.internal import (
 )
 from tuanzi.machinery.memory import ABSENT, UNKNOWN, Damaged, Kinds, Memory, Place
 from tuanzi.machinery.overlay import Added, Miss, Overlay
-from tuanzi.machinery.problems import Crashed, KeyReused, TooSlow, Unavailable
+from tuanzi.machinery.problems import Crashed, KeyReused, NotParked, TooSlow, Unavailable
 from tuanzi.machinery.stopwatch import OutOfTime, Stopwatch
 from tuanzi.machinery.tables import Differing, Row, Table, differing
 
@@ -212,7 +213,7 @@ class Writer:
         self._order = {table.kind: i for i, table in enumerate(tables)}
         self._key_of = {table.kind: table.key_of for table in tables}
         self._to_row = {table.kind: table.to_row for table in tables}
-        self._history = {Timer, KeptAnswer, ParkedEvent, *[table.kind for table in tables if table.is_history]}
+        self._history = {Timer, KeptAnswer, *[table.kind for table in tables if table.is_history]}
         self._hearing: dict[tuple[str, type], Handler] = {}  # by source and event: who hears it here
         # Committed, and not yet noted by whoever takes due timers: set, or gone (None).
         self.timer_changes: dict[str, Timer | None] = {}
@@ -382,6 +383,8 @@ class Writer:
             for answer in command.answers:
                 overlay.remove(KeptAnswer, answer)
             return _Decided(is_kept=True)
+        if type(command) is HearParked:
+            return self._run(self._hear_parked, command, overlay, now=now, limits=LIMITS_OF_WORK)
         if request.key is None:
             return self._run(self.schema.decides.get(type(command)), command, overlay, now=now)
         place = (KeptAnswer, (request.who, request.key.key))
@@ -456,12 +459,27 @@ class Writer:
             )
             overlay.put(parked)
             return _Decided(is_kept=True)
-        about = (request.source, type(event))
+        hearing = self._hearing_of(request.source, type(event))
+        return self._run(hearing, event, overlay, now=now, limits=LIMITS_OF_WORK)
+
+    def _hear_parked(self, unit: Overlay, command: HearParked, *, now: datetime) -> None:
+        """An event that was laid aside has its effect, and is laid aside no more. Raises NotParked, what a repeat gets,
+        and what its listeners raise: then it stays where it is."""
+        place = (command.source, command.number)
+        if unit.find(ParkedEvent, place) is None:
+            raise NotParked(source=command.source, number=command.number)
+        event = self.schema.codec.event(command.name, command.version, command.body)
+        self._hearing_of(command.source, type(event))(unit, event, now=now)
+        unit.remove(ParkedEvent, place)
+
+    def _hearing_of(self, source: str, event: type) -> Handler:
+        """Who hears such events of another database here."""
+        about = (source, event)
         hearing = self._hearing.get(about)
         if hearing is None:
-            listeners = self.schema.follows.get((request.source.split(":")[0], type(event)), ())
+            listeners = self.schema.follows.get((source.split(":")[0], event), ())
             hearing = self._hearing[about] = _all_of(listeners)
-        return self._run(hearing, event, overlay, now=now, limits=LIMITS_OF_WORK)
+        return hearing
 
     def _run(
         self, handler: Handler | None, command: Any, overlay: Overlay, *, now: datetime, limits: int = 1

@@ -6,25 +6,20 @@ import argparse
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from datetime import datetime
+from contextlib import asynccontextmanager
 from typing import Any
 
 from tuanzi.base.ids import PersonId
 from tuanzi.base.problem import Problem
-from tuanzi.engines.database.connections import Address
-from tuanzi.engines.database.looking import is_written
 from tuanzi.installation import Front, engines_of
-from tuanzi.machinery.database import DatabaseError, DatabaseUnavailable
+from tuanzi.machinery.database import DatabaseError
 from tuanzi.machinery.migrate import MigrationChanged
-from tuanzi.money import SandboxProvider
-from tuanzi.people import AbsentSender, AppointOperator, ChangeName, OperatorAppointed, tidy_name
+from tuanzi.people import AppointOperator, ChangeName, OperatorAppointed, tidy_name
+from tuanzi.roles.beside import ANSWER_S_MAX, NO_ANSWER, leave, leave_alone, no_vendors
 from tuanzi.roles.folder import FolderLock, held_by_another
 from tuanzi.settings import Settings, SettingWrong, read_settings
-from tuanzi.wiring import Vendors, Workshop, schema_on, wall_clock
+from tuanzi.wiring import Workshop, schema_on, wall_clock
 
-# Our choice: longer than another writer needs to take over what one left (5 s), shorter than anybody's patience.
-ANSWER_S_MAX = 15.0
 # Whoever appoints has the machine, not an account.
 BY = "tuanzi-appoint"
 
@@ -52,7 +47,7 @@ def appoint(arguments: Sequence[str]) -> int:
     except Problem as refused:
         return _say(f"tuanzi: {refused.title_en()} {refused.title_zh}", 1)
     except TimeoutError:
-        return _say(f"tuanzi: no writer answered within {ANSWER_S_MAX:.0f} s; is the installation running?", 1)
+        return _say(f"tuanzi: {NO_ANSWER}", 1)
     except MigrationChanged as changed:
         return _say(f"tuanzi: the databases were made with another {changed}.sql; run the release that made them", 1)
     except (SettingWrong, DatabaseError, OSError) as error:
@@ -87,12 +82,10 @@ async def _appoint(opening: Any, phone: str, name: str | None) -> OperatorAppoin
 async def _own_platform(settings: Settings) -> AsyncIterator[tuple[Workshop, Any]]:
     """The platform's writer in this process, which does no errands: they wait for the house. Raises SettingWrong."""
     if settings.database is not None:
-        platform = schema_on(settings.database, "platform")
-        if any(_is_written(each) for each in platform.each):
-            raise SettingWrong("TUANZI_KAFKA is missing: an installation of many processes writes to this database")
-    shop = Workshop(settings, _nobody())
+        leave_alone(schema_on(settings.database, "platform"))
+    shop = Workshop(settings, no_vendors())
     rooms = shop.rooms_without_campus(lambda _: None)
-    waiting = {kind: _leave for room in rooms if room.database == "platform" for kind in room.errands}
+    waiting = {kind: leave for room in rooms if room.database == "platform" for kind in room.errands}
     desk = shop.desk("platform", "platform", rooms, shop.open("platform", "platform"), errands=waiting)
     working = asyncio.create_task(desk.run())
     try:
@@ -111,7 +104,7 @@ async def _far_platform(settings: Settings) -> AsyncIterator[tuple[Workshop, Any
         raise SettingWrong("TUANZI_DATABASE is missing: an installation of many processes shares a database server")
     engines = await engines_of(settings, name=BY, now=wall_clock)
     async with engines.connected():
-        front = Front(settings, _nobody(), engines)
+        front = Front(settings, no_vendors(), engines)
         await front.hall.open()
         try:
             yield front, front.platform
@@ -119,21 +112,6 @@ async def _far_platform(settings: Settings) -> AsyncIterator[tuple[Workshop, Any
             await front.hall.close()
             for desk in front.remote.values():
                 desk.close()
-
-
-def _is_written(server: Address) -> bool:
-    with suppress(DatabaseUnavailable):  # a replica that is away; whoever opens the primary says more
-        return is_written(server)
-    return False
-
-
-async def _leave(errand: Any, *, now: datetime) -> Any:
-    """An errand that is due stays what it is: due, until the house runs."""
-    await asyncio.Event().wait()
-
-
-def _nobody() -> Vendors:
-    return Vendors(codes=AbsentSender(), payments=SandboxProvider(remembered_max=1))
 
 
 def _say(text: str, status: int = 0) -> int:

@@ -57,6 +57,7 @@ _SELDOM = {
     "move": "tuanzi.roles.operations",
     "promote": "tuanzi.roles.operations",
     "appoint": "tuanzi.roles.appointing",
+    "parked": "tuanzi.roles.parked",
 }
 DEMO_PAYMENTS_REMEMBERED = 100_000
 SECRET_BYTES_MIN = 32
@@ -97,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("move", "move a campus to another database server"),
         ("promote", "make a replica the primary database server"),
         ("appoint", "make the owner of a phone an operator of the platform"),
+        ("parked", "events laid aside because a listener failed, and to have one heard after all"),
     ):
         commands.add_parser(name, help=about, add_help=False)
     options = parser.parse_args(given)

@@ -433,7 +433,7 @@ def _of_events(check: str, sight: Sight) -> Finding:
 def _of_parked(check: str, sight: Sight) -> list[Finding]:
     if not sight.parked:
         return []
-    do = "their reasons are in its table parked_events; tell those who keep this release"
+    do = "`tuanzi parked` lists them; have them heard by a release that can (runbooks/parked.md)"
     return [Finding(f"{check} parked", State.WARNING, f"{sight.parked} events had no effect here", do)]
 
 

@@ -21,6 +21,7 @@ from tuanzi import (
     stock,
 )
 from tuanzi.machinery.codec import Codec
+from tuanzi.machinery.internal import HearParked
 from tuanzi.machinery.post import Post
 from tuanzi.machinery.push.ports import Elsewhere
 from tuanzi.machinery.room import Listener, Room
@@ -106,6 +107,8 @@ def schema_of(database: str, rooms: Sequence[Room]) -> Schema:
         elif one.target == database:
             follows.setdefault((one.source, one.event), []).append(one.listener)
     commands = [kind for room in here for kind in (*room.commands, *room.errands)]
+    if follows:
+        commands.append(HearParked)
     return Schema(
         database=database,
         tables=[table for room in here for table in room.tables],

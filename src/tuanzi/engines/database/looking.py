@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from pymysql.err import MySQLError
@@ -15,6 +15,10 @@ from pymysql.err import MySQLError
 from tuanzi.engines.database.connections import Address, Patience, ask, code_of, connect, drop
 from tuanzi.engines.database.statements import literal
 from tuanzi.machinery.database import DatabaseUnavailable
+from tuanzi.machinery.internal import PARKED_EVENTS, ParkedEvent
+
+Rows = Callable[[str], list[Any]]
+V = TypeVar("V")
 
 # Our choice: whoever asks waits 3 s in all, for a server that stands still too.
 PATIENCE = Patience(connect_s=2.0, answer_s=2.5)
@@ -25,6 +29,10 @@ _SELF = """
 SELECT (SELECT COUNT(*) FROM events), (SELECT COALESCE(MIN(number), 0) FROM events),
     (SELECT COALESCE(MAX(number), 0) FROM events), COALESCE((SELECT event_number FROM writer_cursor WHERE id = 1), -1),
     (SELECT COUNT(*) FROM parked_events)
+"""
+# Our choice: a thousand are more than anybody reads; how many there are is in `Sight.parked`.
+_PARKED = """
+SELECT source, number, name, reason, parked_at_ms FROM parked_events ORDER BY parked_at_ms, source, number LIMIT 1000
 """
 _SERVER = "SELECT @@global.read_only, VERSION(), CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)"
 # MariaDB says master, MySQL says source; neither has a row where semi-sync is not built in.
@@ -61,11 +69,30 @@ class ServerSight:
 
 def look_at_file(path: Path) -> Sight | None:
     """What a SQLite database keeps; None when it was not made yet. Raises DatabaseUnavailable."""
+    return _in_file(path, _sight)
+
+
+def look_at_schema(address: Address) -> Sight | None:
+    """What a schema of a server keeps; None when it was not made yet. Raises DatabaseUnavailable."""
+    return _in_schema(address, _sight)
+
+
+def parked_in_file(path: Path) -> list[ParkedEvent]:
+    """Events laid aside in a SQLite database, the oldest first. Raises DatabaseUnavailable."""
+    return _in_file(path, _parked) or []
+
+
+def parked_in_schema(address: Address) -> list[ParkedEvent]:
+    """Events laid aside in a schema of a server, as `parked_in_file`. Raises DatabaseUnavailable."""
+    return _in_schema(address, _parked) or []
+
+
+def _in_file(path: Path, reading: Callable[[Rows], V]) -> V | None:
     if not path.exists():
         return None
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=1.0)) as connection:
-            return _sight(lambda sql: connection.execute(sql).fetchall())
+            return reading(lambda sql: connection.execute(sql).fetchall())
     except sqlite3.OperationalError as error:
         if str(error).startswith("no such table: schema_migrations"):
             return None
@@ -74,12 +101,11 @@ def look_at_file(path: Path) -> Sight | None:
         raise DatabaseUnavailable(f"{path}: {error}") from error
 
 
-def look_at_schema(address: Address) -> Sight | None:
-    """What a schema of a server keeps; None when it was not made yet. Raises DatabaseUnavailable."""
+def _in_schema(address: Address, reading: Callable[[Rows], V]) -> V | None:
     try:
         connection = connect(address, PATIENCE)
         try:
-            return _sight(lambda sql: ask(connection, sql))
+            return reading(lambda sql: ask(connection, sql))
         finally:
             drop(connection)
     except MySQLError as error:
@@ -116,7 +142,12 @@ def is_written(address: Address) -> bool:
     return holder is not None
 
 
-def _sight(rows: Callable[[str], list[Any]]) -> Sight:
+def _parked(rows: Rows) -> list[ParkedEvent]:
+    rows(_MIGRATIONS)  # fails as `_sight` does where nothing was made yet
+    return [PARKED_EVENTS.from_row(row) for row in rows(_PARKED)]
+
+
+def _sight(rows: Rows) -> Sight:
     migrations = {str(name): str(digest) for name, digest in rows(_MIGRATIONS)}
     ((events, oldest, newest, recorded, parked),) = rows(_SELF)
     return Sight(migrations, int(events), int(oldest), int(newest), int(recorded), int(parked))

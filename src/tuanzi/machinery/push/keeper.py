@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from tuanzi.base.problem import Problem
 from tuanzi.machinery.follower import Follower, Numbered
 from tuanzi.machinery.internal import EVENTS_AFTER
-from tuanzi.machinery.problems import Crashed
+from tuanzi.machinery.problems import Crashed, NotParked
 from tuanzi.machinery.push.escalation import Escalator
 from tuanzi.machinery.push.ports import Archive, Batch, Draft, Drafts, FanOut, Kept, Teller
 from tuanzi.machinery.push.seen import Seen
@@ -179,6 +179,7 @@ class Keeper:
         self._numbers = Numbers()
         self._learned = -1  # the history of its numbers that was learned last
         self._posts: list[tuple[Sequence[Draft], asyncio.Future[None]]] = []
+        self._again: list[tuple[str, int, Any, asyncio.Future[None]]] = []  # source, number, event
         self._wake = asyncio.Event()
         self._pace = pace
         self.escalator = escalator
@@ -225,6 +226,16 @@ class Keeper:
             raise Crashed(command="post")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._posts.append((messages, future))
+        self._come(1, is_hurried=True)
+        await future
+
+    async def hear_parked(self, source: str, number: int, event: Any) -> None:
+        """Tell an event after all that was laid aside; returns after the commit, in which it is laid aside no more.
+
+        Raises NotParked, what a repeat gets, Crashed when it cannot be told now either, Unavailable.
+        """
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._again.append((source, number, event, future))
         self._come(1, is_hurried=True)
         await future
 
@@ -305,6 +316,10 @@ class Keeper:
             await self._land()
             posts, self._posts = self._posts, []
             await self._carry_posts(posts)
+        while self._again:
+            taken = True
+            await self._land()
+            await self._carry_again(*self._again.pop(0))
         if not self._has_more:
             await self._land()
             self._send()
@@ -328,7 +343,7 @@ class Keeper:
     @property
     def _waiting(self) -> int:
         """How much waits to be told."""
-        return len(self._posts) + sum(each.follower.left for each in self._logs)
+        return len(self._posts) + len(self._again) + sum(each.follower.left for each in self._logs)
 
     @property
     def _wait_s(self) -> float:
@@ -341,7 +356,7 @@ class Keeper:
     @property
     def _has_more(self) -> bool:
         """Whether anything waits to be told."""
-        return bool(self._posts) or any(each.follower.left for each in self._logs)
+        return bool(self._posts or self._again) or any(each.follower.left for each in self._logs)
 
     def _send(self) -> None:
         """Have every gateway hear what was kept, if it has not yet."""
@@ -401,6 +416,28 @@ class Keeper:
         if drafts.pictures:
             self._fan_out.change(self.campus_id, list(drafts.pictures))
         return True
+
+    async def _carry_again(self, source: str, number: int, event: Any, told: asyncio.Future[None]) -> None:
+        """Tell one event that was laid aside; what comes of it only concerns whoever asks for it."""
+        try:
+            if not await self._archive.is_parked(source, number):
+                raise NotParked(source=source, number=number)
+            drafts, now = Drafts(), self._now()
+            await self._teller.prepare([event])
+            self._teller.tell(source, number, event, drafts, now=now)
+            batch = Batch(at=now, inserts=drafts.inserts, upserts=drafts.upserts, heard=[(source, number)])
+            await self._keep(batch, drafts.messages)
+        except Exception as error:
+            if not isinstance(error, Problem):
+                log.exception("push.event_parked", extra={"source": source, "number": number})
+                error = Crashed(command=type(event).__name__)
+            if not told.done():
+                told.set_exception(error)
+            return
+        if drafts.pictures:
+            self._fan_out.change(self.campus_id, list(drafts.pictures))
+        if not told.done():
+            told.set_result(None)
 
     async def _carry_posts(self, posts: list[tuple[Sequence[Draft], asyncio.Future[None]]]) -> None:
         try:

@@ -70,7 +70,10 @@ class Draft(Struct, frozen=True, gc=False):
 
 
 class Batch(Struct):
-    """What is kept together: numbered messages, the room's rows, how far each log is read, what was laid aside."""
+    """What is kept together: numbered messages, the room's rows, how far each log is read, what was laid aside.
+
+    heard: what is laid aside no more.
+    """
 
     at: datetime
     messages: list[tuple[Draft, int]] = []
@@ -78,6 +81,7 @@ class Batch(Struct):
     upserts: list[tuple[Table[Any], list[Row]]] = []
     positions: dict[str, int] = {}
     parked: list[tuple[str, int, str, str]] = []  # source, number, name, reason
+    heard: list[tuple[str, int]] = []  # source, number
 
 
 class Archive(Protocol):
@@ -101,6 +105,9 @@ class Archive(Protocol):
     async def keep(self, batch: Batch) -> None:
         """Keep messages, rows and positions in one commit. Raises RowRefused's problem when an event id or number is
         there already, Unavailable when nothing can be kept now."""
+
+    async def is_parked(self, source: str, number: int) -> bool:
+        """Whether this event is laid aside."""
 
     async def sweep(self, *, before: datetime, limit: int) -> int:
         """Forget at most `limit` messages from before a time, the oldest first; how many there were."""
