@@ -52,7 +52,7 @@ def campus() -> Campus:
 def watch(campus: Campus) -> Iterator[Stopwatch]:
     """The stop clock of the campus's writer."""
     made = Stopwatch(LIMIT_S)
-    campus.core.writer._watch = made
+    campus.core.writer._decider.watch = made
     made.arm()
     yield made
     made.disarm()
@@ -125,7 +125,7 @@ def test_the_largest_group_there_may_be_is_closed() -> None:
     )
     drafted = campus.do(DraftRules(rules=rules, samples=(penny,), note="", operator_id=OPERATOR))
     campus.do(SwitchRules(version=drafted.version, operator_id=OPERATOR))
-    watch = campus.core.writer._watch = Stopwatch(0.1)  # as 0.25, the usual limit, on a slower machine
+    watch = campus.core.writer._decider.watch = Stopwatch(0.1)  # as 0.25, the usual limit, on a slower machine
     carts = [[(dish, 1 + (7 * m + 3 * i) % 19) for i, dish in enumerate(dishes)] for m in range(100)]
     watch.arm()
 
