@@ -14,7 +14,8 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tuanzi.base.ids import Ids
-from tuanzi.machinery.http.connection import Bounds, Connection, Exchange
+from tuanzi.machinery.http.connection import Bounds, Connection
+from tuanzi.machinery.http.exchange import Exchange
 from tuanzi.machinery.http.refusals import Refusals
 from tuanzi.machinery.http.server import Server
 
