@@ -21,6 +21,7 @@ log = logging.getLogger("tuanzi.settings")
 
 INPROCESS, WECHAT = "inprocess", "wechat"
 API_KEY_BYTES = 32
+SECRET_BYTES_MIN = 32
 # Our choice: a code of more than some 200 characters cannot be scanned from a poster.
 PUBLIC_URL_MAX = 100
 _PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?")

@@ -9,7 +9,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from servers import maria
-from tuanzi.roles.doctor import known_settings
+from tuanzi.roles.listing import known_settings
 from tuanzi.roles.parts import Part
 from tuanzi.roles.where import places_of
 from tuanzi.settings import read_settings

@@ -22,9 +22,9 @@ from tests.databases import Site
 from tuanzi.engines.database.residence import Residence
 from tuanzi.installation import kafka_of, sources_of
 from tuanzi.roles.cli import main
-from tuanzi.roles.doctor import (
+from tuanzi.roles.listing import known_settings
+from tuanzi.roles.looks import (
     State,
-    known_settings,
     look_at_clock,
     look_at_copies,
     look_at_folder,

@@ -37,7 +37,7 @@ from tuanzi.roles.company import Company, CompanyFailed
 from tuanzi.roles.folder import FolderLock, held_by_another
 from tuanzi.roles.logs import log_json
 from tuanzi.roles.parts import Part, parts_of, serve_parts
-from tuanzi.settings import INPROCESS, WECHAT, Settings, SettingWrong, read_settings
+from tuanzi.settings import INPROCESS, SECRET_BYTES_MIN, WECHAT, Settings, SettingWrong, read_settings
 from tuanzi.wiring import House, Vendors, wall_clock
 
 # Commands of other packages; they stand above the product, so they are only loaded when asked for.
@@ -60,7 +60,6 @@ _SELDOM = {
     "parked": "tuanzi.roles.parked",
 }
 DEMO_PAYMENTS_REMEMBERED = 100_000
-SECRET_BYTES_MIN = 32
 # Measured: with Python's 5 ms a thread that writes waits so long for its turn after each of some 20 statements of a
 # commit, while the loop decides; with this a commit is kept earlier and an order costs a tenth less processor.
 TURN_S = 0.0005
