@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from tuanzi.base.who import Role, Who
+from tuanzi.base.who import Role
 from tuanzi.delivery.model import (
     PORTIONS_PER_PARCEL,
     BundleAnswer,
@@ -34,15 +34,11 @@ from tuanzi.delivery.queries import (
     rider_page,
     riders_expected,
 )
-from tuanzi.machinery.http.routes import Call, Committed, Route
+from tuanzi.machinery.http.routes import Call, Committed, NoBody, Route
 
 _CAMPUS = "/v1/campuses/{campus}"
 _RIDERS = frozenset({Role.RIDER})
 _OPERATORS = frozenset({Role.OPERATOR})
-
-
-class NoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An empty object."""
 
 
 class ShiftBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,16 +71,11 @@ class RidersQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     limit: Annotated[int, Meta(ge=1, le=100)] = 50
 
 
-def _who(call: Call[Any, Any]) -> Who:
-    assert call.who is not None
-    return call.who
-
-
 async def begin_shift(call: Call[ShiftBody, None]) -> Committed:
     """POST /v1/campuses/{campus}/rider/shift: I work now, from here."""
     body = call.body
     command = GoOnShift(
-        rider_id=_who(call).person_id,
+        rider_id=call.caller.person_id,
         spot=Spot(latitude_e6=body.latitude_e6, longitude_e6=body.longitude_e6),
         until=body.until,
         portions_max=body.portions_max,
@@ -94,24 +85,24 @@ async def begin_shift(call: Call[ShiftBody, None]) -> Committed:
 
 async def end_shift(call: Call[NoBody, None]) -> Committed:
     """POST /v1/campuses/{campus}/rider/shift/end: I stop."""
-    command = GoOffShift(rider_id=_who(call).person_id)
+    command = GoOffShift(rider_id=call.caller.person_id)
     return await call.desks.delivery.submit(command, who=command.rider_id, key=call.key)
 
 
 async def show_rider_board(call: Call[None, None]) -> RiderBoard:
     """GET /v1/campuses/{campus}/rider/board: what I have to bring."""
-    return await rider_board(call.desks.delivery, rider_id=_who(call).person_id)
+    return await rider_board(call.desks.delivery, rider_id=call.caller.person_id)
 
 
 async def pick_up(call: Call[NoBody, None]) -> Committed:
     """POST /v1/campuses/{campus}/rider/bundles/{bundle_id}/pick-up: I have it."""
-    command = PickUpBundle(bundle_id=call.path["bundle_id"], rider_id=_who(call).person_id)
+    command = PickUpBundle(bundle_id=call.path["bundle_id"], rider_id=call.caller.person_id)
     return await call.desks.delivery.submit(command, who=command.rider_id, key=call.key)
 
 
 async def deliver(call: Call[NoBody, None]) -> Committed:
     """POST /v1/campuses/{campus}/rider/parcels/{parcel_id}/deliver: it is at its building."""
-    command = DeliverParcel(parcel_id=call.path["parcel_id"], rider_id=_who(call).person_id)
+    command = DeliverParcel(parcel_id=call.path["parcel_id"], rider_id=call.caller.person_id)
     return await call.desks.delivery.submit(command, who=command.rider_id, key=call.key)
 
 
@@ -120,7 +111,7 @@ async def list_parcels_of_shop(call: Call[None, ParcelsQuery]) -> ParcelPage:
     query = call.query
     return await parcels_of_merchant(
         call.desks.delivery,
-        merchant_id=_who(call).merchant_id or "",
+        merchant_id=call.caller.merchant_id or "",
         state=query.state,
         after=query.after,
         limit=query.limit,
@@ -145,13 +136,13 @@ async def show_riders_expected(call: Call[None, None]) -> RidersExpected:
 
 async def put_riders_expected(call: Call[RidersBody, None]) -> Committed:
     """PUT /v1/campuses/{campus}/riders-expected: how many riders a meal has."""
-    command = ExpectRiders(riders=call.body.riders, by=_who(call).person_id)
+    command = ExpectRiders(riders=call.body.riders, by=call.caller.person_id)
     return await call.desks.delivery.submit(command, who=command.by, key=call.key)
 
 
 async def show_delivery(call: Call[None, None]) -> OrderDelivery:
     """GET /v1/campuses/{campus}/orders/{order_id}/delivery: when my order comes."""
-    who = _who(call)
+    who = call.caller
     member_id = None if Role.OPERATOR in who.roles else who.person_id
     return await delivery_of_order(call.desks.delivery, order_id=call.path["order_id"], member_id=member_id)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from tuanzi.base.ids import BuildingId, CampaignId, CouponId, GroupId, OrderId
 from tuanzi.base.problem import Problem, Unknown
-from tuanzi.base.who import Role, Who
+from tuanzi.base.who import Role
 from tuanzi.catalog import (
     BuildingNotServed,
     CampaignNotLive,
@@ -61,7 +61,7 @@ from tuanzi.groups.service import (
     Seated,
     Wanted,
 )
-from tuanzi.machinery.http.routes import Call, Committed, Reply, Route
+from tuanzi.machinery.http.routes import Call, Committed, NoBody, Reply, Route
 from tuanzi.money import (
     Awaiting,
     Cashier,
@@ -125,10 +125,6 @@ class QuoteBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     coupon_id: Id | None = None
 
 
-class NoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An empty object."""
-
-
 class GroupsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which groups."""
 
@@ -154,11 +150,6 @@ class TimelineQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     after: Annotated[str, Meta(pattern=r"^\d{1,15}\.\d{1,15}\.\d{1,15}$")] | None = None
 
 
-def _who(call: Call[Any, Any]) -> Who:
-    assert call.who is not None
-    return call.who
-
-
 def wanted(lines: tuple[CartLineBody, ...]) -> tuple[Wanted, ...]:
     """The lines of a cart, as a command has them."""
     return tuple(
@@ -180,13 +171,13 @@ async def open_group(call: Call[OpenBody, None]) -> Committed:
     command = OpenGroup(
         group_id=GroupId(call.ids.make("g", now=call.now)),
         order_id=OrderId(call.ids.make("o", now=call.now)),
-        member_id=_who(call).person_id,
+        member_id=call.caller.person_id,
         campaign_id=CampaignId(body.campaign_id),
         building_id=BuildingId(body.building_id),
         lines=wanted(body.lines),
         coupon_id=None if body.coupon_id is None else CouponId(body.coupon_id),
-        is_dorm_head=Role.DORM_HEAD in _who(call).roles,
-        is_returning=_who(call).is_returning,
+        is_dorm_head=Role.DORM_HEAD in call.caller.roles,
+        is_returning=call.caller.is_returning,
     )
     return await call.desks.core.submit(command, who=command.member_id, key=call.key)
 
@@ -197,12 +188,12 @@ async def join_group(call: Call[JoinBody, None]) -> Committed:
     command = JoinGroup(
         group_id=GroupId(call.path["group_id"]),
         order_id=OrderId(call.ids.make("o", now=call.now)),
-        member_id=_who(call).person_id,
+        member_id=call.caller.person_id,
         lines=wanted(body.lines),
         building_id=None if body.building_id is None else BuildingId(body.building_id),
         coupon_id=None if body.coupon_id is None else CouponId(body.coupon_id),
-        is_dorm_head=Role.DORM_HEAD in _who(call).roles,
-        is_returning=_who(call).is_returning,
+        is_dorm_head=Role.DORM_HEAD in call.caller.roles,
+        is_returning=call.caller.is_returning,
     )
     return await call.desks.core.submit(command, who=command.member_id, key=call.key)
 
@@ -212,11 +203,11 @@ async def quote(call: Call[QuoteBody, None]) -> Quoted:
     command = QuoteCart(
         campaign_id=CampaignId(call.body.campaign_id),
         building_id=BuildingId(call.body.building_id),
-        member_id=_who(call).person_id,
+        member_id=call.caller.person_id,
         lines=wanted(call.body.lines),
         coupon_id=None if call.body.coupon_id is None else CouponId(call.body.coupon_id),
-        is_dorm_head=Role.DORM_HEAD in _who(call).roles,
-        is_returning=_who(call).is_returning,
+        is_dorm_head=Role.DORM_HEAD in call.caller.roles,
+        is_returning=call.caller.is_returning,
     )
     committed = await call.desks.core.submit(command, who=command.member_id)
     quoted: Quoted = committed.answer
@@ -267,19 +258,19 @@ async def show_timeline(call: Call[None, TimelineQuery]) -> GroupTimeline:
 
 async def leave_group(call: Call[None, None]) -> Committed:
     """DELETE /v1/campuses/{campus}/groups/{group_id}/seat: give up my seat."""
-    command = LeaveGroup(group_id=GroupId(call.path["group_id"]), member_id=_who(call).person_id)
+    command = LeaveGroup(group_id=GroupId(call.path["group_id"]), member_id=call.caller.person_id)
     return await call.desks.core.submit(command, who=command.member_id, key=call.key)
 
 
 async def cancel_order(call: Call[NoBody, None]) -> Committed:
     """POST /v1/campuses/{campus}/orders/{order_id}/cancel: give up my order."""
-    command = CancelOrder(order_id=OrderId(call.path["order_id"]), member_id=_who(call).person_id)
+    command = CancelOrder(order_id=OrderId(call.path["order_id"]), member_id=call.caller.person_id)
     return await call.desks.core.submit(command, who=command.member_id, key=call.key)
 
 
 async def _pay(call: Call[NoBody, None], cashier: Cashier, find_plan: FindPlan, payers: Payers | None) -> PaidOutcome:
     """Pay, wait until the campus has taken note, and say what it did: the group may have formed and split (B6)."""
-    who = _who(call)
+    who = call.caller
     desks = call.desks
     order_id = OrderId(call.path["order_id"])
     order = await find_order(desks.core, order_id)

@@ -82,8 +82,7 @@ async def join_as_guest(call: Call[GuestBody, None], post: Post, home: CampusId)
 
     Each step is kept, so a repeat goes on where it was; when home was away, from the beginning.
     """
-    who = call.who
-    assert who is not None
+    who = call.caller
     desk = call.desks.core
     ask = AskSeat(
         order_id=OrderId(call.ids.make("o", now=call.now)),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from tuanzi.base.ids import GroupId
-from tuanzi.base.who import Who
 from tuanzi.live.model import GroupPicture, claim_for, stream_of_person, text_of
 from tuanzi.live.problems import CampusUnnamed
 from tuanzi.live.queries import MessagePage, group_picture, message_page
@@ -53,17 +52,12 @@ class AfterQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=MESSAGES_MAX)] = 50
 
 
-def _who(call: Call[Any, Any]) -> Who:
-    assert call.who is not None
-    return call.who
-
-
 def routes(*, keys: Keys, address: Address) -> tuple[Route, ...]:
     """The routes of live."""
 
     async def make_token(call: Call[TokenBody, None]) -> LiveToken:
         """POST /v1/live/token: a token for the gateway, for five minutes."""
-        who = _who(call)
+        who = call.caller
         campus_id = who.campus_id or call.body.campus_id
         if campus_id is None:
             raise CampusUnnamed()
@@ -80,7 +74,7 @@ def routes(*, keys: Keys, address: Address) -> tuple[Route, ...]:
 
     async def list_messages(call: Call[None, AfterQuery]) -> MessagePage:
         """GET /v1/campuses/{campus}/live/messages: my stream, for whoever cannot stay connected."""
-        stream = stream_of_person(_who(call).person_id)
+        stream = stream_of_person(call.caller.person_id)
         return await message_page(call.desks.notices, stream, after=call.query.after, limit=call.query.limit)
 
     async def show_group(call: Call[None, None]) -> GroupPicture:

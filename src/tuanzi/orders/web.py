@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from tuanzi.base.ids import OrderId, PersonId, SubOrderId
 from tuanzi.base.problem import Unknown
-from tuanzi.base.who import Role, Who
-from tuanzi.machinery.http.routes import Call, Committed, Reply, Route
+from tuanzi.base.who import Role
+from tuanzi.machinery.http.routes import Call, Committed, NoBody, Reply, Route
 from tuanzi.orders.model import MERCHANT_STEPS, OrderState, SubOrderState, SubStep
 from tuanzi.orders.problems import AfterSaleTooLate, IllegalStep, OrderHeld, RefundTooLarge
 from tuanzi.orders.queries import (
@@ -37,10 +37,6 @@ _MINE = frozenset({Role.STUDENT, Role.AMBASSADOR})
 _OPERATORS = frozenset({Role.OPERATOR})
 Reason = Annotated[str, Meta(min_length=1, max_length=80)]
 Fen = Annotated[int, Meta(ge=0, le=100_000_000)]
-
-
-class NoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An empty object."""
 
 
 class OrdersQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,14 +76,9 @@ class AfterSaleBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     amount_fen: Fen
 
 
-def _who(call: Call[Any, Any]) -> Who:
-    assert call.who is not None
-    return call.who
-
-
 async def list_orders(call: Call[None, OrdersQuery]) -> OrderPage:
     """GET /v1/campuses/{campus}/orders: my orders, newest first."""
-    person_id = _who(call).person_id
+    person_id = call.caller.person_id
     return await order_page(call.desks.core, member_id=person_id, before=call.query.after, limit=call.query.limit)
 
 
@@ -103,7 +94,7 @@ async def list_campus_orders(call: Call[None, CampusOrdersQuery]) -> CampusOrder
 
 async def show_order(call: Call[None, None]) -> Reply:
     """GET /v1/campuses/{campus}/orders/{order_id}: one order, for its member and operators."""
-    who = _who(call)
+    who = call.caller
     order_id = OrderId(call.path["order_id"])
     status = await board_of(call.desks.core).load(order_id)
     if status.member_id != who.person_id and Role.OPERATOR not in who.roles:
@@ -113,19 +104,19 @@ async def show_order(call: Call[None, None]) -> Reply:
 
 async def confirm(call: Call[NoBody, None]) -> Committed:
     """POST /v1/campuses/{campus}/orders/{order_id}/confirm: I have my meal."""
-    command = ConfirmOrder(order_id=OrderId(call.path["order_id"]), member_id=_who(call).person_id)
+    command = ConfirmOrder(order_id=OrderId(call.path["order_id"]), member_id=call.caller.person_id)
     return await call.desks.core.submit(command, who=command.member_id, key=call.key)
 
 
 async def ask_after_sale(call: Call[NoBody, None]) -> Committed:
     """POST /v1/campuses/{campus}/orders/{order_id}/after-sale: something is wrong with my meal."""
-    command = AskAfterSale(order_id=OrderId(call.path["order_id"]), member_id=_who(call).person_id)
+    command = AskAfterSale(order_id=OrderId(call.path["order_id"]), member_id=call.caller.person_id)
     return await call.desks.core.submit(command, who=command.member_id, key=call.key)
 
 
 async def decide_after_sale(call: Call[AfterSaleBody, None]) -> Committed:
     """POST /v1/campuses/{campus}/orders/{order_id}/after-sale/decision: what goes back."""
-    who = _who(call)
+    who = call.caller
     command = DecideAfterSale(
         order_id=OrderId(call.path["order_id"]), amount_fen=call.body.amount_fen, by=who.person_id
     )
@@ -134,7 +125,7 @@ async def decide_after_sale(call: Call[AfterSaleBody, None]) -> Committed:
 
 async def refund(call: Call[RefundBody, None]) -> Committed:
     """POST /v1/campuses/{campus}/orders/{order_id}/refunds: money back by hand."""
-    who = _who(call)
+    who = call.caller
     command = RefundOrder(
         order_id=OrderId(call.path["order_id"]),
         amount_fen=call.body.amount_fen,
@@ -149,7 +140,7 @@ async def advance(call: Call[NoBody, None]) -> Committed:
 
     Riders pick up and deliver through delivery, which tells orders; an operator's hand is told to delivery.
     """
-    who = _who(call)
+    who = call.caller
     sub_order_id = SubOrderId(call.path["sub_order_id"])
     try:
         step = SubStep(call.path["step"])
@@ -172,7 +163,7 @@ async def show_merchant_board(call: Call[None, BoardQuery]) -> SubOrderPage:
     query = call.query
     return await merchant_board(
         call.desks.core,
-        merchant_id=_who(call).merchant_id or "",
+        merchant_id=call.caller.merchant_id or "",
         state=query.state,
         after=query.after,
         limit=query.limit,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from tuanzi.base.ids import CampusId, MerchantId, PersonId, SessionId
 from tuanzi.base.problem import Forbidden
-from tuanzi.base.who import Role, Who
+from tuanzi.base.who import Role
 from tuanzi.machinery.http.routes import Call, Committed, Reply, Route
 from tuanzi.people import problems, queries
 from tuanzi.people.model import (
@@ -184,7 +184,7 @@ class Reception:
 
         A repeat with the code that it was bound with is answered alike.
         """
-        who = _who(call)
+        who = call.caller
         code_hash = self._keys.hash_wechat_code(call.body.code)
         if await queries.is_bound_with(call.desks.platform, person_id=who.person_id, code_hash=code_hash):
             return Reply(body=WechatBound(person_id=who.person_id))
@@ -209,42 +209,42 @@ class Reception:
 
     async def unbind_wechat(self, call: Call[None, None]) -> Committed:
         """DELETE /v1/me/wechat: forget the WeChat account of the signed-in person."""
-        who = _who(call)
+        who = call.caller
         command = UnbindWechat(person_id=who.person_id, audit_id=call.ids.make("a", now=call.now))
         return await call.desks.platform.submit(command, who=who.person_id, key=call.key)
 
     async def close_session(self, call: Call[None, None]) -> Committed:
         """DELETE /v1/sessions/current: sign out."""
-        who = _who(call)
+        who = call.caller
         return await call.desks.platform.submit(
             SignOut(session_id=who.session_id, person_id=who.person_id), who=who.person_id, key=call.key
         )
 
     async def me(self, call: Call[None, None]) -> Me:
         """GET /v1/me: the signed-in person."""
-        return await queries.me(call.desks.platform, person_id=_who(call).person_id)
+        return await queries.me(call.desks.platform, person_id=call.caller.person_id)
 
     async def rename(self, call: Call[NameBody, None]) -> Committed:
         """PUT /v1/me/name: be called otherwise."""
-        who = _who(call)
+        who = call.caller
         command = ChangeName(person_id=who.person_id, name=tidy_name(call.body.name))
         return await call.desks.platform.submit(command, who=who.person_id, key=call.key)
 
     async def export(self, call: Call[None, ExportQuery]) -> Export:
         """GET /v1/me/export: all that is kept of the signed-in person."""
         return await queries.export(
-            call.desks.platform, person_id=_who(call).person_id, keys=self._keys, after=call.query.after
+            call.desks.platform, person_id=call.caller.person_id, keys=self._keys, after=call.query.after
         )
 
     async def erase(self, call: Call[None, None]) -> Committed:
         """DELETE /v1/me: forget the signed-in person and end his sessions."""
-        who = _who(call)
+        who = call.caller
         command = ErasePerson(person_id=who.person_id, audit_id=call.ids.make("a", now=call.now))
         return await call.desks.platform.submit(command, who=who.person_id, key=call.key)
 
     async def set_roles(self, call: Call[RolesBody, None]) -> Committed:
         """PUT /v1/people/{person_id}/roles: give a person these roles and no other."""
-        who, body = _who(call), call.body
+        who, body = call.caller, call.body
         command = SetRoles(
             person_id=PersonId(call.path["person_id"]),
             roles=body.roles,
@@ -258,7 +258,7 @@ class Reception:
         if command.merchant_id is not None and self._has_shop is not None:
             person = await queries.me(call.desks.platform, person_id=command.person_id)
             campus_id = command.campus_id or person.campus_id
-            is_mine = _who(call).campus_id in (None, campus_id)  # else he is refused, and told nothing of the shop
+            is_mine = call.caller.campus_id in (None, campus_id)  # else he is refused, and told nothing of the shop
             if is_mine and campus_id is not None and not await self._has_shop(campus_id, command.merchant_id):
                 raise problems.ShopUnknown(merchant_id=command.merchant_id, campus_id=campus_id)
         return await call.desks.platform.submit(command, who=who.person_id, key=call.key)
@@ -268,7 +268,7 @@ class Reception:
         phone = call.query.phone
         return await queries.people_page(
             call.desks.platform,
-            campus_id=_who(call).campus_id,
+            campus_id=call.caller.campus_id,
             phone_hash=None if phone is None else self._keys.seal(phone).hash,
             after=call.query.after,
             limit=call.query.limit,
@@ -276,7 +276,7 @@ class Reception:
 
     async def list_audit(self, call: Call[None, AuditQuery]) -> AuditPage:
         """GET /v1/audit: who changed whose rights or data; for operators of the platform."""
-        if _who(call).campus_id is not None:
+        if call.caller.campus_id is not None:
             raise Forbidden(role=Role.OPERATOR)
         return await queries.audit_page(call.desks.platform, after=call.query.after, limit=call.query.limit)
 
@@ -291,11 +291,6 @@ def _opened(answer: SignedIn, *, token: str) -> SessionOpened:
         merchant_id=answer.merchant_id,
         expires_at=answer.expires_at,
     )
-
-
-def _who(call: Call[Any, Any]) -> Who:
-    assert call.who is not None, "the route asks for a signed-in person"
-    return call.who
 
 
 def routes(

@@ -136,35 +136,35 @@ async def draft(call: Call[DraftBody, None]) -> Committed:
         rules=tuple(_plain(Rule, rule) for rule in call.body.rules),
         samples=tuple(_plain(Sample, sample) for sample in call.body.samples),
         note=call.body.note,
-        operator_id=_person(call),
+        operator_id=call.caller.person_id,
     )
-    return await call.desks.core.submit(command, who=_person(call), key=call.key)
+    return await call.desks.core.submit(command, who=call.caller.person_id, key=call.key)
 
 
 async def check(call: Call[CheckBody, None]) -> Committed:
     """POST /v1/campuses/{campus}/pricing/versions/{version}/check"""
     samples = tuple(_plain(Sample, sample) for sample in call.body.samples)
     command = CheckRules(version=_number(call), samples=samples)
-    return await call.desks.core.submit(command, who=_person(call))
+    return await call.desks.core.submit(command, who=call.caller.person_id)
 
 
 async def switch(call: Call[None, None]) -> Committed:
     """POST /v1/campuses/{campus}/pricing/versions/{version}/switch"""
-    command = SwitchRules(version=_number(call), operator_id=_person(call))
-    return await call.desks.core.submit(command, who=_person(call), key=call.key)
+    command = SwitchRules(version=_number(call), operator_id=call.caller.person_id)
+    return await call.desks.core.submit(command, who=call.caller.person_id, key=call.key)
 
 
 async def roll_back(call: Call[None, None]) -> Committed:
     """POST /v1/campuses/{campus}/pricing/roll-back"""
-    command = RollBackRules(operator_id=_person(call))
-    return await call.desks.core.submit(command, who=_person(call), key=call.key)
+    command = RollBackRules(operator_id=call.caller.person_id)
+    return await call.desks.core.submit(command, who=call.caller.person_id, key=call.key)
 
 
 async def coupons(call: Call[None, CouponsQuery]) -> CouponPage:
     """GET /v1/campuses/{campus}/coupons"""
     query = call.query
     return await coupons_of(
-        call.desks.core, member_id=_person(call), after=query.after, limit=query.limit, now=call.now
+        call.desks.core, member_id=call.caller.person_id, after=query.after, limit=query.limit, now=call.now
     )
 
 
@@ -188,9 +188,9 @@ def grant_route(find_strangers: FindStrangers, see_merchant: Callable[..., Await
             threshold_fen=body.threshold_fen,
             expires_at=body.expires_at,
             merchant_id=merchant_id,
-            operator_id=_person(call),
+            operator_id=call.caller.person_id,
         )
-        return await desks.core.submit(command, who=_person(call), key=call.key)
+        return await desks.core.submit(command, who=call.caller.person_id, key=call.key)
 
     return Route(
         method="POST",
@@ -203,12 +203,6 @@ def grant_route(find_strangers: FindStrangers, see_merchant: Callable[..., Await
         roles=OPERATORS,
         problems=(CouponIdTaken, CouponUseless, MembersUnknown),
     )
-
-
-def _person(call: Call[Any, Any]) -> PersonId:
-    """Whoever is signed in; the routes say who may be."""
-    assert call.who is not None, "every route of pricing is for signed-in people"
-    return call.who.person_id
 
 
 def _number(call: Call[Any, Any]) -> int:

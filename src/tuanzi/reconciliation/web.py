@@ -57,9 +57,8 @@ async def list_runs(call: Call[None, RunsQuery]) -> RunsPage:
 
 async def post_run(call: Call[RunBody, None]) -> Committed:
     """POST /v1/campuses/{campus}/reconciliation/runs: compare now."""
-    assert call.who is not None
-    command = AskRun(by=call.who.person_id, on=call.body.on)
-    return await call.desks.money.submit(command, who=call.who.person_id, key=call.key)
+    command = AskRun(by=call.caller.person_id, on=call.body.on)
+    return await call.desks.money.submit(command, who=call.caller.person_id, key=call.key)
 
 
 async def list_differences(call: Call[None, DifferencesQuery]) -> DifferencesPage:
@@ -77,10 +76,9 @@ async def show_difference(call: Call[None, None]) -> DifferenceView:
 
 async def post_settlement(call: Call[SettlementBody, None]) -> Committed:
     """POST /v1/campuses/{campus}/reconciliation/differences/{difference_id}/settlement: a person has dealt with it."""
-    assert call.who is not None
     seen = await queries.difference(call.desks.money, call.path["difference_id"])
-    command = SettleDifference(difference_id=seen.id, by=call.who.person_id, reason=call.body.reason)
-    return await call.desks.money.submit(command, who=call.who.person_id, key=call.key)
+    command = SettleDifference(difference_id=seen.id, by=call.caller.person_id, reason=call.body.reason)
+    return await call.desks.money.submit(command, who=call.caller.person_id, key=call.key)
 
 
 async def list_reports(call: Call[None, ReportsQuery]) -> ReportsPage:

@@ -119,8 +119,7 @@ def records_route(house: House | Front) -> Route:
 
     async def show_records(call: Call[None, RecordsQuery]) -> RecordPage:
         """GET /v1/me/records: all that campuses keep of the signed-in person."""
-        assert call.who is not None
-        return await records_of(house, call.who.person_id, after=call.query.after)
+        return await records_of(house, call.caller.person_id, after=call.query.after)
 
     return Route(
         "GET",

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from tuanzi.base.ids import PersonId
 from tuanzi.base.money import Money
 from tuanzi.base.problem import Forbidden, Unknown
 from tuanzi.base.time import SHANGHAI
-from tuanzi.base.who import Role, Who
+from tuanzi.base.who import Role
 from tuanzi.machinery.http.routes import Call, Committed, Reply, Route
 from tuanzi.money import ReceiverKind
 from tuanzi.sharing import queries
@@ -111,7 +110,7 @@ class SettlementBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 async def show_order_ledger(call: Call[None, None]) -> OrderMoney:
     """GET /v1/campuses/{campus}/orders/{order_id}/ledger"""
-    who = _who(call)
+    who = call.caller
     member_id = None if Role.OPERATOR in who.roles else who.person_id
     return await queries.order_money(call.desks.money, call.path["order_id"], member_id=member_id)
 
@@ -153,8 +152,8 @@ async def change_terms(call: Call[TermsBody, None]) -> Committed:
         persons_max=body.persons_max,
         note=body.note,
     )
-    command = ChangeTerms(terms=terms, after_version=body.after_version, operator_id=_person(call))
-    return await call.desks.money.submit(command, who=_person(call), key=call.key)
+    command = ChangeTerms(terms=terms, after_version=body.after_version, operator_id=call.caller.person_id)
+    return await call.desks.money.submit(command, who=call.caller.person_id, key=call.key)
 
 
 async def list_payees(call: Call[None, PageQuery]) -> PayeePage:
@@ -172,9 +171,9 @@ async def register_payee(call: Call[PayeeBody, None]) -> Committed:
         owner_id=call.path["owner_id"],
         account=call.body.account,
         full_name=call.body.full_name,
-        operator_id=_person(call),
+        operator_id=call.caller.person_id,
     )
-    return await call.desks.money.submit(command, who=_person(call), key=call.key)
+    return await call.desks.money.submit(command, who=call.caller.person_id, key=call.key)
 
 
 async def list_cases(call: Call[None, CasesQuery]) -> CasePage:
@@ -193,29 +192,20 @@ async def show_case(call: Call[None, None]) -> CaseEvidence:
 async def settle_case(call: Call[SettlementBody, None]) -> Committed:
     """POST /v1/campuses/{campus}/ledger/cases/{case_id}/settlement"""
     command = SettleCase(
-        case_id=call.path["case_id"], how=call.body.how, note=call.body.note, operator_id=_person(call)
+        case_id=call.path["case_id"], how=call.body.how, note=call.body.note, operator_id=call.caller.person_id
     )
-    return await call.desks.money.submit(command, who=_person(call), key=call.key)
+    return await call.desks.money.submit(command, who=call.caller.person_id, key=call.key)
 
 
 async def _statement(call: Call[None, StatementQuery]) -> Statement:
     """A merchant's statement, for himself or an operator. Raises Forbidden."""
-    who, merchant_id = _who(call), call.path["merchant_id"]
+    who, merchant_id = call.caller, call.path["merchant_id"]
     if Role.OPERATOR not in who.roles and who.merchant_id != merchant_id:
         raise Forbidden
     today = call.now.astimezone(SHANGHAI).date()
     from_on = call.query.from_on or call.query.until or today
     until_on = call.query.until or from_on
     return await queries.merchant_statement(call.desks.money, merchant_id, from_on=from_on, until_on=until_on)
-
-
-def _who(call: Call[Any, Any]) -> Who:
-    assert call.who is not None, "every route of sharing is for signed-in people"
-    return call.who
-
-
-def _person(call: Call[Any, Any]) -> PersonId:
-    return _who(call).person_id
 
 
 ROUTES = (

@@ -12,8 +12,7 @@ from tuanzi.splitting.queries import SplitEvidence, SplitView, split_evidence, s
 
 async def show_split(call: Call[None, None]) -> SplitView:
     """GET /v1/campuses/{campus}/groups/{group_id}/split: who gets what from whom, for members and operators."""
-    who = call.who
-    assert who is not None
+    who = call.caller
     group = await load_group(call.desks.core, GroupId(call.path["group_id"]))
     is_operator = Role.OPERATOR in who.roles
     if not is_operator and not is_member(group, who.person_id):

@@ -39,17 +39,16 @@ async def list_portions(call: Call[None, PortionsQuery]) -> PortionsPage:
 
 async def put_portions(call: Call[PortionsBody, None]) -> Committed:
     """PUT /v1/campuses/{campus}/meals/{meal_id}/portions/{dish_id}: how many there are."""
-    assert call.who is not None
-    is_operator = Role.OPERATOR in call.who.roles
+    who = call.caller
     command = SetPortions(
         dish_id=DishId(call.path["dish_id"]),
         meal_id=MealId(call.path["meal_id"]),
         total=call.body.total,
         is_closed=call.body.is_closed,
-        by=call.who.person_id,
-        merchant_id=None if is_operator else call.who.merchant_id or "",
+        by=who.person_id,
+        merchant_id=None if Role.OPERATOR in who.roles else who.merchant_id or "",
     )
-    return await call.desks.core.submit(command, who=call.who.person_id, key=call.key)
+    return await call.desks.core.submit(command, who=who.person_id, key=call.key)
 
 
 ROUTES = (

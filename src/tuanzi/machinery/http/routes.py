@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
+from msgspec import Struct
+
 from tuanzi.base.ids import Ids
 from tuanzi.base.once import Once
 from tuanzi.base.problem import Problem
@@ -105,6 +107,16 @@ class Call(Generic[BodyT, QueryT]):
     desks: Desks
     client: str  # the address asked from, for rate limits; never logged
     headers: Mapping[bytes, bytes] = field(default_factory=dict)  # by lower-case names; for callers who sign requests
+
+    @property
+    def caller(self) -> Who:
+        """Who asks, where only signed-in people may."""
+        assert self.who is not None, "the route is not for signed-in people only"
+        return self.who
+
+
+class NoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An empty object: what a write takes that needs to be told nothing."""
 
 
 @dataclass(frozen=True, slots=True)
