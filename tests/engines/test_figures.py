@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
@@ -12,14 +14,17 @@ from tuanzi.engines.logs.here import HereCommandLog
 from tuanzi.engines.queue.here import Here
 from tuanzi.engines.queue.rabbit import RabbitQueue
 from tuanzi.engines.redis.cluster import Cluster
-from tuanzi.installation import ERRANDS, Engines
-from tuanzi.machinery.pool import Pool, PoolLimits
+from tuanzi.installation import ERRANDS, Engines, WorkerSide
 from tuanzi.machinery.sharedcache import Claim
 from tuanzi.machinery.workqueue import Patience, Work
+from tuanzi.money import SandboxProvider
+from tuanzi.people import AbsentSender
 from tuanzi.roles.metrics import EnginesCollector
+from tuanzi.settings import read_settings
+from tuanzi.wiring import Vendors
 
 
-async def test_engines_and_the_pool_are_counted() -> None:
+async def test_engines_and_the_pool_are_counted(tmp_path: Path) -> None:
     cluster = Cluster([("127.0.0.1", 1)])  # where nobody is
     engines = Engines(
         HereCommandLog(campuses=["beijing"]),
@@ -27,15 +32,16 @@ async def test_engines_and_the_pool_are_counted() -> None:
         cache=RedisCache(cluster),
         works=RabbitQueue("amqp://127.0.0.1:1/", queues=("q",), patience=Patience(), now=wiring.wall_clock),
     )
-    pool = Pool(PoolLimits(least=3), name="test")
+    vendors = Vendors(codes=AbsentSender(), payments=SandboxProvider())
+    worker = WorkerSide(read_settings({"TUANZI_DATA": str(tmp_path), "TUANZI_SECRET": "s" * 32}), vendors, engines)
 
     async def job() -> None: ...
 
-    await pool.run(job)
+    await worker.pool.run(job)
     assert await engines.cache.find("order") is Claim.MINE
     engines.fan_out.change("beijing", ["group:g1"])
     registry = CollectorRegistry()
-    registry.register(EnginesCollector(engines, pool))
+    registry.register(EnginesCollector(engines, worker))
 
     said = set(generate_latest(registry).decode().splitlines())
 
@@ -44,7 +50,8 @@ async def test_engines_and_the_pool_are_counted() -> None:
         "tuanzi_shared_cache_lost_total 1.0",
         "tuanzi_fanout_heard_total 0.0",
         "tuanzi_works_put_total 0.0",
-        "tuanzi_pool_size 3.0",
+        "tuanzi_errands_stale_total 0.0",
+        "tuanzi_pool_size 1.0",
         "tuanzi_pool_ended_total 1.0",
         'tuanzi_pool_steps_total{to="larger"} 0.0',
     } <= said

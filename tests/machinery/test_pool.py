@@ -268,6 +268,21 @@ async def test_a_job_that_tells_its_failure_itself_takes_hands_away_like_one_tha
     assert (pool.figures.ended, pool.figures.failed) == (LIMITS.judged_min, LIMITS.judged_min)
 
 
+async def test_jobs_that_asked_nobody_say_nothing_of_what_is_usual() -> None:
+    pool = Pool(LIMITS, name="toy")
+    pool.plan = before = Plan(8, usual_s=0.5)
+
+    async def asks_nobody() -> None:
+        pool.overlook()
+
+    for _ in range(10 * LIMITS.judged_min):
+        await pool.run(asks_nobody)
+    pool.look()
+
+    assert pool.plan.usual_s == before.usual_s
+    assert pool.figures.ended == 10 * LIMITS.judged_min
+
+
 async def test_hands_that_are_added_are_put_to_work() -> None:
     pool = Pool(PoolLimits(least=1, most=8, wait_s_goal=0.0), name="test")
     gate, running = asyncio.Event(), []  # type: tuple[asyncio.Event, list[int]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -25,6 +25,10 @@ from tuanzi.settings import Settings, SettingWrong
 from tuanzi.wiring import Vendors, Workshop, wall_clock
 
 log = logging.getLogger("tuanzi.installation")
+
+# Ten times as long as whoever put an errand waits for it, and five times the longest pause of the timer that puts it
+# again (a minute): so the clocks of two machines may differ by minutes, and none is left that would not come again.
+STALE_AFTER = timedelta(minutes=5)
 
 
 class WorkerSide(Workshop):
@@ -46,6 +50,7 @@ class WorkerSide(Workshop):
         self.engines = engines
         self.pool = Pool(PoolLimits(most=settings.workers_max), name=ERRANDS)
         self.lines = AnswerLines(settings.secret)
+        self.stale = 0  # errands left undone since this process started
         self._works = engines.works
         self._closing = asyncio.Event()
         self._errands: dict[tuple[str, str], ErrandHandler] = {}
@@ -82,13 +87,21 @@ class WorkerSide(Workshop):
         self._closing.set()
 
     async def _do(self, work: Work) -> None:
-        """Do an errand and send its command back; one that fails is told, for whoever sent it insists by its timer."""
+        """Do an errand and send its command back; one that fails is told, for whoever sent it insists by its timer.
+
+        One that was put long ago, before an outage of the queue or of all workers, is left undone: its timer has put
+        it again since, again and again, and a company would be asked as often.
+        """
+        now = self.clock()
+        if now - work.put_at > STALE_AFTER:
+            self.stale += 1
+            self.pool.overlook()
+            log.info("installation.errand_stale", extra={"work": work.id, "put_at": work.put_at.isoformat()})
+            return
         call = _unpack_errand(work.body)
         try:
             async with asyncio.timeout(ERRAND_S_MAX):
-                command = await self._errands[call.campus, call.name](
-                    self._decode[call.name](call.body), now=self.clock()
-                )
+                command = await self._errands[call.campus, call.name](self._decode[call.name](call.body), now=now)
             reply = Reply(call.number, msgspec.msgpack.encode((name_of(type(command)), encode(command))))
         except Exception as error:
             # The type only: a vendor's text may hold a phone number.

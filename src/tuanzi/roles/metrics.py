@@ -205,11 +205,11 @@ class LiveCollector(Collector):
 
 
 class EnginesCollector(Collector):
-    """Reads the figures of what processes meet by, and of the pool that does works, where there are any."""
+    """Reads the figures of what processes meet by, and of the worker that does works, where there is one."""
 
-    def __init__(self, engines: Engines, pool: Pool | None = None) -> None:
+    def __init__(self, engines: Engines, worker: WorkerSide | None = None) -> None:
         self._engines = engines
-        self._pool = pool
+        self._worker = worker
         self._backlog: Backlog | None = None
 
     async def look(self) -> None:
@@ -234,8 +234,9 @@ class EnginesCollector(Collector):
             yield from _of_works(works)
         if self._backlog is not None:
             yield from _of_backlog(self._backlog)
-        if self._pool is not None:
-            yield from _of_pool(self._pool)
+        if self._worker is not None:
+            yield _count("tuanzi_errands_stale_total", "Errands left undone, put too long ago.", self._worker.stale)
+            yield from _of_pool(self._worker.pool)
 
 
 def _of_works(works: WorkQueue) -> Iterator[Metric]:
@@ -305,7 +306,7 @@ class Metrics:
         self._registry.register(LiveCollector(house))
         self._works: EnginesCollector | None = None
         if not isinstance(house, House):
-            engines = EnginesCollector(house.engines, house.pool if isinstance(house, WorkerSide) else None)
+            engines = EnginesCollector(house.engines, house if isinstance(house, WorkerSide) else None)
             self._registry.register(engines)
             # Who puts works and who does them; to be asked by every process would be the broker's main work.
             self._works = engines if isinstance(house, (WorkerSide, WriterSide)) else None
