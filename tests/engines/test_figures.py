@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -11,12 +12,12 @@ from tuanzi import wiring
 from tuanzi.engines.cache.redis import RedisCache
 from tuanzi.engines.fanout.redis import RedisFanOut
 from tuanzi.engines.logs.here import HereCommandLog
-from tuanzi.engines.queue.here import Here
 from tuanzi.engines.queue.rabbit import RabbitQueue
 from tuanzi.engines.redis.cluster import Cluster
 from tuanzi.installation import ERRANDS, Engines, WorkerSide
+from tuanzi.machinery.pool import Pool
 from tuanzi.machinery.sharedcache import Claim
-from tuanzi.machinery.workqueue import Patience, Work
+from tuanzi.machinery.workqueue import Backlog, Patience, Work, WorkHandler
 from tuanzi.money import SandboxProvider
 from tuanzi.people import AbsentSender
 from tuanzi.roles.metrics import EnginesCollector
@@ -57,14 +58,25 @@ async def test_engines_and_the_pool_are_counted(tmp_path: Path) -> None:
     } <= said
 
 
+class Waiting:
+    """A queue in which three works wait."""
+
+    async def put(self, works: Sequence[Work]) -> None:
+        """Nobody puts anything."""
+
+    async def work(self, queue: str, handler: WorkHandler, *, pool: Pool) -> None:
+        """Nobody works."""
+
+    async def backlog(self, queue: str) -> Backlog:
+        """How much there is."""
+        return Backlog(waiting=3 if queue == ERRANDS else 0, oldest_s=0.0, delayed=0, dead=0)
+
+
 async def test_how_much_waits_in_the_queue_is_told_and_nothing_when_nobody_knows() -> None:
-    now = wiring.wall_clock()
-    here = Here(None, patience=Patience(), now=lambda: now)
-    engines = Engines(HereCommandLog(campuses=["beijing"]), works=here)
+    engines = Engines(HereCommandLog(campuses=["beijing"]), works=Waiting())
     collector = EnginesCollector(engines)
     registry = CollectorRegistry()
     registry.register(collector)
-    await here.put([Work(id=f"w{i}", queue=ERRANDS, body=b"", put_at=now) for i in range(3)])
 
     await collector.look()
     told = generate_latest(registry).decode()

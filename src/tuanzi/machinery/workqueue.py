@@ -81,6 +81,3 @@ class WorkQueue(Protocol):
 
     async def backlog(self, queue: str) -> Backlog:
         """How much there is. Raises Unavailable."""
-
-    async def revive(self, queue: str, *, limit: int) -> int:
-        """Have dead works tried again, as if for the first time; how many there were. Raises Unavailable."""

@@ -1,4 +1,4 @@
-"""D1, the promise of the work queue on every engine: at least once, tried again later and later, then dead."""
+"""D1, the promise of the work queue: at least once, tried again later and later, then dead."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from servers.rabbit import Rabbit
 from tuanzi import wiring
-from tuanzi.engines.queue.here import Here
 from tuanzi.engines.queue.rabbit import RabbitQueue
 from tuanzi.machinery.pool import Pool, PoolLimits
 from tuanzi.machinery.workqueue import Backlog, Patience, Work, WorkQueue
@@ -45,16 +43,11 @@ def queue() -> str:
     return f"test{next(_names)}"
 
 
-@pytest_asyncio.fixture(params=["here", "rabbit"])
-async def works(request: pytest.FixtureRequest, queue: str, tmp_path: Path) -> AsyncIterator[WorkQueue]:
+@pytest_asyncio.fixture
+async def works(rabbit: Rabbit, queue: str) -> AsyncIterator[WorkQueue]:
     """A work queue that is ready."""
-    if request.param == "here":
-        here = Here(tmp_path / "works.sqlite3", patience=PATIENCE, now=wiring.wall_clock)
-        yield here
-        here.close()
-        return
-    async with served(request.getfixturevalue("rabbit"), queue) as rabbit:
-        yield rabbit
+    async with served(rabbit, queue) as works:
+        yield works
 
 
 @dataclass
@@ -160,12 +153,12 @@ async def test_no_more_are_under_way_than_the_pool_has_hands(works: WorkQueue, q
 
     async with at_work(works, queue, shop, hands=3):
         await until(lambda: shop.under_way == 3)
-        backlog = await until_backlog(works, queue, waiting=37) if isinstance(works, RabbitQueue) else None
+        backlog = await until_backlog(works, queue, waiting=37)
         shop.gate.set()
         await until(lambda: len(shop.done) == 40)
 
     assert shop.most == 3
-    assert backlog is None or backlog.oldest_s > 0
+    assert backlog.oldest_s > 0
 
 
 async def test_what_waits_is_counted_with_its_age(works: WorkQueue, queue: str) -> None:
@@ -198,20 +191,6 @@ async def test_a_work_that_fails_too_often_is_dead_and_hurts_no_other(works: Wor
 
     assert sorted(shop.done) == ["w0", "w2"]
     assert [attempt for id, attempt, _ in shop.begun if id == "w1"] == [1, 2, 3]
-
-
-async def test_a_dead_work_that_is_revived_is_tried_as_for_the_first_time(works: WorkQueue, queue: str) -> None:
-    shop = Workshop(bad={"w0": 3})
-    async with at_work(works, queue, shop):
-        await works.put(some(queue, 1))
-        await until_backlog(works, queue, dead=1)
-
-        revived = await works.revive(queue, limit=10)
-        await until(lambda: shop.done["w0"] == 1)
-        await until_backlog(works, queue)
-
-    assert revived == 1
-    assert [attempt for _, attempt, _ in shop.begun] == [1, 2, 3, 1]
 
 
 async def test_works_under_way_when_a_worker_ends_are_done_by_the_next(works: WorkQueue, queue: str) -> None:

@@ -119,17 +119,6 @@ class RabbitQueue:
         oldest_s = max(0.0, (self._now() - min(waiting.values())).total_seconds()) if waiting else 0.0
         return Backlog(waiting=counts[0] + len(waiting), oldest_s=oldest_s, delayed=sum(counts[1:-1]), dead=counts[-1])
 
-    async def revive(self, queue: str, *, limit: int) -> int:
-        """Have dead works tried again; how many there were. Raises Unavailable.
-
-        What cannot be read goes with them, as it is: another release may read it, and here it is dead again.
-        """
-        (dead,) = await self._in_time(self._count([self._dead(queue)]))  # else such a one would come round again
-        revived = 0
-        while revived < min(limit, dead) and await self._in_time(self._revive_one(queue)):
-            revived += 1
-        return revived
-
     # the connection
 
     async def _serve(self) -> None:
@@ -311,20 +300,6 @@ class RabbitQueue:
         channel = self._open_channel()
         found = [await channel.declare_queue(name, passive=True) for name in names]
         return [queue.declaration_result.message_count or 0 for queue in found]
-
-    async def _revive_one(self, queue: str) -> bool:
-        source = await self._open_channel().get_queue(self._dead(queue), ensure=False)
-        message = await source.get(fail=False)
-        if message is None:
-            return False
-        try:
-            work, _ = _work_of(queue, message)
-        except _UNREADABLE:
-            await self._pass_on(message, self._name(queue))
-        else:
-            await self._publish([(self._name(queue), structs.replace(work, attempt=1), self._now())])
-        await _acknowledge(message)
-        return True
 
     def _open_channel(self) -> AbstractChannel:
         if self._channel is None:
