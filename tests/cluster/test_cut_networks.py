@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 from servers.proxy import Proxy
 from tests.cluster.conftest import Ground, goes_on, start, supervised
-from tests.faults.books import is_at_rest, wrong_in
+from tests.faults.books import finish, wrong_in
 from tests.faults.city import City
 from tests.faults.crowd import Crowd
 
@@ -70,12 +70,7 @@ async def test_no_order_is_lost_or_doubled_when_networks_fail_one_way_or_both(gr
                 async with supervised(writer):
                     await goes_on(crowd, count=CONNECTIONS, within_s=GOES_ON_S_MAX)
             carried[link] = sum(proxy.carried for proxy in proxies)
-        crowd.end()
-        await ordering
-        await crowd.repeat()
-        async with asyncio.timeout(20):
-            while not is_at_rest(ground.files()):  # noqa: ASYNC110 - other processes write there
-                await asyncio.sleep(0.2)
+        await finish(crowd, ordering, ground.files, within_s=20)
         for member in (api, add_worker, writer):
             await asyncio.to_thread(member.process.stop)
 

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -20,7 +21,7 @@ from servers.cluster import TUANZI
 from servers.maria import APPLICATION, Maria, Node
 from tests.cluster.conftest import Ground, goes_on, start
 from tests.cluster.test_takeover import owner_of
-from tests.faults.books import is_at_rest, wrong_in
+from tests.faults.books import finish, wrong_in
 from tests.faults.city import CAMPUS, City
 from tests.faults.crowd import BASE, Crowd
 
@@ -70,12 +71,7 @@ async def test_no_order_is_lost_or_doubled_when_a_campus_moves_to_another_server
     file.write_text(f"{CAMPUS}={goal}\n", encoding="ascii")
     learned_s = await goes_on(crowd, count=1, within_s=30)
     await goes_on(crowd, count=4 * CONNECTIONS, within_s=30)
-    crowd.end()
-    await ordering
-    await crowd.repeat()
-    async with asyncio.timeout(20):
-        while not is_at_rest(ground.files(node)):  # noqa: ASYNC110 - other processes write there
-            await asyncio.sleep(0.2)
+    await finish(crowd, ordering, partial(ground.files, node), within_s=20)
 
     assert LEFT in killed
     assert IN_CHARGE not in killed

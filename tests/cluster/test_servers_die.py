@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from servers.cluster import Servers
 from servers.maria import OPERATOR, REPLICATION, Node
 from tests.cluster.conftest import Ground, goes_on, start, supervised
-from tests.faults.books import is_at_rest, wrong_in
+from tests.faults.books import finish, wrong_in
 from tests.faults.city import City
 from tests.faults.crowd import Crowd
 from tuanzi.engines.database.connections import Address
@@ -107,12 +107,7 @@ async def test_no_order_is_lost_or_doubled_when_servers_die_hang_or_forget(groun
         await trouble(servers)
         async with supervised(writer):
             await goes_on(crowd, count=2 * CONNECTIONS, within_s=GOES_ON_S_MAX)
-    crowd.end()
-    await ordering
-    await crowd.repeat()
-    async with asyncio.timeout(20):
-        while not is_at_rest(ground.files()):  # noqa: ASYNC110 - other processes write there
-            await asyncio.sleep(0.2)
+    await finish(crowd, ordering, ground.files, within_s=20)
 
     assert crowd.differing[:3] == []
     assert set(crowd.refused) <= {"409 stock/stock-short"}, crowd.refused

@@ -11,7 +11,7 @@ from random import Random
 
 from servers.cluster import Member
 from tests.cluster.conftest import Ground, goes_on, start
-from tests.faults.books import is_at_rest, wrong_in
+from tests.faults.books import finish, wrong_in
 from tests.faults.city import City
 from tests.faults.crowd import Crowd
 
@@ -50,12 +50,7 @@ async def test_no_order_is_lost_or_doubled_when_writers_die_hang_and_take_over(g
         await asyncio.to_thread(writer.process.stop)
         await start(writer)
         await goes_on(crowd, count=CONNECTIONS, within_s=20)
-    crowd.end()
-    await ordering
-    await crowd.repeat()
-    async with asyncio.timeout(20):
-        while not is_at_rest(ground.files()):  # noqa: ASYNC110 - other processes write there
-            await asyncio.sleep(0.2)
+    await finish(crowd, ordering, ground.files, within_s=20)
 
     assert max([*takeovers, hang_s]) <= TAKEOVER_S_MAX, (takeovers, hang_s)
     assert crowd.differing[:3] == []

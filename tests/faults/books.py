@@ -5,8 +5,12 @@ The provider in the process forgets at a kill, so what it held is not asked: onl
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 from tests.faults.city import SIZE, Files
 from tests.faults.crowd import Crowd
+from tests.waiting import until
 
 # (what is wrong, database, rows that must not be there)
 NEVER = (
@@ -172,6 +176,14 @@ def wrong_in(files: Files, *, crowd: Crowd | None = None) -> list[str]:
     if crowd is not None:
         wrong += _lost(files, crowd, kept, captured)[:20]
     return wrong
+
+
+async def finish(crowd: Crowd, ordering: asyncio.Task[None], files: Callable[[], Files], *, within_s: float) -> None:
+    """End a crowd's orders, ask again for all that it remembers, and wait until nothing is under way any more."""
+    crowd.end()
+    await ordering
+    await crowd.repeat()
+    await until(lambda: is_at_rest(files()), within_s=within_s, every_s=0.1)
 
 
 def is_at_rest(files: Files) -> bool:

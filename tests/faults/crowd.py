@@ -18,6 +18,7 @@ import msgspec
 
 from benchmarks.wire import POST, Address, Connection
 from tests.faults.city import BUILDING, CAMPAIGN, CAMPUS, SIZE, City
+from tests.waiting import until
 from tuanzi.groups.model import UNPAID_MAX
 
 BASE = f"/v1/campuses/{CAMPUS}"
@@ -101,9 +102,7 @@ class Crowd:
 
     async def until_plans(self, count: int) -> None:
         """Wait until so many groups are split, 10 s at most."""
-        async with asyncio.timeout(10):
-            while len(self.plans) < count:  # noqa: ASYNC110 - answers come on many connections
-                await asyncio.sleep(0.01)
+        await until(lambda: len(self.plans) >= count, within_s=10)
 
     async def repeat(self) -> None:
         """Ask again, under the old keys, for all that is remembered; other answers are in `differing`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.faults.city import BUILDING, CAMPAIGN, CAMPUS, City, Files, house_in
+from tests.waiting import until
 from tuanzi.base.ids import BuildingId, CampaignId, DishId, GroupId, OrderId, PersonId
 from tuanzi.groups import GroupNotOpen, JoinGroup, OpenGroup, Wanted
 from tuanzi.machinery.desk import WriterDesk
@@ -71,13 +72,6 @@ async def at_rest(core: WriterDesk) -> None:
             before = core.figures.commands
             await asyncio.sleep(0.005)
             calm = calm + 1 if core.figures.commands == before and not core.queue_length else 0
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so, 5 s at most."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - there is no event for what is only seen from outside
-            await asyncio.sleep(0.01)
 
 
 def told(city: City) -> list[tuple[Any, ...]]:

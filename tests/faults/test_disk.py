@@ -14,6 +14,7 @@ from tests.faults.books import wrong_in
 from tests.faults.city import BUILDING, CAMPAIGN, CAMPUS, City, Files, house_in
 from tests.faults.disks import Disk, disks
 from tests.faults.server import Server
+from tests.waiting import until
 from tuanzi.base.ids import BuildingId, CampaignId, DishId, GroupId, OrderId, PersonId
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.groups import OpenGroup, Wanted
@@ -126,10 +127,3 @@ async def test_streams_begin_as_soon_as_there_is_room_and_a_house_may_end_before
 def states(data: Path) -> list[tuple[Any, ...]]:
     """The states of all orders."""
     return Files(data).rows("core", "SELECT state FROM orders")
-
-
-async def until(condition: Any) -> None:
-    """Wait until something is so, 8 s at most."""
-    async with asyncio.timeout(8):
-        while not condition():  # noqa: ASYNC110 - there is no event for what is only seen from outside
-            await asyncio.sleep(0.02)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from random import Random
 
-from tests.faults.books import is_at_rest, wrong_in
+from tests.faults.books import finish, wrong_in
 from tests.faults.city import City, Files
 from tests.faults.crowd import Crowd
 from tests.faults.server import Server
@@ -31,12 +31,7 @@ async def test_fifty_kills_under_load_lose_nothing_and_do_nothing_twice(city: Ci
             crowd.up.set()
             assert restart_s < RESTART_S_MAX
             assert not ordering.done()
-        crowd.end()
-        await ordering
-        await crowd.repeat()
-        async with asyncio.timeout(10):
-            while not is_at_rest(files):  # noqa: ASYNC110 - another process writes these files
-                await asyncio.sleep(0.05)
+        await finish(crowd, ordering, lambda: files, within_s=10)
         assert server.stop() == 0
 
     assert crowd.differing[:3] == []

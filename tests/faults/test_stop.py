@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.books import is_at_rest, wrong_in
+from tests.faults.books import finish, wrong_in
 from tests.faults.city import CAMPUS, City, Files
 from tests.faults.crowd import Crowd
 from tests.faults.server import Server, run_to_end
@@ -54,12 +54,7 @@ async def test_a_stop_under_load_answers_what_was_accepted_and_a_restart_finds_i
             assert code == 0
             await asyncio.to_thread(server.start)
             crowd.up.set()
-        crowd.end()
-        await ordering
-        await crowd.repeat()
-        async with asyncio.timeout(10):
-            while not is_at_rest(Files(city.data)):  # noqa: ASYNC110 - another process writes these files
-                await asyncio.sleep(0.05)
+        await finish(crowd, ordering, lambda: Files(city.data), within_s=10)
         assert await asyncio.to_thread(server.stop, number) == 0
 
     said = server.log.read_text()

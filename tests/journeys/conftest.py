@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from sandboxes.wechatlogin import Company
+from tests.waiting import until
 from tuanzi.base.ids import Ids
 from tuanzi.catalog import ImportCatalog, ImportKind
 from tuanzi.engines.logs.here import HereCommandLog, HereEventLog
@@ -205,7 +206,7 @@ class Town:
         phone = phone or str(next(self._phones))
         asked = await self.client.post("/v1/codes", json={"phone": phone, "campus_id": campus})
         assert asked.status_code == 202, asked.text
-        await self.until(lambda: phone in self.codes.sent)
+        await until(lambda: phone in self.codes.sent)
         signed = await self.client.post("/v1/sessions", json={"phone": phone, "code": self.codes.sent.pop(phone)})
         assert signed.status_code in (200, 201), signed.text
         session = signed.json()
@@ -231,12 +232,6 @@ class Town:
         assert answer.status_code == 200, answer.text
         return person
 
-    async def until(self, condition: Any) -> None:
-        """Wait until something is so, 5 s at most."""
-        async with asyncio.timeout(5):
-            while not condition():  # noqa: ASYNC110 - there is no event for what is only seen from outside
-                await asyncio.sleep(0.001)
-
     async def settled(self) -> None:
         """Wait until all databases have heard everything of each other and no split or refund is under way."""
         splits = "SELECT 1 FROM splits WHERE state IN ('trying', 'confirming', 'cancelling')"
@@ -254,7 +249,7 @@ class Town:
             return not busy and not any(desks.core.database.rows(splits) for desks in self.house.campuses.values())
 
         for _ in range(5):
-            await self.until(is_calm)
+            await until(is_calm)
             await asyncio.sleep(0.005)
 
     async def digest(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.journeys.conftest import BEEF_RICE, LADDER, LUNCH_FOR_THREE, Cast, done, refused
+from tests.waiting import until
 from tuanzi.groups import queries as group_queries
 from tuanzi.orders import queries as order_queries
 
@@ -229,7 +230,7 @@ async def test_a_merchants_board_hears_that_a_rider_comes_and_that_he_does_not_a
         SELECT body FROM stream_messages WHERE stream = 'board:bj-m01' AND kind = 'bundle.changed' ORDER BY number
     """
 
-    await cast.town.until(lambda: len(notices.rows(sql)) == 2)
+    await until(lambda: len(notices.rows(sql)) == 2)
 
     told = [json.loads(body) for (body,) in notices.rows(sql)]
     assert [(each["bundle_id"], each["state"], each["merchant_id"], each["reason"]) for each in told] == [

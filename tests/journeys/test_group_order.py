@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.journeys.conftest import BEEF_RICE, LADDER, LUNCH, LUNCH_FOR_THREE, Cast, Person, Town, cart, done, refused
+from tests.waiting import until
 from tuanzi.pricing import GrantCoupon
 
 
@@ -74,7 +75,7 @@ async def test_a_student_signs_in_with_a_code_and_looks_around(town: Town) -> No
 async def test_a_wrong_code_is_counted_and_a_used_one_is_gone(town: Town) -> None:
     phone = "13700000001"
     await done(town.client.post("/v1/codes", json={"phone": phone, "campus_id": "beijing"}), 202)
-    await town.until(lambda: phone in town.codes.sent)
+    await until(lambda: phone in town.codes.sent)
     code = town.codes.sent[phone]
     wrong = {"phone": phone, "code": "000000" if code != "000000" else "000001"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Person, Town, cart, done, refused
+from tests.waiting import until
 
 PORK_RICE = cart(("sh-m01-d01", 1))  # 20.00 yuan
 GUEST_CART = {"building_id": "sh-dorm-01", "lines": PORK_RICE}
@@ -70,7 +72,7 @@ class Pair:
     async def settled(self) -> None:
         """Wait until every word between the campuses is heard."""
         timers = "SELECT id FROM timers WHERE id LIKE 'guest:%' AND command LIKE '%Send%' OR id LIKE 'guests:%'"
-        await self.town.until(lambda: not any(self.town.rows(timers, campus=each) for each in ("beijing", "shanghai")))
+        await until(lambda: not any(self.town.rows(timers, campus=each) for each in ("beijing", "shanghai")))
         await self.town.settled()
 
 
@@ -171,7 +173,7 @@ async def test_the_last_seat_goes_to_exactly_one_over_both_campuses(pair: Pair) 
         async with asyncio.TaskGroup() as race:
             racing = [race.create_task(pair.join(guest)) for guest in guests]
             if number % 3:  # a guest's way is longer: he may begin earlier
-                await town.until(lambda asked=asked: town.rows(asked, campus="shanghai"))
+                await until(partial(town.rows, asked, campus="shanghai"))
             path = f"groups/{pair.group_id}/orders"
             racing += [race.create_task(local.post(path, {"lines": BEEF_RICE})) for local in locals_]
         answers = [task.result() for task in racing]

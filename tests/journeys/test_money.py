@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.journeys.conftest import Cast, done, refused
+from tests.waiting import until
 
 SHARES = "SELECT state FROM shares"
 REFUNDS = "SELECT state FROM refunds"
@@ -13,12 +14,12 @@ async def test_an_orders_money_is_shared_returned_and_told_to_everybody_it_conce
     await cast.deliver(f"{orders[0]}.1")
     await done(cast.ming.post(f"orders/{orders[0]}/confirm"))
     cast.town.pass_time(minutes=2)  # as long as the payment company wants before money is shared
-    await cast.town.until(lambda: cast.town.rows(SHARES, database="money") == [("finished",)])
+    await until(lambda: cast.town.rows(SHARES, database="money") == [("finished",)])
     shared = await done(cast.ming.get(f"orders/{orders[0]}/ledger"))
 
     await done(cast.ming.post(f"orders/{orders[0]}/after-sale"))
     await done(cast.warden.post(f"orders/{orders[0]}/after-sale/decision", {"amount_fen": 910}))
-    await cast.town.until(lambda: cast.town.rows(REFUNDS, database="money") == [("settled",)])
+    await until(lambda: cast.town.rows(REFUNDS, database="money") == [("settled",)])
     after = await done(cast.ming.get(f"orders/{orders[0]}/ledger"))
     statement = await done(cast.merchant.get("merchants/bj-m01/statement"))
     file = await cast.merchant.get("merchants/bj-m01/statement.csv")

@@ -34,6 +34,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.journeys.conftest import BEEF_RICE, LADDER, Cast, Person, Town, done
+from tests.waiting import until
 from tuanzi.pricing import GrantCoupon
 
 # Left out: positive_data_acceptance (a request that fits the schema may still be refused by a rule, and msgspec refuses
@@ -156,7 +157,7 @@ async def things(town: Town, cast: Cast) -> dict[str, list[str]]:
     # What needs a person comes from a payment company that refuses; the house's own never does.
     town.house.campuses["beijing"].money.database.execute_script(CASES + DIFFERENCES)
     await done(cast.warden.post("reconciliation/runs", {}), 202)
-    await town.until(lambda: town.rows("SELECT number FROM reconciliation_reports ORDER BY number", database="money"))
+    await until(lambda: town.rows("SELECT number FROM reconciliation_reports ORDER BY number", database="money"))
     await town.settled()
     payments = town.rows("SELECT id FROM payments ORDER BY id", database="money")
     return {
@@ -196,7 +197,7 @@ async def good_requests(cast: Cast, real: dict[str, list[str]]) -> dict[str, tup
     cart = {"campaign_id": "bj-ladder", "building_id": "bj-dorm-01", "lines": BEEF_RICE}
     in_after_sale, delivered = real["order_id"][2], real["order_id"][1]
     await done(cast.town.client.post("/v1/codes", json={"phone": "13600000002", "campus_id": "beijing"}), 202)
-    await cast.town.until(lambda: "13600000002" in cast.town.codes.sent)
+    await until(lambda: "13600000002" in cast.town.codes.sent)
     code = cast.town.codes.sent["13600000002"]
     bound = {"code": cast.town.wechat.company.login("lan")}
     await done(cast.lan.send("PUT", "/v1/me/wechat", bound))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.journeys.conftest import BEEF_RICE, LADDER, Cast, Person, Town, done, refused
+from tests.waiting import until
 from tuanzi.live import StreamArchive, stream_of_person
 from tuanzi.money import ReceiverKind
 from tuanzi.people import ForgetPerson
@@ -45,7 +46,7 @@ async def told(cast: Cast) -> None:
     """Wait until campuses have forgotten, and let every keeper of streams sweep."""
     town = cast.town
     done_sql = "SELECT 1 FROM audit_entries WHERE action = 'forgotten'"
-    await town.until(lambda: town.house.platform.database.rows(done_sql))
+    await until(lambda: town.house.platform.database.rows(done_sql))
     for desks in town.house.campuses.values():
         await StreamArchive(desks.notices).sweep(before=town.now - timedelta(days=7), limit=500)
 
@@ -61,7 +62,7 @@ async def ming_with_a_past(cast: Cast) -> None:
     stream = stream_of_person(cast.ming.id)
     sql = "SELECT 1 FROM stream_messages WHERE stream = :stream"
     notices = cast.town.house.campuses["beijing"].notices.database
-    await cast.town.until(lambda: len(notices.rows(sql, {"stream": stream})) >= 3)
+    await until(lambda: len(notices.rows(sql, {"stream": stream})) >= 3)
 
 
 async def test_after_erasing_no_database_knows_who_he_was_and_the_books_are_as_before(cast: Cast) -> None:
@@ -98,7 +99,7 @@ async def test_what_is_still_told_of_his_orders_is_swept_too_and_his_numbers_go_
     await cast.town.settled()
     notices = cast.town.house.campuses["beijing"].notices.database
     sql = "SELECT number FROM stream_messages WHERE stream = :stream ORDER BY number"
-    await cast.town.until(lambda: notices.rows(sql, {"stream": stream}))
+    await until(lambda: notices.rows(sql, {"stream": stream}))
     assert notices.rows(sql, {"stream": stream})[0] == (swept.newest + 1,)
     await told(cast)
 

@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 from tests.journeys.conftest import Cast, Town, done, refused
+from tests.waiting import until
 from tuanzi.reconciliation.model import report_hash
 
 
@@ -22,9 +23,7 @@ async def compare(cast: Cast) -> None:
     """The operator has books compared; it is over, and what is safe is mended."""
     before = cast.town.rows("SELECT COUNT(*) FROM reconciliation_runs", database="money")
     await done(cast.warden.post("reconciliation/runs", {}), 202)
-    await cast.town.until(
-        lambda: cast.town.rows("SELECT COUNT(*) FROM reconciliation_runs", database="money") != before
-    )
+    await until(lambda: cast.town.rows("SELECT COUNT(*) FROM reconciliation_runs", database="money") != before)
     await cast.town.settled()
 
 

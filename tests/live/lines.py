@@ -11,6 +11,7 @@ import msgspec
 
 from tests.journeys.conftest import Cast, Person
 from tests.live.street import token_of
+from tests.waiting import until
 from tuanzi.machinery.push.gateway import Gateway
 from tuanzi.machinery.push.limits import PushLimits
 from tuanzi.machinery.push.sockets import Listener
@@ -68,7 +69,7 @@ class Talk:
         def answers() -> list[dict[str, Any]]:
             return [one for one in self.line.said if one.get("id") == id or "closed" in one]
 
-        await self._cast.town.until(lambda: bool(answers()))
+        await until(lambda: bool(answers()))
         return answers()[0]
 
     async def connect(self, person: Person) -> dict[str, Any]:
@@ -94,7 +95,7 @@ async def a_gateway(cast: Cast, watch: Watch, limits: PushLimits) -> AsyncIterat
         house.live.hubs, house.live.gateway.gate, name="other", limits=limits, clock=lambda: watch.at, now=house.clock
     )
     running = asyncio.create_task(gateway.run())
-    await cast.town.until(lambda: gateway.has_room)
+    await until(lambda: gateway.has_room)
     yield gateway
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

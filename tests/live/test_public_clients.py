@@ -10,6 +10,7 @@ import pytest
 from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Cast, done
 from tests.live.street import Board, Ears, Encoding, OtherEars, compiled_ears, java_ears, node_ears, street
 from tests.live.test_limits import opened_group
+from tests.waiting import until
 
 STORY = ["created", "paid", "grouped", "formed", "closed"]
 
@@ -38,7 +39,7 @@ def drop_all(cast: Cast) -> None:
 async def test_a_student_hears_his_order_from_the_first_step_on(cast: Cast, encoding: Encoding) -> None:
     ears = await Ears(cast.ming, encoding).connect()
     await cast.closed_group()
-    await cast.town.until(lambda: "split.planned" in ears.states)
+    await until(lambda: "split.planned" in ears.states)
 
     assert ears.states[:5] == STORY
     assert ears.numbers == list(range(1, len(ears.numbers) + 1))
@@ -51,11 +52,11 @@ async def test_what_was_missed_while_the_connection_was_broken_comes_once_and_in
     """P20: everybody has numbers of his own, so who comes back goes on where he was; who he is says his token."""
     ears = await Ears(cast.ming, encoding).connect()
     opened = await done(cast.ming.post("groups", {**LUNCH_FOR_THREE, "lines": BEEF_RICE}), 201)
-    await cast.town.until(lambda: ears.states == ["created"])
+    await until(lambda: ears.states == ["created"])
 
     drop_all(cast)
     await done(cast.ming.post(f"orders/{opened['order_id']}/pay"))
-    await cast.town.until(lambda: ears.states == ["created", "paid"])
+    await until(lambda: ears.states == ["created", "paid"])
 
     assert ears.numbers == [1, 2]
     assert [context.recovered for context in ears.subscribed] == [True, True]
@@ -66,12 +67,12 @@ async def test_what_was_missed_while_the_connection_was_broken_comes_once_and_in
 async def test_a_page_opened_anew_gets_what_nobody_acknowledged(cast: Cast, encoding: Encoding) -> None:
     first = await Ears(cast.ming, encoding).connect()
     await cast.closed_group()
-    await cast.town.until(lambda: "split.planned" in first.states)
+    await until(lambda: "split.planned" in first.states)
     await first.acknowledge(3)
     await first.client.disconnect()
 
     second = await Ears(cast.ming, encoding).connect()
-    await cast.town.until(lambda: len(second.numbers) == len(first.numbers) - 3)
+    await until(lambda: len(second.numbers) == len(first.numbers) - 3)
 
     assert second.numbers == first.numbers[3:]
     assert second.heard == first.heard[3:]
@@ -82,7 +83,7 @@ async def test_signing_out_ends_the_connection_for_good(cast: Cast, encoding: En
     ears = await Ears(cast.ming, encoding).connect()
 
     await done(cast.ming.send("DELETE", "/v1/sessions/current"))
-    await cast.town.until(lambda: ears.ends)
+    await until(lambda: ears.ends)
 
     assert ears.ends == [3503]
     assert cast.town.house.live.gateway.connections == 0
@@ -95,10 +96,10 @@ async def test_a_group_shows_its_seats_and_how_many_look_at_it(cast: Cast, encod
     board, other = Board(), Board()
     await ears.client.new_subscription(channel, events=board).subscribe()
     await looker.client.new_subscription(channel, events=other).subscribe()
-    await cast.town.until(lambda: board.shown and board.shown[-1]["watching"] == 2)
+    await until(lambda: board.shown and board.shown[-1]["watching"] == 2)
 
     await done(cast.hua.post(f"groups/{opened['group_id']}/orders", {"lines": BEEF_RICE}), 201)
-    await cast.town.until(lambda: other.shown and other.shown[-1]["seats_taken"] == 2)
+    await until(lambda: other.shown and other.shown[-1]["seats_taken"] == 2)
 
     assert board.first[0]["seats_taken"] == 1
     assert (await ears.client.presence_stats(channel)).num_users == 2
@@ -119,10 +120,10 @@ async def test_boards_are_for_their_staff(cast: Cast, encoding: Encoding) -> Non
     await listeners["rider"].client.new_subscription("riders", events=riders).subscribe()
     await listeners["warden"].client.new_subscription("ops", events=overview).subscribe()
     _, orders = await cast.closed_group()
-    await cast.town.until(lambda: own.shown)
+    await until(lambda: own.shown)
     await cast.deliver(own.shown[0]["sub_order_ids"][0])
-    await cast.town.until(lambda: [one["state"] for one in riders.shown][-1:] == ["delivered"])
-    await cast.town.until(lambda: overview.shown and overview.shown[-1]["sub_orders_delivered"] == 1)
+    await until(lambda: [one["state"] for one in riders.shown][-1:] == ["delivered"])
+    await until(lambda: overview.shown and overview.shown[-1]["sub_orders_delivered"] == 1)
 
     assert {name: board.refusals for name, board in boards.items()} == {name: [103] for name in wanted}
     assert len(own.shown[0]["sub_order_ids"]) == len(orders)

@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -31,6 +32,7 @@ from tests.machinery.toy import (
     open_writer,
     prepared,
 )
+from tests.waiting import until
 from tuanzi.base.once import Once
 from tuanzi.base.problem import Busy
 from tuanzi.base.time import to_ms
@@ -70,13 +72,6 @@ async def working(*desks: WriterDesk) -> AsyncIterator[None]:
     for desk in reversed(desks):
         desk.close()
     await asyncio.gather(*tasks)
-
-
-async def until(condition: Any) -> None:
-    """Wait until something is so, 5 s at most."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - there is no event for what is only seen in the database
-            await asyncio.sleep(0.001)
 
 
 async def turns(count: int) -> None:
@@ -190,7 +185,8 @@ async def test_an_errand_is_run_again_until_it_succeeds_and_its_outcome_counts_o
         await desk.submit(Build(id="h", seats=9))
         await desk.submit(Send(errand=Errand(ticket_id="t", hall_id="h")))
         for attempts in (1, 2):
-            await until(lambda n=attempts: len(database.rows(f"SELECT 1 FROM timers WHERE attempts = {n}")) == 1)
+            asked = f"SELECT 1 FROM timers WHERE attempts = {attempts}"
+            await until(partial(database.rows, asked))
             clock.now += timedelta(minutes=1)
             desk._ring()
         await until(lambda: desk.figures.events == 1)

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from tests.machinery.test_desk import Hands, desk_of, until, working
+from tests.machinery.test_desk import Hands, desk_of, working
 from tests.machinery.toy import Build, Take, open_database
+from tests.waiting import until
 from tuanzi.engines.logs.here import HereEventLog
 from tuanzi.machinery import relay as module
 from tuanzi.machinery.desk import WriterDesk

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from servers.redis import RedisCluster
 from tests.engines.redis import connected
+from tests.waiting import until
 from tuanzi.engines.fanout.here import Here
 from tuanzi.engines.fanout.redis import RedisFanOut
 from tuanzi.machinery.push.ports import FanOut, Kept
@@ -67,14 +68,6 @@ async def processes(request: pytest.FixtureRequest) -> AsyncIterator[list[FanOut
     servers: RedisCluster = request.getfixturevalue("redis_cluster")
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(process(servers)) for _ in range(3)]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so, 10 s at most."""
-    end = asyncio.get_running_loop().time() + 10
-    while not condition():
-        assert asyncio.get_running_loop().time() < end
-        await asyncio.sleep(0.005)
 
 
 async def gateways_of(processes: list[FanOut], campus: str) -> list[Gateway]:

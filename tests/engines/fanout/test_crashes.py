@@ -13,9 +13,10 @@ import msgspec
 import pytest
 
 from servers.redis import RedisCluster
-from tests.engines.fanout.test_contract import process, until
+from tests.engines.fanout.test_contract import process
 from tests.live.office import Direct
 from tests.live.test_repeats import SCHEMA
+from tests.waiting import until
 from tuanzi import live, wiring
 from tuanzi.engines.fanout.redis import RedisFanOut, channel_of
 from tuanzi.engines.redis.cluster import REPLY_S

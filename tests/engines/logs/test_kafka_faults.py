@@ -7,10 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from itertools import chain
-from typing import TypeVar
 
 import pytest
 import pytest_asyncio
@@ -23,23 +22,14 @@ from tests.engines.logs.test_command_log import reading
 from tests.engines.logs.test_event_log import hear, listening, rows
 from tests.engines.logs.writer_process import Kept
 from tests.undisturbed import Undisturbed
+from tests.waiting import until
 from tuanzi.engines.logs.kafka import KafkaCommandLog, KafkaEventLog, KafkaSettings
 from tuanzi.machinery.commandlog import Entry
 from tuanzi.machinery.problems import Unavailable
 
-V = TypeVar("V")
-
 BEIJING, XIAN = CAMPUSES
 TAKEOVER_S_MAX = 5.0
 UNAVAILABLE_S_MAX = 6.0
-
-
-async def soon(look: Callable[[], V], *, within_s: float = 30.0) -> V:
-    """What is seen, as soon as it is something. Raises TimeoutError."""
-    async with asyncio.timeout(within_s):
-        while not (seen := look()):  # noqa: ASYNC110 - other processes write what is looked at
-            await asyncio.sleep(0.02)
-    return seen
 
 
 class Writers:
@@ -63,7 +53,7 @@ class Writers:
     async def until_each_has_a_campus(self) -> None:
         """Wait until each process has kept the newest command of a campus."""
         pids = {process.pid for process in self._processes}
-        await soon(lambda: {rows[-1].pid for rows in self._kept.rows.values() if rows} == pids)
+        await until(lambda: {rows[-1].pid for rows in self._kept.rows.values() if rows} == pids)
 
     def campus_of(self, process: subprocess.Popen[bytes]) -> str:
         """Where it kept a command last."""
@@ -78,7 +68,7 @@ class Writers:
             rows = chain.from_iterable(self._kept.rows[campus] for campus in campuses)
             return [row.at for row in rows if row.pid == process.pid and row.at > after]
 
-        return min(await soon(look))
+        return min(await until(look))
 
     def stop(self) -> None:
         for process in self._processes:
@@ -119,7 +109,7 @@ class Load:
 
     async def until_kept(self, more: int) -> None:
         goal = len(self.kept[BEIJING]) + more
-        await soon(lambda: len(self.kept[BEIJING]) >= goal)
+        await until(lambda: len(self.kept[BEIJING]) >= goal)
 
 
 @asynccontextmanager
@@ -148,7 +138,7 @@ async def assert_all_kept_once(writers: Writers, load: Load) -> None:
     """Everything that was acknowledged is carried out; that nothing is kept twice, the cursor sees to."""
     for campus in CAMPUSES:
         acknowledged = set(load.kept[campus])
-        await soon(lambda campus=campus, acknowledged=acknowledged: acknowledged <= set(writers.kept(campus)))  # type: ignore[misc]
+        await until(lambda campus=campus, acknowledged=acknowledged: acknowledged <= set(writers.kept(campus)))  # type: ignore[misc]
         assert len(set(writers.kept(campus))) == len(writers.kept(campus))
 
 
@@ -286,7 +276,7 @@ async def test_a_reader_who_hears_nothing_any_more_loses_his_campus(kafka: Kafka
 
     try:
         async with opened(kafka) as near, reading(near, hears), reading(KafkaCommandLog(far, campuses=CAMPUSES), deaf):
-            await soon(lambda: len(hears.held) == len(deaf.held) == 1)
+            await until(lambda: len(hears.held) == len(deaf.held) == 1)
             proxy.stall(back=True)
             began = asyncio.get_running_loop().time()
             await hears.until(lambda: hears.held == set(CAMPUSES))
@@ -308,8 +298,8 @@ async def test_a_reader_too_far_ahead_of_its_owner_stands_still_until_he_has_cau
         await owner.until(lambda: owner.held == set(CAMPUSES))
         for first in range(0, 40_000, 10_000):
             await log.append(BEIJING, [b"%d" % i for i in range(first, first + 10_000)])
-        place = await soon(lambda: log._readers[0]._places.get(BEIJING))
-        await soon(lambda: place.is_paused)
+        place = await until(lambda: log._readers[0]._places.get(BEIJING))
+        await until(lambda: place.is_paused)
         ahead = place.next - place.share.taken
         owner.may_take.set()
         await owner.until(lambda: len(owner.bodies(BEIJING)) == 40_000)
@@ -325,7 +315,7 @@ async def test_a_log_that_lost_its_end_is_not_read_in_silence(
 
     async with opened(kafka) as log, reading(log, owner):
         await log.append(BEIJING, [b"%d" % i for i in range(5)])
-        await soon(lambda: sum(record.message == "commandlog.missing" for record in caplog.records) >= 2)
+        await until(lambda: sum(record.message == "commandlog.missing" for record in caplog.records) >= 2)
 
     assert owner.bodies(BEIJING) == [b""]
     assert {record.campus for record in caplog.records if record.levelname == "CRITICAL"} == {BEIJING}

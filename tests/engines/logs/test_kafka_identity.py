@@ -15,7 +15,8 @@ from servers.kafka import Kafka
 from tests.engines.logs.conftest import LIBS
 from tests.engines.logs.owner import CAMPUSES, Diary
 from tests.engines.logs.test_command_log import reading
-from tests.engines.logs.test_kafka_faults import opened, soon
+from tests.engines.logs.test_kafka_faults import opened
+from tests.waiting import until
 from tuanzi.engines.logs.kafka import KafkaSettings
 
 BEIJING = CAMPUSES[0]
@@ -27,7 +28,7 @@ async def make_again(kafka: KafkaSettings) -> None:
     """The topic of a campus is lost, and made by whoever starts next."""
     admin, topic = AdminClient({"bootstrap.servers": kafka.servers, "log_level": 0}), kafka.topic("commands", BEIJING)
     await asyncio.wrap_future(admin.delete_topics([topic])[topic])
-    await soon(lambda: topic not in admin.list_topics(timeout=5).topics)
+    await until(lambda: topic not in admin.list_topics(timeout=5).topics)
     async with opened(kafka):
         pass
 
@@ -55,7 +56,7 @@ async def test_a_topic_that_was_made_again_and_grew_is_not_read_on(
     async with opened(kafka) as log:
         await log.append(BEIJING, NEW)
         async with reading(log, owner):
-            await soon(lambda: len(told(caplog)) >= 2)
+            await until(lambda: len(told(caplog)) >= 2)
 
     assert owner.bodies(BEIJING) == OLD
     assert set(told(caplog)) == {BEIJING}
@@ -73,7 +74,7 @@ async def test_a_topic_that_is_made_again_under_its_reader_is_not_read_on(
         await make_again(kafka)
         async with opened(kafka) as again:
             await again.append(BEIJING, NEW)
-            await soon(lambda: len(told(caplog)) >= 2)
+            await until(lambda: len(told(caplog)) >= 2)
 
     assert owner.bodies(BEIJING) == OLD
 
@@ -93,10 +94,10 @@ async def test_a_log_that_lost_its_end_and_grew_again_is_not_read_on(
         await asyncio.to_thread(broker.start)
         async with opened(kafka) as again:
             await again.append(BEIJING, NEW)
-            await soon(lambda: len(told(caplog)) >= 2)
+            await until(lambda: len(told(caplog)) >= 2)
     caplog.clear()
     async with opened(kafka) as log, reading(log, owner):
-        await soon(lambda: len(told(caplog)) >= 2)
+        await until(lambda: len(told(caplog)) >= 2)
 
     assert owner.bodies(BEIJING) == OLD
 

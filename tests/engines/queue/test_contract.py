@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from servers.rabbit import Rabbit
+from tests.waiting import until
 from tuanzi import wiring
 from tuanzi.engines.queue.rabbit import RabbitQueue
 from tuanzi.machinery.pool import Pool, PoolLimits
@@ -91,14 +92,6 @@ async def at_work(works: WorkQueue, queue: str, shop: Workshop, *, hands: int = 
     finally:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool], *, within_s: float = 15) -> None:
-    """Wait until something is so."""
-    end = asyncio.get_running_loop().time() + within_s
-    while not condition():
-        assert asyncio.get_running_loop().time() < end
-        await asyncio.sleep(0.005)
 
 
 async def until_backlog(works: WorkQueue, queue: str, *, waiting: int = 0, delayed: int = 0, dead: int = 0) -> Backlog:

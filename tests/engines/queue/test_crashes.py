@@ -12,7 +12,8 @@ import pytest
 import pytest_asyncio
 
 from servers.rabbit import Rabbit
-from tests.engines.queue.test_contract import Workshop, at_work, served, some, until, until_backlog
+from tests.engines.queue.test_contract import Workshop, at_work, served, some, until_backlog
+from tests.waiting import until
 from tuanzi.engines.queue.rabbit import PUT_S_MAX, RabbitQueue
 from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.workqueue import Patience
