@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.journeys.conftest import Cast
 from tests.live.lines import CAMPUS, Talk, Watch, a_gateway
-from tests.live.street import street
 from tests.live.test_limits import opened_group
 from tuanzi.machinery.push.limits import PushLimits
 from tuanzi.machinery.push.ports import Draft
 
 SAID = 7
-
-
-@pytest.fixture
-async def cast(tmp_path: Path) -> AsyncIterator[Cast]:
-    """Everybody, signed in, with a gateway."""
-    async with street(tmp_path) as cast:
-        yield cast
 
 
 async def told(cast: Cast) -> str:

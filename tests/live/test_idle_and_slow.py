@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
-import pytest
 
 from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Cast, done
 from tests.live.lines import Line
 from tests.live.phones import Phone
-from tests.live.street import street, token_of
+from tests.live.street import token_of
 from tests.waiting import until
 from tuanzi.machinery.push.gateway import Gateway
 from tuanzi.machinery.push.limits import PushLimits
@@ -23,13 +20,6 @@ HOUR_S = 3600
 BIG = b'{"kind":"big","state":"n0","filling":"%s"}' % (b"x" * 16_000)
 # More than a loopback connection's kernel buffers hold.
 BIG_COUNT = 800
-
-
-@pytest.fixture
-async def cast(tmp_path: Path) -> AsyncIterator[Cast]:
-    """Everybody, signed in, with a gateway."""
-    async with street(tmp_path) as cast:
-        yield cast
 
 
 async def test_after_an_idle_hour_a_drop_of_a_second_resumes(cast: Cast) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +13,7 @@ import pytest
 from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Cast, Person, done
 from tests.live.lines import Talk, Watch, a_gateway
 from tests.live.phones import Phone
-from tests.live.street import street, token_of
+from tests.live.street import token_of
 from tests.waiting import until
 from tuanzi.machinery.push.client import Client
 from tuanzi.machinery.push.limits import PushLimits
@@ -30,13 +28,6 @@ SAYINGS: dict[str, bytes] = {
     "acknowledgements": b'{"send":{"data":{"ack":1}}}',
     "commands": b'{"id":7,"rpc":{"method":"ack","data":{"number":1}}}',
 }
-
-
-@pytest.fixture
-async def cast(tmp_path: Path) -> AsyncIterator[Cast]:
-    """Everybody, signed in, with a gateway."""
-    async with street(tmp_path) as cast:
-        yield cast
 
 
 async def opened_group(person: Person) -> str:

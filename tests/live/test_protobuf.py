@@ -7,8 +7,7 @@ import base64
 import contextlib
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -29,7 +28,7 @@ from tests.live.binary import (
     replies_in,
 )
 from tests.live.lines import CAMPUS, Talk, Watch, a_gateway
-from tests.live.street import street, token_of, url_of
+from tests.live.street import token_of, url_of
 from tests.live.test_limits import opened_group
 from tests.waiting import until
 from tuanzi import wiring
@@ -145,13 +144,6 @@ wants = st.one_of(
     st.just({}),
 )
 commands = st.lists(st.builds(lambda id, wanted: {"id": id, **wanted}, small_numbers, wants), max_size=4)
-
-
-@pytest.fixture
-async def cast(tmp_path: Path) -> AsyncIterator[Cast]:
-    """Everybody, signed in, with a gateway."""
-    async with street(tmp_path) as cast:
-        yield cast
 
 
 def told_by_json(lines: bytes) -> list[dict[str, Any]]:

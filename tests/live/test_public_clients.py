@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Cast, done
-from tests.live.street import Board, Ears, Encoding, OtherEars, compiled_ears, java_ears, node_ears, street
+from tests.live.street import Board, Ears, Encoding, OtherEars, compiled_ears, java_ears, node_ears
 from tests.live.test_limits import opened_group
 from tests.waiting import until
 
 STORY = ["created", "paid", "grouped", "formed", "closed"]
-
-
-@pytest.fixture
-async def cast(tmp_path: Path) -> AsyncIterator[Cast]:
-    """Everybody, signed in, with a gateway."""
-    async with street(tmp_path) as cast:
-        yield cast
 
 
 @pytest.fixture(params=["json", "protobuf"])
