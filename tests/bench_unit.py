@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from tuanzi.base.problem import Unknown
 from tuanzi.base.unit import Key
+from tuanzi.machinery.database import Flush
+from tuanzi.machinery.tables import Table
+from tuanzi.wiring import open_database
 
 V = TypeVar("V")
+MADE_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class BenchUnit:
@@ -32,6 +36,10 @@ class BenchUnit:
     def find(self, kind: type[V], key: Key) -> V | None:
         """The value with this key, or None."""
         return self.values.get((kind, key))
+
+    def all_of(self, kind: type[V]) -> list[V]:
+        """All values of a kind."""
+        return [value for (each, _), value in self.values.items() if each is kind]
 
     def add(self, value: object) -> None:
         """Keep a new value."""
@@ -62,3 +70,16 @@ class BenchUnit:
     def unschedule(self, timer_id: str) -> None:
         """Drop a timer."""
         self.timers.pop(timer_id, None)
+
+
+def rows_of(
+    unit: BenchUnit, tables: Sequence[Table[Any]], database: str, sql: str, slots: Mapping[str, Any] | None
+) -> list[tuple[Any, ...]]:
+    """What a database of this kind, such as "core", answers when it keeps the values of a unit."""
+    made = open_database(None, database, now=MADE_AT)
+    try:
+        kept = [(table, [table.to_row(value) for value in unit.all_of(table.kind)]) for table in tables]
+        made.commit(Flush(before=0, after=1, event_number=0, inserts=kept))
+        return made.rows(sql, slots)
+    finally:
+        made.close()

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from msgspec.structs import replace
 
+from tests.watched import Watched
 from tuanzi import catalog, delivery, groups, money, orders, pricing, sharing, splitting, stock, wiring
 from tuanzi.base.ids import CampusId, OrderId, PersonId, SubOrderId
 from tuanzi.base.problem import Problem
@@ -44,8 +44,6 @@ from tuanzi.orders import AdvanceSubOrder, Order, SubOrder, SubOrderAnswer, SubS
 from tuanzi.pricing import Coupon, GrantCoupon
 from tuanzi.stock import Portions, SetPortions
 from tuanzi.wiring import FOLLOWS, follower_of, position_of, schema_of
-
-E = TypeVar("E")
 
 # The databases whose rooms decide; those that only tell what happened are not here.
 HEART = ("core", "money", "delivery")
@@ -224,7 +222,7 @@ class HandPost:
         return TimeoutError() if fate == "unanswered" else answer
 
 
-class Campus:
+class Campus(Watched):
     """A campus; `now` moves only by `pass_time`. Money that is asked for arrives at once by `pay`.
 
     Refunds are sent and settle by `settle_refunds` (and so by `pass_time`), so that tests see them on their way. Splits
@@ -594,10 +592,6 @@ class Campus:
         )
         return int(kept[0][0]) if kept else 0
 
-    def told(self, kind: type[E]) -> list[E]:
-        """All events of a kind, in order."""
-        return [event for event in self.events if type(event) is kind]
-
     def balances(self) -> dict[str, int]:
         """What the entries of every account add up to; empty accounts are left out."""
         sql = "SELECT account, SUM(amount_fen) FROM entries GROUP BY account HAVING SUM(amount_fen) <> 0"
@@ -616,23 +610,6 @@ class Campus:
                 if name not in ("writer_cursor", "follower_positions", "split_coordinators"):
                     kept[f"{books.kind}.{name}"] = sorted(books.database.rows(f"SELECT * FROM {name}"), key=repr)
         return kept
-
-    @contextmanager
-    def nothing_changes(self) -> Iterator[None]:
-        """What happens inside leaves all databases, their events and timers as they were."""
-        before = self.everything()
-        yield
-        assert self.everything() == before
-
-    @contextmanager
-    def refused(self, problem: type[Problem]) -> Iterator[None]:
-        """What happens inside is refused with this problem, and changes nothing."""
-        with self.nothing_changes():
-            try:
-                yield
-            except problem:
-                return
-            raise AssertionError(f"{problem.__name__} was not raised")
 
     def _kept(self, books: Books, table: Any, key: Any) -> Any:
         (row,) = books.database.fetch(table, [key])

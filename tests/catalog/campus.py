@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tests.bench_unit import BenchUnit
+from tests.bench_unit import BenchUnit, rows_of
 from tuanzi import catalog
 from tuanzi.base.ids import BuildingId, CampaignId, CampusId, DishId, Ids, MerchantId, PersonId, SessionId
 from tuanzi.base.money import Money
@@ -29,10 +29,7 @@ from tuanzi.catalog import (
     PeriodId,
 )
 from tuanzi.catalog.store import TABLES
-from tuanzi.engines.database.sqlite import Sqlite
-from tuanzi.machinery.database import Flush
 from tuanzi.machinery.http.routes import Call
-from tuanzi.machinery.migrate import migrate
 
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)  # Monday, 12:00 in Shanghai
 OPERATOR = PersonId("p_operator")
@@ -146,17 +143,7 @@ class BenchDesk:
         return Kept(answer=answer, body=msgspec.json.encode(answer))
 
     async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        database = Sqlite(None)
-        try:
-            migrate(database, ("every", "core"), now=NOON)
-            values = self.unit.values.items()
-            kept = [
-                (table, [table.to_row(value) for (kind, _), value in values if kind is table.kind]) for table in TABLES
-            ]
-            database.commit(Flush(before=0, after=1, event_number=0, inserts=kept, upserts=[], removes=[], events=[]))
-            return database.rows(sql, slots)
-        finally:
-            database.close()
+        return rows_of(self.unit, TABLES, "core", sql, slots)
 
     async def followed(self, source: str, number: int) -> tuple[Any, ...]:
         raise NotImplementedError

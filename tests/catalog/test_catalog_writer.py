@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.afresh import carried_out
 from tests.catalog.campus import NOON, OPERATOR
 from tuanzi import catalog, wiring
 from tuanzi.base.ids import CampaignId, CampusId
@@ -16,20 +17,10 @@ from tuanzi.catalog import CampaignEntry, CampaignState, ImportCatalog, ImportKi
 from tuanzi.catalog.problems import CampaignStepRefused, ImportRefused
 from tuanzi.catalog.store import TABLES, campaign_entry
 from tuanzi.engines.database.sqlite import Sqlite
-from tuanzi.events import CampaignChanged, CatalogChanged
-from tuanzi.machinery.codec import Codec
-from tuanzi.machinery.writer import Outcome, Request, Schema, Writer, drive
+from tuanzi.machinery.writer import Outcome
 
 ROOM = catalog.room()
-SCHEMA = Schema(
-    database="core",
-    tables=ROOM.tables,
-    decides=ROOM.commands,
-    hears={},
-    follows={},
-    errands=frozenset(),
-    codec=Codec(commands=[*ROOM.commands], events=[CatalogChanged, CampaignChanged]),
-)
+SCHEMA = wiring.schema_of("core", [ROOM])
 FILE = Path(__file__).parents[2] / "src/simulation/campuses/beijing.json"
 
 
@@ -41,10 +32,7 @@ def database() -> Sqlite:
 
 def do(database: Sqlite, command: Any, *, now: datetime = NOON) -> Outcome:
     """Carry a command out by a writer that has just started and remembers nothing."""
-    position, number = database.cursor()
-    writer = Writer(SCHEMA, position=position, event_number=number)
-    [outcome] = drive(writer.carry_out([Request(command)], now=now), database)
-    return outcome
+    return carried_out(command, schema=SCHEMA, database=database, now=now)
 
 
 def load_file(content: str, kind: ImportKind = ImportKind.CATALOG) -> ImportCatalog:

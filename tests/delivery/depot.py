@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
+from tests.watched import Watched
 from tuanzi import delivery, wiring
 from tuanzi.base.branch import Branch
-from tuanzi.base.problem import Problem
 from tuanzi.delivery import (
     CancelDelivery,
     ConfirmDelivery,
@@ -29,7 +28,6 @@ from tuanzi.machinery.problems import Crashed
 from tuanzi.machinery.timers import TimerBook
 from tuanzi.machinery.writer import Request, Schema, Writer, drive
 
-E = TypeVar("E")
 NOON = datetime(2026, 11, 23, 4, tzinfo=UTC)
 LUNCH = "2026-11-23.lunch"
 # Some 400 m from end to end.
@@ -72,7 +70,7 @@ def branch(gid: str, *, epoch: int = 1) -> Branch:
     return Branch(gid=gid, branch="delivery", coordinator="beijing", epoch=epoch)
 
 
-class Depot:
+class Depot(Watched):
     """Commands and events one by one or in batches; a kill forgets all but the database."""
 
     def __init__(self) -> None:
@@ -219,30 +217,9 @@ class Depot:
         """Portions promised by meal."""
         return dict(self._all(store.MEAL_LOADS))
 
-    def told(self, kind: type[E]) -> list[E]:
-        """All events of a kind."""
-        return [event for event in self.events if type(event) is kind]
-
     def assigned(self) -> list[tuple[str, tuple[str, ...]]]:
         """Who was given which parcels so far."""
         return [(event.rider_id, event.parcel_ids) for event in self.told(BundleAssigned)]
-
-    @contextmanager
-    def refused(self, problem: type[Problem]) -> Iterator[None]:
-        """What happens inside is refused with this problem, and changes nothing."""
-        with self.nothing_changes():
-            try:
-                yield
-            except problem:
-                return
-            raise AssertionError(f"{problem.__name__} was not raised")
-
-    @contextmanager
-    def nothing_changes(self) -> Iterator[None]:
-        """What happens inside leaves tables, events and timers as they were."""
-        before = self.everything()
-        yield
-        assert self.everything() == before
 
     def everything(self) -> dict[str, list[Any]]:
         """All that is kept, but for positions."""

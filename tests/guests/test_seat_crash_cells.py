@@ -15,7 +15,7 @@ import pytest
 
 from tests.guests.city import AWAY, City, Side, check_one_outcome, say_again
 from tests.heart import Books
-from tests.splitting.test_crash_cells import decide_only
+from tests.splitting.test_crash_cells import MOMENTS, decide_only
 from tuanzi.base.ids import CampusId
 from tuanzi.groups import AlreadyMember
 from tuanzi.guests import GuestsTold, HearHome, HomeAway, LeaveSeat, PaySeat, PlaceSeat, RecordAnswer, SeatGone, TrySeat
@@ -24,13 +24,6 @@ from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.writer import Request
 
 STEPS = ("try", "pay", "pay late", "leave unpaid", "leave paid", "news")
-MOMENTS = (
-    "before it is sent",
-    "after it is sent",
-    "applied and not committed",
-    "committed and not answered",
-    "answered and not recorded",
-)
 HAPPENINGS = ("its sender is killed", "its receiver is killed", "the answer is lost", "it comes twice")
 CELLS = list(product(STEPS, MOMENTS, HAPPENINGS))
 

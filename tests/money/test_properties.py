@@ -85,37 +85,32 @@ HANDLERS: dict[type, Any] = {
 }
 
 
-def kept(unit: BenchUnit, kind: type) -> list[Any]:
-    """All values of a kind."""
-    return [value for (each, _), value in unit.values.items() if each is kind]
-
-
 def check_the_books(unit: BenchUnit) -> None:
     """Every journal balances, both books agree, and each order's money is somewhere, once."""
     journals: dict[str, list[int]] = defaultdict(list)
     accounts: Counter[str] = Counter()
     of_order: Counter[tuple[str, str]] = Counter()
-    for entry in kept(unit, Entry):
+    for entry in unit.all_of(Entry):
         journals[entry.journal_id].append(entry.amount.fen)
         accounts[entry.account] += entry.amount.fen
         of_order[entry.order_id, entry.account] += entry.amount.fen
-    assert {head.id: head.entry_count for head in kept(unit, JournalHead)} == {
+    assert {head.id: head.entry_count for head in unit.all_of(JournalHead)} == {
         journal_id: len(lines) for journal_id, lines in journals.items()
     }
     assert all(sum(lines) == 0 for lines in journals.values())
     assert sum(accounts.values()) == 0
-    assert {each.account: each.amount.fen for each in kept(unit, Balance)} == dict(accounts)
+    assert {each.account: each.amount.fen for each in unit.all_of(Balance)} == dict(accounts)
     back: Counter[str] = Counter()
     settled: Counter[str] = Counter()
-    for refund in kept(unit, Refund):
+    for refund in unit.all_of(Refund):
         if refund.state not in (RefundState.WAITING, RefundState.PARKED):
             back[refund.payment_id] += refund.amount.fen
         if refund.state is RefundState.SETTLED:
             settled[refund.order_id] += refund.amount.fen
-    for payment in kept(unit, Payment):
+    for payment in unit.all_of(Payment):
         assert payment.refunded.fen == back[payment.id] <= payment.captured.fen
     for order_id in ORDERS:
-        came = sum(payment.captured.fen for payment in kept(unit, Payment) if payment.order_id == order_id)
+        came = sum(payment.captured.fen for payment in unit.all_of(Payment) if payment.order_id == order_id)
         escrow = -of_order[order_id, "order_escrow"]
         owed = -of_order[order_id, "user_refund_payable"]
         assert escrow >= 0

@@ -1,19 +1,16 @@
-"""A small platform for the tests of people: a BenchUnit for its writer, SQLite with the migration for its reads."""
+"""A small platform for the tests of people: a BenchUnit for its writer, SQLite for its reads."""
 
 from __future__ import annotations
 
 import random
-import re
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from tests.bench_unit import BenchUnit
+from tests.bench_unit import BenchUnit, rows_of
 from tuanzi import people
 from tuanzi.base.ids import CampusId, Ids, MerchantId, PersonId, SessionId
 from tuanzi.base.once import Once
@@ -23,9 +20,6 @@ from tuanzi.machinery.post import Letter
 from tuanzi.people import model, store
 from tuanzi.people.problems import WechatCodeRefused
 
-_FILES = sorted((Path(__file__).parents[2] / "src/tuanzi/migrations/platform").glob("*.sql"))
-# Indexes have no table when SQLite drops them.
-MIGRATIONS = [re.sub(r"(DROP INDEX \w+) ON \w+", r"\1", file.read_text()) for file in _FILES]
 SECRET = b"a secret of the tests, 32 bytes or more"
 NOON = datetime(2026, 9, 1, 4, 0, tzinfo=UTC)
 BEIJING, SHANGHAI = CampusId("beijing"), CampusId("shanghai")
@@ -69,17 +63,7 @@ class BenchDesk:
 
     async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         self.reads += 1
-        database = sqlite3.connect(":memory:")
-        try:
-            for migration in MIGRATIONS:
-                database.executescript(migration)
-            for table in store.TABLES:
-                columns, places = ", ".join(table.columns), ", ".join("?" * len(table.columns))
-                rows = [table.to_row(value) for (kind, _), value in self.unit.values.items() if kind is table.kind]
-                database.executemany(f"INSERT INTO {table.name} ({columns}) VALUES ({places})", rows)
-            return database.execute(sql, slots or {}).fetchall()
-        finally:
-            database.close()
+        return rows_of(self.unit, store.TABLES, "platform", sql, slots)
 
     few = rows
 

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.afresh import carried_out
 from tests.people.people_bench import BEIJING, NOON, PHONE, SECRET, Campuses, Inbox, Wechat
 from tuanzi import people, wiring
 from tuanzi.base.ids import PersonId, SessionId
 from tuanzi.engines.database.sqlite import Sqlite
-from tuanzi.events import PersonErased, PersonJoined, RolesChanged, SessionEnded
-from tuanzi.machinery.codec import Codec
-from tuanzi.machinery.writer import Outcome, Request, Schema, Writer, drive
+from tuanzi.machinery.writer import Outcome
 from tuanzi.people import model
 from tuanzi.people.problems import CodeLocked, TooManyCodes
 
@@ -27,17 +26,7 @@ ROOM = people.room(
     quotas=people.Quotas(),
     post=Campuses(),
 )
-SCHEMA = Schema(
-    database="platform",
-    tables=ROOM.tables,
-    decides=ROOM.commands,
-    hears={},
-    follows={},
-    errands=frozenset(ROOM.errands),
-    codec=Codec(
-        commands=[*ROOM.commands, *ROOM.errands], events=[PersonJoined, PersonErased, RolesChanged, SessionEnded]
-    ),
-)
+SCHEMA = wiring.schema_of("platform", [ROOM])
 CODE = "246810"
 
 
@@ -49,10 +38,7 @@ def database() -> Sqlite:
 
 def do(database: Sqlite, command: Any, *, now: datetime = NOON) -> Outcome:
     """Carry a command out by a writer that has just started and remembers nothing."""
-    position, number = database.cursor()
-    writer = Writer(SCHEMA, position=position, event_number=number)
-    [outcome] = drive(writer.carry_out([Request(command)], now=now), database)
-    return outcome
+    return carried_out(command, schema=SCHEMA, database=database, now=now)
 
 
 def ask(challenge_id: str = "v_1") -> model.RequestCode:

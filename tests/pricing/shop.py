@@ -12,10 +12,8 @@ from tuanzi import pricing, wiring
 from tuanzi.base.ids import Ids
 from tuanzi.base.money import Money
 from tuanzi.base.who import Role, Who
-from tuanzi.events import RuleBookSwitched
-from tuanzi.machinery.codec import Codec
 from tuanzi.machinery.http.routes import Call
-from tuanzi.machinery.writer import Request, Schema, Writer, drive
+from tuanzi.machinery.writer import Request, Writer, drive
 from tuanzi.pricing import BASE_RULES, Cart, CartLine, Coupon, Quote, Rule, RuleKind, RuleVersion, Tier
 
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # a Monday
@@ -86,17 +84,8 @@ class Campus:
     def __init__(self) -> None:
         room = pricing.room()
         self.database = wiring.open_database(None, "core", now=NOON)
-        schema = Schema(
-            database="core",
-            tables=room.tables,
-            decides=room.commands,
-            hears={},
-            follows={},
-            errands=frozenset(),
-            codec=Codec(commands=room.commands, events=[RuleBookSwitched]),
-        )
         position, number = self.database.cursor()
-        self._writer = Writer(schema, position=position, event_number=number)
+        self._writer = Writer(wiring.schema_of("core", [room]), position=position, event_number=number)
         self._routes = {f"{route.method} {route.path}": route for route in room.routes}
         self.now = NOON
 

@@ -156,7 +156,7 @@ class Model:
 
     def hear(self, unit: BenchUnit) -> None:
         """What the rooms have promised back since; a refund that is parked must not have fitted."""
-        mine = [each for each in kept(unit, Refund) if each.order_id == self.order.order_id]
+        mine = [each for each in unit.all_of(Refund) if each.order_id == self.order.order_id]
         for each in mine:
             if is_promised(each) and each.id not in self.refunds:
                 assert each.amount.fen <= self.paid - self.promised
@@ -362,14 +362,9 @@ def refund(world: World, model: Model, number: int, tenths: int, is_for_part: bo
     assert (world.unit.find(Refund, refund_id) is None) == (known is None and fen <= 0)
 
 
-def kept(unit: BenchUnit, kind: type) -> list[Any]:
-    """All values of a kind."""
-    return [value for (each, _), value in unit.values.items() if each is kind]
-
-
 def transfers_kept(unit: BenchUnit) -> list[Transfer]:
     """All transfers of all orders."""
-    return [each for order in kept(unit, OrderTransfers) for each in order.transfers]
+    return [each for order in unit.all_of(OrderTransfers) for each in order.transfers]
 
 
 def check_the_books(unit: BenchUnit) -> None:
@@ -377,20 +372,20 @@ def check_the_books(unit: BenchUnit) -> None:
     journals: dict[str, int] = defaultdict(int)
     accounts: Counter[str] = Counter()
     of_order: dict[str, Counter[str]] = defaultdict(Counter)
-    for entry in kept(unit, Entry):
+    for entry in unit.all_of(Entry):
         journals[entry.journal_id] += entry.amount.fen
         accounts[entry.account] += entry.amount.fen
         of_order[entry.order_id][entry.account.partition(":")[0]] += entry.amount.fen
     assert not any(journals.values())
-    assert {each.account: each.amount.fen for each in kept(unit, Balance)} == dict(accounts)
-    payments = {each.order_id: each for each in kept(unit, Payment)}
+    assert {each.account: each.amount.fen for each in unit.all_of(Balance)} == dict(accounts)
+    payments = {each.order_id: each for each in unit.all_of(Payment)}
     claims: dict[str, list[Transfer]] = defaultdict(list)
     for transfer in transfers_kept(unit):
         claims[transfer.order_id].append(transfer)
     for order_id, payment in payments.items():
         shared = unit.find(Sharing, order_id)
         promised = sum(
-            each.amount.fen for each in kept(unit, Refund) if is_promised(each) and each.order_id == order_id
+            each.amount.fen for each in unit.all_of(Refund) if is_promised(each) and each.order_id == order_id
         )
         assert payment.refunded.fen == promised <= payment.captured.fen
         claimed = 0
@@ -424,15 +419,15 @@ def check_it_is_over(world: World, split: Split) -> None:
     """At the end: nothing is under way, the payment company says the same, and the model too."""
     unit, sandbox = world.unit, world.sandbox
     assert unit.timers == {}
-    accounts = {each.account: each.amount.fen for each in kept(unit, Balance)}
+    accounts = {each.account: each.amount.fen for each in unit.all_of(Balance)}
     assert sum(accounts.values()) == 0
     assert accounts.get("provider_clearing", 0) == sandbox.paid_fen - sandbox.refunded_fen - sandbox.shared_fen
-    settled = {each.id: each.amount.fen for each in kept(unit, Refund) if each.state is RefundState.SETTLED}
+    settled = {each.id: each.amount.fen for each in unit.all_of(Refund) if each.state is RefundState.SETTLED}
     assert sum(settled.values()) == sandbox.refunded_fen
     told = Counter(each.refund_id for each in unit.events if isinstance(each, RefundSettled))
     assert told == Counter(dict.fromkeys(settled, 1))
-    assert all(each.state is not RefundState.SENT for each in kept(unit, Refund))
-    for each in kept(unit, Sharing):
+    assert all(each.state is not RefundState.SENT for each in unit.all_of(Refund))
+    for each in unit.all_of(Sharing):
         is_over = each.payout is PayoutState.DONE
         assert is_over == (each.completed_at is not None and each.state is SharingState.POSTED)
     assert all(not each.sent and (not each.due or not is_paid_out(unit, each)) for each in transfers_kept(unit))
@@ -522,14 +517,14 @@ def test_what_a_person_settles_is_settled_once_and_leaves_the_books_right(
             tell(world, split, what, which)
     world.wait(timedelta(days=3))
 
-    for case in kept(world.unit, Case):
+    for case in world.unit.all_of(Case):
         settle = SettleCase(case_id=case.id, how=how, note="looked at", operator_id="p_op")
         if world.do(settle) is None and how is not Settlement.RETRY:
             assert world.do(settle) is not None
     broken.clear()
     world.wait(timedelta(days=3))
 
-    accounts = {each.account: each.amount.fen for each in kept(world.unit, Balance)}
+    accounts = {each.account: each.amount.fen for each in world.unit.all_of(Balance)}
     assert sum(accounts.values()) == 0
     assert world.unit.timers == {}
     assert all(accounts[account] <= 0 for account in accounts if account.startswith(("merchant_", "order_", "user_")))
