@@ -1,8 +1,13 @@
-"""Asking for several rows by their ids in one statement: `... WHERE id IN (` + SEVERAL + `) ...`, a page at a time."""
+"""Asking for many rows a page at a time: by their ids, `... WHERE id IN (` + SEVERAL + `) ...`, or by a period."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from tuanzi.base.time import to_ms
+from tuanzi.machinery.database import Ask
 
 # Our choice: one statement serves all pages, so that it stays prepared; a short page repeats its last id.
 AT_ONCE = 100
@@ -17,6 +22,9 @@ SEVERAL_ROWS = "(" + " UNION ".join(f"SELECT :id{i} AS id" for i in range(AT_ONC
 FEW_AT_ONCE = 16
 FEW = ", ".join(f":id{i}" for i in range(FEW_AT_ONCE))
 
+# Our choice: rows of a period are read so many at once.
+OF_PERIOD_AT_ONCE = 1_000
+
 
 def several(ids: Sequence[str], *, at_once: int = AT_ONCE) -> Iterator[dict[str, str]]:
     """The slots of SEVERAL, or of FEW, page by page; none for no ids."""
@@ -24,3 +32,23 @@ def several(ids: Sequence[str], *, at_once: int = AT_ONCE) -> Iterator[dict[str,
         page = ids[i : i + at_once]
         padded = (*page, *[page[-1]] * (at_once - len(page)))
         yield {f"id{n}": id for n, id in enumerate(padded)}
+
+
+def rows_of(ask: Ask, sql: str, ids: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The rows of a statement with SEVERAL, for all of these ids."""
+    return [row for slots in several(ids) for row in ask(sql, slots)]
+
+
+def rows_of_period(ask: Ask, sql: str, begins: datetime, ends: datetime) -> Iterator[tuple[Any, ...]]:
+    """The rows of `... WHERE id > :after AND at_ms >= :from_ms AND at_ms < :until_ms ORDER BY id LIMIT :limit`.
+
+    Their first column is what they are ordered by.
+    """
+    after = ""
+    while True:
+        slots = {"after": after, "from_ms": to_ms(begins), "until_ms": to_ms(ends), "limit": OF_PERIOD_AT_ONCE}
+        rows = ask(sql, slots)
+        yield from rows
+        if len(rows) < OF_PERIOD_AT_ONCE:
+            return
+        after = rows[-1][0]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
 
 from tuanzi.base.problem import Unknown
-from tuanzi.base.time import from_ms, to_ms
+from tuanzi.base.time import from_ms
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.http.routes import Desk
-from tuanzi.machinery.several import several
+from tuanzi.machinery.several import rows_of, rows_of_period, several
 from tuanzi.money import store
 from tuanzi.money.model import Account, JournalKind, Payment, Refund
 
@@ -222,24 +222,20 @@ def _refund_view(refund: Refund) -> RefundView:
 
 # the books side by side, within a look (C3)
 
-DAY_AT_ONCE = 1_000
-
 
 def payments_of_orders(ask: Ask, order_ids: Sequence[str]) -> list[Payment]:
     """Every payment of these orders."""
-    return [
-        store.PAYMENTS.from_row(row) for slots in several(order_ids) for row in ask(store.PAYMENTS_OF_ORDERS, slots)
-    ]
+    return [store.PAYMENTS.from_row(row) for row in rows_of(ask, store.PAYMENTS_OF_ORDERS, order_ids)]
 
 
 def payments_by_id(ask: Ask, payment_ids: Sequence[str]) -> list[Payment]:
     """The payments with these ids, as far as there are."""
-    return [store.PAYMENTS.from_row(row) for slots in several(payment_ids) for row in ask(store.PAYMENTS_NAMED, slots)]
+    return [store.PAYMENTS.from_row(row) for row in rows_of(ask, store.PAYMENTS_NAMED, payment_ids)]
 
 
 def refunds_by_id(ask: Ask, refund_ids: Sequence[str]) -> list[Refund]:
     """The refunds with these ids, as far as there are."""
-    return [store.REFUNDS.from_row(row) for slots in several(refund_ids) for row in ask(store.REFUNDS_NAMED, slots)]
+    return [store.REFUNDS.from_row(row) for row in rows_of(ask, store.REFUNDS_NAMED, refund_ids)]
 
 
 class OrderRows(Struct, frozen=True, kw_only=True, gc=False):
@@ -253,17 +249,17 @@ class OrderRows(Struct, frozen=True, kw_only=True, gc=False):
 
 def rows_of_orders(ask: Ask, order_ids: Sequence[str]) -> OrderRows:
     """Every payment, refund, journal head and entry of these orders; journals also by what they should be called."""
-    payments = [row for slots in several(order_ids) for row in ask(store.PAYMENTS_OF_ORDERS, slots)]
-    refunds = [row for slots in several(order_ids) for row in ask(store.REFUNDS_OF_ORDERS, slots)]
-    booked = [row[0] for slots in several(order_ids) for row in ask(store.JOURNALS_OF_ORDERS, slots)]
+    payments = rows_of(ask, store.PAYMENTS_OF_ORDERS, order_ids)
+    refunds = rows_of(ask, store.REFUNDS_OF_ORDERS, order_ids)
+    booked = [row[0] for row in rows_of(ask, store.JOURNALS_OF_ORDERS, order_ids)]
     named = [f"{kind}:{row[0]}" for row in payments for kind in ("capture", "misfit")]
     named += [f"{kind}:{row[0]}" for row in refunds for kind in ("refund_due", "refund_settled")]
     ids = list(dict.fromkeys([*named, *booked]))
     return OrderRows(
         payments=payments,
         refunds=refunds,
-        heads=[row for slots in several(ids) for row in ask(store.JOURNALS_NAMED, slots)],
-        entries=[row for slots in several(ids) for row in ask(store.ENTRIES_OF_JOURNALS, slots)],
+        heads=rows_of(ask, store.JOURNALS_NAMED, ids),
+        entries=rows_of(ask, store.ENTRIES_OF_JOURNALS, ids),
     )
 
 
@@ -285,20 +281,9 @@ def ledger_sums(ask: Ask) -> tuple[list[AccountBalance], int]:
 
 def captured_between(ask: Ask, begins: datetime, ends: datetime) -> list[Payment]:
     """Every payment whose money was noted in a period."""
-    return [store.PAYMENTS.from_row(row) for row in _of_period(ask, store.PAYMENTS_CAPTURED, begins, ends)]
+    return [store.PAYMENTS.from_row(row) for row in rows_of_period(ask, store.PAYMENTS_CAPTURED, begins, ends)]
 
 
 def settled_between(ask: Ask, begins: datetime, ends: datetime) -> list[Refund]:
     """Every refund that was noted as settled in a period."""
-    return [store.REFUNDS.from_row(row) for row in _of_period(ask, store.REFUNDS_SETTLED, begins, ends)]
-
-
-def _of_period(ask: Ask, sql: str, begins: datetime, ends: datetime) -> Iterator[tuple[Any, ...]]:
-    after = ""
-    while True:
-        slots = {"after": after, "from_ms": to_ms(begins), "until_ms": to_ms(ends), "limit": DAY_AT_ONCE}
-        rows = ask(sql, slots)
-        yield from rows
-        if len(rows) < DAY_AT_ONCE:
-            return
-        after = rows[-1][0]
+    return [store.REFUNDS.from_row(row) for row in rows_of_period(ask, store.REFUNDS_SETTLED, begins, ends)]

@@ -17,7 +17,7 @@ from tuanzi.base.problem import Unknown
 from tuanzi.machinery.cache import Absent, Counts, ReadCache
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.http.routes import Desk
-from tuanzi.machinery.several import FEW_AT_ONCE, several
+from tuanzi.machinery.several import FEW_AT_ONCE, rows_of, several
 from tuanzi.machinery.sharedcache import KEEP_S, NOTHING_SHARED, Shared, SharedCache, SharedReads
 from tuanzi.machinery.together import Together
 from tuanzi.orders.model import Order, OrderRecord, OrderState, SubOrder, SubOrderState
@@ -409,10 +409,10 @@ class OrderBook(Struct, frozen=True, kw_only=True, gc=False):
 
 def order_rows(ask: Ask, order_ids: Sequence[str]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     """The rows of these orders and of their sub-orders, as they are kept; see `order_book_of`."""
-    rows = [row for slots in several(order_ids) for row in ask(ORDERS_NAMED, slots)]
+    rows = rows_of(ask, ORDERS_NAMED, order_ids)
     there = {row[0] for row in rows}
     lost = [f"{id}.{i}" for id in order_ids if id not in there for i in range(1, SUB_ORDERS_OF_LOST + 1)]
-    left = [row for slots in several(lost) for row in ask(SUB_ORDERS_NAMED, slots)]
+    left = rows_of(ask, SUB_ORDERS_NAMED, lost)
     return rows, [*_sub_rows(ask, rows), *left]
 
 
@@ -464,7 +464,7 @@ def _sub_rows(ask: Ask, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]
     """The sub-orders of orders; one more is asked for than each knows of, so that one too many is seen as well."""
     count_at = ORDERS.columns.index("sub_orders")
     named = [f"{row[0]}.{i}" for row in rows for i in range(1, min(int(row[count_at]) + 1, SUB_ORDERS_MAX) + 1)]
-    return [row for slots in several(named) for row in ask(SUB_ORDERS_NAMED, slots)]
+    return rows_of(ask, SUB_ORDERS_NAMED, named)
 
 
 async def order_ids_of(desk: Desk, person_id: str, *, after: str, limit: int) -> list[OrderId]:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from tuanzi import money, orders, sharing, stock
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.internal import EVENTS_AFTER, POSITION_OF_SOURCE
-from tuanzi.machinery.several import SEVERAL, several
+from tuanzi.machinery.several import SEVERAL, rows_of
 from tuanzi.machinery.tables import Row, table
 from tuanzi.money import ENTRIES, JOURNALS, PAYMENTS, REFUNDS
 from tuanzi.reconciliation.model import (
@@ -122,7 +122,7 @@ _about = msgspec.json.Decoder(_About).decode
 
 def differences_by_id(ask: Ask, ids: Sequence[str]) -> list[KeptDifference]:
     """The differences with these ids, as far as there are."""
-    return [DIFFERENCES.from_row(row) for slots in several(ids) for row in ask(DIFFERENCES_NAMED, slots)]
+    return [DIFFERENCES.from_row(row) for row in rows_of(ask, DIFFERENCES_NAMED, ids)]
 
 
 def log_of(ask: Ask, other: str) -> Log:
