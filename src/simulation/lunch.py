@@ -110,7 +110,7 @@ def _run(
     for number, (campus, side) in enumerate(world.sides.items()):
         catalog = found[campus]
         riders = max(RIDERS_LEAST, students // STUDENTS_PER_RIDER)
-        staff = Staff(side, campus=campus, habits=habits, spots=catalogs.spots(catalog), riders=riders)
+        staff = Staff(side, campus=campus, habits=habits, spots=catalogs.spots(catalog), riders=riders, forgets=0.01)
         offers = [offer for offer in catalogs.offers(catalog) if periods & set(offer.period_ids)]
         dorms = [building["id"] for building in catalog["buildings"] if building["kind"] == "dorm"]
         for i in range(students):

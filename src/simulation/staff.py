@@ -40,8 +40,8 @@ class Staff:
     """Everybody who works for a campus; hears the log as their boards would show it.
 
     crew: who that is; made up when None, with so many `riders`. spots: where riders begin, in millionths of a degree.
-    rejects: how often a merchant cannot make what was ordered. refunds: how often an operator gives a part back.
-    careless: how often a rider does not do as he is told.
+    rejects: how often a merchant cannot make what was ordered. forgets: how often he never says. refunds: how often an
+    operator gives a part back. careless: how often a rider does not do as he is told.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Staff:
         riders: int = 8,
         crew: Crew | None = None,
         rejects: float = 0.01,
+        forgets: float = 0.0,
         refunds: float = 0.01,
         careless: float = 0.03,
     ) -> None:
@@ -64,6 +65,7 @@ class Staff:
         self._campus = campus
         self._habits = habits
         self._rejects = rejects
+        self._forgets = forgets
         self._refunds = refunds
         self.riders = Riders(stage, people=crew.riders, spots=spots, careless=careless)
         self._merchants = dict(crew.merchants)
@@ -106,8 +108,11 @@ class Staff:
         chance = self._chance
         merchant = self._merchant(merchant_id)
         yield Wait(chance.uniform(5, 120))
-        if state == "planned" and chance.random() < self._rejects:
+        luck = chance.random() if state == "planned" else 1.0
+        if luck < self._rejects:
             yield _step(merchant, sub_order_id, "reject")
+            return
+        if luck < self._rejects + self._forgets:
             return
         for step, least, most in _KITCHEN[HALF_DONE.index(state) :]:
             answer = yield _step(merchant, sub_order_id, step)

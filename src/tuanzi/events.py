@@ -334,6 +334,15 @@ class SubOrderAdvanced(Event, frozen=True, kw_only=True, gc=False):
     by: str
 
 
+class SubOrdersLate(Event, frozen=True, kw_only=True, gc=False):
+    """A shop has not accepted these in time; unless it does, they are given up and their price goes back (B8, B9)."""
+
+    name = "orders.sub_orders_late"
+    group_id: str
+    merchant_id: str
+    sub_order_ids: tuple[str, ...]
+
+
 class OrderCancelled(Event, frozen=True, kw_only=True, gc=False):
     """An order ended without a meal; `paid_fen` is what must go back, by RefundDue."""
 

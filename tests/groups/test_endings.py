@@ -48,7 +48,7 @@ def test_paying_the_last_seat_of_one_tier_forms_closes_and_plans_in_one_commit_t
 
     assert [campus.state(id) for id in ids] == ["split"] * 3
     assert campus.held_and_sold("beef") == (0, 3)
-    assert campus.timers() == []
+    assert campus.timers() == [f"accept:{group_id}"]
 
 
 def test_a_fee_that_does_not_divide_comes_back_fen_by_fen(campus: Campus) -> None:
@@ -231,6 +231,6 @@ def test_p14_a_crash_after_the_commit_leaves_nothing_to_settle(campus: Campus) -
 
     campus.kill()
 
-    assert campus.timers() == []
+    assert campus.timers() == [f"accept:{seated[0].group_id}"]
     assert [campus.state(one.order_id) for one in seated] == ["split"] * 3
     assert [len(campus.sub_orders(one.order_id)) for one in seated] == [1, 1, 1]

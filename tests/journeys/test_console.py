@@ -262,3 +262,26 @@ async def test_price_rules_are_of_one_campus_alone(cast: Cast) -> None:
     versions = await done(cast.operator.get("/v1/campuses/shanghai/pricing/versions"))
     assert (versions["items"], versions["active"]) == ([], 0)
     await refused(cast.operator.post("/v1/campuses/shanghai/pricing/versions/1/switch"), 404, "base/unknown")
+
+
+async def test_an_operator_sees_what_shops_are_late_to_accept_and_says_how_long_they_may_take(cast: Cast) -> None:
+    _, orders = await cast.closed_group()
+    assert await done(cast.warden.get("acceptance-terms")) == {"late_minutes": 5, "given_up_minutes": 20}
+    assert await pages(cast, "operator/unaccepted", limit=2) == []
+    cast.town.pass_time(seconds=61)
+
+    set_now = await done(cast.warden.send("PUT", "acceptance-terms", {"late_minutes": 1, "given_up_minutes": 3}))
+
+    assert set_now == {"late_minutes": 1, "given_up_minutes": 3}
+    late = await pages(cast, "operator/unaccepted", limit=2)
+    assert sorted({sub["order_id"] for sub in late}) == sorted(orders)
+    assert {sub["state"] for sub in late} == {"planned"}
+    assert [sub["sub_order_id"] for sub in late] == sorted(sub["sub_order_id"] for sub in late)
+
+
+async def test_terms_that_give_shops_no_time_are_refused(cast: Cast) -> None:
+    terms = {"late_minutes": 5, "given_up_minutes": 5}
+
+    await refused(cast.warden.send("PUT", "acceptance-terms", terms), 422, "orders/acceptance-terms-invalid")
+
+    assert await done(cast.warden.get("acceptance-terms")) == {"late_minutes": 5, "given_up_minutes": 20}

@@ -56,7 +56,7 @@ def test_every_step_of_an_order_is_told_even_when_it_takes_several_at_once(campu
         ("cooking", "picked_up"),
         ("picked_up", "delivered"),
     ]
-    assert campus.timers() == [f"complete:{order_id}"]
+    assert campus.timers() == [f"accept:{campus.order(order_id).group_id}", f"complete:{order_id}"]
 
 
 def test_a_merchant_moves_only_his_own_sub_orders(campus: Campus) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
 
-from tests.heart import Books, Campus, run
+from tests.heart import OPERATOR, Books, Campus, run
 from tuanzi import reconciliation, wiring
 from tuanzi.base.ids import make_id
 from tuanzi.base.time import SHANGHAI
@@ -15,6 +15,7 @@ from tuanzi.machinery.room import Room
 from tuanzi.machinery.writer import Request
 from tuanzi.money import BillKind, BillLine, Cashier, RecordCapture, SandboxProvider, payment_of
 from tuanzi.money.vendors.cashier import payment_asked
+from tuanzi.orders import AcceptanceTerms, SetAcceptanceTerms
 from tuanzi.reconciliation.model import AskRun, Begin, KeptDifference, RecordRun, Report
 from tuanzi.reconciliation.store import DIFFERENCES, REPORTS
 
@@ -84,6 +85,12 @@ class Audited(Campus):
 
     provider: Billing
     _begun = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        # The day's bills come in the morning after, when shops that never accepted would have given it all back.
+        terms = AcceptanceTerms(late_minutes=1439, given_up_minutes=1440)
+        self.do(SetAcceptanceTerms(terms=terms, by=OPERATOR))
 
     def make_provider(self) -> SandboxProvider:
         """It remembers everything, and believes nothing."""

@@ -344,13 +344,17 @@ def _followers(house: VirtualHouse) -> Iterator[tuple[str, str, int, int]]:
 
 
 def all_has_ended(books: Books) -> Iterator[str]:
-    """I5 at rest: no group is open, no order waits, no event is parked, no timer is overdue."""
+    """I5 at rest: no group is open, no order or shop waits, no event is parked, no timer is overdue."""
     for group in books.groups:
         if group.state not in ("closed", "failed"):
             yield f"group {group.id} is still {group.state}"
     for order in books.orders.values():
         if order.state in UNSETTLED and not (order.state == "refunding" and _is_refused(books, order)):
             yield f"order {order.id} is still {order.state}"
+    watched = {id for (id,) in books.house.rows("core", store.WATCHED)}
+    for sub in books.sub_orders:
+        if sub.state == "planned" and f"accept:{sub.group_id}" not in watched:
+            yield f"sub-order {sub.id} waits for its shop, and nobody looks"
     for refund in books.refunds.values():
         if refund.state not in ("settled", "refused"):
             yield f"refund {refund.id} is still {refund.state}"

@@ -495,6 +495,7 @@ def reconcile_planted(differences: int, *, seed: int = 1) -> Reconciled:
 
     world = World(seed, house=partial(VirtualHouse, company=company))
     counts = mix_of(differences)
+    world.house.disks["core"].execute_script(planted.PATIENT)
     begin(world, _plenty(world.house.campus, world.chance))
     places = _order(world, counts)
     bench = Bench(world, made[0], places)
@@ -512,6 +513,7 @@ def reconcile_planted(differences: int, *, seed: int = 1) -> Reconciled:
         return is_any
 
     world.house.kill()
+    world.house.disks["core"].execute_script(planted.NOBODY_WATCHES)
     plant("minute")
     _compare(world, for_s=ROUND_S + 60.0 * (world.auditor.orders_told // 1000))
     # One balance and a few dishes at a time: the next is planted when they are mended.

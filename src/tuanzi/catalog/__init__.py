@@ -38,7 +38,7 @@ from tuanzi.catalog.problems import (
     MealUnknown,
     MerchantClosed,
 )
-from tuanzi.catalog.queries import campaign_view, campus_page, has_merchant, merchant_view
+from tuanzi.catalog.queries import campaign_view, campus_page, has_merchant, merchant_ids, merchant_view
 from tuanzi.catalog.service import (
     ImportCatalog,
     Imported,
@@ -118,6 +118,7 @@ __all__ = [
     "meal_id",
     "meal_of",
     "meal_on",
+    "merchant_ids",
     "merchant_view",
     "read_meal_id",
     "room",

@@ -87,6 +87,11 @@ async def has_merchant(desk: Desk, merchant_id: str) -> bool:
     return bool(await desk.rows(store.MERCHANT, {"id": merchant_id}))
 
 
+async def merchant_ids(desk: Desk) -> list[str]:
+    """The ids of all merchants, up to a thousand."""
+    return [id for (id,) in await desk.rows(store.MERCHANT_IDS)]
+
+
 async def dish_page(
     desk: Desk, *, merchant_id: MerchantId | None, meal_id: str | None, after: str, limit: int, now: datetime
 ) -> DishPage:

@@ -71,6 +71,8 @@ SELECT id, name_zh, name_en, latitude_e6, longitude_e6, hours, is_open, delivery
 FROM merchants WHERE id = :id ORDER BY id LIMIT 1
 """
 
+MERCHANT_IDS = "SELECT id FROM merchants ORDER BY id LIMIT 1000"
+
 MERCHANTS_AFTER = """
 SELECT id, name_zh, name_en, latitude_e6, longitude_e6, hours, is_open, delivery_fee_fen, min_order_fen
 FROM merchants WHERE id > :after ORDER BY id LIMIT :limit

@@ -36,6 +36,7 @@ from tuanzi.live.model import (
 from tuanzi.live.service import LookingDesk, Owners
 from tuanzi.live.store import ORDER_OWNERS
 from tuanzi.machinery.push.ports import Draft, Drafts
+from tuanzi.orders import NOT_ACCEPTED
 
 _encode = msgspec.json.Encoder().encode
 _KINDS: dict[type, str] = {kind: str(kind.__struct_config__.tag) for kind in get_args(AnyMessage)}
@@ -235,6 +236,12 @@ def _sub_order(event: events.SubOrderAdvanced, telling: Telling) -> None:
         telling.stream(RIDERS, message)
     if event.state == "delivered":
         telling.count("sub_orders_delivered")
+    if event.by == NOT_ACCEPTED:
+        telling.count("sub_orders_given_up")
+
+
+def _late_to_accept(event: events.SubOrdersLate, telling: Telling) -> None:
+    telling.count("sub_orders_late", len(event.sub_order_ids))
 
 
 def _refund_due(event: events.RefundDue, telling: Telling) -> None:
@@ -318,6 +325,7 @@ TELLS: dict[type[events.Event], Callable[[Any, Telling], None]] = {
     events.SplitPlanned: _split,
     events.SplitConfirmed: _confirmed,
     events.SubOrderAdvanced: _sub_order,
+    events.SubOrdersLate: _late_to_accept,
     events.RefundDue: _refund_due,
     events.OrderRefunded: _refunded,
     events.RefundRefused: _refused,

@@ -201,6 +201,8 @@ class OpsPicture(Struct, frozen=True, kw_only=True, gc=False, tag_field="kind", 
     groups_opened: int = 0
     groups_formed: int = 0
     groups_failed: int = 0
+    sub_orders_late: int = 0
+    sub_orders_given_up: int = 0
     sub_orders_delivered: int = 0
     refunds_due_fen: int = 0
     refunds_settled_fen: int = 0

@@ -1,8 +1,9 @@
 """Orders: one member's order from creation to completion, and its sub-orders (B2, B8). Database: core.
 
-Owns orders, sub_orders, order_holds. Hears RefundSettled, OrderDoubted and DifferenceRepaired of money, and
-BundlePickedUp and ParcelDelivered of delivery, through their logs.
-Emits OrderPlaced, OrderPaid, OrderAdvanced, OrderCompleted, OrderCancelled, RefundDue, OrderRefunded, SubOrderAdvanced.
+Owns orders, sub_orders, order_holds, acceptance_terms. Hears RefundSettled, OrderDoubted and DifferenceRepaired of
+money, and BundlePickedUp and ParcelDelivered of delivery, through their logs.
+Emits OrderPlaced, OrderPaid, OrderAdvanced, OrderCompleted, OrderCancelled, RefundDue, OrderRefunded, SubOrderAdvanced,
+SubOrdersLate.
 The seat belongs to groups, which calls down; what a step must mean above is told by events.
 """
 
@@ -20,6 +21,8 @@ from tuanzi.orders.handlers import (
 from tuanzi.orders.model import (
     DEAD,
     HOLDING,
+    NOT_ACCEPTED,
+    AcceptanceTerms,
     Order,
     OrderRecord,
     OrderState,
@@ -32,7 +35,14 @@ from tuanzi.orders.model import (
     state_by_sub_orders,
     steps_from,
 )
-from tuanzi.orders.problems import AfterSaleTooLate, IllegalStep, NotPayable, OrderHeld, RefundTooLarge
+from tuanzi.orders.problems import (
+    AcceptanceTermsInvalid,
+    AfterSaleTooLate,
+    IllegalStep,
+    NotPayable,
+    OrderHeld,
+    RefundTooLarge,
+)
 from tuanzi.orders.queries import (
     OrderBook,
     OrderStatus,
@@ -65,7 +75,9 @@ from tuanzi.orders.service import (
     RefundOrder,
     RestoreOrder,
     RestoreSubOrders,
+    SetAcceptanceTerms,
     SubOrderAnswer,
+    WatchAcceptance,
     cancel_unpaid,
     mark_grouped,
     mark_paid,
@@ -77,14 +89,17 @@ from tuanzi.orders.service import (
     return_payment,
     revive,
 )
-from tuanzi.orders.store import KEEPS, ORDER_HOLDS, ORDERS, SUB_ORDERS
+from tuanzi.orders.store import ACCEPTANCE_TERMS, KEEPS, ORDER_HOLDS, ORDERS, SUB_ORDERS
 from tuanzi.orders.web import ROUTES
 
 __all__ = [
     "DEAD",
     "HOLDING",
+    "NOT_ACCEPTED",
     "ORDERS",
     "SUB_ORDERS",
+    "AcceptanceTerms",
+    "AcceptanceTermsInvalid",
     "AdvanceSubOrder",
     "AfterSaleTooLate",
     "AskAfterSale",
@@ -108,6 +123,7 @@ __all__ = [
     "RefundTooLarge",
     "RestoreOrder",
     "RestoreSubOrders",
+    "SetAcceptanceTerms",
     "StatusBoard",
     "Step",
     "SubLine",
@@ -116,6 +132,7 @@ __all__ = [
     "SubOrderState",
     "SubOrderView",
     "SubStep",
+    "WatchAcceptance",
     "board_of",
     "cancel_unpaid",
     "find_order",
@@ -155,9 +172,11 @@ def room() -> Room:
     return Room(
         name="orders",
         database="core",
-        tables=(ORDERS, SUB_ORDERS, ORDER_HOLDS),
+        tables=(ORDERS, SUB_ORDERS, ORDER_HOLDS, ACCEPTANCE_TERMS),
         commands={
             AdvanceSubOrder: service.advance_sub_order,
+            WatchAcceptance: service.watch_acceptance,
+            SetAcceptanceTerms: service.set_acceptance_terms,
             ConfirmOrder: service.confirm_order,
             CompleteOrder: service.complete_order,
             RefundOrder: service.refund_order,
@@ -167,6 +186,7 @@ def room() -> Room:
             RestoreOrder: service.restore_order,
             RestoreSubOrders: service.restore_sub_orders,
         },
+        asks={WatchAcceptance: service.watched_places},
         routes=ROUTES,
         keeps=KEEPS,
     )

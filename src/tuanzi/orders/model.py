@@ -12,12 +12,14 @@ from msgspec.structs import replace
 
 from tuanzi.base.ids import BuildingId, CampaignId, DishId, GroupId, MealId, MerchantId, OrderId, PersonId, SubOrderId
 from tuanzi.base.money import ZERO, Money
-from tuanzi.orders.problems import IllegalStep, RefundTooLarge
+from tuanzi.orders.problems import AcceptanceTermsInvalid, IllegalStep, RefundTooLarge
 from tuanzi.pricing import Cart, Quote, allocate_refund
 
 # Our choice: a day to notice that the soup was spilt; two hours until a delivered order completes by itself.
 AFTER_SALE_WITHIN: Final = timedelta(hours=24)
 COMPLETES_AFTER: Final = timedelta(hours=2)
+# Why a sub-order is given up that its shop never accepted.
+NOT_ACCEPTED: Final = "not_accepted"
 
 
 class OrderState(StrEnum):
@@ -252,6 +254,34 @@ class OrderHold(Struct, frozen=True, kw_only=True, gc=False):
 
     order_id: OrderId
     because: str
+
+
+class AcceptanceTerms(Struct, frozen=True, kw_only=True, gc=False):
+    """How long shops of a campus may take to accept what its split gave them; one row.
+
+    late_minutes: from then on it is late, and operators see it. given_up_minutes: then its price goes back. Both count
+    from when the shop could see it. Our choice: food is promised within 40 minutes, and takes 20 to make and bring.
+    """
+
+    id: str = "campus"
+    late_minutes: int = 5
+    given_up_minutes: int = 20
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.late_minutes < self.given_up_minutes <= 1440:
+            raise AcceptanceTermsInvalid(
+                late_minutes=self.late_minutes, given_up_minutes=self.given_up_minutes, least=1, most=1440
+            )
+
+    @property
+    def late(self) -> timedelta:
+        """How long a shop has before it is late."""
+        return timedelta(minutes=self.late_minutes)
+
+    @property
+    def grace(self) -> timedelta:
+        """How long it has once it is late."""
+        return timedelta(minutes=self.given_up_minutes - self.late_minutes)
 
 
 # Whose portions are held; later they are sold, or free again.

@@ -37,6 +37,14 @@ class NotPayable(Problem):
     title_zh = "订单无需支付或已无法支付"
 
 
+class AcceptanceTermsInvalid(Problem):
+    """A shop is late after a minute or more, and has some time yet before its sub-order is given up, within a day."""
+
+    code = "orders/acceptance-terms-invalid"
+    status = 422
+    title_zh = "接单时限设置无效"
+
+
 class OrderHeld(Problem):
     """The money of this order is being looked into; nothing is made for it until that is done."""
 

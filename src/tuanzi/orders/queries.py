@@ -6,6 +6,7 @@ import asyncio
 import weakref
 from collections.abc import Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -14,14 +15,17 @@ from msgspec import Struct
 
 from tuanzi.base.ids import OrderId, PersonId
 from tuanzi.base.problem import Unknown
+from tuanzi.base.time import to_ms
+from tuanzi.catalog import merchant_ids
 from tuanzi.machinery.cache import Absent, Counts, ReadCache
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.http.routes import Desk
 from tuanzi.machinery.several import FEW_AT_ONCE, rows_of, several
 from tuanzi.machinery.sharedcache import KEEP_S, NOTHING_SHARED, Shared, SharedCache, SharedReads
 from tuanzi.machinery.together import Together
-from tuanzi.orders.model import Order, OrderRecord, OrderState, SubOrder, SubOrderState
+from tuanzi.orders.model import AcceptanceTerms, Order, OrderRecord, OrderState, SubOrder, SubOrderState
 from tuanzi.orders.store import (
+    ACCEPTANCE_TERMS,
     LAST_LOOKED_AT,
     ORDER,
     ORDER_IDS_AFTER,
@@ -38,6 +42,8 @@ from tuanzi.orders.store import (
     SUB_ORDERS_OF_GROUP,
     SUB_ORDERS_OF_MERCHANT,
     SUB_ORDERS_OF_ORDER,
+    SUB_ORDERS_UNACCEPTED,
+    TERMS_OF_ACCEPTANCE,
 )
 
 _encode = msgspec.json.Encoder().encode
@@ -83,6 +89,7 @@ class SubOrderView(Struct, frozen=True, kw_only=True, gc=False):
     payable_fen: int
     rider_id: str | None
     dishes: dict[str, int]
+    planned_at: datetime
 
 
 class OrderView(Struct, frozen=True, kw_only=True, gc=False):
@@ -125,10 +132,15 @@ class CampusOrderPage(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class SubOrderPage(Struct, frozen=True, kw_only=True, gc=False):
-    """Sub-orders, oldest first; `next` is None on the last page."""
+    """Sub-orders, oldest first; `next` is None on the last page.
+
+    late_minutes, given_up_minutes: since `planned_at`, for one that is not accepted yet (`AcceptanceTerms`).
+    """
 
     items: tuple[SubOrderView, ...]
     next: str | None
+    late_minutes: int
+    given_up_minutes: int
 
 
 class OrderStatus(Struct, frozen=True, kw_only=True, gc=False):
@@ -315,12 +327,34 @@ async def sub_orders_of_group(desk: Desk, group_id: str) -> list[SubOrderView]:
 async def merchant_board(desk: Desk, *, merchant_id: str, state: SubOrderState, after: str, limit: int) -> SubOrderPage:
     """A merchant's sub-orders in a state."""
     slots = {"merchant_id": merchant_id, "state": state.value, "after": after, "limit": limit + 1}
-    return _page(await desk.rows(SUB_ORDERS_OF_MERCHANT, slots), limit=limit)
+    rows = await desk.rows(SUB_ORDERS_OF_MERCHANT, slots)
+    return _page(rows, limit=limit, terms=await acceptance_terms(desk))
 
 
-def _page(rows: Sequence[tuple[Any, ...]], *, limit: int) -> SubOrderPage:
+async def unaccepted(desk: Desk, *, after: str, limit: int, now: datetime) -> SubOrderPage:
+    """Sub-orders that their shops are late to accept."""
+    terms = await acceptance_terms(desk)
+    slots = {"before_ms": to_ms(now - terms.late), "after": after, "limit": limit + 1}
+    rows: list[tuple[Any, ...]] = []
+    for merchants in several(await merchant_ids(desk)):
+        rows += await desk.rows(SUB_ORDERS_UNACCEPTED, {**slots, **merchants})
+    return _page(sorted(rows, key=itemgetter(0))[: limit + 1], limit=limit, terms=terms)
+
+
+async def acceptance_terms(desk: Desk) -> AcceptanceTerms:
+    """How long shops may take to accept."""
+    rows = await desk.rows(TERMS_OF_ACCEPTANCE)
+    return ACCEPTANCE_TERMS.from_row(rows[0]) if rows else AcceptanceTerms()
+
+
+def _page(rows: Sequence[tuple[Any, ...]], *, limit: int, terms: AcceptanceTerms) -> SubOrderPage:
     items = [sub_view_of(SUB_ORDERS.from_row(row)) for row in rows]
-    return SubOrderPage(items=tuple(items[:limit]), next=items[limit - 1].sub_order_id if len(items) > limit else None)
+    return SubOrderPage(
+        items=tuple(items[:limit]),
+        next=items[limit - 1].sub_order_id if len(items) > limit else None,
+        late_minutes=terms.late_minutes,
+        given_up_minutes=terms.given_up_minutes,
+    )
 
 
 def view_of(order: Order) -> OrderView:
@@ -389,6 +423,7 @@ def sub_view_of(sub: SubOrder) -> SubOrderView:
         payable_fen=sub.payable.fen,
         rider_id=sub.rider_id,
         dishes=dishes,
+        planned_at=sub.planned_at,
     )
 
 

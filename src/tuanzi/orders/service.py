@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from tuanzi import stock
-from tuanzi.base.ids import DishId, GroupId, OrderId, PersonId, SubOrderId
+from tuanzi.base.ids import DishId, GroupId, MerchantId, OrderId, PersonId, SubOrderId
 from tuanzi.base.money import Money
 from tuanzi.base.problem import Unknown
 from tuanzi.base.unit import RowDamaged, Unit
@@ -26,13 +26,16 @@ from tuanzi.events import (
     OrderRefunded,
     RefundDue,
     SubOrderAdvanced,
+    SubOrdersLate,
 )
 from tuanzi.orders.model import (
     AFTER_SALE_WITHIN,
     COMPLETES_AFTER,
     DEAD,
     MERCHANT_STEPS,
+    NOT_ACCEPTED,
     ON_THE_COUNTER,
+    AcceptanceTerms,
     Order,
     OrderHold,
     OrderRecord,
@@ -108,7 +111,7 @@ def refund_all(unit: Unit, order: Order, *, reason: str) -> Order:
     if was in (OrderState.PAID, OrderState.GROUPED):
         stock.release(unit, order.portions, meal_id=order.meal_id)
         _free_coupon(unit, order)
-    for sub in [unit.load(SubOrder, f"{order.id}.{i}") for i in range(1, order.sub_orders + 1)]:
+    for sub in _sub_orders(unit, order):
         if sub.state in ON_THE_COUNTER:
             _withdraw(unit, sub, reason=reason)
     unit.emit(_cancelled(order, reason=reason))
@@ -164,11 +167,19 @@ def mark_split(unit: Unit, order: Order, *, final: Quote, subs: Sequence[SubOrde
     return order
 
 
-def open_sub_orders(unit: Unit, ids: Iterable[SubOrderId]) -> None:
-    """The group's split is confirmed everywhere: merchants may begin. What was withdrawn meanwhile stays so."""
+def open_sub_orders(unit: Unit, ids: Iterable[SubOrderId], *, group_id: GroupId, now: datetime) -> None:
+    """The group's split is confirmed everywhere: merchants may begin. What was withdrawn meanwhile stays so.
+
+    One timer for all of it looks whether they did.
+    """
+    order_ids: dict[OrderId, None] = {}
     for sub in [unit.load(SubOrder, id) for id in ids]:
         if sub.state is SubOrderState.WAITING:
             unit.put(replace(sub, state=SubOrderState.PLANNED))
+            order_ids[sub.order_id] = None
+    if order_ids:
+        watch = WatchAcceptance(group_id=group_id, order_ids=tuple(order_ids))
+        unit.schedule(_acceptance_timer(group_id), watch, at=now + _acceptance_terms(unit).late)
 
 
 # Commands
@@ -190,6 +201,28 @@ class SubOrderAnswer(Struct, frozen=True, kw_only=True, gc=False):
     state: SubOrderState
     order_id: str
     order_state: OrderState
+
+
+class WatchAcceptance(Struct, frozen=True, kw_only=True, gc=False):
+    """Timer: look whether shops accepted what a group's split gave them; `late` are those of which it was said."""
+
+    group_id: GroupId
+    order_ids: tuple[OrderId, ...]
+    late: tuple[OrderId, ...] = ()
+
+
+class SetAcceptanceTerms(Struct, frozen=True, kw_only=True, gc=False):
+    """An operator says how long shops may take to accept."""
+
+    terms: AcceptanceTerms
+    by: PersonId
+
+
+class AcceptanceSet(Struct, frozen=True, kw_only=True, gc=False):
+    """How long shops may take to accept."""
+
+    late_minutes: int
+    given_up_minutes: int
 
 
 class ConfirmOrder(Struct, frozen=True, kw_only=True, gc=False):
@@ -260,18 +293,84 @@ def follow_rider(unit: Unit, sub_order_id: str, *, step: SubStep, rider_id: str,
 
 
 def _advance(
-    unit: Unit, before: SubOrder, order: Order, *, step: SubStep, by: PersonId, now: datetime
+    unit: Unit,
+    before: SubOrder,
+    order: Order,
+    *,
+    step: SubStep,
+    by: PersonId,
+    now: datetime,
+    reason: str = "rejected",
 ) -> SubOrderAnswer:
     sub = before.after(step, rider_id=None if step in MERCHANT_STEPS else by)
     unit.put(sub)
     unit.emit(_sub_advanced(sub, before=before.state, by=by))
     if sub.state is SubOrderState.REJECTED:
-        order = _reject(unit, order, sub)
-    order = _follow(unit, order, now=now)
+        order = _reject(unit, order, sub, reason=reason)
+    order = _follow(unit, order, now=now, reason=reason)
     return SubOrderAnswer(sub_order_id=sub.id, state=sub.state, order_id=order.id, order_state=order.state)
 
 
 _STARTS: Final = frozenset({SubStep.ACCEPT, SubStep.COOK})
+
+
+def watch_acceptance(unit: Unit, command: WatchAcceptance, *, now: datetime) -> None:
+    """Say of which sub-orders a shop is late to accept; those of which it was said are given up: their price goes back.
+
+    A shop that was told late, for the house stood still, has its time from then on. What is held because its money is
+    looked into cannot be accepted, so that it is nobody's fault and waits.
+    """
+    terms = _acceptance_terms(unit)
+    held: list[OrderId] = []
+    late: dict[MerchantId, list[SubOrderId]] = {}
+    late_ids: list[OrderId] = []
+    for order_id in command.order_ids:
+        waiting = [sub for sub in _sub_orders(unit, unit.load(Order, order_id)) if sub.state is SubOrderState.PLANNED]
+        if not waiting:
+            continue
+        if unit.find(OrderHold, order_id) is not None:
+            held.append(order_id)
+        elif order_id in command.late:
+            _give_up(unit, waiting, now=now)
+        else:
+            late_ids.append(order_id)
+            for sub in waiting:
+                late.setdefault(sub.merchant_id, []).append(sub.id)
+    for merchant_id, ids in late.items():
+        unit.emit(SubOrdersLate(group_id=command.group_id, merchant_id=merchant_id, sub_order_ids=tuple(ids)))
+    if late_ids or held:
+        again = replace(command, order_ids=(*late_ids, *held), late=tuple(late_ids))
+        at = now + (terms.grace if late_ids else terms.late)
+        unit.schedule(_acceptance_timer(command.group_id), again, at=at)
+
+
+def watched_places(command: WatchAcceptance) -> list[tuple[type[Any], str]]:
+    """What a look will ask for; of most orders one shop makes all."""
+    first: list[tuple[type[Any], str]] = [(SubOrder, f"{id}.1") for id in command.order_ids]
+    return [*[(Order, id) for id in command.order_ids], *first]
+
+
+def _give_up(unit: Unit, subs: Sequence[SubOrder], *, now: datetime) -> None:
+    """What a shop never accepted goes back exactly as if it had rejected it."""
+    for sub in subs:
+        order = unit.load(Order, sub.order_id)
+        by = PersonId(NOT_ACCEPTED)
+        _advance(unit, sub, order, step=SubStep.REJECT, by=by, now=now, reason=NOT_ACCEPTED)
+
+
+def set_acceptance_terms(unit: Unit, command: SetAcceptanceTerms, *, now: datetime) -> AcceptanceSet:
+    """Change how long shops may take to accept, from the next look on; a repeat changes nothing."""
+    terms = command.terms
+    unit.put(terms)
+    return AcceptanceSet(late_minutes=terms.late_minutes, given_up_minutes=terms.given_up_minutes)
+
+
+def _acceptance_terms(unit: Unit) -> AcceptanceTerms:
+    return unit.find(AcceptanceTerms, "campus") or AcceptanceTerms()
+
+
+def _acceptance_timer(group_id: GroupId) -> str:
+    return f"accept:{group_id}"
 
 
 def confirm_order(unit: Unit, command: ConfirmOrder, *, now: datetime) -> OrderAnswer:
@@ -366,8 +465,8 @@ def _is_settled(order: Order) -> bool:
     return all(refund.is_settled for refund in order.refunds)
 
 
-def _reject(unit: Unit, order: Order, sub: SubOrder) -> Order:
-    """The merchant cannot make it: its price goes back by line, its portions are free again."""
+def _reject(unit: Unit, order: Order, sub: SubOrder, *, reason: str) -> Order:
+    """Its merchant cannot make it, or never said that he can: its price goes back by line, its portions are free."""
     _give_back(unit, sub)
     parts = [Money(0)] * len(order.refundable)
     for line in sub.order_lines:
@@ -378,10 +477,10 @@ def _reject(unit: Unit, order: Order, sub: SubOrder) -> Order:
         return order
     # Another sub-order may live and cost nothing (a coupon paid for it): then the order goes on with nothing left.
     if amount == order.paid - order.promised and not any(map(_is_live, _sub_states(unit, order))):
-        return refund_all(unit, order, reason="rejected")
-    order, refund = order.promise(amount, reason="rejected", parts=parts)
+        return refund_all(unit, order, reason=reason)
+    order, refund = order.promise(amount, reason=reason, parts=parts)
     unit.put(order)
-    unit.emit(_due(order, refund_id=refund.id, amount=amount, reason="rejected", sub_order_id=sub.id))
+    unit.emit(_due(order, refund_id=refund.id, amount=amount, reason=reason, sub_order_id=sub.id))
     return order
 
 
@@ -400,7 +499,7 @@ def _give_back(unit: Unit, sub: SubOrder) -> None:
     stock.give_back(unit, counts, meal_id=sub.meal_id)
 
 
-def _follow(unit: Unit, order: Order, *, now: datetime) -> Order:
+def _follow(unit: Unit, order: Order, *, now: datetime, reason: str) -> Order:
     """Bring an order to where its least advanced live sub-order is."""
     subs = _sub_states(unit, order)
     for step in steps_to_follow(order.state, subs):
@@ -410,7 +509,7 @@ def _follow(unit: Unit, order: Order, *, now: datetime) -> Order:
         unit.put(order)
         unit.schedule(f"complete:{order.id}", CompleteOrder(order_id=order.id), at=now + COMPLETES_AFTER)
     elif subs and not any(map(_is_live, subs)) and order.state in _ALIVE:
-        order = refund_all(unit, order, reason="rejected")  # nothing was paid for it, so nothing went back yet
+        order = refund_all(unit, order, reason=reason)  # nothing was paid for it, so nothing went back yet
     return order
 
 
@@ -418,7 +517,11 @@ _ALIVE: Final = frozenset({OrderState.SPLIT, OrderState.ACCEPTED, OrderState.COO
 
 
 def _sub_states(unit: Unit, order: Order) -> list[SubOrderState]:
-    return [unit.load(SubOrder, f"{order.id}.{i}").state for i in range(1, order.sub_orders + 1)]
+    return [sub.state for sub in _sub_orders(unit, order)]
+
+
+def _sub_orders(unit: Unit, order: Order) -> list[SubOrder]:
+    return [unit.load(SubOrder, f"{order.id}.{i}") for i in range(1, order.sub_orders + 1)]
 
 
 def _is_live(state: SubOrderState) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from tuanzi.machinery.room import Keeps
 from tuanzi.machinery.several import FEW, SEVERAL
 from tuanzi.machinery.tables import table
-from tuanzi.orders.model import Order, OrderHold, OrderRecord, SubOrder
+from tuanzi.orders.model import AcceptanceTerms, Order, OrderHold, OrderRecord, SubOrder
 
 ORDERS = table("orders", Order, key="id", alike=("quote",))
 SUB_ORDERS = table("sub_orders", SubOrder, key="id", alike=("order_lines",))
 ORDER_HOLDS = table("order_holds", OrderHold, key="order_id")
+ACCEPTANCE_TERMS = table("acceptance_terms", AcceptanceTerms, key="id")
 ORDER_RECORDS = table("orders", OrderRecord, key="id")
 
 _ORDER_COLUMNS = ", ".join(ORDERS.columns)
@@ -42,6 +43,12 @@ SUB_ORDERS_OF_MERCHANT = (
     "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE merchant_id = :merchant_id AND state = :state"
     " AND state <> 'waiting' AND id > :after ORDER BY id LIMIT :limit"
 )
+# By merchants, for an index on the state alone would be written at every step of every sub-order.
+SUB_ORDERS_UNACCEPTED = (
+    "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE merchant_id IN (" + SEVERAL + ") AND state = 'planned'"
+    " AND planned_at_ms <= :before_ms AND id > :after ORDER BY id LIMIT :limit"
+)
+TERMS_OF_ACCEPTANCE = "SELECT " + ", ".join(ACCEPTANCE_TERMS.columns) + " FROM acceptance_terms ORDER BY id LIMIT 1"
 
 # The order book beside others (C3).
 ORDERS_FEW = "SELECT " + _ORDER_COLUMNS + " FROM orders WHERE id IN (" + FEW + ") ORDER BY id LIMIT 16"

@@ -10,25 +10,29 @@ from tuanzi.base.ids import OrderId, PersonId, SubOrderId
 from tuanzi.base.problem import Unknown
 from tuanzi.base.who import Role
 from tuanzi.machinery.http.routes import Call, Committed, NoBody, Reply, Route
-from tuanzi.orders.model import MERCHANT_STEPS, OrderState, SubOrderState, SubStep
-from tuanzi.orders.problems import AfterSaleTooLate, IllegalStep, OrderHeld, RefundTooLarge
+from tuanzi.orders.model import MERCHANT_STEPS, AcceptanceTerms, OrderState, SubOrderState, SubStep
+from tuanzi.orders.problems import AcceptanceTermsInvalid, AfterSaleTooLate, IllegalStep, OrderHeld, RefundTooLarge
 from tuanzi.orders.queries import (
     CampusOrderPage,
     OrderPage,
     OrderView,
     SubOrderPage,
+    acceptance_terms,
     board_of,
     campus_order_page,
     merchant_board,
     order_page,
+    unaccepted,
 )
 from tuanzi.orders.service import (
+    AcceptanceSet,
     AdvanceSubOrder,
     AskAfterSale,
     ConfirmOrder,
     DecideAfterSale,
     OrderAnswer,
     RefundOrder,
+    SetAcceptanceTerms,
     SubOrderAnswer,
 )
 
@@ -61,6 +65,20 @@ class BoardQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     state: SubOrderState
     after: Annotated[str, Meta(max_length=70)] = ""
     limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+class UnacceptedQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which part of the list; `after` is the `next` of the page before."""
+
+    after: Annotated[str, Meta(max_length=70)] = ""
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+class TermsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """After so many minutes a shop is late to accept; after so many what it was given is given up and refunded."""
+
+    late_minutes: Annotated[int, Meta(ge=1, le=1440)]
+    given_up_minutes: Annotated[int, Meta(ge=1, le=1440)]
 
 
 class RefundBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -170,6 +188,24 @@ async def show_merchant_board(call: Call[None, BoardQuery]) -> SubOrderPage:
     )
 
 
+async def show_unaccepted(call: Call[None, UnacceptedQuery]) -> SubOrderPage:
+    """GET /v1/campuses/{campus}/operator/unaccepted: what shops are late to accept."""
+    return await unaccepted(call.desks.core, after=call.query.after, limit=call.query.limit, now=call.now)
+
+
+async def show_acceptance_terms(call: Call[None, None]) -> AcceptanceSet:
+    """GET /v1/campuses/{campus}/acceptance-terms: how long shops may take to accept."""
+    terms = await acceptance_terms(call.desks.core)
+    return AcceptanceSet(late_minutes=terms.late_minutes, given_up_minutes=terms.given_up_minutes)
+
+
+async def put_acceptance_terms(call: Call[TermsBody, None]) -> Committed:
+    """PUT /v1/campuses/{campus}/acceptance-terms: change that, from the next look on."""
+    terms = AcceptanceTerms(late_minutes=call.body.late_minutes, given_up_minutes=call.body.given_up_minutes)
+    command = SetAcceptanceTerms(terms=terms, by=call.caller.person_id)
+    return await call.desks.core.submit(command, who=command.by, key=call.key)
+
+
 ROUTES = (
     Route(
         "GET",
@@ -247,5 +283,32 @@ ROUTES = (
         query=BoardQuery,
         roles=frozenset({Role.MERCHANT}),
         summary="What my shop has to make",
+    ),
+    Route(
+        "GET",
+        "/v1/campuses/{campus}/operator/unaccepted",
+        show_unaccepted,
+        answer=SubOrderPage,
+        query=UnacceptedQuery,
+        roles=_OPERATORS,
+        summary="What shops are late to accept",
+    ),
+    Route(
+        "GET",
+        "/v1/campuses/{campus}/acceptance-terms",
+        show_acceptance_terms,
+        answer=AcceptanceSet,
+        roles=frozenset({Role.MERCHANT, Role.OPERATOR}),
+        summary="How long shops may take to accept",
+    ),
+    Route(
+        "PUT",
+        "/v1/campuses/{campus}/acceptance-terms",
+        put_acceptance_terms,
+        answer=AcceptanceSet,
+        body=TermsBody,
+        roles=_OPERATORS,
+        problems=(AcceptanceTermsInvalid,),
+        summary="Say how long shops may take to accept",
     ),
 )

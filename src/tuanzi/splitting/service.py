@@ -200,8 +200,8 @@ def _carry_out(unit: Unit, split: Split, *, now: datetime) -> None:
                 orders.mark_split(unit, order, final=plan.final or order.quote, subs=plan.subs)
         case TransactionState.CONFIRMED:
             made = unit.load(SplitPlan, split.gid)
-            for plan in made.orders:
-                orders.open_sub_orders(unit, [sub.id for sub in plan.subs])
+            ids = [sub.id for plan in made.orders for sub in plan.subs]
+            orders.open_sub_orders(unit, ids, group_id=split.group_id, now=now)
             unit.emit(SplitConfirmed(group_id=split.group_id, gid=split.gid, boards=boards_of(made)))
         case TransactionState.CANCELLING:
             unit.unschedule(_deadline_timer(split.gid))

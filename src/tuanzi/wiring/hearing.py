@@ -59,6 +59,7 @@ FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
         events.OrderPaid,
         events.OrderAdvanced,
         events.OrderRefunded,
+        events.SubOrdersLate,
         events.DifferenceFound,
         events.DifferenceRaised,
         events.BillsUnusable,

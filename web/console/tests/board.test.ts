@@ -1,4 +1,4 @@
-import { batchesOf, COLUMNS, dishesOf, mayReject, stepOf, type Parcel, type SubOrder } from '@/merchant/board'
+import { acceptBy, batchesOf, COLUMNS, dishesOf, mayReject, stepOf, type Parcel, type SubOrder } from '@/merchant/board'
 import { shortNumber } from '@/ticket'
 import { describe, expect, it } from 'vitest'
 
@@ -9,6 +9,7 @@ function sub(id: string, facts: Partial<SubOrder> = {}): SubOrder {
     building_id: 'dorm-1',
     state: 'planned',
     dishes: { rice: 1 },
+    planned_at: '2026-11-23T04:00:00Z',
     ...facts,
   } as SubOrder
 }
@@ -37,6 +38,23 @@ describe('the columns of a shop’s board', () => {
       undefined,
     ])
     expect([mayReject('cooking'), mayReject('ready')]).toEqual([true, false])
+  })
+})
+
+describe('what a shop has not accepted', () => {
+  it('is late, and goes back, so many minutes after the oldest of its batch was split', () => {
+    const subs = [sub('a', { planned_at: '2026-11-23T04:02:00Z' }), sub('b')]
+    const terms = { late_minutes: 5, given_up_minutes: 20 }
+
+    const by = batchesOf(subs, []).map((batch) => acceptBy(batch, terms))
+
+    expect(by).toEqual([{ lateAt: Date.parse('2026-11-23T04:05:00Z'), givenUpAt: Date.parse('2026-11-23T04:20:00Z') }])
+  })
+
+  it('is none any more once it is accepted', () => {
+    const accepted = batchesOf([sub('a', { state: 'accepted' })], [])
+
+    expect(accepted.map((batch) => acceptBy(batch, { late_minutes: 5, given_up_minutes: 20 }))).toEqual([undefined])
   })
 })
 

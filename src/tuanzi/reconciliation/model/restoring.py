@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from tuanzi.base.money import ZERO, Money
 from tuanzi.money import Account, RefundState
-from tuanzi.orders import Order, OrderState, SubOrder, SubOrderState
+from tuanzi.orders import NOT_ACCEPTED, Order, OrderState, SubOrder, SubOrderState
 from tuanzi.orders import Refund as Promise
 from tuanzi.pricing import allocate_refund
 from tuanzi.reconciliation.model.books import OrderBooks
@@ -87,7 +87,7 @@ def restored_sub_orders(books: OrderBooks, *, now: datetime) -> tuple[SubOrder, 
     order = books.order
     assert order is not None
     kept = {sub.id: sub for sub in books.subs}
-    was_rejected = any(promise.reason == "rejected" for promise in order.refunds)
+    was_rejected = any(promise.reason in ("rejected", NOT_ACCEPTED) for promise in order.refunds)
     restored = []
     for sub in plan(order, order.quote, now=now):
         known = kept.get(sub.id)

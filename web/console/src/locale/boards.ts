@@ -9,6 +9,8 @@ export const zh = {
   due: '{time} 前送到',
   late: '已超时 {time}',
   soon: '快到点 {time}',
+  acceptBefore: '接单超时：{time} 还不接，就自动退给同学',
+  acceptMissed: '接单超时，正在退给同学',
 
   waiting: '待接单',
   kitchen: '备餐',
@@ -120,6 +122,8 @@ export const en: Record<keyof typeof zh, string> = {
   due: 'There by {time}',
   late: 'Late, was {time}',
   soon: 'Due soon {time}',
+  acceptBefore: 'Late to accept: refunded at {time} unless you do',
+  acceptMissed: 'Too late to accept: being refunded',
 
   waiting: 'To accept',
   kitchen: 'Cooking',

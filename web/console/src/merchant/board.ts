@@ -19,7 +19,7 @@ export type ColumnName = (typeof COLUMNS)[number]['name']
 /** Where parcels that are still of interest are. */
 export const PARCEL_STATES = ['waiting', 'assigned', 'picked_up'] as const satisfies readonly Parcel['state'][]
 
-/** What goes to one building and is equally far. arrivesAt: the earliest promise; dishes: [id, portions], most first. */
+/** What goes to one building and is equally far. plannedAt: of the oldest; arrivesAt: the earliest promise; dishes: [id, portions], most first. */
 export interface Batch {
   key: string
   buildingId: string
@@ -27,6 +27,7 @@ export interface Batch {
   subs: SubOrder[]
   dishes: [string, number][]
   portions: number
+  plannedAt: string
   arrivesAt: string | undefined
   hasRider: boolean
 }
@@ -53,6 +54,7 @@ export function batchesOf(subs: readonly SubOrder[], parcels: readonly Parcel[])
     batches.set(key, batch)
     const parcel = parcelOf.get(sub.sub_order_id)
     batch.subs.push(sub)
+    if (sub.planned_at < batch.plannedAt) batch.plannedAt = sub.planned_at
     batch.portions += Object.values(sub.dishes).reduce((sum, n) => sum + n, 0)
     batch.hasRider ||= Boolean(parcel?.bundle_id)
     if (parcel && (!batch.arrivesAt || parcel.arrives_at < batch.arrivesAt)) batch.arrivesAt = parcel.arrives_at
@@ -71,7 +73,23 @@ export function dishesOf(subs: readonly SubOrder[]): [string, number][] {
   return [...counts].sort(([a, n], [b, m]) => m - n || a.localeCompare(b))
 }
 
-function emptyBatch(key: string, { building_id, state }: SubOrder): Batch {
+/** When a shop that has not accepted is late, and when its customer gets his money back. */
+export interface AcceptBy {
+  lateAt: number
+  givenUpAt: number
+}
+
+/** By when a batch is to be accepted; undefined when it is. Both in milliseconds. */
+export function acceptBy(
+  batch: Batch,
+  terms: { late_minutes: number; given_up_minutes: number },
+): AcceptBy | undefined {
+  if (batch.state !== 'planned') return undefined
+  const since = Date.parse(batch.plannedAt)
+  return { lateAt: since + terms.late_minutes * 60_000, givenUpAt: since + terms.given_up_minutes * 60_000 }
+}
+
+function emptyBatch(key: string, { building_id, state, planned_at }: SubOrder): Batch {
   return {
     key,
     buildingId: building_id,
@@ -79,6 +97,7 @@ function emptyBatch(key: string, { building_id, state }: SubOrder): Batch {
     subs: [],
     dishes: [],
     portions: 0,
+    plannedAt: planned_at,
     arrivesAt: undefined,
     hasRider: false,
   }

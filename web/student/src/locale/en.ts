@@ -229,6 +229,7 @@ export const en: Record<keyof typeof zh, string> = {
   bill: 'Bill',
   'reason-group_failed': 'The group did not form',
   'reason-left': 'You left the group',
+  'reason-not_accepted': 'The shop did not answer in time',
   'reason-rejected': 'The kitchen could not cook it',
   'reason-after_sale': 'After-sale',
   'reason-tier_difference': 'Better size reached: the difference',

@@ -228,6 +228,7 @@ export const zh = {
   'reason-group_failed': '未成团退款',
   'reason-left': '退出拼团退款',
   'reason-rejected': '商家未能接单退款',
+  'reason-not_accepted': '商家超时未接单退款',
   'reason-after_sale': '售后退款',
   'reason-tier_difference': '人数达到更优档，退差价',
   'reason-late': '名额已满，付款退回',
