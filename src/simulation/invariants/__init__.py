@@ -265,10 +265,14 @@ def stock_adds_up(books: Books) -> Iterator[str]:
         if order.state in HOLDING:
             for wanted in order.quote.lines:
                 held[wanted.dish_id, order.meal_id] += wanted.quantity
+                for part in wanted.parts:
+                    held[part.dish_id, order.meal_id] += wanted.quantity * part.quantity
     for sub in books.sub_orders:
         if sub.state not in ("rejected", "withdrawn"):
             for line in sub.order_lines:
                 sold[line.dish_id, sub.meal_id] += line.quantity
+                for part in line.parts:
+                    sold[part.dish_id, sub.meal_id] += line.quantity * part.quantity
     for dish_id, meal_id, made, kept_held, kept_sold in books.portions:
         place = dish_id, meal_id
         if (kept_held, kept_sold) != (held.pop(place, 0), sold.pop(place, 0)) or min(kept_held, kept_sold) < 0:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from tuanzi.base.ids import BuildingId, CampaignId, DishId, GroupId, MealId, MerchantId, OrderId, PersonId, SubOrderId
 from tuanzi.base.money import ZERO, Money
 from tuanzi.orders.problems import AcceptanceTermsInvalid, IllegalStep, RefundTooLarge
-from tuanzi.pricing import Cart, Quote, allocate_refund
+from tuanzi.pricing import Cart, LinePart, Quote, allocate_refund, portions_of
 
 # Our choice: a day to notice that the soup was spilt; two hours until a delivered order completes by itself.
 AFTER_SALE_WITHIN: Final = timedelta(hours=24)
@@ -178,10 +178,7 @@ class Order(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def portions(self) -> dict[DishId, int]:
         """Portions by dish."""
-        counts: dict[DishId, int] = {}
-        for line in self.quote.lines:
-            counts[line.dish_id] = counts.get(line.dish_id, 0) + line.quantity
-        return counts
+        return portions_of(self.quote.lines)
 
     def after(self, step: Step) -> Order:
         """This order one step on. Raises IllegalStep."""
@@ -340,14 +337,18 @@ def sub_state_after(state: SubOrderState, step: SubStep) -> SubOrderState | None
             assert_never(step)
 
 
-class SubLine(Struct, frozen=True, kw_only=True, gc=False):
-    """One line of the order that this merchant makes; `number` is its place in the order, from 0."""
+class SubLine(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """One line of the order that this merchant makes; `number` is its place in the order, from 0.
+
+    parts: what each portion is made of, when the dish is a set.
+    """
 
     number: int
     dish_id: DishId
     quantity: int
     list_price: Money
     payable: Money
+    parts: tuple[LinePart, ...] = ()
 
 
 class SubOrder(Struct, frozen=True, kw_only=True, gc=False):

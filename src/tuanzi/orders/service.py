@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tuanzi import stock
-from tuanzi.base.ids import DishId, GroupId, MerchantId, OrderId, PersonId, SubOrderId
+from tuanzi.base.ids import GroupId, MerchantId, OrderId, PersonId, SubOrderId
 from tuanzi.base.money import Money
 from tuanzi.base.problem import Unknown
 from tuanzi.base.unit import RowDamaged, Unit
@@ -48,7 +48,7 @@ from tuanzi.orders.model import (
     sub_state_after,
 )
 from tuanzi.orders.problems import AfterSaleTooLate, IllegalStep, OrderHeld
-from tuanzi.pricing import Quote, give_back_coupon, use_coupon
+from tuanzi.pricing import Quote, give_back_coupon, portions_of, use_coupon
 
 
 def place(unit: Unit, order: Order) -> None:
@@ -493,10 +493,7 @@ def _withdraw(unit: Unit, sub: SubOrder, *, reason: str) -> None:
 
 
 def _give_back(unit: Unit, sub: SubOrder) -> None:
-    counts: dict[DishId, int] = {}
-    for line in sub.order_lines:
-        counts[line.dish_id] = counts.get(line.dish_id, 0) + line.quantity
-    stock.give_back(unit, counts, meal_id=sub.meal_id)
+    stock.give_back(unit, portions_of(sub.order_lines), meal_id=sub.meal_id)
 
 
 def _follow(unit: Unit, order: Order, *, now: datetime, reason: str) -> Order:

@@ -80,6 +80,7 @@ def _divide(final: Quote) -> tuple[_Part, ...]:
             quantity=line.quantity,
             list_price=line.list_price,
             payable=line.payable,
+            parts=line.parts,
         )
         lines.setdefault(line.merchant_id, []).append(sub_line)
     payables = [sum([one.payable.fen for one in made]) for made in lines.values()]

@@ -53,6 +53,15 @@ export function seatsLeft(group: Pick<Group, 'seats_max' | 'seats_taken'>): numb
   return Math.max(0, group.seats_max - group.seats_taken)
 }
 
+/** How many portions of a dish are left; of a set, as many as its scarcest part makes. `left`: of dishes asked for. */
+export function portionsLeft(
+  dish: Pick<Dish, 'id' | 'portions_per_meal' | 'items'>,
+  left: ReadonlyMap<string, number>,
+): number {
+  const parts = dish.items.map((item) => Math.floor((left.get(item.dish_id) ?? Infinity) / item.quantity))
+  return Math.min(left.get(dish.id) ?? dish.portions_per_meal ?? 0, ...parts)
+}
+
 /** Groups that one more person completes, the one that closes first in front. */
 export function oneMissing(groups: readonly Group[]): Group[] {
   return groups

@@ -4,6 +4,7 @@ import {
   nearestGroup,
   nextTier,
   oneMissing,
+  portionsLeft,
   priceAt,
   type Campaign,
   type Group,
@@ -105,5 +106,42 @@ describe('groups', () => {
 
     expect(nextTier({ tiers, paid_count: 3 })?.size).toBe(5)
     expect(nextTier({ tiers, paid_count: 5 })).toBeUndefined()
+  })
+})
+
+describe('a set of dishes', () => {
+  const set = {
+    id: 'set',
+    portions_per_meal: 50,
+    items: [
+      { dish_id: 'tea', quantity: 1 },
+      { dish_id: 'cake', quantity: 2 },
+    ],
+  }
+
+  it('is left as often as its scarcest part makes it', () => {
+    expect(
+      portionsLeft(
+        set,
+        new Map([
+          ['tea', 9],
+          ['cake', 5],
+        ]),
+      ),
+    ).toBe(2)
+    expect(
+      portionsLeft(
+        set,
+        new Map([
+          ['set', 1],
+          ['cake', 5],
+        ]),
+      ),
+    ).toBe(1)
+  })
+
+  it('and any other dish are left as they were made, until somebody asks', () => {
+    expect(portionsLeft(set, new Map())).toBe(50)
+    expect(portionsLeft({ id: 'tea', portions_per_meal: 7, items: [] }, new Map([['tea', 0]]))).toBe(0)
   })
 })

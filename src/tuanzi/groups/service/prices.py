@@ -8,7 +8,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from tuanzi import stock
-from tuanzi.base.ids import BuildingId, DishId, MerchantId
+from tuanzi.base.ids import BuildingId, MerchantId
 from tuanzi.base.money import ZERO
 from tuanzi.base.unit import Unit
 from tuanzi.catalog import (
@@ -27,12 +27,14 @@ from tuanzi.orders import Order, OrderState
 from tuanzi.pricing import (
     Cart,
     CartLine,
+    LinePart,
     Quote,
     Tier,
     active_rules,
     give_back_coupon,
     hold_coupon,
     load_free_coupon,
+    portions_of,
     quote,
 )
 
@@ -90,10 +92,7 @@ def priced_order(
     now: datetime,
 ) -> Order:
     """The order at the price of the smallest tier; its portions and coupon are held."""
-    portions: dict[DishId, int] = {}
-    for line in command.lines:
-        portions[line.dish_id] = portions.get(line.dish_id, 0) + line.quantity
-    if sum(portions.values()) > group.per_order_limit:
+    if sum([line.quantity for line in command.lines]) > group.per_order_limit:
         raise OrderLimitExceeded(group_id=group.id, limit=group.per_order_limit)
     dishes = dishes_for_cart(unit, [line.dish_id for line in command.lines], merchant_ids=group.merchant_ids, now=now)
     coupon = None
@@ -120,7 +119,11 @@ def priced_order(
         give_back_coupon(unit, coupon_id=coupon.id, order_id=command.order_id)
         cart = replace(cart, coupon=None)
     _check_minimums(unit, priced)
-    stock.hold(unit, portions, meal_id=group.meal_id, totals={dish.id: dish.portions_per_meal for dish in dishes})
+    held = portions_of(priced.lines)
+    totals = {dish.id: dish.portions_per_meal for dish in dishes}
+    for dish_id in held.keys() - totals.keys():
+        totals[dish_id] = unit.load(Dish, dish_id).portions_per_meal
+    stock.hold(unit, held, meal_id=group.meal_id, totals=totals)
     return Order(
         id=command.order_id,
         group_id=group.id,
@@ -150,10 +153,15 @@ def _cart_lines(lines: Sequence[Wanted], dishes: Sequence[Dish]) -> tuple[CartLi
                 quantity=line.quantity,
                 set_meal_id=line.set_meal_id,
                 addon=line.addon,
+                parts=_parts_of(dish) if dish.items else (),
             )
             for line, dish in zip(lines, dishes, strict=True)
         ]
     )
+
+
+def _parts_of(dish: Dish) -> tuple[LinePart, ...]:
+    return tuple([LinePart(dish_id=item.dish_id, quantity=item.quantity) for item in dish.items])
 
 
 def _priced(tier: CampaignTier) -> Tier:

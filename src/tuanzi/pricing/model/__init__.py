@@ -9,7 +9,18 @@ from __future__ import annotations
 
 from tuanzi.pricing.model.allocation import NotAllocatable, allocate, allocate_matrix, allocate_refund, share_matrix
 from tuanzi.pricing.model.bill import ReadyRule
-from tuanzi.pricing.model.cart import Cart, CartLine, Coupon, CouponState, Discount, Quote, QuoteLine, Tier
+from tuanzi.pricing.model.cart import (
+    Cart,
+    CartLine,
+    Coupon,
+    CouponState,
+    Discount,
+    LinePart,
+    Quote,
+    QuoteLine,
+    Tier,
+    portions_of,
+)
 from tuanzi.pricing.model.expressions import ExpressionBad, compile_text
 from tuanzi.pricing.model.prices import quote, settle
 from tuanzi.pricing.model.rules import (
@@ -46,6 +57,7 @@ __all__ = [
     "CouponState",
     "Discount",
     "ExpressionBad",
+    "LinePart",
     "NotAllocatable",
     "Quote",
     "QuoteLine",
@@ -62,6 +74,7 @@ __all__ = [
     "allocate_refund",
     "check_rules",
     "compile_text",
+    "portions_of",
     "quote",
     "settle",
     "share_matrix",

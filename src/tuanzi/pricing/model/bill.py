@@ -193,6 +193,7 @@ class Bill:
                     list_price=Money(listed),
                     discounts=_discounts(given) if given else (),
                     payable=Money(due),
+                    parts=line.parts,
                 )
                 for line, listed, given, due in zip(cart.lines, self.listed, self.given, self.due, strict=True)
             ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -14,11 +15,19 @@ from tuanzi.base.money import ZERO, Money
 LINES_MAX: Final = 100
 
 
-class CartLine(Struct, frozen=True, kw_only=True, gc=False):
+class LinePart(Struct, frozen=True, kw_only=True, gc=False):
+    """So many portions of another dish, in each one of a dish that is a set."""
+
+    dish_id: DishId
+    quantity: int
+
+
+class CartLine(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """So many portions of one dish.
 
     set_meal_id: the set meal these portions were chosen as part of.
     addon: chosen as the 1-yuan add-on (加价购); one portion costs the add-on price where a rule grants it.
+    parts: what one portion is made of, when the dish is a set; they have no price of their own.
     """
 
     dish_id: DishId
@@ -27,6 +36,7 @@ class CartLine(Struct, frozen=True, kw_only=True, gc=False):
     quantity: int
     set_meal_id: str | None = None
     addon: bool = False
+    parts: tuple[LinePart, ...] = ()
 
     def __post_init__(self) -> None:
         if self.quantity < 1 or self.unit_price.fen < 0 or (self.addon and self.set_meal_id is not None):
@@ -104,8 +114,11 @@ class Discount(Struct, frozen=True, kw_only=True, gc=False):
     amount: Money
 
 
-class QuoteLine(Struct, frozen=True, kw_only=True, gc=False):
-    """One line's price: `payable` is `list_price` (of all portions) less its discounts, and never negative."""
+class QuoteLine(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """One line's price: `payable` is `list_price` (of all portions) less its discounts, and never negative.
+
+    parts: as in the cart; an order keeps them, so that it gives back what it took, whatever the set is by then.
+    """
 
     dish_id: DishId
     merchant_id: MerchantId
@@ -113,6 +126,33 @@ class QuoteLine(Struct, frozen=True, kw_only=True, gc=False):
     list_price: Money
     discounts: tuple[Discount, ...]
     payable: Money
+    parts: tuple[LinePart, ...] = ()
+
+
+class Counted(Protocol):
+    """A line whose portions are counted."""
+
+    @property
+    def dish_id(self) -> DishId:
+        """Of what."""
+
+    @property
+    def quantity(self) -> int:
+        """How many."""
+
+    @property
+    def parts(self) -> tuple[LinePart, ...]:
+        """What each is made of."""
+
+
+def portions_of(lines: Iterable[Counted]) -> dict[DishId, int]:
+    """Portions by dish, over all lines; a set counts as one of its own and as all that it is made of (B4, B5)."""
+    counts: dict[DishId, int] = {}
+    for line in lines:
+        counts[line.dish_id] = counts.get(line.dish_id, 0) + line.quantity
+        for part in line.parts:
+            counts[part.dish_id] = counts.get(part.dish_id, 0) + line.quantity * part.quantity
+    return counts
 
 
 class Quote(Struct, frozen=True, kw_only=True, gc=False):

@@ -10,6 +10,7 @@ from msgspec import Struct
 from tuanzi.base.money import Money
 from tuanzi.money import Balance
 from tuanzi.orders import DEAD, HOLDING, OrderRecord, SubOrder
+from tuanzi.pricing import portions_of
 from tuanzi.reconciliation.model.differences import Book, Difference, Kind, Mend, Side, difference_of
 from tuanzi.stock import Portions
 
@@ -84,6 +85,6 @@ def wanted_of(orders: Sequence[tuple[OrderRecord, Sequence[SubOrder]]]) -> dict[
                 held[dish_id, order.meal_id] += count
         for sub in subs:
             if sub.state not in DEAD:
-                for line in sub.order_lines:
-                    sold[line.dish_id, sub.meal_id] += line.quantity
+                for dish_id, count in portions_of(sub.order_lines).items():
+                    sold[dish_id, sub.meal_id] += count
     return {place: PortionsWanted(held=held[place], sold=sold[place]) for place in {**held, **sold}}
