@@ -70,6 +70,7 @@ RIGHTS = {
     "GET /v1/campuses/{campus}/orders/{order_id}": HERE,
     "POST /v1/campuses/{campus}/orders/{order_id}/confirm": MEMBERS,
     "POST /v1/campuses/{campus}/orders/{order_id}/after-sale": MEMBERS,
+    "GET /v1/campuses/{campus}/orders/{order_id}/after-sale": HERE,
     "POST /v1/campuses/{campus}/orders/{order_id}/after-sale/decision": OPERATORS,
     "POST /v1/campuses/{campus}/orders/{order_id}/refunds": OPERATORS,
     "POST /v1/campuses/{campus}/orders/{order_id}/pay": MEMBERS,

@@ -1,7 +1,7 @@
 """Orders: one member's order from creation to completion, and its sub-orders (B2, B8). Database: core.
 
-Owns orders, sub_orders, order_holds, acceptance_terms. Hears RefundSettled, OrderDoubted and DifferenceRepaired of
-money, and BundlePickedUp and ParcelDelivered of delivery, through their logs.
+Owns orders, sub_orders, order_holds, acceptance_terms, complaints. Hears RefundSettled, OrderDoubted and
+DifferenceRepaired of money, and BundlePickedUp and ParcelDelivered of delivery, through their logs.
 Emits OrderPlaced, OrderPaid, OrderAdvanced, OrderCompleted, OrderCancelled, RefundDue, OrderRefunded, SubOrderAdvanced,
 SubOrdersLate.
 The seat belongs to groups, which calls down; what a step must mean above is told by events.
@@ -79,6 +79,7 @@ from tuanzi.orders.service import (
     SubOrderAnswer,
     WatchAcceptance,
     cancel_unpaid,
+    forget_complaints,
     mark_grouped,
     mark_paid,
     mark_split,
@@ -89,7 +90,7 @@ from tuanzi.orders.service import (
     return_payment,
     revive,
 )
-from tuanzi.orders.store import ACCEPTANCE_TERMS, KEEPS, ORDER_HOLDS, ORDERS, SUB_ORDERS
+from tuanzi.orders.store import ACCEPTANCE_TERMS, COMPLAINTS, KEEPS, ORDER_HOLDS, ORDERS, SUB_ORDERS
 from tuanzi.orders.web import ROUTES
 
 __all__ = [
@@ -136,6 +137,7 @@ __all__ = [
     "board_of",
     "cancel_unpaid",
     "find_order",
+    "forget_complaints",
     "mark_grouped",
     "mark_paid",
     "mark_split",
@@ -172,7 +174,7 @@ def room() -> Room:
     return Room(
         name="orders",
         database="core",
-        tables=(ORDERS, SUB_ORDERS, ORDER_HOLDS, ACCEPTANCE_TERMS),
+        tables=(ORDERS, SUB_ORDERS, ORDER_HOLDS, ACCEPTANCE_TERMS, COMPLAINTS),
         commands={
             AdvanceSubOrder: service.advance_sub_order,
             WatchAcceptance: service.watch_acceptance,

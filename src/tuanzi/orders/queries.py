@@ -23,9 +23,11 @@ from tuanzi.machinery.http.routes import Desk
 from tuanzi.machinery.several import FEW_AT_ONCE, rows_of, several
 from tuanzi.machinery.sharedcache import KEEP_S, NOTHING_SHARED, Shared, SharedCache, SharedReads
 from tuanzi.machinery.together import Together
-from tuanzi.orders.model import AcceptanceTerms, Order, OrderRecord, OrderState, SubOrder, SubOrderState
+from tuanzi.orders.model import AcceptanceTerms, Complaints, Order, OrderRecord, OrderState, SubOrder, SubOrderState
 from tuanzi.orders.store import (
     ACCEPTANCE_TERMS,
+    COMPLAINTS,
+    COMPLAINTS_OF_MEMBER,
     LAST_LOOKED_AT,
     ORDER,
     ORDER_IDS_AFTER,
@@ -115,6 +117,14 @@ class OrderView(Struct, frozen=True, kw_only=True, gc=False):
     pay_before: datetime
     delivered_at: datetime | None
     version: int
+
+
+class AfterSaleView(Struct, frozen=True, kw_only=True, gc=False):
+    """What the member said is wrong, and when; "" and None when he said nothing, or was erased since."""
+
+    order_id: str
+    reason: str
+    asked_at: datetime | None
 
 
 class OrderPage(Struct, frozen=True, kw_only=True, gc=False):
@@ -284,6 +294,18 @@ def _reads_of(desk: Desk) -> Together[Order]:
 
         reads = _reads[desk] = Together(read, at_once=FEW_AT_ONCE)
     return reads
+
+
+async def after_sale_view(desk: Desk, order: Order) -> AfterSaleView:
+    """What an order's member says is wrong with it."""
+    kept = desk.peek(Complaints, order.member_id)
+    if kept is None:
+        rows = await desk.rows(COMPLAINTS_OF_MEMBER, {"member_id": order.member_id})
+        kept = COMPLAINTS.from_row(rows[0]) if rows else Complaints(member_id=order.member_id)
+    said = kept.of(order.id)
+    return AfterSaleView(
+        order_id=order.id, reason=said.reason if said else "", asked_at=said.asked_at if said else None
+    )
 
 
 async def order_page(desk: Desk, *, member_id: PersonId, before: str, limit: int) -> OrderPage:

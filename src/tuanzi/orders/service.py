@@ -36,6 +36,8 @@ from tuanzi.orders.model import (
     NOT_ACCEPTED,
     ON_THE_COUNTER,
     AcceptanceTerms,
+    Complaint,
+    Complaints,
     Order,
     OrderHold,
     OrderRecord,
@@ -248,10 +250,11 @@ class RefundOrder(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AskAfterSale(Struct, frozen=True, kw_only=True, gc=False):
-    """A member is not content with what was delivered."""
+    """A member is not content with what was delivered. reason: in his words; may be empty."""
 
     order_id: OrderId
     member_id: PersonId
+    reason: str = ""
 
 
 class DecideAfterSale(Struct, frozen=True, kw_only=True, gc=False):
@@ -413,7 +416,17 @@ def ask_after_sale(unit: Unit, command: AskAfterSale, *, now: datetime) -> Order
     order = _own(unit, command.order_id, member_id=command.member_id)
     if order.delivered_at is not None and now >= order.delivered_at + AFTER_SALE_WITHIN:
         raise AfterSaleTooLate(order_id=order.id)
-    return answer_of(_step(unit, order, Step.ASK_AFTER_SALE))
+    order = _step(unit, order, Step.ASK_AFTER_SALE)
+    said = unit.find(Complaints, order.member_id) or Complaints(member_id=order.member_id)
+    if command.reason or said.of(order.id) is not None:
+        unit.put(said.with_one(Complaint(order_id=order.id, reason=command.reason, asked_at=now)))
+    return answer_of(order)
+
+
+def forget_complaints(unit: Unit, member_id: PersonId) -> None:
+    """A member is erased: his words go with him. A repeat changes nothing."""
+    if unit.find(Complaints, member_id) is not None:
+        unit.remove(Complaints, member_id)
 
 
 def decide_after_sale(unit: Unit, command: DecideAfterSale, *, now: datetime) -> OrderAnswer:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from tuanzi.machinery.room import Keeps
 from tuanzi.machinery.several import FEW, SEVERAL
 from tuanzi.machinery.tables import table
-from tuanzi.orders.model import AcceptanceTerms, Order, OrderHold, OrderRecord, SubOrder
+from tuanzi.orders.model import AcceptanceTerms, Complaints, Order, OrderHold, OrderRecord, SubOrder
 
 ORDERS = table("orders", Order, key="id", alike=("quote",))
 SUB_ORDERS = table("sub_orders", SubOrder, key="id", alike=("order_lines",))
 ORDER_HOLDS = table("order_holds", OrderHold, key="order_id")
 ACCEPTANCE_TERMS = table("acceptance_terms", AcceptanceTerms, key="id")
+COMPLAINTS = table("complaints", Complaints, key="member_id")
 ORDER_RECORDS = table("orders", OrderRecord, key="id")
 
 _ORDER_COLUMNS = ", ".join(ORDERS.columns)
@@ -64,7 +65,13 @@ ORDERS_OF_MEAL = (
     + " FROM orders WHERE id > :after AND meal_id = :meal_id AND state <> 'cancelled' ORDER BY id LIMIT :limit"
 )
 
+COMPLAINTS_OF_MEMBER = "SELECT member_id, said FROM complaints WHERE member_id = :member_id ORDER BY member_id LIMIT 1"
+
 # Of one person, for his export.
+KEPT_COMPLAINTS = (
+    "SELECT member_id, said FROM complaints WHERE member_id = :person_id AND member_id > :after"
+    " ORDER BY member_id LIMIT :limit"
+)
 ORDER_IDS_OF_MEMBER = "SELECT id FROM orders WHERE member_id = :person_id AND id > :after ORDER BY id LIMIT :limit"
 KEPT_ORDERS = (
     "SELECT " + _ORDER_COLUMNS + " FROM orders WHERE member_id = :person_id AND id > :after ORDER BY id LIMIT :limit"
@@ -81,5 +88,6 @@ KEPT_HOLDS = (
 KEEPS = (
     Keeps(table="orders", columns=ORDERS.columns, sql=KEPT_ORDERS),
     Keeps(table="sub_orders", columns=SUB_ORDERS.columns, sql=KEPT_SUB_ORDERS, of_orders=True),
+    Keeps(table="complaints", columns=COMPLAINTS.columns, sql=KEPT_COMPLAINTS),
     Keeps(table="order_holds", columns=ORDER_HOLDS.columns, sql=KEPT_HOLDS, of_orders=True),
 )

@@ -10,16 +10,19 @@ from tuanzi.base.ids import OrderId, PersonId, SubOrderId
 from tuanzi.base.problem import Unknown
 from tuanzi.base.who import Role
 from tuanzi.machinery.http.routes import Call, Committed, NoBody, Reply, Route
-from tuanzi.orders.model import MERCHANT_STEPS, AcceptanceTerms, OrderState, SubOrderState, SubStep
+from tuanzi.orders.model import MERCHANT_STEPS, REASON_MAX, AcceptanceTerms, OrderState, SubOrderState, SubStep
 from tuanzi.orders.problems import AcceptanceTermsInvalid, AfterSaleTooLate, IllegalStep, OrderHeld, RefundTooLarge
 from tuanzi.orders.queries import (
+    AfterSaleView,
     CampusOrderPage,
     OrderPage,
     OrderView,
     SubOrderPage,
     acceptance_terms,
+    after_sale_view,
     board_of,
     campus_order_page,
+    find_order,
     merchant_board,
     order_page,
     unaccepted,
@@ -88,6 +91,12 @@ class RefundBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     amount_fen: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
 
 
+class AfterSaleAsk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is wrong, in the member's words; may be left out."""
+
+    reason: Annotated[str, Meta(max_length=REASON_MAX)] = ""
+
+
 class AfterSaleBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What goes back; 0 when the complaint is not accepted."""
 
@@ -126,10 +135,21 @@ async def confirm(call: Call[NoBody, None]) -> Committed:
     return await call.desks.core.submit(command, who=command.member_id, key=call.key)
 
 
-async def ask_after_sale(call: Call[NoBody, None]) -> Committed:
+async def ask_after_sale(call: Call[AfterSaleAsk, None]) -> Committed:
     """POST /v1/campuses/{campus}/orders/{order_id}/after-sale: something is wrong with my meal."""
-    command = AskAfterSale(order_id=OrderId(call.path["order_id"]), member_id=call.caller.person_id)
+    command = AskAfterSale(
+        order_id=OrderId(call.path["order_id"]), member_id=call.caller.person_id, reason=call.body.reason.strip()
+    )
     return await call.desks.core.submit(command, who=command.member_id, key=call.key)
+
+
+async def show_after_sale(call: Call[None, None]) -> AfterSaleView:
+    """GET /v1/campuses/{campus}/orders/{order_id}/after-sale: what is wrong, for its member and operators."""
+    who = call.caller
+    order = await find_order(call.desks.core, OrderId(call.path["order_id"]))
+    if order.member_id != who.person_id and Role.OPERATOR not in who.roles:
+        raise Unknown(kind="order", id=order.id)
+    return await after_sale_view(call.desks.core, order)
 
 
 async def decide_after_sale(call: Call[AfterSaleBody, None]) -> Committed:
@@ -240,10 +260,18 @@ ROUTES = (
         _ORDER + "/after-sale",
         ask_after_sale,
         answer=OrderAnswer,
-        body=NoBody,
+        body=AfterSaleAsk,
+        is_free_text=True,
         roles=_MINE,
         problems=(IllegalStep, AfterSaleTooLate),
         summary="Ask for after-sale",
+    ),
+    Route(
+        "GET",
+        _ORDER + "/after-sale",
+        show_after_sale,
+        answer=AfterSaleView,
+        summary="What is wrong with an order, for its member and operators",
     ),
     Route(
         "POST",

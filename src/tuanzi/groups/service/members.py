@@ -11,7 +11,7 @@ from tuanzi.base.ids import GroupId, OrderId, PersonId, is_made_before
 from tuanzi.base.unit import Unit
 from tuanzi.groups.model import UNPAID_MAX, UNSERVED_MAX, CampaignUse, Group, GroupState, OrderedBefore
 from tuanzi.groups.problems import TooManyUnpaid, UserLimitReached
-from tuanzi.orders import HOLDING, Order, OrderState
+from tuanzi.orders import HOLDING, Order, OrderState, forget_complaints
 from tuanzi.people import ForgetPerson, Forgotten
 
 
@@ -35,7 +35,11 @@ def count_use(unit: Unit, group: Group, *, member_id: PersonId, by: int) -> None
 
 
 def forget_member(unit: Unit, command: ForgetPerson, *, now: datetime) -> Forgotten:
-    """A member is erased: what is kept here leads to nobody any more; whether he ordered is told, for first orders."""
+    """A member is erased: his words go, and what else is kept here leads to nobody any more.
+
+    Whether he ordered is told, for first orders.
+    """
+    forget_complaints(unit, command.person_id)
     ordered = not ordered_before(unit, command.person_id).is_none
     return Forgotten(person_id=command.person_id, has_ordered=ordered)
 

@@ -111,7 +111,9 @@ def _body_reader(route: Route) -> Callable[[bytes], Any]:
 
 
 def _keeps_texts(route: Route) -> bool:
-    return route.body is not None and Role.OPERATOR in route.roles and not route.is_file and not route.is_raw
+    if route.body is None or route.is_file or route.is_raw:
+        return False
+    return route.is_free_text or Role.OPERATOR in route.roles
 
 
 def _empty_query(kind: Any) -> Any:

@@ -248,6 +248,10 @@ export const en: Record<keyof typeof zh, string> = {
   seeGroup: 'See the group',
   askAfterSale: 'Something is wrong',
   gotMeal: 'I have it',
+  whatIsWrong: 'What is wrong?',
+  whatIsWrongHint: 'Such as: the soup was spilt, one dish is missing',
+  whatIsWrongWho: 'Only those who see to it read this. No phone numbers, please; it is deleted with your account.',
+  sendAfterSale: 'Send',
   enjoy: 'Enjoy!',
   afterSaleAsked: 'We have it and will see to it.',
 

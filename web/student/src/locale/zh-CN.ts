@@ -246,6 +246,10 @@ export const zh = {
   seeGroup: '看这个团',
   askAfterSale: '有问题',
   gotMeal: '我拿到了',
+  whatIsWrong: '哪里不对？',
+  whatIsWrongHint: '比如：汤洒了、少了一份、送错了',
+  whatIsWrongWho: '只有处理售后的人看得到。请不要写手机号；注销账号时会一起删除。',
+  sendAfterSale: '提交售后',
   enjoy: '慢慢吃！',
   afterSaleAsked: '已收到，马上处理。',
 
