@@ -72,7 +72,7 @@ class Till:
         self._heard = {"core": 0, "delivery": 0}
 
     async def submit(
-        self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False
+        self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False, heard_by: str = ""
     ) -> Outcome:
         """Carry out one command in a batch of its own; while many wait, only what happened already is taken."""
         if self.is_busy and not is_accepted:

@@ -80,6 +80,8 @@ class Front(Workshop):
         self.platform = self._remote(PLATFORM, PLATFORM)
         for campus in settings.campuses:
             desks = {kind: self._remote(campus, kind) for kind in CAMPUS_DATABASES}
+            for desk in desks.values():
+                desk.beside = desks
             self.campuses[campus] = FarDesks(**desks, platform=self.platform)
         # What a process that decides nothing has none of, for those who count.
         self.desks: list[WriterDesk] = []

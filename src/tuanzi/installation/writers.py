@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from tuanzi import live, orders, reconciliation
 from tuanzi.base.ids import Ids
@@ -87,6 +88,8 @@ class Held:
         self.words = words
         self.local: LocalCampus | None = None
         self.telling: Telling | None = None
+        # What answers whoever waits until another database has heard of what was done for him, by the call's number.
+        self.unheard: dict[int, Callable[[], None]] = {}
         self.relays: list[Relay] = []
         self.task: asyncio.Task[None] | None = None
         # Per database: the last number of the command log that it keeps, or was handed.
@@ -249,6 +252,9 @@ class WriterSide(Workshop):
         await asyncio.wait({held.task}, timeout=END_S_MAX)
         held.task.cancel()
         await asyncio.gather(held.task, return_exceptions=True)
+        unheard, held.unheard = held.unheard, {}
+        for answer in unheard.values():
+            answer()
         log.info("installation.ended", extra={"campus": campus, "owner": self.name})
 
     async def _open(self, campus: str) -> dict[str, Migratable]:
@@ -366,7 +372,13 @@ class WriterSide(Workshop):
         held.handed[call.desk] = number
 
         def tell(outcome: Outcome) -> None:
-            self.lines.send(call.reply_to, reply_of(call.number, outcome, position=place_of(desk.database)))
+            reply = reply_of(call.number, outcome, position=place_of(desk.database))
+            by = held.writers.get(call.heard_by) if reply.events else None
+            hearing = None if by is None else by.find_hearing(call.desk, reply.events[-1][0])
+            if by is None or hearing is None:
+                self.lines.send(call.reply_to, reply)
+            else:
+                self._answer_when_heard(held, call, reply, by, hearing)
 
         try:
             command = held.words[call.desk].command(call)
@@ -379,6 +391,20 @@ class WriterSide(Workshop):
             desk.carry(request, tell, is_accepted=call.is_accepted)
         except Unavailable as closed:
             tell(Outcome(problem=closed))
+
+    def _answer_when_heard(
+        self, held: Held, call: Call, reply: Reply, by: WriterDesk, hearing: asyncio.Future[tuple[Any, ...]]
+    ) -> None:
+        """Answer when another database has heard of what was done, and say what it emitted; as it is, when the campus
+        goes to another process before."""
+
+        def answer(heard: asyncio.Future[tuple[Any, ...]]) -> None:
+            if held.unheard.pop(call.number, None) is not None and not heard.cancelled():
+                told, position = told_events([(0, event) for event in heard.result()]), place_of(by.database)
+                self.lines.send(call.reply_to, structs.replace(reply, heard=told, heard_position=position))
+
+        held.unheard[call.number] = lambda: self.lines.send(call.reply_to, reply)
+        hearing.add_done_callback(answer)
 
     def _answer_later(self, call: Call, answer: Any) -> None:
         async def answering() -> None:

@@ -15,7 +15,7 @@ from tuanzi.base.once import Once
 from tuanzi.base.problem import Busy, Problem
 from tuanzi.base.unit import Key
 from tuanzi.machinery.answers import AnswerHall
-from tuanzi.machinery.calls import FOLLOWED, Call, Words, followed_body, pack_call
+from tuanzi.machinery.calls import FOLLOWED, Call, Reply, Words, followed_body, pack_call
 from tuanzi.machinery.codec import Codec
 from tuanzi.machinery.commandlog import CommandLog
 from tuanzi.machinery.database import Ask, DatabaseError
@@ -33,6 +33,8 @@ V = TypeVar("V")
 LOOKED_FOR_EVERY_S = 1.0
 EVENTS_AT_ONCE = 1_000
 OPENED_AGAIN_S = 0.2
+# What was told before it is asked for; it is asked for at once, but by those who have given up.
+HEARD_MAX = 4_096
 # Longer than any request: what has come so long ago was left behind by one, and sees what is there now.
 REQUEST_S_MAX = 30.0
 
@@ -84,6 +86,7 @@ class Sender:
         once: Once | None = None,
         who: str = "",
         is_accepted: bool = False,
+        heard_by: str = "",
     ) -> Any:
         """The reply to a call. Raises Busy when too many wait, Unavailable when it could not be written or the process
         ends; then, as for a caller who gives up, nobody knows whether it is done."""
@@ -92,7 +95,7 @@ class Sender:
             raise Busy(retry_after_s=1)
         number, future = self._hall.expect()
         key, fingerprint = ("", "") if once is None else once
-        call = Call(number, self._hall.address, desk, command, body, who, key, fingerprint, is_accepted)
+        call = Call(number, self._hall.address, desk, command, body, who, key, fingerprint, is_accepted, heard_by)
         self._waiting += 1
         try:
             self._calls.append((call, future))
@@ -131,17 +134,27 @@ class Carrier:
         """Send what another database's work asks for; its outcome, a problem too, comes after the commit."""
         return asyncio.ensure_future(self._ask(command, is_accepted=True))
 
-    async def _ask(self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False) -> Outcome:
+    async def _ask(
+        self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False, heard_by: str = ""
+    ) -> Outcome:
         name, body = self._words.body_of(command)
         sent_at = time.monotonic()
-        reply = await self._sender.ask(self.kind, name, body, once=key, who=who, is_accepted=is_accepted)
+        reply = await self._sender.ask(
+            self.kind, name, body, once=key, who=who, is_accepted=is_accepted, heard_by=heard_by
+        )
         if reply.position:
             # Without an event nothing need have been committed, and who answered may be nobody any more.
             self._saw(reply.position, as_of=sent_at if reply.events and not reply.is_replayed else 0.0)
-        return self._words.outcome(name, reply)
+        outcome = self._words.outcome(name, reply)
+        if reply.heard is not None:
+            self._note_heard(heard_by, reply)
+        return outcome
 
     def _saw(self, position: str, *, as_of: float) -> None:
         """Remember how far the database is, for whoever reads there."""
+
+    def _note_heard(self, by: str, reply: Reply) -> None:
+        """Remember what another database emitted when it heard the last event of a reply."""
 
 
 class RemoteDesk(Carrier):
@@ -164,13 +177,16 @@ class RemoteDesk(Carrier):
         self._subscribers: list[Subscriber] = []
         self._heard_at = 0.0
         self._known_number = 0  # the last event of an answer, whose position is known
+        # The desks of its campus by their databases, and what this one is known to have emitted for events of theirs.
+        self.beside: Mapping[str, RemoteDesk] = {}
+        self._heard: dict[tuple[str, int], tuple[Any, ...]] = {}
         self._reading = ThreadPoolExecutor(threads, thread_name_prefix=f"read-{name}")
 
     async def submit(
-        self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False
+        self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False, heard_by: str = ""
     ) -> Outcome:
         """Have the writer carry out `command`; returns after the commit (see `Desk.submit`)."""
-        outcome = await self._ask(command, who=who, key=key, is_accepted=is_accepted)
+        outcome = await self._ask(command, who=who, key=key, is_accepted=is_accepted, heard_by=heard_by)
         if outcome.problem is not None:
             raise outcome.problem
         return outcome
@@ -191,6 +207,9 @@ class RemoteDesk(Carrier):
 
     async def followed(self, source: str, number: int) -> tuple[Any, ...]:
         """Wait until the writer has handled event `number` of `source`; what was emitted then."""
+        known = self._heard.pop((source, number), None)
+        if known is not None:
+            return known
         reply = await self._sender.ask(self.kind, FOLLOWED, followed_body(source, number), is_accepted=True)
         if reply.position:
             self._saw(reply.position, as_of=0.0)
@@ -200,6 +219,17 @@ class RemoteDesk(Carrier):
         if outcome.events:
             self._tell(outcome.events)  # so that whoever waited for his payment finds his order paid
         return tuple(event for _, event in outcome.events)
+
+    def heard(self, source: str, number: int, events: tuple[tuple[int, Any], ...], *, position: str) -> None:
+        """The writer has handled event `number` of `source` and emitted `events`; whoever waits for that is about to
+        ask. position: of the database then."""
+        if position:
+            self._saw(position, as_of=0.0)
+        if events:
+            self._tell(events)  # so that whoever waited for his payment finds his order paid
+        self._heard[source, number] = tuple(event for _, event in events)
+        if len(self._heard) > HEARD_MAX:  # who gave up meanwhile does not ask
+            del self._heard[next(iter(self._heard))]
 
     def peek(self, kind: type[V], key: Key) -> V | None:
         """Nothing is at hand here."""
@@ -247,8 +277,10 @@ class RemoteDesk(Carrier):
         self._reading.shutdown(wait=False)
         self.database.close()
 
-    async def _ask(self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False) -> Outcome:
-        outcome = await super()._ask(command, who=who, key=key, is_accepted=is_accepted)
+    async def _ask(
+        self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False, heard_by: str = ""
+    ) -> Outcome:
+        outcome = await super()._ask(command, who=who, key=key, is_accepted=is_accepted, heard_by=heard_by)
         if outcome.events:
             self._known_number = max(self._known_number, outcome.events[-1][0])
             self._tell(outcome.events)
@@ -261,6 +293,11 @@ class RemoteDesk(Carrier):
 
     def _saw(self, position: str, *, as_of: float) -> None:
         self.database.saw(position, as_of=as_of)
+
+    def _note_heard(self, by: str, reply: Reply) -> None:
+        desk = self.beside.get(by)
+        if desk is not None and reply.heard is not None and reply.events:
+            desk.heard(self.kind, reply.events[-1][0], self._words.events(reply.heard), position=reply.heard_position)
 
     async def _read(self, read: Callable[[], V]) -> V:
         try:

@@ -34,7 +34,7 @@ class Call(Struct, frozen=True, array_like=True, gc=False):
     """A command on its way to the writer of the database `desk` of a campus.
 
     number, reply_to: what the reply is known by, and the address that it goes to. key, fingerprint: of the
-    Idempotency-Key, "" without one.
+    Idempotency-Key, "" without one. heard_by: the database that is to have heard what this emits before the reply.
     """
 
     number: int
@@ -46,6 +46,7 @@ class Call(Struct, frozen=True, array_like=True, gc=False):
     key: str = ""
     fingerprint: str = ""
     is_accepted: bool = False
+    heard_by: str = ""
 
     @property
     def once(self) -> Once | None:
@@ -56,7 +57,9 @@ class Call(Struct, frozen=True, array_like=True, gc=False):
 class Reply(Struct, frozen=True, array_like=True, gc=False):
     """What became of a call. events: (number, name, version, body). problem: its code; facts: JSON.
 
-    position: behind all that the writer has committed, where a replica may not have it yet.
+    position: behind all that the writer has committed, where a replica may not have it yet. heard: what the database
+    that the call names in `heard_by` emitted when it heard the last of `events`; None where that is to be asked for.
+    heard_position: of that database.
     """
 
     number: int
@@ -66,6 +69,8 @@ class Reply(Struct, frozen=True, array_like=True, gc=False):
     problem: str = ""
     facts: bytes = b"{}"
     position: str = ""
+    heard: Sequence[tuple[int, str, int, bytes]] | None = None
+    heard_position: str = ""
 
 
 pack_call: Callable[[Call], bytes] = _pack
@@ -110,12 +115,14 @@ class Words:
         """The outcome that a reply tells of."""
         if reply.problem:
             return Outcome(problem=problem_of(reply))
-        events = tuple(
-            (number, self._events.event(name, version, body)) for number, name, version, body in reply.events
-        )
+        events = self.events(reply.events)
         decoder = self._answers.get(command)
         answer = None if decoder is None or reply.body == b"null" else decoder.decode(reply.body)
         return Outcome(answer=answer, body=reply.body, events=events, replayed=reply.is_replayed)
+
+    def events(self, told: Sequence[tuple[int, str, int, bytes]]) -> tuple[tuple[int, Any], ...]:
+        """Events that a reply tells of."""
+        return tuple((number, self._events.event(name, version, body)) for number, name, version, body in told)
 
 
 def followed_body(source: str, number: int) -> bytes:

@@ -199,9 +199,9 @@ class WriterDesk:
     # what rooms use
 
     async def submit(
-        self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False
+        self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False, heard_by: str = ""
     ) -> Outcome:
-        """Have the writer carry out `command`; returns after the commit (see `Desk.submit`)."""
+        """Have the writer carry out `command`; returns after the commit (see `Desk.submit`), whoever hears of it."""
         if not is_accepted and (busy := self._find_busy()) is not None:
             raise busy
         outcome = await self._hand_in(Request(command, who=who, key=key))
@@ -277,6 +277,11 @@ class WriterDesk:
     async def followed(self, source: str, number: int) -> tuple[Any, ...]:
         """Wait until event `number` of `source` was handled here; what was emitted then."""
         return await self._feeds[source].reached(number)
+
+    def find_hearing(self, source: str, number: int) -> asyncio.Future[tuple[Any, ...]] | None:
+        """What `followed` waits for; None where nobody follows `source`."""
+        feed = self._feeds.get(source)
+        return None if feed is None else feed.reached(number)
 
     def peek(self, kind: type[V], key: Key) -> V | None:
         """The committed value when it is in memory, else None."""
@@ -764,15 +769,14 @@ class Feed:
             self._hand_over()
             self._wake.set()
 
-    async def reached(self, number: int) -> tuple[Any, ...]:
+    def reached(self, number: int) -> asyncio.Future[tuple[Any, ...]]:
         """What the target emitted when it heard event `number`; whoever waits sets the limit, as HTTP does."""
-        if number in self._outcomes:
-            return self._outcomes[number]
-        if number <= self.follower.position:
-            return ()
         future: asyncio.Future[tuple[Any, ...]] = asyncio.get_running_loop().create_future()
-        self._waiters.setdefault(number, []).append(future)
-        return await future
+        if number in self._outcomes or number <= self.follower.position:
+            future.set_result(self._outcomes.get(number, ()))
+        else:
+            self._waiters.setdefault(number, []).append(future)
+        return future
 
     async def run(self) -> None:
         """Carry events for as long as the target works."""

@@ -42,13 +42,14 @@ class Desk(Protocol):
     """Where one database's commands are handed in and its rows are read."""
 
     async def submit(
-        self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False
+        self, command: Any, *, who: str = "", key: Once | None = None, is_accepted: bool = False, heard_by: str = ""
     ) -> Committed:
         """Have the writer carry out `command`; returns after the commit.
 
         who: the person's id. key: his Idempotency-Key; the same person, key and command again get the first
         answer, a different command under that key raises KeyReused.
         is_accepted: it happened already, such as a payment at the provider, and is not turned away when many wait.
+        heard_by: the database that the caller waits for next (`followed`): a writer elsewhere then tells both at once.
         Raises the command's Problem; Busy when the queue is too long; Unavailable when nothing could be kept.
         """
 

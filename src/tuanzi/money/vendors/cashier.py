@@ -101,7 +101,8 @@ class Cashier:
             raise
         match opening.seen.state:
             case TradeState.PAID:
-                return await desk.submit(self.capture_of(opening.seen), who=member_id, is_accepted=True)
+                captured = self.capture_of(opening.seen)
+                return await desk.submit(captured, who=member_id, is_accepted=True, heard_by="core")
             case TradeState.WAITING:
                 await desk.submit(opened, who=member_id)
                 return Awaiting(
