@@ -228,7 +228,7 @@ def share_versions(desk: Desk, shared: SharedCache, *, campus: str) -> None:
     def hear(numbered: Sequence[tuple[int, Any]]) -> None:
         for order_id in _changed_by(numbered):
             order = desk.peek(Order, order_id)
-            if order is not None:
+            if order is not None and order.version > 1:  # of a new one there is nothing older
                 shared.forget(_prefix_of(campus) + order_id, version=order.version, keep_s=KEEP_S)
 
     if shared is not NOTHING_SHARED:

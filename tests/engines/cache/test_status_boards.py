@@ -17,6 +17,7 @@ from tests.engines.redis import connected
 from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Cast, Town, done
 from tuanzi.engines.cache.redis import RedisCache
 from tuanzi.machinery.desk import WriterDesk
+from tuanzi.machinery.sharedcache import NothingShared
 from tuanzi.orders import StatusBoard, share_versions
 
 CAMPUS = "beijing"
@@ -146,6 +147,28 @@ async def test_after_a_wipe_of_redis_the_newest_is_read_all_the_same(
     campus.hear()
 
     assert [state_of(await board.load(order_id)) for board in campus.boards] == ["paid"] * 3
+
+
+class Recorder(NothingShared):
+    """A cache that remembers what it was told to forget."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[tuple[str, int]] = []
+
+    def forget(self, key: str, *, version: int, keep_s: float) -> None:
+        """Values below this version are of no use any more."""
+        self.forgotten.append((key, version))
+
+
+async def test_the_cache_is_told_of_changes_and_not_of_a_new_order(campus: Campus) -> None:
+    recorder = Recorder()
+    share_versions(campus.cast.town.house.campuses[CAMPUS].core, recorder, campus=CAMPUS)
+
+    order_id = await campus.order()
+    new = recorder.forgotten.copy()
+    await done(campus.cast.ming.post(f"orders/{order_id}/pay"))
+
+    assert (new, recorder.forgotten) == ([], [(f"order:{CAMPUS}:{order_id}", 2)])
 
 
 async def test_a_process_that_starts_after_a_change_finds_nothing_older_there(campus: Campus) -> None:
