@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from sandboxes.wechatlogin import Company
+from tests.journeys.declared import Declared
 from tests.waiting import until
 from tuanzi.base.ids import Ids
 from tuanzi.catalog import ImportCatalog, ImportKind
@@ -167,7 +168,9 @@ class Town:
         else:
             self.writers = self.house = House(self._settings, self._vendors, clock=lambda: self.now, ids=self._ids)
         self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(application(self.house)), base_url="http://tuanzi"
+            transport=httpx.ASGITransport(application(self.house)),
+            base_url="http://tuanzi",
+            event_hooks={"response": [Declared(self.house).check]},
         )
         self._phones = count(13800000000 + seed)
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Person, Town, cart, done, refused
 from tests.waiting import until
+from tuanzi.groups.model import UNPAID_MAX
 
 PORK_RICE = cart(("sh-m01-d01", 1))  # 20.00 yuan
 GUEST_CART = {"building_id": "sh-dorm-01", "lines": PORK_RICE}
@@ -207,6 +208,21 @@ async def test_a_cart_that_his_campus_cannot_serve_leaves_no_seat_at_home(pair: 
     assert (await done(pair.wei.get(pair.page)))["seats_taken"] == 2
     assert pair.town.rows("SELECT state FROM guest_seats", campus="shanghai") == [("gone",)]
     assert pair.town.rows("SELECT SUM(held) FROM portions", campus="shanghai") == [(None,)]
+
+
+async def test_a_guest_who_paid_for_none_of_three_seats_gets_no_fourth_and_hears_the_same_again(pair: Pair) -> None:
+    for _ in range(UNPAID_MAX):
+        await done(pair.join(pair.wei), 201)
+        pair.ming, pair.hua = await pair.town.sign_in(), await pair.town.sign_in()
+        await pair.open_group()
+
+    for _ in range(2):
+        await refused(pair.join(pair.wei, key="the-fourth"), 409, "groups/too-many-unpaid")
+    await pair.settled()
+
+    assert pair.town.rows("SELECT COUNT(*) FROM orders", campus="shanghai") == [(UNPAID_MAX,)]
+    group = await done(pair.wei.get(pair.page))
+    assert (group["seats_taken"], group["paid_count"]) == (2, 0)
 
 
 async def test_only_campaigns_that_say_so_take_guests_and_only_of_the_campuses_they_name(town: Town) -> None:

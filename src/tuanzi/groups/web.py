@@ -306,18 +306,8 @@ async def _pay(call: Call[NoBody, None], cashier: Cashier, find_plan: FindPlan, 
     return await standing_of(desks.core, order, find_plan=find_plan)
 
 
-_JOINING = (
-    TooManyUnpaid,
-    DishNotInCampaign,
-    DishNotOnSale,
-    MerchantClosed,
-    MinimumNotReached,
-    OrderLimitExceeded,
-    UserLimitReached,
-    StockShort,
-    CouponTaken,
-    CouponExpired,
-)
+_CART = (DishNotInCampaign, DishNotOnSale, MerchantClosed, CouponTaken, CouponExpired)
+_JOINING = (TooManyUnpaid, MinimumNotReached, OrderLimitExceeded, UserLimitReached, StockShort, *_CART)
 
 
 def routes(cashier: Cashier, find_plan: FindPlan, payers: Payers | None) -> tuple[Route, ...]:
@@ -443,7 +433,7 @@ _ROUTES = (
         answer=Quoted,
         body=QuoteBody,
         roles=_MEMBERS,
-        problems=(CampaignNotLive, CampaignNotServing, BuildingNotServed, *_JOINING),
+        problems=(CampaignNotLive, BuildingNotServed, *_CART),
         keyed=False,
         summary="What a cart would cost at each tier",
     ),

@@ -23,6 +23,7 @@ from tuanzi.groups import (
     MinimumNotReached,
     OrderLimitExceeded,
     Seated,
+    TooManyUnpaid,
     UserLimitReached,
     wanted,
 )
@@ -46,6 +47,7 @@ _REFUSALS = (
     GroupNotOpen,
     GroupFull,
     AlreadyMember,
+    TooManyUnpaid,
     UserLimitReached,
     DishNotInCampaign,
     DishNotOnSale,

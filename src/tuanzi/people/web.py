@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from tuanzi.base.ids import CampusId, MerchantId, PersonId, SessionId
-from tuanzi.base.problem import Forbidden
+from tuanzi.base.problem import Forbidden, Unknown
 from tuanzi.base.who import Role
 from tuanzi.machinery.http.routes import Call, Committed, Reply, Route
 from tuanzi.people import problems, queries
@@ -300,6 +300,8 @@ def routes(
     at = Reception(keys=keys, login=login, is_campus=is_campus, has_shop=has_shop)
     operator = frozenset({Role.OPERATOR})
     p = problems
+    # Somebody who is erased while he asks was let in, and is nobody any more.
+    erased = (Unknown,)
     asking_wechat = (p.WechatAbsent, p.WechatCodeRefused, p.WechatUserRefused, p.WechatTooOften, p.WechatUnreachable)
     return (
         Route(
@@ -346,9 +348,17 @@ def routes(
             "Bind one's WeChat account",
             body=WechatBody,
             keyed=False,
-            problems=(*asking_wechat, p.WechatTaken),
+            problems=(*asking_wechat, p.WechatTaken, *erased),
         ),
-        Route("DELETE", "/v1/me/wechat", at.unbind_wechat, WechatUnbound, "Forget one's WeChat account", keyed=False),
+        Route(
+            "DELETE",
+            "/v1/me/wechat",
+            at.unbind_wechat,
+            WechatUnbound,
+            "Forget one's WeChat account",
+            keyed=False,
+            problems=erased,
+        ),
         Route("DELETE", "/v1/sessions/current", at.close_session, SignedOut, "Sign out", keyed=False),
         Route("GET", "/v1/me", at.me, Me, "The signed-in person"),
         Route(
@@ -359,7 +369,7 @@ def routes(
             "Change one's name",
             body=NameBody,
             keyed=False,
-            problems=(p.NameInvalid,),
+            problems=(p.NameInvalid, *erased),
         ),
         Route("GET", "/v1/me/export", at.export, Export, "All data kept of oneself", query=ExportQuery),
         Route("DELETE", "/v1/me", at.erase, Erased, "Be forgotten", keyed=False, problems=(p.LastOperator,)),

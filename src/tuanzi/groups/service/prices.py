@@ -40,7 +40,10 @@ from tuanzi.pricing import (
 
 
 def quote_cart(unit: Unit, command: QuoteCart, *, now: datetime) -> Quoted:
-    """What a cart would cost at each tier; nothing changes. Raises what opening a group raises."""
+    """What a cart would cost at each tier; nothing changes, and nothing is counted or held.
+
+    Raises Unknown, CampaignNotLive, BuildingNotServed, and what the catalog and coupons refuse.
+    """
     campaign = load_campaign_for_opening(unit, command.campaign_id, now=now)
     load_building_served(unit, command.building_id, campaign=campaign)
     dishes = dishes_for_cart(
