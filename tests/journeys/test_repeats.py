@@ -290,6 +290,13 @@ def sharing_writes(cast: Cast) -> list[Write]:
             {"after_version": 1, **rates},
         ),
         Write(
+            f"PUT {at}/acceptance-terms",
+            cast.warden,
+            "acceptance-terms",
+            {"late_minutes": 6, "given_up_minutes": 21},
+            {"late_minutes": 7, "given_up_minutes": 22},
+        ),
+        Write(
             f"PUT {at}/sharing/payees/{{kind}}/{{owner_id}}",
             cast.warden,
             "sharing/payees/merchant/bj-m01",
