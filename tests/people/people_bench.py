@@ -191,7 +191,7 @@ class Platform:
         )
         return code
 
-    def try_code(self, code: str, phone: str = PHONE) -> Any:
+    def try_code(self, code: str, phone: str = PHONE, *, address: str = "10.0.0.1") -> Any:
         """Sign in with this code; the answer."""
         sealed = self.keys.seal(phone)
         return self.do(
@@ -201,6 +201,7 @@ class Platform:
                 phone=sealed,
                 code_hash=self.keys.hash_code(code, phone_hash=sealed.hash),
                 token_hash=model.hash_token(self.ids.token()),
+                address_mark=self.keys.mark_address(address),
             )
         )
 

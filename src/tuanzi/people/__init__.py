@@ -1,7 +1,7 @@
 """People: who somebody is, what he may do, and what is kept of him (J3). Database: platform.
 
-Owns people, phone_owners, wechat_users, former_phones, sessions, code_challenges, rate_limits, platform_operators,
-audit_entries.
+Owns people, phone_owners, wechat_users, former_phones, sessions, code_challenges, familiar_addresses, rate_limits,
+platform_operators, audit_entries.
 Hears nothing. Emits PersonJoined, PersonErased, RolesChanged, SessionEnded.
 A phone is kept as keyed hash, mask and seal, an openid as keyed hash and seal, a code as keyed hash, a token as hash;
 no other room keeps any of them, and payments are told by whom they are paid.
@@ -110,7 +110,7 @@ def room(
         commands={
             model.RequestCode: partial(service.request_code, quotas=quotas),
             model.RecordCodeSent: service.record_code_sent,
-            model.SignIn: service.sign_in,
+            model.SignIn: partial(service.sign_in, quotas=quotas),
             model.CountWechatTry: partial(service.count_wechat_try, quotas=quotas),
             model.SignInWithWechat: service.sign_in_with_wechat,
             model.BindWechat: service.bind_wechat,

@@ -29,11 +29,13 @@ from tuanzi.people.model import (
     Erased,
     ErasePerson,
     ExpireSession,
+    FamiliarAddresses,
     ForgetChallenge,
     ForgetFormerPhone,
     ForgetLimit,
     Forgotten,
     FormerPhone,
+    LiveCode,
     NameChanged,
     OperatorAppointed,
     Person,
@@ -63,10 +65,11 @@ from tuanzi.people.model import (
     WechatUser,
     former_mark,
     in_order,
+    mark_of,
 )
 from tuanzi.people.problems import (
     CampusMissing,
-    CodeExpired,
+    CodeLocked,
     MerchantMismatch,
     TooManyCodes,
     WechatTaken,
@@ -76,66 +79,78 @@ from tuanzi.people.problems import (
 
 
 def request_code(unit: Unit, command: RequestCode, *, now: datetime, quotas: Quotas) -> CodeRequested:
-    """Send a code to a phone, known or not, in place of the one before.
+    """Send a code to a phone, known or not, in place of the one before that was asked for from the same address.
 
     A repeat within the cool-down is refused, and counts for nothing. Raises TooManyCodes.
     """
-    phone = command.phone
-    limits = [unit.find(RateLimit, mark) or RateLimit(id=mark) for mark in (phone.mark, command.address_mark)]
-    of_phone = limits[0].spent(quotas.per_phone, now=now)
-    of_address = limits[1].spent(quotas.per_address, now=now)
+    phone, asker = command.phone, command.address_mark
+    counted = [(mark_of(phone.mark, asker), quotas.per_asker), (asker, quotas.per_address)]
+    if not _is_familiar(unit, phone.hash, asker):
+        counted.append((phone.mark, quotas.per_phone))
+    limits = [unit.find(RateLimit, mark) or RateLimit(id=mark) for mark, _ in counted]
+    spent = [limit.spent(quota, now=now) for limit, (_, quota) in zip(limits, counted, strict=True)]
     expires_at = now + CODE_LIFE
-
-    for before, limit in zip(limits, (of_phone, of_address), strict=True):
-        _keep_limit(unit, before, limit)
-    unit.put(
-        CodeChallenge(
-            phone_hash=phone.hash,
-            id=command.challenge_id,
-            code_hash=command.code_hash,
-            campus_id=command.campus_id,
-            expires_at=expires_at,
-        )
+    code = LiveCode(
+        id=command.challenge_id,
+        code_hash=command.code_hash,
+        campus_id=command.campus_id,
+        asker=asker,
+        expires_at=expires_at,
     )
+    before_it = _challenge_of(unit, phone.hash)
+    challenge = before_it.with_code(code, now=now)
+
+    for before, limit in zip(limits, spent, strict=True):
+        _keep_limit(unit, before, limit)
+    for one in before_it.codes:
+        if one not in challenge.codes:
+            unit.unschedule(_code_errand(one.id))
+    unit.put(challenge)
     forget = ForgetChallenge(challenge_id=command.challenge_id, phone_hash=phone.hash)
     unit.schedule(_challenge_timer(phone.hash), forget, at=expires_at)
     send = SendCode(
         challenge_id=command.challenge_id, phone_hash=phone.hash, phone_sealed=phone.sealed, expires_at=expires_at
     )
-    unit.schedule(_code_errand(phone.hash), send, at=now)
+    unit.schedule(_code_errand(command.challenge_id), send, at=now)
     return CodeRequested(expires_in_s=CODE_LIFE.seconds, again_in_s=quotas.cool_down_s)
 
 
 def record_code_sent(unit: Unit, command: RecordCodeSent, *, now: datetime) -> CodeSent:
     """Note when a code went out; nothing is noted when it was late, used, or another has taken its place."""
-    challenge = unit.find(CodeChallenge, command.phone_hash)
-    if not command.is_sent or challenge is None or challenge.id != command.challenge_id:
+    challenge = _challenge_of(unit, command.phone_hash).sent(command.challenge_id, at=now)
+    if not command.is_sent or challenge is None:
         return CodeSent(is_recorded=False)
-    unit.put(replace(challenge, sent_at=now))
+    unit.put(challenge)
     return CodeSent(is_recorded=True)
 
 
-def sign_in(unit: Unit, command: SignIn, *, now: datetime) -> SignedIn | CodeRefused:
+def sign_in(unit: Unit, command: SignIn, *, now: datetime, quotas: Quotas) -> SignedIn | CodeRefused:
     """Open a session for who has the code; the first time makes him a student of the campus he named.
 
     The code is used up: a repeat is refused. A wrong code is an answer, so that the try is counted.
     Raises CodeExpired and CodeLocked.
     """
-    challenge = unit.find(CodeChallenge, command.phone.hash)
-    if challenge is None:
-        raise CodeExpired()
-    if not challenge.is_met(command.code_hash, now=now):
-        challenge = challenge.failed()
+    asker = command.address_mark
+    challenge = _challenge_of(unit, command.phone.hash)
+    code = challenge.find_met(command.code_hash, asker=asker, now=now)
+    is_familiar = _is_familiar(unit, command.phone.hash, asker)
+    if not is_familiar and not challenge.has_asked(asker):
+        _count_guess(unit, command, quotas=quotas, is_right=code is not None, now=now)
+    if code is None:
+        challenge = challenge.failed(asker)
         unit.put(challenge)
-        return CodeRefused(tries_left=challenge.tries_left)
+        return CodeRefused(tries_left=challenge.tries_left(asker))
     owner = unit.find(PhoneOwner, command.phone.hash)
     person = None if owner is None else unit.load(Person, owner.person_id)
 
     _drop_challenge(unit, command.phone.hash)
+    if asker and not is_familiar:
+        known = unit.find(FamiliarAddresses, command.phone.hash) or FamiliarAddresses(phone_hash=command.phone.hash)
+        unit.put(known.with_one(asker))
     if person is None:
         person = Person(
             id=command.person_id,
-            campus_id=challenge.campus_id,
+            campus_id=code.campus_id,
             roles=(Role.STUDENT,),
             phone_hash=command.phone.hash,
             phone_masked=command.phone.masked,
@@ -146,6 +161,25 @@ def sign_in(unit: Unit, command: SignIn, *, now: datetime) -> SignedIn | CodeRef
         unit.add(PhoneOwner(phone_hash=command.phone.hash, person_id=person.id))
         unit.emit(PersonJoined(person_id=person.id, campus_id=person.campus_id))
     return _open_session(unit, command, person=person, now=now)
+
+
+def _is_familiar(unit: Unit, phone_hash: str, asker: str) -> bool:
+    """Whether this phone was signed in from there before."""
+    known = unit.find(FamiliarAddresses, phone_hash)
+    return known is not None and asker in known.marks
+
+
+def _count_guess(unit: Unit, command: SignIn, *, quotas: Quotas, is_right: bool, now: datetime) -> None:
+    """Count what comes from where nobody asked for a code. Raises CodeLocked when too much was wrong, before it says
+    whether this is right."""
+    mark = mark_of(command.phone.mark, "wrong")
+    before = unit.find(RateLimit, mark) or RateLimit(id=mark)
+    try:
+        limit = before.spent(quotas.wrong_per_phone, now=now)
+    except TooManyCodes:
+        raise CodeLocked() from None
+    if not is_right:
+        _keep_limit(unit, before, limit)
 
 
 def count_wechat_try(unit: Unit, command: CountWechatTry, *, now: datetime, quotas: Quotas) -> WechatTryCounted:
@@ -275,6 +309,7 @@ def erase_person(unit: Unit, command: ErasePerson, *, now: datetime) -> Erased:
     if person.phone_hash is not None:
         unit.remove(PhoneOwner, person.phone_hash)
         _drop_challenge(unit, person.phone_hash)
+        unit.remove(FamiliarAddresses, person.phone_hash)
         mark = former_mark(person.phone_hash)
         _remember(unit, FormerPhone(mark=mark, erasure=command.audit_id, forget_at=now + FORMER_LIFE))
     if person.openid_hash is not None:
@@ -460,9 +495,9 @@ def expire_session(unit: Unit, command: ExpireSession, *, now: datetime) -> Swep
 
 
 def forget_challenge(unit: Unit, command: ForgetChallenge, *, now: datetime) -> Swept:
-    """Remove a code whose time is over; a newer one for the same phone stays."""
+    """Remove codes whose time is over; a newer one for the same phone keeps them until it goes."""
     challenge = unit.find(CodeChallenge, command.phone_hash)
-    if challenge is None or challenge.id != command.challenge_id:
+    if challenge is None or challenge.codes[-1].id != command.challenge_id:
         return Swept(is_removed=False)
     unit.remove(CodeChallenge, command.phone_hash)
     return Swept(is_removed=True)
@@ -494,10 +529,15 @@ def _end_session(unit: Unit, session_id: SessionId, *, person_id: PersonId) -> N
     unit.emit(SessionEnded(person_id=person_id, session_id=session_id))
 
 
+def _challenge_of(unit: Unit, phone_hash: str) -> CodeChallenge:
+    return unit.find(CodeChallenge, phone_hash) or CodeChallenge(phone_hash=phone_hash)
+
+
 def _drop_challenge(unit: Unit, phone_hash: str) -> None:
+    for code in _challenge_of(unit, phone_hash).codes:
+        unit.unschedule(_code_errand(code.id))
     unit.remove(CodeChallenge, phone_hash)
     unit.unschedule(_challenge_timer(phone_hash))
-    unit.unschedule(_code_errand(phone_hash))
 
 
 def _keep_limit(unit: Unit, before: RateLimit, limit: RateLimit) -> None:
@@ -520,8 +560,8 @@ def _challenge_timer(phone_hash: str) -> str:
     return f"challenge:{phone_hash}"
 
 
-def _code_errand(phone_hash: str) -> str:
-    return f"code:{phone_hash}"
+def _code_errand(challenge_id: str) -> str:
+    return f"code:{challenge_id}"
 
 
 def _session_timer(session_id: SessionId) -> str:

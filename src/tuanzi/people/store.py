@@ -7,6 +7,7 @@ from tuanzi.machinery.tables import table
 from tuanzi.people.model import (
     AuditEntry,
     CodeChallenge,
+    FamiliarAddresses,
     FormerPhone,
     Person,
     PhoneOwner,
@@ -22,6 +23,7 @@ WECHAT_USERS = table("wechat_users", WechatUser, key="openid_hash")
 FORMER_PHONES = table("former_phones", FormerPhone, key="mark")
 SESSIONS = table("sessions", Session, key="id")
 CODE_CHALLENGES = table("code_challenges", CodeChallenge, key="phone_hash")
+FAMILIAR_ADDRESSES = table("familiar_addresses", FamiliarAddresses, key="phone_hash")
 RATE_LIMITS = table("rate_limits", RateLimit, key="id")
 PLATFORM_OPERATORS = table("platform_operators", PlatformOperators, key="id")
 AUDIT_ENTRIES = table("audit_entries", AuditEntry, key="id")
@@ -33,6 +35,7 @@ TABLES = (
     FORMER_PHONES,
     SESSIONS,
     CODE_CHALLENGES,
+    FAMILIAR_ADDRESSES,
     RATE_LIMITS,
     PLATFORM_OPERATORS,
     AUDIT_ENTRIES,

@@ -158,6 +158,7 @@ class Reception:
                 phone=phone,
                 code_hash=self._keys.hash_code(call.body.code, phone_hash=phone.hash),
                 token_hash=hash_token(token),
+                address_mark=self._keys.mark_address(call.client),
             )
         )
         answer = committed.answer

@@ -61,7 +61,18 @@ from tuanzi.people.model.person import (
     in_order,
     tidy_name,
 )
-from tuanzi.people.model.sign_in import CODE_LIFE, SESSION_LIFE, CodeChallenge, Quota, Quotas, RateLimit, Session
+from tuanzi.people.model.sign_in import (
+    CODE_LIFE,
+    SESSION_LIFE,
+    CodeChallenge,
+    FamiliarAddresses,
+    LiveCode,
+    Quota,
+    Quotas,
+    RateLimit,
+    Session,
+    mark_of,
+)
 
 __all__ = [
     "CODE_LIFE",
@@ -82,6 +93,7 @@ __all__ = [
     "ErasePerson",
     "Erased",
     "ExpireSession",
+    "FamiliarAddresses",
     "ForgetChallenge",
     "ForgetFormerPhone",
     "ForgetLimit",
@@ -89,6 +101,7 @@ __all__ = [
     "Forgotten",
     "FormerPhone",
     "Keys",
+    "LiveCode",
     "NameChanged",
     "OperatorAppointed",
     "Person",
@@ -122,5 +135,6 @@ __all__ = [
     "hash_token",
     "in_order",
     "mainland_phone",
+    "mark_of",
     "tidy_name",
 ]

@@ -46,6 +46,7 @@ class SignIn(Struct, frozen=True, kw_only=True, gc=False):
     phone: SealedPhone
     code_hash: str
     token_hash: str
+    address_mark: str = ""
 
 
 class CountWechatTry(Struct, frozen=True, kw_only=True, gc=False):
