@@ -63,7 +63,7 @@ async def ask(
 ) -> Any:
     """The answer of one of the room's routes."""
     (route,) = [each for each in house.till.room.routes if f"{each.method} {each.path}" == method_path]
-    return await route.handler(house.till.call(who=by, path=path or {}, query=query))
+    return await route.handler(house.till.call(who=by, path={"campus": "beijing", **(path or {})}, query=query))
 
 
 async def test_a_payment_that_is_paid_at_once_is_one_command_and_one_numbered_event() -> None:
@@ -350,6 +350,21 @@ async def test_a_member_pays_with_play_money_and_the_callback_is_delivered() -> 
         await ask(house, route, by=who("m_other"), path={"payment_id": PAYMENT})
     with pytest.raises(Unknown):
         await ask(house, route, by=who(), path={"payment_id": "p_unheard"})
+
+
+async def test_who_pays_has_the_callbacks_of_his_own_campus_delivered_and_no_others() -> None:
+    """One sandbox serves all campuses: a callback in another's books is of a payment that is not there."""
+    house = Faulty(pays_at_once=False)
+    await house.pay()
+    await house.pay(order_id="o_elsewhere")
+    elsewhere = house.sandbox.pay("p_elsewhere", now=house.till.now, campus="shanghai")
+    route = "POST /v1/campuses/{campus}/sandbox/payments/{payment_id}/pay"
+
+    await ask(house, route, by=who(), path={"payment_id": PAYMENT})
+
+    assert house.till.events == [CAPTURED]
+    assert house.sandbox.take_callbacks(now=house.till.now, campus="beijing") == []
+    assert house.sandbox.take_callbacks(now=house.till.now, campus="shanghai") == [elsewhere]
 
 
 async def test_play_money_pays_a_payment_that_the_sandbox_forgot_by_a_restart() -> None:

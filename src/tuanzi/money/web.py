@@ -108,7 +108,7 @@ def routes(cashier: Cashier) -> tuple[Route, ...]:
 
 
 def sandbox_payer(cashier: Cashier, sandbox: SandboxProvider) -> Callable[[Call[Any, Any]], Awaitable[PaymentView]]:
-    """The handler that lets a member pay in the sandbox and delivers the callbacks that are due."""
+    """The handler that lets a member pay in the sandbox and delivers the callbacks of his campus that are due."""
 
     async def pay_in_sandbox(call: Call[None, None]) -> PaymentView:
         """POST /v1/campuses/{campus}/sandbox/payments/{payment_id}/pay"""
@@ -116,8 +116,9 @@ def sandbox_payer(cashier: Cashier, sandbox: SandboxProvider) -> Callable[[Call[
         seen = await queries.payment(desk, call.path["payment_id"], member_id=_sees_only(call))
         asked = payment_asked(seen.id, order_id=seen.order_id, member_id=seen.member_id, amount_fen=seen.amount.fen)
         await sandbox.open(asked, now=call.now)  # the sandbox may have been restarted since; else it changes nothing
-        sandbox.pay(asked.out_trade_no, now=call.now)
-        for callback in sandbox.take_callbacks(now=call.now):
+        campus = call.path["campus"]
+        sandbox.pay(asked.out_trade_no, now=call.now, campus=campus)
+        for callback in sandbox.take_callbacks(now=call.now, campus=campus):
             await desk.submit(cashier.capture_of(callback))
         paid = await queries.payment(desk, seen.id, member_id=None)
         return queries.payment_view(paid)

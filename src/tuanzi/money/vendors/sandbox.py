@@ -66,7 +66,7 @@ class SandboxProvider(SharingSandbox):
         self.pays_at_once = pays_at_once
         self._trades: dict[str, _Trade] = {}
         self._refunds: dict[str, _Refund] = {}
-        self._callbacks: list[tuple[datetime, int, PaymentSeen]] = []
+        self._callbacks: list[tuple[datetime, int, str, PaymentSeen]] = []
         self._numbers = count()
 
     def at(self, campus: str) -> SandboxProvider:
@@ -141,22 +141,28 @@ class SandboxProvider(SharingSandbox):
             return RefundSeen(out_refund_no=out_refund_no, progress=RefundProgress.UNKNOWN)
         return _progress(refund, now=now)
 
-    def pay(self, out_trade_no: str, *, now: datetime) -> PaymentSeen:
+    def pay(self, out_trade_no: str, *, now: datetime, campus: str = "") -> PaymentSeen:
         """The member pays: its callback comes out of `take_callbacks`. A repeat pays nothing and calls back again.
 
-        Raises PaymentEnded when it was never opened, or can no longer be paid.
+        campus: whose books the callback is for, where several have this company. Raises PaymentEnded when it was never
+        opened, or can no longer be paid.
         """
         trade = self._trades.get(out_trade_no)
         if trade is None or trade.seen.state in (TradeState.CLOSED, TradeState.REFUSED):
             raise PaymentEnded(out_trade_no=out_trade_no)
-        return self._pay(out_trade_no, fault=self._faults("pay", out_trade_no), now=now, told=True)
+        fault = self._faults("pay", out_trade_no)
+        return self._pay(out_trade_no, fault=fault, now=now, told=True, campus=campus)
 
-    def take_callbacks(self, *, now: datetime) -> list[PaymentSeen]:
-        """The callbacks that are to be delivered by `now`, in order of time; each is given once."""
-        due = []
+    def take_callbacks(self, *, now: datetime, campus: str | None = None) -> list[PaymentSeen]:
+        """The callbacks that are to be delivered by `now`, in order of time; each is given once. campus: its alone."""
+        due: list[tuple[datetime, int, str, PaymentSeen]] = []
+        others: list[tuple[datetime, int, str, PaymentSeen]] = []
         while self._callbacks and self._callbacks[0][0] <= now:
-            due.append(heapq.heappop(self._callbacks)[2])
-        return due
+            callback = heapq.heappop(self._callbacks)
+            (due if campus in (None, callback[2]) else others).append(callback)
+        for callback in others:
+            heapq.heappush(self._callbacks, callback)
+        return [seen for _, _, _, seen in due]
 
     @property
     def paid_fen(self) -> int:
@@ -168,7 +174,7 @@ class SandboxProvider(SharingSandbox):
         """All that was ever given back, on its way or settled, as far as remembered."""
         return sum(trade.refunded_fen for trade in self._trades.values())
 
-    def _pay(self, number: str, *, fault: Fault | None, now: datetime, told: bool) -> PaymentSeen:
+    def _pay(self, number: str, *, fault: Fault | None, now: datetime, told: bool, campus: str = "") -> PaymentSeen:
         trade = self._trades[number]
         seen = replace(trade.seen, state=TradeState.PAID, transaction_id=_transaction_id(number))
         if trade.paid_at is None:
@@ -180,7 +186,7 @@ class SandboxProvider(SharingSandbox):
         times = 2 if fault is Fault.DUPLICATE else int(told or fault in (Fault.LATE, Fault.ANSWER_LOST))
         for _ in range(times):
             at = now + self._late_by if fault is Fault.LATE else now
-            heapq.heappush(self._callbacks, (at, next(self._numbers), seen))
+            heapq.heappush(self._callbacks, (at, next(self._numbers), campus, seen))
         return seen
 
     def _give_back(self, asked: RefundAsked, *, fault: Fault | None, now: datetime) -> RefundSeen:
