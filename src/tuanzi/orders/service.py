@@ -636,7 +636,8 @@ def hear_refund(unit: Unit, command: HearRefund, *, now: datetime) -> None:
 def restore_order(unit: Unit, command: RestoreOrder, *, now: datetime) -> OrderRestored:
     """Write an order as other books prove it was; nothing happens when it has moved on since it was seen.
 
-    What memory has may be right while the row is not: then that is written again.
+    What memory has may be right while the row is not: then that is written again. Either way it has a version that none
+    had before, for whoever read the wrong one knows it by its version.
     """
     right, seen = command.order, command.seen
     try:
@@ -647,6 +648,8 @@ def restore_order(unit: Unit, command: RestoreOrder, *, now: datetime) -> OrderR
         if known.paid != right.paid or known.refunds != right.refunds or known.state is not right.state:
             return OrderRestored(is_restored=False)
         right = known
+    version = max(right.version, seen.version, 0 if known is None else known.version) + 1
+    right = replace(right, version=version)
     unit.restore(right)
     if right.state is not seen.state:
         unit.emit(_advanced(right, before=seen.state))

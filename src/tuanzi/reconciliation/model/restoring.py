@@ -58,7 +58,7 @@ def restored_order(books: OrderBooks) -> Order:
         sub_orders=merchants_of(record) if is_split else 0,
     )
     state = state_expected(fixed, books.subs) or fixed.state
-    return replace(fixed, state=state, version=record.version + 1).as_order()
+    return replace(fixed, state=state).as_order()
 
 
 def _number_of(refund_id: str) -> tuple[int, str]:
