@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from tests.machinery.test_desk import Hands, desk_of, working
+from tests.machinery.test_desk import Hands, Slow, desk_of, prepared, working
 from tests.machinery.toy import Build, Take, open_database
 from tests.waiting import until
 from tuanzi.engines.logs.here import HereEventLog
@@ -16,6 +16,7 @@ from tuanzi.machinery.eventlog import EventLog
 from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.relay import Relay
 from tuanzi.machinery.tables import Row
+from tuanzi.machinery.writer import Outcome
 
 SOURCE = "toy"
 
@@ -42,7 +43,7 @@ class Moody(HereEventLog):
 
 @asynccontextmanager
 async def relaying(desk: WriterDesk, log: EventLog) -> AsyncIterator[Relay]:
-    relay = Relay(SOURCE, desk, log, clock=Hands())
+    relay = Relay(SOURCE, desk, log)
     task = asyncio.create_task(relay.run())
     yield relay
     task.cancel()
@@ -145,3 +146,19 @@ async def test_a_relay_far_behind_keeps_only_so_much_in_memory_and_reads_the_res
     assert len(kept) >= 22_500
     assert module.WAITING_MAX <= waiting <= module.WAITING_MAX + 256 * 2
     assert log.published == kept
+
+
+async def test_what_of_a_batch_was_kept_after_all_is_published_and_no_more() -> None:
+    desk = desk_of(prepared(Slow("full", "full")), Hands())
+    log = Moody()
+
+    async with working(desk), relaying(desk, log) as relay:
+        await desk.submit(Build(id="a", seats=2))
+        takes = [desk.submit(Take(ticket_id=id, hall_id="a")) for id in ("one", "two")]
+        answers = await asyncio.gather(*takes, return_exceptions=True)
+        await until(lambda: relay.lag == 0)
+        kept = await table(desk)
+
+    assert [type(answer) for answer in answers] == [Unavailable, Outcome]
+    assert log.published == kept
+    assert len(kept) == 1

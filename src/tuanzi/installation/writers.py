@@ -293,7 +293,7 @@ class WriterSide(Workshop):
             held.telling = Telling(self, campus, here.desks, self.engines.fan_out)
             orders.share_versions(here.desks.core, self.engines.cache, campus=campus)
         if self.engines.events is not None:
-            held.relays = [Relay(desk.name, desk, self.engines.events, clock=self.clock) for desk in writers.values()]
+            held.relays = [Relay(desk.name, desk, self.engines.events) for desk in writers.values()]
         return held
 
     def _errands_of(self, campus: str, works: WorkQueue) -> Callable[[Sequence[Room]], dict[type, ErrandHandler]]:

@@ -23,6 +23,7 @@ from tuanzi.machinery.internal import ANSWERS_BEFORE, EVENTS_AFTER, OLDEST_ANSWE
 from tuanzi.machinery.memory import ABSENT, UNKNOWN, Damaged
 from tuanzi.machinery.problems import Crashed, TooSlow, Unavailable
 from tuanzi.machinery.room import ErrandHandler, Opening
+from tuanzi.machinery.tables import Row
 from tuanzi.machinery.timers import TimerBook, earliest
 from tuanzi.machinery.writer import Commit, Fetch, Outcome, Request, Step, Steps, Writer, find_out, take
 
@@ -87,6 +88,7 @@ class Flight:
     steps: Steps
     began: float
     commit: asyncio.Future[tuple[Any, Exception | None]] | None = None
+    rows: Sequence[Row] = ()  # its events, as its first commit keeps them
     ended: list[Outcome] | None = None  # what became of it, when it could not be read for and was taken to its end
 
     @property
@@ -189,6 +191,7 @@ class WriterDesk:
         self._began = 0.0
         self._finished = 0.0
         self._said = 0
+        self.kept_rows: Sequence[Row] = ()
         self._last_now = clock()
         self._writing = ThreadPoolExecutor(1, thread_name_prefix=f"write-{name}")
         self._reading = ThreadPoolExecutor(2, thread_name_prefix=f"read-{name}")
@@ -483,6 +486,8 @@ class WriterDesk:
 
     def _keep(self, flight: Flight, commit: Step) -> None:
         """Have the batch kept, beside the loop."""
+        assert isinstance(commit, Commit), "what is to be read was read while it was decided"
+        flight.rows = commit.flush.events
         flight.commit = self._take(commit)
         flight.commit.add_done_callback(lambda _: self._wake.set())
 
@@ -494,6 +499,7 @@ class WriterDesk:
         try:
             reply, error = await flight.commit
             if error is not None:
+                flight.rows = ()  # it is decided again
                 await self._take_back(flights)
             outcomes = await self._drive(flight.steps, reply, error)
         except BaseException:
@@ -535,7 +541,9 @@ class WriterDesk:
 
     def _finish(self, flight: Flight, outcomes: list[Outcome]) -> None:
         """Tell what was committed, then answer; so whoever wrote reads his own write."""
+        self.kept_rows = flight.rows
         self._publish(outcomes)
+        self.kept_rows = ()
         for (_, future), outcome in zip(flight.batch, outcomes, strict=True):
             if not future.done():
                 future.set_result(outcome)

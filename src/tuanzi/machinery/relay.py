@@ -6,12 +6,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Protocol
 
 from tuanzi.base.problem import Problem
-from tuanzi.base.time import to_ms
-from tuanzi.machinery.codec import encode
 from tuanzi.machinery.database import DatabaseError
 from tuanzi.machinery.eventlog import EventLog
 from tuanzi.machinery.follower import Numbered
@@ -29,6 +26,9 @@ RETRY_S = 0.5
 class Source(Protocol):
     """The desk whose events are relayed."""
 
+    # While subscribers are told: the rows of those events, or none where they must be read in the table.
+    kept_rows: Sequence[Row]
+
     @property
     def event_number(self) -> int: ...
 
@@ -44,15 +44,14 @@ class Relay:
     comes, and tells listeners how far the table goes. position: the last event that is published.
     """
 
-    def __init__(self, source: str, desk: Source, events: EventLog, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, source: str, desk: Source, events: EventLog) -> None:
         self.source = source
         self.position = 0
         self.failures = 0
         self._desk = desk
         self._log = events
-        self._clock = clock
         self._seen = 0  # the last event that waits in memory or was read
-        self._waiting: deque[tuple[int, Any, int]] = deque()
+        self._waiting: deque[Row] = deque()
         self._wake = asyncio.Event()
         desk.subscribe(self._offer)
 
@@ -69,14 +68,14 @@ class Relay:
             await self._insist(self._log.publish, self.source, rows)
             self.position = rows[-1][0]
 
-    def _offer(self, events: Sequence[Numbered]) -> None:
+    def _offer(self, _: Sequence[Numbered]) -> None:
         """Events just committed, in order; kept if they go on where memory ends and room is left."""
         self._wake.set()
-        if not events or events[0][0] != self._seen + 1 or len(self._waiting) >= WAITING_MAX:
+        rows = self._desk.kept_rows
+        if not rows or rows[0][0] != self._seen + 1 or len(self._waiting) >= WAITING_MAX:
             return
-        at_ms = to_ms(self._clock())
-        self._waiting.extend((number, event, at_ms) for number, event in events)
-        self._seen = events[-1][0]
+        self._waiting.extend(rows)
+        self._seen = rows[-1][0]
 
     async def _find_position(self) -> None:
         newest = await self._insist(self._log.newest, self.source)
@@ -91,8 +90,7 @@ class Relay:
         """The events after those published, a batch at a time; waits for one."""
         while True:
             if self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), AT_ONCE))]
-                return [_row(*each) for each in batch]
+                return [self._waiting.popleft() for _ in range(min(len(self._waiting), AT_ONCE))]
             if self._desk.event_number > self._seen:
                 slots = {"after": self._seen, "limit": AT_ONCE}
                 rows: list[Row] = await self._insist(self._desk.rows, EVENTS_AFTER, slots)
@@ -113,8 +111,3 @@ class Relay:
                 if self.failures == 1 or not self.failures % 60:
                     log.warning("relay.waiting", extra={"source": self.source, "because": str(failed)})
                 await asyncio.sleep(RETRY_S)
-
-
-def _row(number: int, event: Any, at_ms: int) -> Row:
-    kind = type(event)
-    return (number, kind.name, kind.version, at_ms, encode(event).decode())
