@@ -1,6 +1,6 @@
 """People: who somebody is, what he may do, and what is kept of him (J3). Database: platform.
 
-Owns people, phone_owners, wechat_users, former_phones, sessions, code_challenges, familiar_addresses, rate_limits,
+Owns people, phone_owners, wechat_users, former_phones, sessions, phone_codes, familiar_addresses, rate_limits,
 platform_operators, audit_entries.
 Hears nothing. Emits PersonJoined, PersonErased, RolesChanged, SessionEnded.
 A phone is kept as keyed hash, mask and seal, an openid as keyed hash and seal, a code as keyed hash, a token as hash;

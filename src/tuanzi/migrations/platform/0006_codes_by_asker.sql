@@ -1,11 +1,9 @@
 -- What: a phone may have a code for each address that asked, and the addresses it was signed in from are known (J3).
--- Safe beside the release before: no, for it looks for the columns that are gone; stop it first. Codes that were sent are
--- lost; they live for five minutes.
--- Undo: drop both tables and create code_challenges as 0002_people did.
+-- Safe beside the release before: new tables only; it goes on with code_challenges, which nobody reads any more from now on; a code
+-- that it sent is good for its five minutes with its own processes only. A later release drops that table.
+-- Undo: drop both tables.
 
-DROP TABLE code_challenges;
-
-CREATE TABLE code_challenges (
+CREATE TABLE phone_codes (
     phone_hash VARCHAR(64) NOT NULL PRIMARY KEY,
     codes TEXT NOT NULL,
     wrong TEXT NOT NULL
