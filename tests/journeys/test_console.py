@@ -11,6 +11,7 @@ import pytest
 from tests.journeys.conftest import BEEF_RICE, LADDER, LUNCH_FOR_THREE, Cast, done, refused
 from tests.waiting import until
 from tuanzi.groups import queries as group_queries
+from tuanzi.machinery.internal import EVENTS, Rows
 from tuanzi.orders import queries as order_queries
 
 
@@ -68,6 +69,19 @@ async def test_a_rare_state_is_found_though_each_page_looks_at_few(cast: Cast, m
 
     assert [order["order_id"] for order in split] == sorted(orders, reverse=True)
     assert [group["group_id"] for group in closed] == [group_id]
+
+
+async def test_a_group_has_its_timeline_when_older_events_are_kept_no_more(cast: Cast) -> None:
+    group_id, _ = await cast.closed_group()
+    await cast.town.settled()
+    before = await story(cast, group_id)
+    first = min(event["number"] for event in before if event["database"] == "core")
+    core = cast.town.house.campuses["beijing"].core
+
+    await core.keep_rows(Rows(removes=[(EVENTS, list(range(1, first)))]))
+
+    assert first > 1
+    assert await story(cast, group_id) == before
 
 
 async def test_an_operator_lists_groups_by_what_they_are(cast: Cast) -> None:

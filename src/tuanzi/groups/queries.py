@@ -350,8 +350,8 @@ async def _last_before(desk: Desk, at: datetime) -> int:
     low, high = 0, int(last)
     while low < high:
         middle = (low + high + 1) // 2
-        ((at_ms,),) = await desk.rows(EVENT_TIME, {"number": middle})
-        if at_ms < to_ms(at):
+        times = await desk.rows(EVENT_TIME, {"number": middle})
+        if not times or times[0][0] < to_ms(at):  # what is older than all that the log keeps still
             low = middle
         else:
             high = middle - 1

@@ -42,6 +42,9 @@ class GuestSeat(Struct, frozen=True, kw_only=True, gc=False):
     reason, facts: of the refusal or the leaving, when there was one. attempt: how often it was asked for anew, because
     home had been away or the seat was gone when the money came; each has a branch of its own at home. is_late: his
     money came too late for the seat he had, and home is asked for another one.
+
+    Never swept: it belongs to his order as long as that is kept, in his export too, and home's late answers are known
+    by it. About 500 bytes for each order of a guest.
     """
 
     order_id: OrderId

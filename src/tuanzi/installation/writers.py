@@ -294,6 +294,8 @@ class WriterSide(Workshop):
             orders.share_versions(here.desks.core, self.engines.cache, campus=campus)
         if self.engines.events is not None:
             held.relays = [Relay(desk.name, desk, self.engines.events) for desk in writers.values()]
+            for desk, relay in zip(writers.values(), held.relays, strict=True):
+                desk.keep_for(relay.published)
         return held
 
     def _errands_of(self, campus: str, works: WorkQueue) -> Callable[[Sequence[Room]], dict[type, ErrandHandler]]:

@@ -62,7 +62,7 @@ from tuanzi.live.store import (
 )
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.http.routes import Desk
-from tuanzi.machinery.internal import PARKED_EVENT, PARKED_EVENTS, Rows
+from tuanzi.machinery.internal import OLDEST_PARKED, PARKED_EVENT, PARKED_EVENTS, Rows
 from tuanzi.machinery.push.ports import Batch, ChannelKind, Escalated, StreamState, Ticket
 from tuanzi.machinery.push.protocol import Close, Closing, Fault, Refused
 from tuanzi.machinery.several import several
@@ -221,6 +221,11 @@ class StreamArchive:
     async def is_parked(self, source: str, number: int) -> bool:
         """Whether this event is laid aside."""
         return bool(await self._desk.rows(PARKED_EVENT, {"source": source, "number": number}))
+
+    async def oldest_parked(self, source: str) -> int | None:
+        """The number of the oldest event of a source that is laid aside."""
+        rows = await self._desk.rows(OLDEST_PARKED, {"source": source})
+        return int(rows[0][0]) if rows else None
 
     async def _find_chapter(self) -> tuple[int, int]:
         """The chapter to write, and how many messages it has."""

@@ -19,10 +19,20 @@ from tuanzi.base.unit import Key
 from tuanzi.machinery.codec import name_of
 from tuanzi.machinery.database import Ask, Database, DatabaseUnavailable, Dictating, Fenced, Flush, RowRefused
 from tuanzi.machinery.follower import Follower, Numbered
-from tuanzi.machinery.internal import ANSWERS_BEFORE, EVENTS_AFTER, OLDEST_ANSWER, ForgetAnswers, Rows, Timer
+from tuanzi.machinery.internal import (
+    ANSWERS_BEFORE,
+    EVENTS,
+    EVENTS_AFTER,
+    OLDEST_ANSWER,
+    OLDEST_PARKED,
+    ForgetAnswers,
+    Rows,
+    Timer,
+)
 from tuanzi.machinery.memory import ABSENT, UNKNOWN, Damaged
 from tuanzi.machinery.problems import Crashed, TooSlow, Unavailable
 from tuanzi.machinery.room import ErrandHandler, Opening
+from tuanzi.machinery.sweeping import EVENTS_AT_ONCE, Heard, OldEvents
 from tuanzi.machinery.tables import Row
 from tuanzi.machinery.timers import TimerBook, earliest
 from tuanzi.machinery.writer import Commit, Fetch, Outcome, Request, Step, Steps, Writer, find_out, take
@@ -57,6 +67,7 @@ ANSWERS_KEPT_FOR = timedelta(days=3)
 SWEEP_EVERY_S = 300.0
 SWEEP_AFTER_S_MAX = 3600.0
 SWEPT_AT_ONCE = 500
+EVENTS_AGAIN_S = 1.0
 ERRAND_S_MAX = 30.0
 OUTCOMES_KEPT = 4096
 TIMERS_AGAIN_S = 1.0
@@ -183,6 +194,7 @@ class WriterDesk:
         self._wake = asyncio.Event()
         self._subscribers: list[Subscriber] = []
         self._feeds: dict[str, Feed] = {}
+        self._old_events = OldEvents()
         self._timers = TimerBook()
         self._reads_timers = False
         self._errands_waiting: deque[Timer] = deque()
@@ -302,6 +314,11 @@ class WriterDesk:
         feed = Feed(self, source, follower)
         self._feeds[follower.source] = feed
         source.subscribe(feed.offer)
+        source.keep_for(feed.heard)
+
+    def keep_for(self, heard: Heard) -> None:
+        """Keep events, however old, until whoever this is has heard them: it gives the last that he needs no more."""
+        self._old_events.keep_for(heard)
 
     async def run(self) -> None:
         """Work until `close`; raises Fenced when another writer has taken over."""
@@ -313,7 +330,7 @@ class WriterDesk:
                 self.is_open = True
                 self.opened.set()
                 beside = [tasks.create_task(feed.run()) for feed in self._feeds.values()]
-                beside.append(tasks.create_task(self._sweep()))
+                beside += [tasks.create_task(self._sweep()), tasks.create_task(self._sweep_events())]
                 await self._work()
                 for task in beside:
                     task.cancel()
@@ -639,6 +656,16 @@ class WriterDesk:
             if len(old) < SWEPT_AT_ONCE:
                 await asyncio.sleep(pause_s)
 
+    async def _sweep_events(self) -> None:
+        """Forget events that are old and were heard by all, a few at a time."""
+        while True:
+            old: list[Any] = []
+            with contextlib.suppress(DatabaseUnavailable, Unavailable):
+                old = await self._old_events.find(self.rows, now=self._now())
+            if old:
+                await self._enqueue(Request(Rows(removes=[(EVENTS, old)])), is_work=True)
+            await asyncio.sleep(EVENTS_AGAIN_S if len(old) == EVENTS_AT_ONCE else SWEEP_AFTER_S_MAX)
+
     # timers and errands
 
     def _take_due(self) -> None:
@@ -776,6 +803,12 @@ class Feed:
         if self._hands_over:
             self._hand_over()
             self._wake.set()
+
+    async def heard(self) -> int:
+        """The last event that the target needs no more: none that it laid aside, for that is heard yet."""
+        parked = await self._target.rows(OLDEST_PARKED, {"source": self.follower.source})
+        position = self.follower.position
+        return min(position, parked[0][0] - 1) if parked else position
 
     def reached(self, number: int) -> asyncio.Future[tuple[Any, ...]]:
         """What the target emitted when it heard event `number`; whoever waits sets the limit, as HTTP does."""

@@ -56,6 +56,16 @@ class ParkedEvent(Struct, frozen=True, kw_only=True, gc=False):
     parked_at: datetime
 
 
+class CommittedEvent(Struct, frozen=True, kw_only=True, gc=False):
+    """An event as its log keeps it. Swept 90 days later, once all have heard it (`sweeping`)."""
+
+    number: int
+    name: str
+    version: int
+    at: datetime
+    body: str
+
+
 class HearParked(Struct, frozen=True, kw_only=True, gc=False):
     """Hear an event after all that was laid aside. name, version, body: its row in the `events` of its source."""
 
@@ -87,6 +97,7 @@ TIMERS = table("timers", Timer, key="id")
 KEPT_ANSWERS = table("kept_answers", KeptAnswer, key=("who", "idempotency_key"))
 FOLLOWER_POSITIONS = table("follower_positions", FollowerPosition, key="source")
 LOG_MARKS = table("log_marks", LogMark, key="first_number")
+EVENTS = table("events", CommittedEvent, key="number")
 PARKED_EVENTS = table("parked_events", ParkedEvent, key=("source", "number"))
 
 # The source under which a database keeps how far it has read the command log.
@@ -97,6 +108,8 @@ EVENTS_AFTER = """
 SELECT number, name, version, at_ms, body FROM events WHERE number > :after ORDER BY number LIMIT :limit
 """
 EVENT = "SELECT name, version, body FROM events WHERE number = :number ORDER BY number LIMIT 1"
+OLDEST_EVENTS = "SELECT number, at_ms FROM events ORDER BY number LIMIT :limit"
+OLDEST_PARKED = "SELECT number FROM parked_events WHERE source = :source ORDER BY source, number LIMIT 1"
 PARKED_EVENT = """
 SELECT name FROM parked_events WHERE source = :source AND number = :number ORDER BY source, number LIMIT 1
 """

@@ -60,6 +60,10 @@ class Relay:
         """How many events are committed and not published."""
         return max(0, self._desk.event_number - self.position)
 
+    async def published(self) -> int:
+        """The last event that this relay needs no more."""
+        return self.position
+
     async def run(self) -> None:
         """Relay until cancelled."""
         await self._find_position()

@@ -148,7 +148,10 @@ class OrderPlan(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class SplitPlan(Struct, frozen=True, kw_only=True, gc=False):
-    """What a split is to bring about. A row of its own, written once: it never changes, as its transaction does."""
+    """What a split is to bring about. A row of its own, written once: it never changes, as its transaction does.
+
+    Never swept: it shows how an order's price was divided, for as long as the order is kept.
+    """
 
     gid: str
     orders: tuple[OrderPlan, ...]

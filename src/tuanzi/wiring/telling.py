@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from tuanzi import events, live
@@ -52,6 +53,8 @@ class Telling:
             pace=Pace(every_s=shop.settings.live_gather_ms / 1000, patient_s=shop.settings.live_patient_ms / 1000),
             escalator=self.escalator,
         )
+        for source in TOLD_LIVE:
+            getattr(desks, source).keep_for(partial(self.keeper.heard, source))
 
     @property
     def arrival(self) -> live.Arrival:

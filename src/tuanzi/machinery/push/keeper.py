@@ -229,6 +229,12 @@ class Keeper:
         self._come(1, is_hurried=True)
         await future
 
+    async def heard(self, source: str) -> int:
+        """The last event of a source that is needed no more: none that was laid aside, for that may be told yet."""
+        parked = await self._archive.oldest_parked(source)
+        position = self.positions[source]
+        return position if parked is None else min(position, parked - 1)
+
     async def hear_parked(self, source: str, number: int, event: Any) -> None:
         """Tell an event after all that was laid aside; returns after the commit, in which it is laid aside no more.
 

@@ -109,6 +109,9 @@ class Archive(Protocol):
     async def is_parked(self, source: str, number: int) -> bool:
         """Whether this event is laid aside."""
 
+    async def oldest_parked(self, source: str) -> int | None:
+        """The number of the oldest event of a source that is laid aside."""
+
     async def sweep(self, *, before: datetime, limit: int) -> int:
         """Forget at most `limit` messages from before a time, the oldest first; how many there were."""
 
