@@ -564,7 +564,10 @@ class OrderDoubted(Event, frozen=True, kw_only=True, gc=False):
 
 
 class BillsUnusable(Event, frozen=True, kw_only=True, gc=False):
-    """The provider's bills of a day contradict each other: nothing is compared with them until a person has asked."""
+    """The provider's bills of a day contradict each other: nothing is compared with them until a person has asked.
+
+    Or it keeps them no more, for the campus was off so long: this day and others, as `reason` says, are never compared.
+    """
 
     name = "reconciliation.bills_unusable"
     on_day: str

@@ -526,6 +526,29 @@ def test_bills_that_contradict_each_other_are_not_compared_but_raised_and_asked_
     assert [report.run_id[-16:] for report in campus.reports()] == ["daily.2026-11-23", "daily.2026-11-23"]
 
 
+def test_days_whose_bills_are_gone_when_the_campus_comes_back_are_passed_over_and_that_is_told_once() -> None:
+    campus, asked = Audited(), set[date]()
+    campus.begin()
+    campus.next_bill(TODAY)
+
+    def note(kind: BillKind, on: date, lines: list[BillLine]) -> list[BillLine]:
+        asked.add(on)
+        return lines
+
+    campus.provider.alter = note  # type: ignore[method-assign]
+    campus.jump(days=200)
+    campus.begin()
+    campus.begin()
+    campus.pass_time(seconds=1)
+
+    today = campus.now.astimezone(SHANGHAI).date()
+    assert [(told.on_day, told.reason) for told in campus.told(BillsUnusable)] == [
+        ("2026-11-24", f"kept no more, as those until {today - timedelta(days=90)}")
+    ]
+    assert (min(asked), max(asked)) == (today - timedelta(days=90), today - timedelta(days=1))
+    assert campus.differences() == []
+
+
 def test_a_bill_that_lacks_the_whole_day_is_not_believed_and_reverses_nothing() -> None:
     campus = Audited()
     campus.group(*students(3))

@@ -136,7 +136,12 @@ def record_run(unit: Unit, command: RecordRun, *, now: datetime) -> None:
     if command.on is None and command.kind is RunKind.MINUTE:
         next_at = now if command.is_behind else max(now, command.began_at + EVERY)
         unit.schedule("reconciliation:books", CheckBooks(), at=next_at)
-    elif command.on is not None and command.kind is RunKind.DAILY and command.fault:
+    elif (
+        command.on is not None
+        and command.kind is RunKind.DAILY
+        and command.fault
+        and command.on >= _first_billable(now)
+    ):
         unit.schedule("reconciliation:bills", CheckBills(on=command.on), at=now + ASK_AGAIN)
     elif command.kind is RunKind.DAILY:
         _bill_next(unit, cursor, now=now)
@@ -151,8 +156,19 @@ def _with_books_of(unit: Unit, cursor: Cursor) -> Cursor:
 
 
 def _bill_next(unit: Unit, cursor: Cursor, *, now: datetime) -> None:
-    on = date.fromisoformat(cursor.billed) + DAY
+    """Have the next day's bills asked for. Days whose bills the provider keeps no more, for the campus was off so long,
+    are passed over, and that is told once."""
+    on, first = date.fromisoformat(cursor.billed) + DAY, _first_billable(now)
+    if on < first:
+        unit.emit(BillsUnusable(on_day=on.isoformat(), reason=f"kept no more, as those until {first - DAY}"))
+        unit.put(replace(cursor, billed=(first - DAY).isoformat()))
+        on = first
     unit.schedule("reconciliation:bills", CheckBills(on=on), at=max(now, bills_ready_at(on)))
+
+
+def _first_billable(now: datetime) -> date:
+    """The oldest day to be compared: its bills and those of the day before are kept still."""
+    return now.astimezone(SHANGHAI).date() - BILLS_KEPT + DAY
 
 
 def _run_id(command: RecordRun, *, number: int) -> str:
