@@ -20,7 +20,7 @@ from tuanzi.live.model import (
     stream_of_person,
     text_of,
 )
-from tuanzi.live.queries import Escalations, Gatekeeper, StreamArchive, find_log_position
+from tuanzi.live.queries import Escalations, Gatekeeper, StreamArchive, find_log_position, rename_history
 from tuanzi.live.store import KEEPS, TABLES
 from tuanzi.live.web import PATH, Address, routes
 from tuanzi.machinery.room import Room
@@ -41,6 +41,7 @@ __all__ = [
     "StreamArchive",
     "claim_for",
     "find_log_position",
+    "rename_history",
     "room",
     "stream_of_person",
     "text_of",

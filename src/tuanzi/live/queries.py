@@ -26,6 +26,7 @@ from tuanzi.live.model import (
     stream_of_person,
 )
 from tuanzi.live.store import (
+    BEGIN_ANEW,
     CHAPTERS_BEFORE,
     CURSORS_OF_STREAMS,
     DUE_ESCALATIONS,
@@ -366,6 +367,12 @@ def _row_of(escalated: Escalated, state: EscalationState, *, at: datetime) -> Ro
 
 def _escalated_of(kept: StreamEscalation) -> Escalated:
     return Escalated(id=kept.id, stream=kept.stream, first_number=kept.first_number, last_number=kept.last_number)
+
+
+def rename_history(database: Any, *, fresh: str) -> None:
+    """Begin a history of another name with the messages that there are, when anything was told: whoever knows a number
+    of the one before loads everything anew. fresh: letters and digits."""
+    database.execute_script(BEGIN_ANEW.format(fresh=fresh))
 
 
 def find_log_position(database: Any, source: str) -> int | None:

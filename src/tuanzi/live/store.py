@@ -109,6 +109,7 @@ TABLES = (
     STREAM_ESCALATIONS,
 )
 
+BEGIN_ANEW = "UPDATE stream_epochs SET epoch = '{fresh}';"
 EPOCH = "SELECT epoch FROM stream_epochs ORDER BY id LIMIT 1"
 
 POSITION = "SELECT number FROM log_positions WHERE source = :source ORDER BY source LIMIT 1"

@@ -58,6 +58,8 @@ _SELDOM = {
     "promote": "tuanzi.roles.operations",
     "appoint": "tuanzi.roles.appointing",
     "parked": "tuanzi.roles.parked",
+    "backup": "tuanzi.roles.backup",
+    "restore": "tuanzi.roles.backup",
 }
 DEMO_PAYMENTS_REMEMBERED = 100_000
 # Measured: with Python's 5 ms a thread that writes waits so long for its turn after each of some 20 statements of a
@@ -97,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("move", "move a campus to another database server"),
         ("promote", "make a replica the primary database server"),
         ("appoint", "make the owner of a phone an operator of the platform"),
+        ("backup", "copy all databases as they stand at one moment, beside the house"),
+        ("restore", "fill an empty data folder from a backup"),
         ("parked", "events laid aside because a listener failed, and to have one heard after all"),
     ):
         commands.add_parser(name, help=about, add_help=False)

@@ -24,7 +24,7 @@ from tuanzi.machinery.database import DatabaseUnavailable
 from tuanzi.machinery.migrate import released
 from tuanzi.roles.where import CHECK_S_MAX
 from tuanzi.settings import SECRET_BYTES_MIN, WECHAT, Settings, is_play_money
-from tuanzi.wiring import campus_on, schema_on
+from tuanzi.wiring import campus_on, file_of, schema_on
 
 # Our choice: an hour of lunch writes some 1 GB of events and rows into a busy campus's databases.
 SPACE_LEAST = 200 * 1024**2
@@ -189,7 +189,7 @@ async def look_at_database(settings: Settings, primary: Address | None, name: st
     """Whether a database is of this release, its event log whole, and none of its events parked."""
     check = f"database {name}"
     if primary is None:
-        looking = asyncio.to_thread(look_at_file, settings.data / f"{name.replace('.', '/')}.db")
+        looking = asyncio.to_thread(look_at_file, file_of(settings.data, name))
     else:
         looking = asyncio.to_thread(look_at_schema, schema_on(primary, name))
     try:

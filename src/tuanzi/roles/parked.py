@@ -34,6 +34,7 @@ from tuanzi.wiring import (
     CampusBooks,
     Workshop,
     campus_on,
+    file_of,
     schema_of,
     wall_clock,
 )
@@ -128,7 +129,7 @@ def _look(settings: Settings, campus: str, kind: str) -> list[ParkedEvent]:
     """What is laid aside in a database, beside whoever works there. Raises DatabaseUnavailable."""
     server = settings.server_of(campus)
     if server is None:
-        return parked_in_file(settings.data / campus / f"{kind}.db")
+        return parked_in_file(file_of(settings.data, f"{campus}.{kind}"))
     failure = DatabaseUnavailable("no server is named")
     for each in server.each:
         try:

@@ -11,6 +11,7 @@ from tuanzi.wiring.campus import LocalCampus, WriterLine
 from tuanzi.wiring.databases import (
     CAMPUS_DATABASES,
     campus_on,
+    file_of,
     open_database,
     open_where_set,
     place_of,
@@ -49,6 +50,7 @@ __all__ = [
     "WriterLine",
     "all_events",
     "campus_on",
+    "file_of",
     "follower_of",
     "follower_of_log",
     "names_heard",

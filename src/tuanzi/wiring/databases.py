@@ -42,7 +42,7 @@ def open_where_set(
     database: Migratable
     server = settings.server_of(name)
     if server is None:
-        path = settings.data / f"{name.replace('.', '/')}.db"
+        path = file_of(settings.data, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         database = Sqlite(path) if scribe is None else Dictated(path, scribe)
     else:
@@ -53,6 +53,11 @@ def open_where_set(
     if now is not None:
         migrate(database, ("every", kind), now=now)
     return database
+
+
+def file_of(folder: Path, name: str) -> Path:
+    """Where the database `platform` or e.g. `beijing.core` is in a data folder."""
+    return folder / f"{name.replace('.', '/')}.db"
 
 
 def schema_on(server: Address, name: str) -> Address:
