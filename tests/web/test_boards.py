@@ -429,3 +429,22 @@ def test_who_wants_less_motion_sees_tickets_appear_at_once(house: PagesHouse, ki
     expect(ticket).to_be_visible(timeout=WAIT_MS)
 
     assert ticket.evaluate("node => parseFloat(getComputedStyle(node).transitionDuration)") < 0.001
+
+
+def test_a_ticket_that_is_late_says_until_when_it_may_be_accepted(house: PagesHouse, noodles: Kitchen) -> None:
+    group_id = house.student().open_group("trio", building="bj-dorm-02", dish=SESAME)
+    for _ in range(2):
+        house.student().join(group_id, dish=SESAME)
+    ticket = noodles.ticket("松园2号楼")
+    expect(ticket).to_be_visible(timeout=WAIT_MS)
+    expect(ticket).not_to_contain_text("接单超时")
+
+    house.pass_time(seconds=5 * 60 + 1)
+    noodles.page.reload()
+
+    expect(ticket).to_contain_text("接单超时", timeout=WAIT_MS)
+    expect(ticket).to_contain_text("自动退给同学")
+    noodles.keep_screen("board-late")
+    noodles.press("松园2号楼: 接单 3 单")
+    expect(noodles.column("kitchen")).to_contain_text("松园2号楼", timeout=WAIT_MS)
+    expect(noodles.column("kitchen")).not_to_contain_text("接单超时")

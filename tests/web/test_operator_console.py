@@ -17,7 +17,7 @@ from tests.web.conftest import DESK, ROOT, WAIT_MS, ConsoleWindow, PagesHouse
 from tests.web.test_everybody_can_use_them import FIND_FAULTS
 
 ACCOUNT = "tuanzi.console.account"
-SCREENS = ("overview", "orders", "groups", "splits", "books", "rules", "campaigns", "people")
+SCREENS = ("overview", "orders", "groups", "splits", "books", "rules", "coupons", "campaigns", "people")
 
 
 @pytest.fixture(scope="module")
@@ -373,6 +373,48 @@ def test_a_refund_that_the_company_refuses_is_listed_tried_again_and_then_paid_b
     assert rows(house, "money", "SELECT SUM(amount_fen) FROM entries") == [(0,)]
     choose(operator, "状态", "已处理")
     expect(row).to_have_count(1, timeout=WAIT_MS)
+
+
+def test_coupons_are_given_to_who_was_chosen_and_good_at_one_shop(house: PagesHouse, operator: ConsoleWindow) -> None:
+    phone = house.next_phone()
+    member = house.student_with(phone)
+    operator.go("operator/coupons")
+    box = operator.page.get_by_label("完整手机号")
+    operator.press("发券")
+    operator.sees("请选 1 到 200 位同学")
+    box.fill(phone)
+    box.press("Enter")
+    expect(operator.page.locator("tbody tr")).to_have_count(1, timeout=WAIT_MS)
+    operator.page.locator("tbody .el-checkbox").click()
+    operator.sees("已选 1 人")
+    operator.page.get_by_label("减多少（元）").fill("2.50")
+    operator.page.get_by_label("满多少可用（元）").fill("15")
+    operator.page.get_by_role("combobox", name="哪家店可用").click()
+    operator.page.get_by_role("option").nth(1).click()
+    operator.keep_screen("console-coupons")
+
+    operator.press("发券")
+    guard(operator, "发券")
+
+    operator.sees("新发 1 / 1 人")
+    ((coupon,),) = [house.client.get("/v1/campuses/beijing/coupons", headers=member.headers).json()["items"]]
+    assert (coupon["off_fen"], coupon["threshold_fen"], coupon["state"]) == (250, 1500, "free")
+    assert coupon["merchant_id"].startswith("bj-m")
+
+
+def test_what_a_shop_is_late_to_accept_is_listed_with_when_it_goes_back(
+    house: PagesHouse, operator: ConsoleWindow
+) -> None:
+    group_id = closed_group(house)
+    house.pass_time(seconds=5 * 60 + 1)
+
+    operator.go("operator/overview")
+
+    operator.sees("超时未接的子单")
+    (order_id,) = rows(house, "core", f"SELECT MIN(id) FROM orders WHERE group_id = '{group_id}'")[0]
+    line = operator.page.get_by_role("row").filter(has=operator.page.get_by_title(f"{order_id}.1"))
+    expect(line).to_have_count(1, timeout=WAIT_MS)
+    operator.keep_screen("console-late")
 
 
 def test_roles_are_changed_and_the_audit_says_by_whom(house: PagesHouse, operator: ConsoleWindow) -> None:

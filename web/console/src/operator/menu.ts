@@ -1,6 +1,6 @@
 /** The operator's screens as the menu lists them; the first is where an operator begins. */
 
-import { Connection, Discount, Finished, Goods, Odometer, Share, Tickets, User } from '@element-plus/icons-vue'
+import { Connection, Discount, Finished, Goods, Odometer, Present, Share, Tickets, User } from '@element-plus/icons-vue'
 import type { MenuEntry } from '@/shell/menu'
 
 export const menu: MenuEntry[] = [
@@ -10,6 +10,7 @@ export const menu: MenuEntry[] = [
   { path: '/operator/splits', text: 'op.splits', icon: Share },
   { path: '/operator/books', text: 'op.books', icon: Finished },
   { path: '/operator/rules', text: 'op.rules', icon: Discount },
+  { path: '/operator/coupons', text: 'op.coupons', icon: Present },
   { path: '/operator/campaigns', text: 'op.campaigns', icon: Goods },
   { path: '/operator/people', text: 'op.people', icon: User },
 ]

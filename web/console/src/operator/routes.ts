@@ -14,6 +14,7 @@ export const routes: RouteRecordRaw[] = [
   { path: 'splits/:id', component: () => import('@/operator/screens/Split.vue'), props: true },
   { path: 'books', component: () => import('@/operator/screens/Books.vue') },
   { path: 'rules', component: () => import('@/operator/screens/Rules.vue') },
+  { path: 'coupons', component: () => import('@/operator/screens/Coupons.vue') },
   { path: 'campaigns', component: () => import('@/operator/screens/Campaigns.vue') },
   { path: 'people', component: () => import('@/operator/screens/People.vue') },
 ]
