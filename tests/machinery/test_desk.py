@@ -37,6 +37,7 @@ from tuanzi.base.once import Once
 from tuanzi.base.problem import Busy
 from tuanzi.base.time import to_ms
 from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.machinery import desk as desk_module
 from tuanzi.machinery import timers
 from tuanzi.machinery.codec import encode
 from tuanzi.machinery.database import DatabaseUnavailable, Fenced, Flush, RowRefused
@@ -684,7 +685,10 @@ async def test_few_rows_are_read_by_the_loop_where_the_file_is_on_this_machine(i
         await desk.few(halls, {"id": "h"})
 
 
-async def test_a_little_work_soon_after_a_batch_waits_and_goes_with_whoever_comes() -> None:
+async def test_a_little_work_soon_after_a_batch_waits_and_goes_with_whoever_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(desk_module, "GATHER_S", 60.0)  # so soon after that no busy machine is too late for it
     database = open_database()
     desk = desk_of(database, Hands())
     async with working(desk):
