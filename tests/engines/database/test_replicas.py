@@ -307,9 +307,10 @@ async def test_those_who_serve_many_at_once_ask_the_primary_less_often_than_they
 
     assert {page.json()["items"][0]["order_id"] for page in pages} == {orders[0]}
     sys.stdout.write(f"{PAGES} pages at once: {read} reads, the primary was asked {asked} times\n")
-    beside = read - PAGES  # what the house reads for itself now and then
-    assert beside >= 0
-    assert 1 <= asked <= 2 + beside  # for who came first, and once he is answered for all who came meanwhile
+    assert read >= PAGES
+    # For who came first, and once he is answered for all who came meanwhile. The house looks for itself too each
+    # second, at each database, and in vain as long as the primary stands still: on a busy machine that made eleven.
+    assert 1 <= asked <= PAGES // 4
 
 
 def test_a_replica_that_lags_is_left_out_and_comes_back_by_itself(trio: Trio, replicated: Replicated) -> None:
