@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -11,14 +12,14 @@ from tuanzi.base.problem import Problem
 E = TypeVar("E")
 
 
-class Watched:
+class Watched(ABC):
     """Whoever has `everything` that is kept, and `events`, all that were."""
 
     events: list[Any]
 
+    @abstractmethod
     def everything(self) -> dict[str, list[Any]]:
         """All that is kept, by its table."""
-        raise NotImplementedError
 
     def told(self, kind: type[E]) -> list[E]:
         """All events of a kind, in order."""

@@ -666,16 +666,19 @@ async def test_a_few_rows_of_a_file_are_read_by_the_loop_and_many_by_a_thread() 
 
 @pytest.mark.parametrize("is_near", [True, False])
 async def test_few_rows_are_read_by_the_loop_where_the_file_is_on_this_machine(is_near: bool) -> None:
-    class Seen(Dictator if is_near else Sqlite):  # type: ignore[misc]
+    class Noting(Sqlite):
         def rows(self, sql: str, slots: Any = None) -> list[Any]:
             if sql == halls:
                 asked_here.append(threading.current_thread() is threading.main_thread())
             found: list[Any] = super().rows(sql, slots)
             return found
 
+    class Near(Noting, Dictator):
+        pass
+
     halls = "SELECT id FROM halls WHERE id = :id ORDER BY id LIMIT 1"
     asked_here: list[bool] = []
-    desk = desk_of(prepared(Seen(lost=0) if is_near else Seen(None)), Hands())
+    desk = desk_of(prepared(Near(lost=0) if is_near else Noting(None)), Hands())
     async with working(desk):
         await desk.submit(Build(id="h", seats=1))
         found = await desk.few(halls, {"id": "h"})

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.heart import OPERATOR, TO_THE_DOOR, Campus
+from tuanzi.base.ids import OrderId
 from tuanzi.events import OrderCancelled, RefundDue, SubOrderAdvanced, SubOrdersLate
 from tuanzi.orders import (
     AcceptanceTerms,
@@ -162,7 +163,7 @@ def test_what_was_given_up_is_accepted_no_more(campus: Campus) -> None:
 
 def test_a_part_that_an_operator_gave_back_before_is_not_given_twice(campus: Campus) -> None:
     _, order_ids = split(campus)
-    campus.do(RefundOrder(order_id=order_ids[0], amount_fen=1000, reason="kind", by=OPERATOR))  # type: ignore[arg-type]
+    campus.do(RefundOrder(order_id=OrderId(order_ids[0]), amount_fen=1000, reason="kind", by=OPERATOR))
 
     campus.pass_time(minutes=20)
     campus.settle_refunds()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import asdict, replace
 
@@ -11,7 +13,8 @@ from tuanzi.orders import Order, OrderRecord, OrderRestored, RestoreOrder
 
 def seen(order: Order, **wrong: object) -> OrderRecord:
     """The row of an order as somebody read it, with something wrong."""
-    return OrderRecord(**{**{name: getattr(order, name) for name in asdict(order)}, **wrong})  # type: ignore[arg-type]
+    row: dict[str, Any] = {name: getattr(order, name) for name in asdict(order)}
+    return OrderRecord(**{**row, **wrong})
 
 
 @pytest.mark.parametrize("forgets", [True, False])

@@ -526,7 +526,9 @@ def test_bills_that_contradict_each_other_are_not_compared_but_raised_and_asked_
     assert [report.run_id[-16:] for report in campus.reports()] == ["daily.2026-11-23", "daily.2026-11-23"]
 
 
-def test_days_whose_bills_are_gone_when_the_campus_comes_back_are_passed_over_and_that_is_told_once() -> None:
+def test_days_whose_bills_are_gone_when_the_campus_comes_back_are_passed_over_and_that_is_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     campus, asked = Audited(), set[date]()
     campus.begin()
     campus.next_bill(TODAY)
@@ -535,7 +537,7 @@ def test_days_whose_bills_are_gone_when_the_campus_comes_back_are_passed_over_an
         asked.add(on)
         return lines
 
-    campus.provider.alter = note  # type: ignore[method-assign]
+    monkeypatch.setattr(campus.provider, "alter", note)
     campus.jump(days=200)
     campus.begin()
     campus.begin()

@@ -6,6 +6,7 @@ import pytest
 
 from tests.heart import OPERATOR, Campus
 from tuanzi import catalog
+from tuanzi.base.ids import DishId
 from tuanzi.catalog import DishEntry, SetMealItem
 from tuanzi.events import DishSoldOut
 from tuanzi.orders import SubStep
@@ -21,7 +22,7 @@ def put_set(campus: Campus, *items: tuple[str, int], portions: int = 100) -> Non
         name_en="Afternoon",
         price_fen=2300,
         portions_per_meal=portions,
-        items=tuple([SetMealItem(dish_id=id, quantity=n) for id, n in items]),  # type: ignore[arg-type]
+        items=tuple([SetMealItem(dish_id=DishId(id), quantity=n) for id, n in items]),
     )
     campus.do(catalog.PutDish(dish=dish, merchant_id=None, by=OPERATOR))
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from itertools import chain
 
 import pytest
@@ -136,9 +137,12 @@ async def opened(settings: KafkaSettings) -> AsyncIterator[KafkaCommandLog]:
 
 async def assert_all_kept_once(writers: Writers, load: Load) -> None:
     """Everything that was acknowledged is carried out; that nothing is kept twice, the cursor sees to."""
+
+    def is_all_kept(campus: str) -> bool:
+        return set(load.kept[campus]) <= set(writers.kept(campus))
+
     for campus in CAMPUSES:
-        acknowledged = set(load.kept[campus])
-        await until(lambda campus=campus, acknowledged=acknowledged: acknowledged <= set(writers.kept(campus)))  # type: ignore[misc]
+        await until(partial(is_all_kept, campus))
         assert len(set(writers.kept(campus))) == len(writers.kept(campus))
 
 
