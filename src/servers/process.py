@@ -9,13 +9,17 @@ import secrets
 import signal
 import socket
 import subprocess
+import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 # Below those that the system gives to whoever connects somewhere, which could take one before its server listens;
 # so are those that Redis and RabbitMQ derive from theirs, 10,000 above.
 _PORTS = range(10_000, 20_000)
+# Many more than servers run at a time; each costs a descriptor.
+_RESERVED_MAX = 128
 _POLL_S = 0.02
 _STILL_S_MAX = 10.0
 
@@ -24,16 +28,43 @@ class ServerFailed(Exception):
     """A server did not start, or ended; says which and shows the end of its log."""
 
 
+_reserved: deque[socket.socket] = deque()
+
+
 def free_ports(count: int) -> list[int]:
-    """Ports on 127.0.0.1 that nobody listens on now, all different."""
-    ports: list[int] = []
-    while len(ports) < count:
+    """Ports on 127.0.0.1 that nobody listens on now, all different.
+
+    Nobody else who asks here, in whatever process of this machine, is given one of them before this process ends or has
+    asked for many others: a server that is still starting, or was killed and comes back, finds its port free.
+    """
+    return [_reserve() for _ in range(count)]
+
+
+def _reserve() -> int:
+    while True:
         port = secrets.choice(_PORTS)
+        mark = _mark(port)
+        if mark is None:
+            continue
         with socket.socket() as probe, contextlib.suppress(OSError):  # somebody listens there
             probe.bind(("127.0.0.1", port))
-            if port not in ports:
-                ports.append(port)
-    return ports
+            _reserved.append(mark)
+            if len(_reserved) > _RESERVED_MAX:
+                _reserved.popleft().close()
+            return port
+        mark.close()
+
+
+def _mark(port: int) -> socket.socket | None:
+    """What nobody else on this machine has as long as it is open; None when somebody has it."""
+    mark = socket.socket(socket.AF_UNIX)
+    if sys.platform == "linux":  # a name in no folder, which ends with its owner
+        try:
+            mark.bind(f"\0tuanzi-port-{port}")
+        except OSError:
+            mark.close()
+            return None
+    return mark
 
 
 def stands_still(group: int) -> bool:
@@ -41,9 +72,10 @@ def stands_still(group: int) -> bool:
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended meanwhile
             if int(_state_of(process)[2]) == group:
-                for thread in (process / "task").iterdir():
-                    if _state_of(thread)[0] not in "TtZX":
-                        return False
+                for thread in list((process / "task").iterdir()):
+                    with contextlib.suppress(OSError):  # so may one thread, and the others have not
+                        if _state_of(thread)[0] not in "TtZX":
+                            return False
     return True
 
 

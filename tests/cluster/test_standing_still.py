@@ -1,11 +1,12 @@
-"""A server that is paused stands still when `pause` returns: what is asked of it then is asked of nobody (issue 5)."""
+"""Servers of tests keep to themselves: one that is paused stands still, and its port is nobody else's (issue 5)."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
-from servers.process import Process, stands_still
+from servers.process import Process, free_ports, stands_still
 
 # Four threads that count, in the kernel and out of it, and a child process that counts too.
 BUSY = """
@@ -40,3 +41,12 @@ def test_nothing_of_a_paused_process_goes_on_after_pause_has_returned(tmp_path: 
             process.resume()
     finally:
         process.kill()
+
+
+def test_a_port_that_was_given_is_given_to_no_other_process_though_nobody_listens_there_yet() -> None:
+    (port,) = free_ports(1)
+    other = f"from servers import process; print(process._mark({port}), process._mark({port + 10_000}) is not None)"
+
+    said = subprocess.run([sys.executable, "-c", other], env={"PYTHONPATH": "src"}, capture_output=True, check=True)
+
+    assert said.stdout == b"None True\n"
