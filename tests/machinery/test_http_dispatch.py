@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from random import Random
 
@@ -11,6 +12,7 @@ import pytest
 from starlette.types import Message
 
 from tests.machinery.asgi_client import JSON, KEY, NOON, Done, Full, Joined, Seen, ask, small_api
+from tests.waiting import until
 from tuanzi.base.ids import Ids
 from tuanzi.base.problem import Busy
 from tuanzi.machinery.http.api import Api, Limits
@@ -352,33 +354,51 @@ async def test_an_answer_that_takes_too_long_is_given_up_and_the_handler_stopped
     assert task.cancelling() == 0
 
 
-async def test_each_of_many_slow_requests_has_its_own_limit() -> None:
+Pass = Callable[[float], None]
+
+
+@pytest.fixture
+async def pass_time(monkeypatch: pytest.MonkeyPatch) -> Pass:
+    """Sets the loop's clock ahead, so that no test has to be quicker than a limit."""
+    loop, passed_s = asyncio.get_running_loop(), [0.0]
+    read = loop.time
+    monkeypatch.setattr(loop, "time", lambda: read() + sum(passed_s))
+    return passed_s.append
+
+
+async def test_each_of_many_slow_requests_has_its_own_limit(pass_time: Pass) -> None:
     async def slow() -> None:
         await asyncio.Event().wait()
 
     seen = Seen(do=slow)
-    api = small_api(seen, limits=Limits(answer_wait_s=0.02))
+    api = small_api(seen, limits=Limits(answer_wait_s=60.0))
     late = [asyncio.create_task(ask(api, "GET", ORDER, token="li")) for _ in range(20)]
-    await asyncio.sleep(0.01)
+    await until(lambda: len(api._answering._until) == 20)
+    pass_time(30.0)
     seen.do = None
     quick = await ask(api, "GET", ORDER, token="li")
+    pass_time(31.0)
 
     assert quick.status == 200
     assert [(await one).status for one in late] == [503] * 20
 
 
-async def test_a_request_that_came_later_is_given_up_later() -> None:
+async def test_a_request_that_came_later_is_given_up_later(pass_time: Pass) -> None:
     async def slow() -> None:
         await asyncio.Event().wait()
 
-    api = small_api(Seen(do=slow), limits=Limits(answer_wait_s=0.02))
+    api = small_api(Seen(do=slow), limits=Limits(answer_wait_s=60.0))
     first = asyncio.create_task(ask(api, "GET", ORDER, token="li"))
-    await asyncio.sleep(0.01)
+    await until(lambda: len(api._answering._until) == 1)
+    pass_time(30.0)
     second = asyncio.create_task(ask(api, "GET", ORDER, token="li"))
+    await until(lambda: len(api._answering._until) == 2)
+    pass_time(31.0)
 
     assert (await first).status == 503
     assert not second.done()
-    assert (await asyncio.wait_for(second, 5)).status == 503
+    pass_time(30.0)
+    assert (await second).status == 503
 
 
 async def test_a_request_stopped_from_outside_is_not_answered() -> None:

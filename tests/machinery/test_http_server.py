@@ -13,6 +13,7 @@ from random import Random
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tests.waiting import until
 from tuanzi.base.ids import Ids
 from tuanzi.machinery.http.connection import Bounds, Connection
 from tuanzi.machinery.http.exchange import Exchange
@@ -82,7 +83,7 @@ async def serving(
         return await asyncio.open_connection("127.0.0.1", port)
 
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):  # of a busy machine; nothing here is waited for so long
             yield server, connect
     finally:
         server.close()
@@ -164,7 +165,8 @@ async def test_requests_sent_at_once_are_answered_in_their_order() -> None:
     async with serving(echo) as (_, connect):
         reader, writer = await connect()
         writer.write(b"GET /wait HTTP/1.1\r\n\r\n" + b"".join(b"GET /%d HTTP/1.1\r\n\r\n" % i for i in range(20)))
-        await asyncio.sleep(0.05)
+        await until(lambda: echo.seen)
+        await asyncio.sleep(0.05)  # time for what would be asked too early
         assert echo.seen == ["/wait"]
         echo.let_go.set()
         paths = [(await answer(reader))[2].split(b" ")[1] for _ in range(21)]
@@ -176,7 +178,7 @@ async def test_more_requests_at_once_than_allowed_are_refused_after_the_ones_bef
     async with serving(echo, bounds=Bounds(pipelined=3)) as (_, connect):
         reader, writer = await connect()
         writer.write(b"GET /wait HTTP/1.1\r\n\r\n" + b"GET / HTTP/1.1\r\n\r\n" * 9)
-        await asyncio.sleep(0.05)
+        await until(lambda: echo.seen == ["/wait"])
         echo.let_go.set()
         statuses = [(await answer(reader))[0] for _ in range(5)]
         assert statuses == [200, 200, 200, 200, 400]
@@ -328,7 +330,7 @@ async def test_who_does_not_finish_his_request_is_let_go(sent: bytes) -> None:
     async with serving(Echo(), bounds=Bounds(idle_s=1, head_wait_s=1)) as (_, connect):
         reader, writer = await connect()
         writer.write(sent)
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(9):  # less than without these bounds
             assert await reader.read() == b""
 
 
@@ -340,7 +342,7 @@ async def test_who_does_not_read_his_answer_is_let_go_and_holds_nobody_up() -> N
         other.write(b"GET /a HTTP/1.1\r\nConnection: close\r\n\r\n")
         assert (await answer(reader))[0] == 200
         await reader.read()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):  # less than without this bound
             await server._empty.wait()
 
 
@@ -349,10 +351,9 @@ async def test_whoever_hangs_up_in_the_middle_of_a_body_is_noticed() -> None:
     async with serving(echo) as (server, connect):
         _, writer = await connect()
         writer.write(b"POST /p HTTP/1.1\r\nContent-Length: 5\r\n\r\nab")
-        await asyncio.sleep(0.05)
+        await until(lambda: echo.seen == ["/p"])
         writer.transport.abort()
-        async with asyncio.timeout(3):
-            await server._empty.wait()
+        await server._empty.wait()
         assert echo.seen == ["/p", "gone"]
 
 
@@ -362,7 +363,8 @@ async def test_who_closes_his_sending_side_still_gets_his_answer() -> None:
         reader, writer = await connect()
         writer.write(b"GET /wait HTTP/1.1\r\n\r\n")
         writer.write_eof()
-        await asyncio.sleep(0.05)
+        await until(lambda: echo.seen == ["/wait"])
+        await asyncio.sleep(0.05)  # time for the end to be heard of
         echo.let_go.set()
         assert (await answer(reader))[0] == 200
         assert await reader.read() == b""
@@ -387,7 +389,7 @@ async def test_a_stop_answers_what_was_asked_and_closes_who_waits() -> None:
         idle, _ = await connect()
         reader, writer = await connect()
         writer.write(b"GET /wait HTTP/1.1\r\n\r\n")
-        await asyncio.sleep(0.05)
+        await until(lambda: echo.seen == ["/wait"])
         server.close()
         assert await idle.read() == b""
         echo.let_go.set()
@@ -403,7 +405,7 @@ async def test_a_stop_does_not_wait_for_ever() -> None:
     async with serving(echo, drain_s_max=0.2) as (server, connect):
         reader, writer = await connect()
         writer.write(b"GET /wait HTTP/1.1\r\n\r\n")
-        await asyncio.sleep(0.05)
+        await until(lambda: echo.seen == ["/wait"])
         server.close()
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await answer(reader)
