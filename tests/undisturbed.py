@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
+
+from tests.processes import descendants_of
 
 NS = 1_000_000_000
 
@@ -20,11 +23,27 @@ class Undisturbed:
     """
 
     def __init__(self, *pids: int) -> None:
-        files = [Path(f"/proc/{pid}/schedstat") for pid in (os.getpid(), *pids)]
-        self._files = [file for file in files if file.exists()]
+        """pids: of processes that live as long as the clock is looked at."""
+        self._files = [_file_of(pid) for pid in (os.getpid(), *pids) if _file_of(pid).exists()]
 
     def __call__(self) -> float:
         """Seconds since some moment, the same for all calls."""
-        # Linux, sched-stats: time on a core, time waiting for one, both in ns, and how often it got one.
-        waited_ns = sum(int(file.read_text(encoding="ascii").split()[1]) for file in self._files)
-        return time.monotonic() - waited_ns / NS
+        return time.monotonic() - sum(map(_waited_s, self._files))
+
+
+def waited_below(pid: int) -> float:
+    """For how many seconds those whom a process has started, such as who writes its files, had to wait for a core."""
+    waited_s = 0.0
+    for child in descendants_of(pid):
+        with suppress(OSError):  # it has ended meanwhile, or the system does not tell
+            waited_s += _waited_s(_file_of(child))
+    return waited_s
+
+
+def _file_of(pid: int) -> Path:
+    return Path(f"/proc/{pid}/schedstat")
+
+
+def _waited_s(file: Path) -> float:
+    # Linux, sched-stats: time on a core, time waiting for one, both in ns, and how often it got one.
+    return int(file.read_text(encoding="ascii").split()[1]) / NS

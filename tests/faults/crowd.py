@@ -23,7 +23,7 @@ from tuanzi.groups.model import UNPAID_MAX
 
 BASE = f"/v1/campuses/{CAMPUS}"
 REPEATED_SHARE = 0.02
-TRIES_MAX = 400
+TRIES_MAX = 3_000  # a minute: how long a busy machine needs for a start is not what is looked at
 
 
 class Placed(msgspec.Struct):
@@ -101,8 +101,13 @@ class Crowd:
         self._ending = True
 
     async def until_plans(self, count: int) -> None:
-        """Wait until so many groups are split, 10 s at most."""
-        await until(lambda: len(self.plans) >= count, within_s=10)
+        """Wait until so many groups are split, a minute at most."""
+        await until(lambda: len(self.plans) >= count, within_s=60)
+
+    async def go_on(self, *, orders: int, plans: int) -> None:
+        """Wait until so many more orders are placed and groups split, a minute at most."""
+        placed, planned = len(self.placed) + orders, len(self.plans) + plans
+        await until(lambda: len(self.placed) >= placed and len(self.plans) >= planned, within_s=60)
 
     async def repeat(self) -> None:
         """Ask again, under the old keys, for all that is remembered; other answers are in `differing`."""
@@ -222,7 +227,7 @@ class Line:
                 answered.set_result((status, body))
 
         self._connection.send(request, hear)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             answer = await answered
         self._crowd.slowest_s = max(self._crowd.slowest_s, self._crowd.clock() - began)
         return answer

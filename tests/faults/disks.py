@@ -56,7 +56,8 @@ class Limited:
     def _limit(self, server: Server, size: int) -> None:
         assert server.process is not None
         for pid in (server.process.pid, *descendants_of(server.process.pid)):
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 class Tmpfs:

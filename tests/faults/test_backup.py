@@ -9,10 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.faults.books import is_at_rest, wrong_in
+from tests.faults.books import finish, is_at_rest, wrong_in
 from tests.faults.city import City, Files, environment
 from tests.faults.crowd import Crowd
 from tests.faults.server import ROOT, Server
+from tests.waiting import until
 
 SEED = 20261128
 BACKUPS = 4
@@ -62,8 +63,7 @@ async def test_backups_under_load_hold_all_that_was_answered_before_and_a_house_
             held_ms.append(json.loads(made)["held_ms"])
             assert not ordering.done()
         await crowd.until_plans(len(crowd.plans) + 20)
-        crowd.end()
-        await ordering
+        await finish(crowd, ordering, lambda: Files(city.data), within_s=60)
         assert server.stop() == 0
     assert (crowd.differing[:3], set(crowd.refused) - {"409 stock/stock-short"}) == ([], set())
     assert wrong_in(Files(city.data), crowd=crowd) == [], f"seed {SEED}"
@@ -77,9 +77,7 @@ async def test_backups_under_load_hold_all_that_was_answered_before_and_a_house_
         kept = {order_id for (order_id,) in files.rows("core", "SELECT id FROM orders")}
         assert placed <= kept < set(crowd.placed)
         with Server(data) as server:
-            async with asyncio.timeout(20):
-                while not is_at_rest(files):  # noqa: ASYNC110 - another process writes these files
-                    await asyncio.sleep(0.05)
+            await until(lambda files=files: is_at_rest(files), within_s=60, every_s=0.05)  # type: ignore[misc]
             assert server.stop() == 0
         assert wrong_in(files) == [], f"seed {SEED}, backup {i}"
         captured = dict(files.rows("core", "SELECT id, paid_fen FROM orders WHERE paid_fen > 0"))

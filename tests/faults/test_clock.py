@@ -65,13 +65,15 @@ def opening(city: City, *, name: str = "1") -> OpenGroup:
 
 
 async def at_rest(core: WriterDesk) -> None:
-    """Wait until what is due has fired: several rounds without anything decided."""
+    """Wait until what is due has fired: several rounds in which nothing was decided, nor anything was on its way."""
     calm = 0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while calm < 20:
             before = core.figures.commands
             await asyncio.sleep(0.005)
-            calm = calm + 1 if core.figures.commands == before and not core.queue_length else 0
+            is_kept = core._writer.position == core._writer.kept_position
+            is_idle = is_kept and not core.queue_length and not core._reads_timers and not core._wake.is_set()
+            calm = calm + 1 if is_idle and core.figures.commands == before else 0
 
 
 def told(city: City) -> list[tuple[Any, ...]]:

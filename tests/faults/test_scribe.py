@@ -7,11 +7,12 @@ import os
 import signal
 from contextlib import suppress
 
-from tests.faults.books import wrong_in
+from tests.faults.books import finish, wrong_in
 from tests.faults.city import City, Files
 from tests.faults.crowd import Crowd
 from tests.faults.server import Server
 from tests.processes import children_of, descendants_of
+from tests.waiting import until
 
 DEATHS = 6
 
@@ -22,10 +23,10 @@ async def test_a_scribe_that_dies_under_load_costs_time_only(city: City) -> None
         crowd = Crowd(city, port=server.port, seed=7, connections=16)
         crowd.up.set()
         ordering = asyncio.create_task(crowd.order())
-        killed = set()
+        killed: set[int] = set()
         for death in range(DEATHS):
             await crowd.until_plans(len(crowd.plans) + 3)
-            scribe, writers = await at_work(server.process.pid)
+            scribe, writers = await at_work(server.process.pid, killed=killed)
             # In turns: one of those that write, all of them, all of them with the one that starts them.
             dying = (writers[death % len(writers)],), writers, (scribe, *writers)
             for each in dying[death % len(dying)]:
@@ -33,9 +34,7 @@ async def test_a_scribe_that_dies_under_load_costs_time_only(city: City) -> None
                     os.kill(each, signal.SIGKILL)
                     killed.add(each)
         await crowd.until_plans(len(crowd.plans) + 3)
-        crowd.end()
-        await ordering
-        await crowd.repeat()
+        await finish(crowd, ordering, lambda: Files(city.data), within_s=60)
 
         assert len(killed) > DEATHS
         assert crowd.differing == []
@@ -46,11 +45,19 @@ async def test_a_scribe_that_dies_under_load_costs_time_only(city: City) -> None
     assert "Traceback" not in server.log.read_text()
 
 
-async def at_work(server: int) -> tuple[int, list[int]]:
-    """The scribe and those that write, as soon as there are any: answers of before a death may come after it."""
-    async with asyncio.timeout(30):
-        while True:
-            for scribe in children_of(server):
-                if writers := descendants_of(scribe):
-                    return scribe, writers
-            await asyncio.sleep(0.01)
+async def at_work(server: int, *, killed: set[int]) -> tuple[int, list[int]]:
+    """The scribe and those that write, as soon as orders and payments have one each.
+
+    Answers of before a death may come after it; and whoever was killed is there for a moment still.
+    """
+
+    def look() -> tuple[int, list[int]] | None:
+        for scribe in set(children_of(server)) - killed:
+            writers = [each for each in descendants_of(scribe) if each not in killed]
+            if len(writers) >= 2:
+                return scribe, writers
+        return None
+
+    found = await until(look, within_s=60)
+    assert found is not None
+    return found

@@ -48,13 +48,13 @@ async def test_a_stop_under_load_answers_what_was_accepted_and_a_restart_finds_i
         crowd.up.set()
         ordering = asyncio.create_task(crowd.order())
         for _ in range(2):
-            await asyncio.sleep(0.5)
+            await crowd.go_on(orders=64, plans=11)
             crowd.up.clear()
             code = await asyncio.to_thread(server.stop, number)
             assert code == 0
             await asyncio.to_thread(server.start)
             crowd.up.set()
-        await finish(crowd, ordering, lambda: Files(city.data), within_s=10)
+        await finish(crowd, ordering, lambda: Files(city.data), within_s=60)
         assert await asyncio.to_thread(server.stop, number) == 0
 
     said = server.log.read_text()
