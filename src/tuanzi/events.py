@@ -343,6 +343,15 @@ class SubOrdersLate(Event, frozen=True, kw_only=True, gc=False):
     sub_order_ids: tuple[str, ...]
 
 
+class SubOrdersUnready(Event, frozen=True, kw_only=True, gc=False):
+    """A shop accepted these and does not have them ready in time; they go on, and a person looks (B8, B9)."""
+
+    name = "orders.sub_orders_unready"
+    group_id: str
+    merchant_id: str
+    sub_order_ids: tuple[str, ...]
+
+
 class OrderCancelled(Event, frozen=True, kw_only=True, gc=False):
     """An order ended without a meal; `paid_fen` is what must go back, by RefundDue."""
 

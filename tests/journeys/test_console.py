@@ -278,24 +278,49 @@ async def test_price_rules_are_of_one_campus_alone(cast: Cast) -> None:
     await refused(cast.operator.post("/v1/campuses/shanghai/pricing/versions/1/switch"), 404, "base/unknown")
 
 
+USUAL_TERMS = {"late_minutes": 5, "given_up_minutes": 20, "ready_minutes": 30}
+
+
 async def test_an_operator_sees_what_shops_are_late_to_accept_and_says_how_long_they_may_take(cast: Cast) -> None:
     _, orders = await cast.closed_group()
-    assert await done(cast.warden.get("acceptance-terms")) == {"late_minutes": 5, "given_up_minutes": 20}
+    assert await done(cast.warden.get("acceptance-terms")) == USUAL_TERMS
     assert await pages(cast, "operator/unaccepted", limit=2) == []
     cast.town.pass_time(seconds=61)
 
-    set_now = await done(cast.warden.send("PUT", "acceptance-terms", {"late_minutes": 1, "given_up_minutes": 3}))
+    short = {"late_minutes": 1, "given_up_minutes": 3, "ready_minutes": 30}
+    set_now = await done(cast.warden.send("PUT", "acceptance-terms", short))
 
-    assert set_now == {"late_minutes": 1, "given_up_minutes": 3}
+    assert set_now == short
     late = await pages(cast, "operator/unaccepted", limit=2)
     assert sorted({sub["order_id"] for sub in late}) == sorted(orders)
     assert {sub["state"] for sub in late} == {"planned"}
     assert [sub["sub_order_id"] for sub in late] == sorted(sub["sub_order_id"] for sub in late)
 
 
+async def test_an_operator_sees_what_shops_are_late_to_have_ready_and_gives_it_up(cast: Cast) -> None:
+    _, orders = await cast.closed_group()
+    subs = [f"{order_id}.1" for order_id in orders]
+    for sub in subs:
+        await done(cast.merchant.post(f"sub-orders/{sub}/accept"))
+    soon = {**USUAL_TERMS, "ready_minutes": 2}
+    assert await done(cast.warden.send("PUT", "acceptance-terms", soon)) == soon
+    assert await pages(cast, "operator/unready", limit=2) == []
+    cast.town.pass_time(seconds=121)
+
+    late = await pages(cast, "operator/unready", limit=2)
+
+    assert [sub["sub_order_id"] for sub in late] == sorted(subs)
+    assert {sub["state"] for sub in late} == {"accepted"}
+    board = await done(cast.merchant.get("merchant/sub-orders?state=accepted"))
+    assert (board["ready_minutes"], len(board["items"])) == (2, len(subs))
+    await done(cast.warden.post(f"sub-orders/{subs[0]}/reject"))
+    left = await pages(cast, "operator/unready", limit=2)
+    assert sorted(sub["sub_order_id"] for sub in left) == sorted(subs[1:])
+
+
 async def test_terms_that_give_shops_no_time_are_refused(cast: Cast) -> None:
-    terms = {"late_minutes": 5, "given_up_minutes": 5}
+    terms = {"late_minutes": 5, "given_up_minutes": 5, "ready_minutes": 30}
 
     await refused(cast.warden.send("PUT", "acceptance-terms", terms), 422, "orders/acceptance-terms-invalid")
 
-    assert await done(cast.warden.get("acceptance-terms")) == {"late_minutes": 5, "given_up_minutes": 20}
+    assert await done(cast.warden.get("acceptance-terms")) == USUAL_TERMS

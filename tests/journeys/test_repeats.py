@@ -293,8 +293,8 @@ def sharing_writes(cast: Cast) -> list[Write]:
             f"PUT {at}/acceptance-terms",
             cast.warden,
             "acceptance-terms",
-            {"late_minutes": 6, "given_up_minutes": 21},
-            {"late_minutes": 7, "given_up_minutes": 22},
+            {"late_minutes": 6, "given_up_minutes": 21, "ready_minutes": 31},
+            {"late_minutes": 7, "given_up_minutes": 22, "ready_minutes": 32},
         ),
         Write(
             f"PUT {at}/sharing/payees/{{kind}}/{{owner_id}}",

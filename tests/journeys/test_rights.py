@@ -61,6 +61,7 @@ RIGHTS = {
     "GET /v1/campuses/{campus}/operator/campaigns": OPERATORS,
     "GET /v1/campuses/{campus}/operator/orders": OPERATORS,
     "GET /v1/campuses/{campus}/operator/unaccepted": OPERATORS,
+    "GET /v1/campuses/{campus}/operator/unready": OPERATORS,
     "GET /v1/campuses/{campus}/acceptance-terms": SHOPS,
     "PUT /v1/campuses/{campus}/acceptance-terms": OPERATORS,
     "GET /v1/campuses/{campus}/operator/groups": OPERATORS,

@@ -96,6 +96,7 @@ def test_a_group_that_no_shop_accepted_is_refunded_to_the_fen(campus: Campus) ->
 
     campus.pass_time(minutes=20)
     campus.settle_refunds()
+    campus.pass_time(minutes=10)
 
     assert [campus.state(order_id) for order_id in order_ids] == ["refunded"] * 3
     kept = [campus.order(order_id) for order_id in order_ids]

@@ -89,7 +89,7 @@ class Audited(Campus):
     def __init__(self) -> None:
         super().__init__()
         # The day's bills come in the morning after, when shops that never accepted would have given it all back.
-        terms = AcceptanceTerms(late_minutes=1439, given_up_minutes=1440)
+        terms = AcceptanceTerms(late_minutes=1439, given_up_minutes=1440, ready_minutes=1440)
         self.do(SetAcceptanceTerms(terms=terms, by=OPERATOR))
 
     def make_provider(self) -> SandboxProvider:

@@ -34,7 +34,7 @@ PORTIONS_SOLD = "UPDATE portions SET sold = sold + 1 WHERE dish_id = '{dish}' AN
 PORTIONS_GONE = "DELETE FROM portions WHERE dish_id = '{dish}' AND meal_id = '{meal}';"
 NO_MORE_RUNS = "DELETE FROM timers WHERE id = 'reconciliation:books';"
 # No shop works here for two days, and nothing is to be given up for that.
-PATIENT = "INSERT INTO acceptance_terms VALUES ('campus', 1439, 1440);"
-NOBODY_WATCHES = "DELETE FROM timers WHERE id LIKE 'accept:%';"
+PATIENT = "INSERT INTO acceptance_terms VALUES ('campus', 1439, 1440, 1440);"
+NOBODY_WATCHES = "DELETE FROM timers WHERE id LIKE 'accept:%' OR id LIKE 'ready:%';"
 DIFFERENCES = "SELECT kind, item, mend, state, is_raised, unexplained_fen, reason FROM differences ORDER BY id"
 BALANCES = "SELECT account, amount_fen FROM balances ORDER BY account LIMIT 10000"

@@ -29,6 +29,7 @@ from tuanzi.live.model import (
     SplitPlanned,
     SubOrderChanged,
     SubOrdersPlanned,
+    SubOrdersUnready,
     channel_of_group,
     stream_of_merchant,
     stream_of_person,
@@ -244,6 +245,12 @@ def _late_to_accept(event: events.SubOrdersLate, telling: Telling) -> None:
     telling.count("sub_orders_late", len(event.sub_order_ids))
 
 
+def _late_to_be_ready(event: events.SubOrdersUnready, telling: Telling) -> None:
+    telling.count("sub_orders_unready", len(event.sub_order_ids))
+    message = SubOrdersUnready(at=telling.at, group_id=event.group_id, sub_order_ids=event.sub_order_ids)
+    telling.stream(stream_of_merchant(event.merchant_id), message)
+
+
 def _refund_due(event: events.RefundDue, telling: Telling) -> None:
     telling.count("refunds_due_fen", event.amount_fen)
     _refund(telling, event.member_id, event, state=RefundState.DUE, reason=event.reason)
@@ -326,6 +333,7 @@ TELLS: dict[type[events.Event], Callable[[Any, Telling], None]] = {
     events.SplitConfirmed: _confirmed,
     events.SubOrderAdvanced: _sub_order,
     events.SubOrdersLate: _late_to_accept,
+    events.SubOrdersUnready: _late_to_be_ready,
     events.RefundDue: _refund_due,
     events.OrderRefunded: _refunded,
     events.RefundRefused: _refused,

@@ -140,6 +140,13 @@ class SubOrdersPlanned(Message, frozen=True, kw_only=True, gc=False, tag="board.
     sub_order_ids: tuple[str, ...]
 
 
+class SubOrdersUnready(Message, frozen=True, kw_only=True, gc=False, tag="board.unready"):
+    """My shop accepted these, and is late to have them ready; told once of each."""
+
+    group_id: str
+    sub_order_ids: tuple[str, ...]
+
+
 class BundleChanged(Message, frozen=True, kw_only=True, gc=False, tag="bundle.changed"):
     """A bundle is to be brought by me, or from my counter (`assigned`), or not after all (`released`, and why)."""
 
@@ -159,6 +166,7 @@ AnyMessage = (
     | RefundChanged
     | LateMoneySettled
     | SubOrdersPlanned
+    | SubOrdersUnready
     | BundleChanged
 )
 
@@ -203,6 +211,7 @@ class OpsPicture(Struct, frozen=True, kw_only=True, gc=False, tag_field="kind", 
     groups_failed: int = 0
     sub_orders_late: int = 0
     sub_orders_given_up: int = 0
+    sub_orders_unready: int = 0
     sub_orders_delivered: int = 0
     refunds_due_fen: int = 0
     refunds_settled_fen: int = 0

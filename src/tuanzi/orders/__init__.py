@@ -3,7 +3,7 @@
 Owns orders, sub_orders, order_holds, acceptance_terms, complaints. Hears RefundSettled, OrderDoubted and
 DifferenceRepaired of money, and BundlePickedUp and ParcelDelivered of delivery, through their logs.
 Emits OrderPlaced, OrderPaid, OrderAdvanced, OrderCompleted, OrderCancelled, RefundDue, OrderRefunded, SubOrderAdvanced,
-SubOrdersLate.
+SubOrdersLate, SubOrdersUnready.
 The seat belongs to groups, which calls down; what a step must mean above is told by events.
 """
 
@@ -78,6 +78,7 @@ from tuanzi.orders.service import (
     SetAcceptanceTerms,
     SubOrderAnswer,
     WatchAcceptance,
+    WatchReadiness,
     cancel_unpaid,
     forget_complaints,
     mark_grouped,
@@ -134,6 +135,7 @@ __all__ = [
     "SubOrderView",
     "SubStep",
     "WatchAcceptance",
+    "WatchReadiness",
     "board_of",
     "cancel_unpaid",
     "find_order",
@@ -178,6 +180,7 @@ def room() -> Room:
         commands={
             AdvanceSubOrder: service.advance_sub_order,
             WatchAcceptance: service.watch_acceptance,
+            WatchReadiness: service.watch_readiness,
             SetAcceptanceTerms: service.set_acceptance_terms,
             ConfirmOrder: service.confirm_order,
             CompleteOrder: service.complete_order,
@@ -188,7 +191,7 @@ def room() -> Room:
             RestoreOrder: service.restore_order,
             RestoreSubOrders: service.restore_sub_orders,
         },
-        asks={WatchAcceptance: service.watched_places},
+        asks={WatchAcceptance: service.watched_places, WatchReadiness: service.unready_places},
         routes=ROUTES,
         keeps=KEEPS,
     )

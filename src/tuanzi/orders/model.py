@@ -254,20 +254,26 @@ class OrderHold(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AcceptanceTerms(Struct, frozen=True, kw_only=True, gc=False):
-    """How long shops of a campus may take to accept what its split gave them; one row.
+    """How long shops of a campus may take to accept and make what its split gave them; one row.
 
-    late_minutes: from then on it is late, and operators see it. given_up_minutes: then its price goes back. Both count
-    from when the shop could see it. Our choice: food is promised within 40 minutes, and takes 20 to make and bring.
+    late_minutes: from then on it is late, and operators see it. given_up_minutes: then its price goes back.
+    ready_minutes: what was accepted and is not ready by then is late, and goes on (0030). All count from when the shop
+    could see it. Our choice: food is promised within 40 minutes, and takes 20 to make and bring, half of it to bring.
     """
 
     id: str = "campus"
     late_minutes: int = 5
     given_up_minutes: int = 20
+    ready_minutes: int = 30
 
     def __post_init__(self) -> None:
-        if not 1 <= self.late_minutes < self.given_up_minutes <= 1440:
+        if not (1 <= self.late_minutes < self.given_up_minutes <= 1440 and 1 <= self.ready_minutes <= 1440):
             raise AcceptanceTermsInvalid(
-                late_minutes=self.late_minutes, given_up_minutes=self.given_up_minutes, least=1, most=1440
+                late_minutes=self.late_minutes,
+                given_up_minutes=self.given_up_minutes,
+                ready_minutes=self.ready_minutes,
+                least=1,
+                most=1440,
             )
 
     @property
@@ -279,6 +285,16 @@ class AcceptanceTerms(Struct, frozen=True, kw_only=True, gc=False):
     def grace(self) -> timedelta:
         """How long it has once it is late."""
         return timedelta(minutes=self.given_up_minutes - self.late_minutes)
+
+    @property
+    def ready(self) -> timedelta:
+        """How long a shop has until all of it is ready."""
+        return timedelta(minutes=self.ready_minutes)
+
+    @property
+    def until_ready(self) -> timedelta:
+        """How long it has for that once it is seen whether it accepted; nothing, where that is seen later."""
+        return timedelta(minutes=max(self.ready_minutes - self.late_minutes, 0))
 
 
 # Our choice: what a person writes about one meal; and of one person so many are kept, the newest. A row of them is at
@@ -412,6 +428,8 @@ class SubOrder(Struct, frozen=True, kw_only=True, gc=False):
         return replace(self, state=state, rider_id=rider_id if step is SubStep.PICK_UP else self.rider_id)
 
 
+# Its shop said that it makes these, and has not made them yet.
+IN_THE_KITCHEN: Final = frozenset({SubOrderState.ACCEPTED, SubOrderState.COOKING})
 # Nobody makes these any more; their portions are free again.
 DEAD: Final = frozenset({SubOrderState.REJECTED, SubOrderState.WITHDRAWN})
 # A whole refund withdraws these; what a rider has by then is still brought.

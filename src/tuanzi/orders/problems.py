@@ -38,7 +38,10 @@ class NotPayable(Problem):
 
 
 class AcceptanceTermsInvalid(Problem):
-    """A shop is late after a minute or more, and has some time yet before its sub-order is given up, within a day."""
+    """A shop is late after a minute or more, and has some time yet before its sub-order is given up, within a day.
+
+    To have it ready it has from a minute to a day.
+    """
 
     code = "orders/acceptance-terms-invalid"
     status = 422

@@ -45,6 +45,7 @@ from tuanzi.orders.store import (
     SUB_ORDERS_OF_MERCHANT,
     SUB_ORDERS_OF_ORDER,
     SUB_ORDERS_UNACCEPTED,
+    SUB_ORDERS_UNREADY,
     TERMS_OF_ACCEPTANCE,
 )
 
@@ -144,13 +145,15 @@ class CampusOrderPage(Struct, frozen=True, kw_only=True, gc=False):
 class SubOrderPage(Struct, frozen=True, kw_only=True, gc=False):
     """Sub-orders, oldest first; `next` is None on the last page.
 
-    late_minutes, given_up_minutes: since `planned_at`, for one that is not accepted yet (`AcceptanceTerms`).
+    late_minutes, given_up_minutes: since `planned_at`, for one that is not accepted yet; ready_minutes: for one that is
+    (`AcceptanceTerms`).
     """
 
     items: tuple[SubOrderView, ...]
     next: str | None
     late_minutes: int
     given_up_minutes: int
+    ready_minutes: int
 
 
 class OrderStatus(Struct, frozen=True, kw_only=True, gc=False):
@@ -357,14 +360,25 @@ async def unaccepted(desk: Desk, *, after: str, limit: int, now: datetime) -> Su
     """Sub-orders that their shops are late to accept."""
     terms = await acceptance_terms(desk)
     slots = {"before_ms": to_ms(now - terms.late), "after": after, "limit": limit + 1}
+    return _page(await _rows_of_all_shops(desk, SUB_ORDERS_UNACCEPTED, slots), limit=limit, terms=terms)
+
+
+async def unready(desk: Desk, *, after: str, limit: int, now: datetime) -> SubOrderPage:
+    """Sub-orders that their shops accepted and are late to have ready."""
+    terms = await acceptance_terms(desk)
+    slots = {"before_ms": to_ms(now - terms.ready), "after": after, "limit": limit + 1}
+    return _page(await _rows_of_all_shops(desk, SUB_ORDERS_UNREADY, slots), limit=limit, terms=terms)
+
+
+async def _rows_of_all_shops(desk: Desk, sql: str, slots: dict[str, Any]) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     for merchants in several(await merchant_ids(desk)):
-        rows += await desk.rows(SUB_ORDERS_UNACCEPTED, {**slots, **merchants})
-    return _page(sorted(rows, key=itemgetter(0))[: limit + 1], limit=limit, terms=terms)
+        rows += await desk.rows(sql, {**slots, **merchants})
+    return sorted(rows, key=itemgetter(0))[: slots["limit"]]
 
 
 async def acceptance_terms(desk: Desk) -> AcceptanceTerms:
-    """How long shops may take to accept."""
+    """How long shops may take to accept, and until it is ready."""
     rows = await desk.rows(TERMS_OF_ACCEPTANCE)
     return ACCEPTANCE_TERMS.from_row(rows[0]) if rows else AcceptanceTerms()
 
@@ -376,6 +390,7 @@ def _page(rows: Sequence[tuple[Any, ...]], *, limit: int, terms: AcceptanceTerms
         next=items[limit - 1].sub_order_id if len(items) > limit else None,
         late_minutes=terms.late_minutes,
         given_up_minutes=terms.given_up_minutes,
+        ready_minutes=terms.ready_minutes,
     )
 
 

@@ -27,11 +27,13 @@ from tuanzi.events import (
     RefundDue,
     SubOrderAdvanced,
     SubOrdersLate,
+    SubOrdersUnready,
 )
 from tuanzi.orders.model import (
     AFTER_SALE_WITHIN,
     COMPLETES_AFTER,
     DEAD,
+    IN_THE_KITCHEN,
     MERCHANT_STEPS,
     NOT_ACCEPTED,
     ON_THE_COUNTER,
@@ -206,25 +208,37 @@ class SubOrderAnswer(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class WatchAcceptance(Struct, frozen=True, kw_only=True, gc=False):
-    """Timer: look whether shops accepted what a group's split gave them; `late` are those of which it was said."""
+    """Timer: look whether shops accepted what a group's split gave them; `late` are those of which it was said.
+
+    is_again: a look at what was left of the one before.
+    """
 
     group_id: GroupId
     order_ids: tuple[OrderId, ...]
     late: tuple[OrderId, ...] = ()
+    is_again: bool = False
+
+
+class WatchReadiness(Struct, frozen=True, kw_only=True, gc=False):
+    """Timer: look whether what a group's split gave to shops is ready; of none of these it was said that it is late."""
+
+    group_id: GroupId
+    sub_order_ids: tuple[SubOrderId, ...]
 
 
 class SetAcceptanceTerms(Struct, frozen=True, kw_only=True, gc=False):
-    """An operator says how long shops may take to accept."""
+    """An operator says how long shops may take to accept, and to make it."""
 
     terms: AcceptanceTerms
     by: PersonId
 
 
 class AcceptanceSet(Struct, frozen=True, kw_only=True, gc=False):
-    """How long shops may take to accept."""
+    """How long shops may take to accept, and until it is ready."""
 
     late_minutes: int
     given_up_minutes: int
+    ready_minutes: int
 
 
 class ConfirmOrder(Struct, frozen=True, kw_only=True, gc=False):
@@ -321,14 +335,18 @@ def watch_acceptance(unit: Unit, command: WatchAcceptance, *, now: datetime) -> 
     """Say of which sub-orders a shop is late to accept; those of which it was said are given up: their price goes back.
 
     A shop that was told late, for the house stood still, has its time from then on. What is held because its money is
-    looked into cannot be accepted, so that it is nobody's fault and waits.
+    looked into cannot be accepted, so that it is nobody's fault and waits. The first look has what is to be made
+    watched until it is ready: most is accepted by then, and in a quick kitchen nothing is left to watch.
     """
     terms = _acceptance_terms(unit)
     held: list[OrderId] = []
     late: dict[MerchantId, list[SubOrderId]] = {}
     late_ids: list[OrderId] = []
+    unmade: list[SubOrderId] = []
     for order_id in command.order_ids:
-        waiting = [sub for sub in _sub_orders(unit, unit.load(Order, order_id)) if sub.state is SubOrderState.PLANNED]
+        subs = _sub_orders(unit, unit.load(Order, order_id))
+        waiting = [sub for sub in subs if sub.state is SubOrderState.PLANNED]
+        unmade += [sub.id for sub in subs if sub.state is SubOrderState.PLANNED or sub.state in IN_THE_KITCHEN]
         if not waiting:
             continue
         if unit.find(OrderHold, order_id) is not None:
@@ -342,9 +360,41 @@ def watch_acceptance(unit: Unit, command: WatchAcceptance, *, now: datetime) -> 
     for merchant_id, ids in late.items():
         unit.emit(SubOrdersLate(group_id=command.group_id, merchant_id=merchant_id, sub_order_ids=tuple(ids)))
     if late_ids or held:
-        again = replace(command, order_ids=(*late_ids, *held), late=tuple(late_ids))
+        again = replace(command, order_ids=(*late_ids, *held), late=tuple(late_ids), is_again=True)
         at = now + (terms.grace if late_ids else terms.late)
         unit.schedule(_acceptance_timer(command.group_id), again, at=at)
+    if unmade and not command.is_again:
+        _watch_readiness(unit, unmade, group_id=command.group_id, at=now + terms.until_ready)
+
+
+def watch_readiness(unit: Unit, command: WatchReadiness, *, now: datetime) -> None:
+    """Say of which accepted sub-orders a shop is late to have them ready (B8, B9), once of each; they go on (0030).
+
+    What is not accepted yet, or is held, has as long again: the one is watched otherwise (`WatchAcceptance`), of the
+    other nothing may be made.
+    """
+    late: dict[MerchantId, list[SubOrderId]] = {}
+    waiting: list[SubOrderId] = []
+    for sub in [unit.load(SubOrder, id) for id in command.sub_order_ids]:
+        is_made = sub.state in IN_THE_KITCHEN
+        if sub.state is SubOrderState.PLANNED or (is_made and unit.find(OrderHold, sub.order_id) is not None):
+            waiting.append(sub.id)
+        elif is_made:
+            late.setdefault(sub.merchant_id, []).append(sub.id)
+    for merchant_id, ids in late.items():
+        unit.emit(SubOrdersUnready(group_id=command.group_id, merchant_id=merchant_id, sub_order_ids=tuple(ids)))
+    if waiting:
+        at = now + _acceptance_terms(unit).ready
+        _watch_readiness(unit, waiting, group_id=command.group_id, at=at)
+
+
+def unready_places(command: WatchReadiness) -> list[tuple[type[Any], str]]:
+    """What a look will ask for."""
+    return [(SubOrder, id) for id in command.sub_order_ids]
+
+
+def _watch_readiness(unit: Unit, ids: Sequence[SubOrderId], *, group_id: GroupId, at: datetime) -> None:
+    unit.schedule(f"ready:{group_id}", WatchReadiness(group_id=group_id, sub_order_ids=tuple(ids)), at=at)
 
 
 def watched_places(command: WatchAcceptance) -> list[tuple[type[Any], str]]:
@@ -362,10 +412,16 @@ def _give_up(unit: Unit, subs: Sequence[SubOrder], *, now: datetime) -> None:
 
 
 def set_acceptance_terms(unit: Unit, command: SetAcceptanceTerms, *, now: datetime) -> AcceptanceSet:
-    """Change how long shops may take to accept, from the next look on; a repeat changes nothing."""
-    terms = command.terms
-    unit.put(terms)
-    return AcceptanceSet(late_minutes=terms.late_minutes, given_up_minutes=terms.given_up_minutes)
+    """Change how long shops may take, from the next look on; a repeat changes nothing."""
+    unit.put(command.terms)
+    return terms_set(command.terms)
+
+
+def terms_set(terms: AcceptanceTerms) -> AcceptanceSet:
+    """How long shops may take, for an answer."""
+    return AcceptanceSet(
+        late_minutes=terms.late_minutes, given_up_minutes=terms.given_up_minutes, ready_minutes=terms.ready_minutes
+    )
 
 
 def _acceptance_terms(unit: Unit) -> AcceptanceTerms:

@@ -49,6 +49,11 @@ SUB_ORDERS_UNACCEPTED = (
     "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE merchant_id IN (" + SEVERAL + ") AND state = 'planned'"
     " AND planned_at_ms <= :before_ms AND id > :after ORDER BY id LIMIT :limit"
 )
+SUB_ORDERS_UNREADY = (
+    "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE merchant_id IN (" + SEVERAL + ")"
+    " AND state IN ('accepted', 'cooking')"
+    " AND planned_at_ms <= :before_ms AND id > :after ORDER BY id LIMIT :limit"
+)
 TERMS_OF_ACCEPTANCE = "SELECT " + ", ".join(ACCEPTANCE_TERMS.columns) + " FROM acceptance_terms ORDER BY id LIMIT 1"
 
 # The order book beside others (C3).

@@ -26,6 +26,7 @@ from tuanzi.orders.queries import (
     merchant_board,
     order_page,
     unaccepted,
+    unready,
 )
 from tuanzi.orders.service import (
     AcceptanceSet,
@@ -37,6 +38,7 @@ from tuanzi.orders.service import (
     RefundOrder,
     SetAcceptanceTerms,
     SubOrderAnswer,
+    terms_set,
 )
 
 _ORDER = "/v1/campuses/{campus}/orders/{order_id}"
@@ -70,7 +72,7 @@ class BoardQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=100)] = 50
 
 
-class UnacceptedQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LateQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which part of the list; `after` is the `next` of the page before."""
 
     after: Annotated[str, Meta(max_length=70)] = ""
@@ -78,10 +80,14 @@ class UnacceptedQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class TermsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """After so many minutes a shop is late to accept; after so many what it was given is given up and refunded."""
+    """After so many minutes a shop is late to accept; after so many what it was given is given up and refunded.
+
+    ready_minutes: after so many it is late to have ready what it accepted.
+    """
 
     late_minutes: Annotated[int, Meta(ge=1, le=1440)]
     given_up_minutes: Annotated[int, Meta(ge=1, le=1440)]
+    ready_minutes: Annotated[int, Meta(ge=1, le=1440)]
 
 
 class RefundBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -208,20 +214,27 @@ async def show_merchant_board(call: Call[None, BoardQuery]) -> SubOrderPage:
     )
 
 
-async def show_unaccepted(call: Call[None, UnacceptedQuery]) -> SubOrderPage:
+async def show_unaccepted(call: Call[None, LateQuery]) -> SubOrderPage:
     """GET /v1/campuses/{campus}/operator/unaccepted: what shops are late to accept."""
     return await unaccepted(call.desks.core, after=call.query.after, limit=call.query.limit, now=call.now)
 
 
+async def show_unready(call: Call[None, LateQuery]) -> SubOrderPage:
+    """GET /v1/campuses/{campus}/operator/unready: what shops accepted and are late to have ready."""
+    return await unready(call.desks.core, after=call.query.after, limit=call.query.limit, now=call.now)
+
+
 async def show_acceptance_terms(call: Call[None, None]) -> AcceptanceSet:
-    """GET /v1/campuses/{campus}/acceptance-terms: how long shops may take to accept."""
-    terms = await acceptance_terms(call.desks.core)
-    return AcceptanceSet(late_minutes=terms.late_minutes, given_up_minutes=terms.given_up_minutes)
+    """GET /v1/campuses/{campus}/acceptance-terms: how long shops may take to accept, and until it is ready."""
+    return terms_set(await acceptance_terms(call.desks.core))
 
 
 async def put_acceptance_terms(call: Call[TermsBody, None]) -> Committed:
     """PUT /v1/campuses/{campus}/acceptance-terms: change that, from the next look on."""
-    terms = AcceptanceTerms(late_minutes=call.body.late_minutes, given_up_minutes=call.body.given_up_minutes)
+    body = call.body
+    terms = AcceptanceTerms(
+        late_minutes=body.late_minutes, given_up_minutes=body.given_up_minutes, ready_minutes=body.ready_minutes
+    )
     command = SetAcceptanceTerms(terms=terms, by=call.caller.person_id)
     return await call.desks.core.submit(command, who=command.by, key=call.key)
 
@@ -317,9 +330,18 @@ ROUTES = (
         "/v1/campuses/{campus}/operator/unaccepted",
         show_unaccepted,
         answer=SubOrderPage,
-        query=UnacceptedQuery,
+        query=LateQuery,
         roles=_OPERATORS,
         summary="What shops are late to accept",
+    ),
+    Route(
+        "GET",
+        "/v1/campuses/{campus}/operator/unready",
+        show_unready,
+        answer=SubOrderPage,
+        query=LateQuery,
+        roles=_OPERATORS,
+        summary="What shops accepted and are late to have ready",
     ),
     Route(
         "GET",
@@ -327,7 +349,7 @@ ROUTES = (
         show_acceptance_terms,
         answer=AcceptanceSet,
         roles=frozenset({Role.MERCHANT, Role.OPERATOR}),
-        summary="How long shops may take to accept",
+        summary="How long shops may take to accept, and until it is ready",
     ),
     Route(
         "PUT",
@@ -337,6 +359,6 @@ ROUTES = (
         body=TermsBody,
         roles=_OPERATORS,
         problems=(AcceptanceTermsInvalid,),
-        summary="Say how long shops may take to accept",
+        summary="Say how long shops may take to accept, and until it is ready",
     ),
 )

@@ -60,6 +60,7 @@ FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
         events.OrderAdvanced,
         events.OrderRefunded,
         events.SubOrdersLate,
+        events.SubOrdersUnready,
         events.DifferenceFound,
         events.DifferenceRaised,
         events.BillsUnusable,

@@ -1,4 +1,14 @@
-import { acceptBy, batchesOf, COLUMNS, dishesOf, mayReject, stepOf, type Parcel, type SubOrder } from '@/merchant/board'
+import {
+  acceptBy,
+  batchesOf,
+  COLUMNS,
+  dishesOf,
+  mayReject,
+  readyBy,
+  stepOf,
+  type Parcel,
+  type SubOrder,
+} from '@/merchant/board'
 import { shortNumber } from '@/ticket'
 import { describe, expect, it } from 'vitest'
 
@@ -55,6 +65,22 @@ describe('what a shop has not accepted', () => {
     const accepted = batchesOf([sub('a', { state: 'accepted' })], [])
 
     expect(accepted.map((batch) => acceptBy(batch, { late_minutes: 5, given_up_minutes: 20 }))).toEqual([undefined])
+  })
+})
+
+describe('what a shop has accepted', () => {
+  it('is to be ready so many minutes after the oldest of its batch was split, and then it is no more', () => {
+    const subs = (['planned', 'accepted', 'cooking', 'ready'] as const).map((state) => sub(state, { state }))
+    subs.push(sub('older', { state: 'cooking', planned_at: '2026-11-23T03:58:00Z' }))
+
+    const by = batchesOf(subs, []).map((batch) => [batch.state, readyBy(batch, { ready_minutes: 30 })])
+
+    expect(Object.fromEntries(by)).toEqual({
+      planned: undefined,
+      accepted: Date.parse('2026-11-23T04:30:00Z'),
+      cooking: Date.parse('2026-11-23T04:28:00Z'),
+      ready: undefined,
+    })
   })
 })
 

@@ -89,6 +89,12 @@ export function acceptBy(
   return { lateAt: since + terms.late_minutes * 60_000, givenUpAt: since + terms.given_up_minutes * 60_000 }
 }
 
+/** By when a batch that its shop accepted is to be ready, in milliseconds; undefined when it is, or is not accepted. */
+export function readyBy(batch: Batch, terms: { ready_minutes: number }): number | undefined {
+  if (batch.state !== 'accepted' && batch.state !== 'cooking') return undefined
+  return Date.parse(batch.plannedAt) + terms.ready_minutes * 60_000
+}
+
 function emptyBatch(key: string, { building_id, state, planned_at }: SubOrder): Batch {
   return {
     key,
