@@ -17,7 +17,7 @@ from tests.web.conftest import DESK, ROOT, WAIT_MS, ConsoleWindow, PagesHouse
 from tests.web.test_everybody_can_use_them import FIND_FAULTS
 
 ACCOUNT = "tuanzi.console.account"
-SCREENS = ("overview", "orders", "groups", "splits", "books", "rules", "coupons", "campaigns", "people")
+SCREENS = ("overview", "orders", "groups", "splits", "books", "rules", "coupons", "campaigns", "terms", "people")
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,14 @@ def closed_group(house: PagesHouse) -> str:
     house.student().join(group_id, dish="bj-m02-d03")
     until(lambda: rows(house, "core", f"SELECT state FROM splits WHERE group_id = '{group_id}'") == [("confirmed",)])
     return group_id
+
+
+def advance(house: PagesHouse, sub_order_id: str, step: str) -> None:
+    """Have the shop of the rice bowls move one of its sub-orders on."""
+    token = house.hire("merchant", merchant_id="bj-m01")["token"]
+    headers = {"authorization": f"Bearer {token}", "idempotency-key": f"{step}-{sub_order_id}"}
+    path = f"/v1/campuses/beijing/sub-orders/{sub_order_id}/{step}"
+    house.client.post(path, json={}, headers=headers).raise_for_status()
 
 
 def rows(house: PagesHouse, database: str, sql: str) -> list[tuple[Any, ...]]:
@@ -415,6 +423,55 @@ def test_what_a_shop_is_late_to_accept_is_listed_with_when_it_goes_back(
     line = operator.page.get_by_role("row").filter(has=operator.page.get_by_title(f"{order_id}.1"))
     expect(line).to_have_count(1, timeout=WAIT_MS)
     operator.keep_screen("console-late")
+
+
+def test_what_a_shop_accepted_and_does_not_have_ready_is_listed_and_given_up_by_hand(
+    house: PagesHouse, operator: ConsoleWindow
+) -> None:
+    group_id = closed_group(house)
+    (order_id,) = rows(house, "core", f"SELECT MIN(id) FROM orders WHERE group_id = '{group_id}'")[0]
+    sub_id = f"{order_id}.1"
+    advance(house, sub_id, "accept")
+    house.pass_time(seconds=30 * 60 + 1)
+
+    operator.go("operator/overview")
+
+    operator.sees("超时未出餐的子单")
+    line = operator.page.get_by_role("row").filter(has=operator.page.get_by_title(sub_id))
+    expect(line).to_contain_text("已接单", timeout=WAIT_MS)
+    operator.keep_screen("console-unready")
+    line.get_by_role("button").click()
+    operator.keep_screen("console-unready-ask")
+    guard(operator, "退给同学")
+    expect(line).to_have_count(0, timeout=WAIT_MS)
+    assert rows(house, "core", f"SELECT state FROM sub_orders WHERE id = '{sub_id}'") == [("rejected",)]
+
+
+def test_how_long_shops_may_take_is_shown_and_set(house: PagesHouse, operator: ConsoleWindow) -> None:
+    kept = "SELECT late_minutes, given_up_minutes, ready_minutes FROM acceptance_terms"
+    operator.go("operator/terms")
+    ready = operator.page.get_by_label("接单后多久没出餐算超时（分钟）")
+    expect(ready).to_have_value("30", timeout=WAIT_MS)
+    operator.sees("当前生效的就是这些")
+    operator.keep_screen("console-terms")
+    operator.page.get_by_label("多久不接就自动退给同学（分钟）").fill("5")
+    operator.press("保存时限")
+    operator.sees("并且要大于算超时的分钟数")
+    operator.page.get_by_label("多久不接就自动退给同学（分钟）").fill("20")
+    ready.fill("31")
+
+    operator.press("保存时限")
+    operator.sees("31 分钟没出餐算超时")
+    guard(operator, "保存时限")
+
+    operator.sees("时限已保存")
+    assert rows(house, "core", kept) == [(5, 20, 31)]
+    operator.page.reload()
+    expect(ready).to_have_value("31", timeout=WAIT_MS)
+    ready.fill("30")
+    operator.press("保存时限")
+    guard(operator, "保存时限")
+    until(lambda: rows(house, "core", kept) == [(5, 20, 30)])
 
 
 def test_roles_are_changed_and_the_audit_says_by_whom(house: PagesHouse, operator: ConsoleWindow) -> None:

@@ -1,6 +1,17 @@
 /** The operator's screens as the menu lists them; the first is where an operator begins. */
 
-import { Connection, Discount, Finished, Goods, Odometer, Present, Share, Tickets, User } from '@element-plus/icons-vue'
+import {
+  Connection,
+  Discount,
+  Finished,
+  Goods,
+  Odometer,
+  Present,
+  Share,
+  Tickets,
+  Timer,
+  User,
+} from '@element-plus/icons-vue'
 import type { MenuEntry } from '@/shell/menu'
 
 export const menu: MenuEntry[] = [
@@ -12,5 +23,6 @@ export const menu: MenuEntry[] = [
   { path: '/operator/rules', text: 'op.rules', icon: Discount },
   { path: '/operator/coupons', text: 'op.coupons', icon: Present },
   { path: '/operator/campaigns', text: 'op.campaigns', icon: Goods },
+  { path: '/operator/terms', text: 'op.shopTerms', icon: Timer },
   { path: '/operator/people', text: 'op.people', icon: User },
 ]

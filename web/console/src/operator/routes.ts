@@ -16,5 +16,6 @@ export const routes: RouteRecordRaw[] = [
   { path: 'rules', component: () => import('@/operator/screens/Rules.vue') },
   { path: 'coupons', component: () => import('@/operator/screens/Coupons.vue') },
   { path: 'campaigns', component: () => import('@/operator/screens/Campaigns.vue') },
+  { path: 'terms', component: () => import('@/operator/screens/Terms.vue') },
   { path: 'people', component: () => import('@/operator/screens/People.vue') },
 ]
