@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.journeys.conftest import BEEF_RICE, LADDER, LUNCH_FOR_THREE, Cast, Town, done, refused
+from tests.journeys.test_console import pages
 
 EXPIRES_AT = "2026-12-31T00:00:00+08:00"
 
@@ -63,6 +64,48 @@ async def test_a_grant_is_told_once_in_the_log_with_who_gave_it(cast: Cast) -> N
     assert len((await done(cast.ming.get("coupons")))["items"]) == 1
 
 
+async def test_who_gave_how_many_and_when_is_listed_the_newest_first(cast: Cast) -> None:
+    first = await done(cast.warden.post("coupons", grant(cast.ming.id), key="grant-one"), 201)
+    given_at = cast.town.now.isoformat().replace("+00:00", "Z")
+    cast.town.pass_time(seconds=60)
+    assert await done(cast.warden.post("coupons", grant(cast.ming.id), key="grant-one"), 201) == first
+    assert (await done(cast.operator.post("coupons", grant(cast.ming.id), key="grant-two"), 201))["granted"] == 0
+    await done(cast.operator.post("coupons", grant(cast.ming.id, cast.hua.id, cast.lan.id)), 201)
+    cast.town.pass_time(seconds=60)
+    other = grant(cast.lan.id, grant_id="welcome-2", off_fen=50, threshold_fen=0, merchant_id="bj-m01")
+    await done(cast.warden.post("coupons", other), 201)
+
+    listed = await pages(cast, "coupon-grants", limit=1)
+
+    told = [(one["grant_id"], one["granted"], one["given_by"], one["off_fen"], one["merchant_id"]) for one in listed]
+    assert told == [
+        ("welcome-2", 1, cast.warden.id, 50, "bj-m01"),
+        ("welcome", 2, cast.operator.id, 300, None),
+        ("welcome", 1, cast.warden.id, 300, None),
+    ]
+    assert (listed[2]["given_at"], listed[2]["threshold_fen"]) == (given_at, 1000)
+    assert listed[2]["expires_at"] == "2026-12-30T16:00:00Z"
+
+
+async def test_who_has_a_coupon_of_a_grant_is_listed_with_what_became_of_it(cast: Cast) -> None:
+    await done(cast.warden.post("coupons", grant(cast.ming.id, cast.hua.id)), 201)
+    await done(cast.warden.post("coupons", grant(cast.lan.id)), 201)
+    await done(cast.warden.post("coupons", grant(cast.lan.id, grant_id="welcome-2")), 201)
+    cart = {**LUNCH_FOR_THREE, "lines": BEEF_RICE, "coupon_id": f"welcome.{cast.ming.id}"}
+    opened = await done(cast.ming.post("groups", cart), 201)
+
+    listed = await pages(cast, "coupon-grants/welcome/coupons", limit=2)
+
+    became = {one["member_id"]: (one["id"], one["state"], one["order_id"]) for one in listed}
+    assert became == {
+        cast.ming.id: (f"welcome.{cast.ming.id}", "held", opened["order_id"]),
+        cast.hua.id: (f"welcome.{cast.hua.id}", "free", None),
+        cast.lan.id: (f"welcome.{cast.lan.id}", "free", None),
+    }
+    assert len(listed) == 3
+    assert await pages(cast, "coupon-grants/wel/coupons", limit=2) == []
+
+
 @pytest.mark.parametrize(
     ("change", "status", "code"),
     [
@@ -87,6 +130,7 @@ async def test_a_grant_that_cannot_be_given_gives_nobody_anything(
     if code == "pricing/members-unknown":
         assert problem["person_ids"] == body["member_ids"][1:]
     assert cast.town.rows("SELECT id FROM coupons") == []
+    assert cast.town.rows("SELECT id FROM coupon_grants") == []
 
 
 async def test_a_grant_that_said_something_else_is_refused(cast: Cast) -> None:
@@ -96,6 +140,7 @@ async def test_a_grant_that_said_something_else_is_refused(cast: Cast) -> None:
     await refused(other, 409, "pricing/coupon-id-taken")
 
     assert cast.town.rows("SELECT off_fen FROM coupons") == [(300,)]
+    assert cast.town.rows("SELECT granted FROM coupon_grants") == [(1,)]
 
 
 async def test_who_is_erased_is_given_nothing(cast: Cast, town: Town) -> None:

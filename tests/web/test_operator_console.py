@@ -405,6 +405,15 @@ def test_coupons_are_given_to_who_was_chosen_and_good_at_one_shop(house: PagesHo
     guard(operator, "发券")
 
     operator.sees("新发 1 / 1 人")
+    line = operator.page.get_by_role("region", name="发过的券").locator("tbody tr").first
+    expect(line).to_contain_text("¥2.50", timeout=WAIT_MS)
+    expect(line).to_contain_text("¥15.00")
+    keep_screen(operator, "console-grants", height=1120)
+    line.get_by_role("button").click()
+    whose = operator.page.get_by_role("dialog").locator("tbody tr")
+    expect(whose).to_have_count(1, timeout=WAIT_MS)
+    expect(whose).to_contain_text("未使用")
+    operator.keep_screen("console-granted")
     ((coupon,),) = [house.client.get("/v1/campuses/beijing/coupons", headers=member.headers).json()["items"]]
     assert (coupon["off_fen"], coupon["threshold_fen"], coupon["state"]) == (250, 1500, "free")
     assert coupon["merchant_id"].startswith("bj-m")

@@ -1,6 +1,6 @@
 """Pricing: what a cart costs, by rules that operators change as data, and how amounts are divided to the fen (B4, B5).
 
-Owns, in the database `core`: rule_books, rule_versions, coupons.
+Owns, in the database `core`: rule_books, rule_versions, coupons, coupon_grants.
 Hears nothing. Emits RuleBookSwitched, CouponsGranted.
 
 Give `quote` and `settle` the rules of `active_rules` or, for what an order or group keeps, of `load_rules`.

@@ -11,7 +11,7 @@ from tuanzi.base.problem import Unknown
 from tuanzi.base.time import from_ms
 from tuanzi.machinery.http.routes import Desk
 from tuanzi.pricing import store
-from tuanzi.pricing.model import BASE_RULES, BOOK_ID, EMPTY_BOOK, Rule, RuleBook, Sample
+from tuanzi.pricing.model import BASE_RULES, BOOK_ID, EMPTY_BOOK, CouponState, Rule, RuleBook, Sample
 
 PAGE_MAX: Final = 100
 
@@ -67,6 +67,43 @@ class CouponPage(Struct, frozen=True, kw_only=True, gc=False):
     next: str | None
 
 
+class GrantEntry(Struct, frozen=True, kw_only=True, gc=False):
+    """Coupons that an operator gave at once: one to each of `granted` members. merchant_id: null for all shops."""
+
+    id: str
+    grant_id: str
+    granted: int
+    off_fen: int
+    threshold_fen: int
+    merchant_id: str | None
+    expires_at: datetime
+    given_by: str
+    given_at: datetime
+
+
+class GrantPage(Struct, frozen=True, kw_only=True, gc=False):
+    """What was given, the newest first; `next` is what to ask for as `after`."""
+
+    items: tuple[GrantEntry, ...]
+    next: str | None
+
+
+class GrantedCoupon(Struct, frozen=True, kw_only=True, gc=False):
+    """Whose a coupon of a grant is, and what became of it."""
+
+    id: str
+    member_id: str
+    state: CouponState
+    order_id: str | None
+
+
+class GrantedPage(Struct, frozen=True, kw_only=True, gc=False):
+    """The coupons of a grant, however often more of it were given; `next` is what to ask for as `after`."""
+
+    items: tuple[GrantedCoupon, ...]
+    next: str | None
+
+
 async def version_page(desk: Desk, *, after: int, limit: int) -> VersionPage:
     """The versions before number `after`, or from the newest on for 0."""
     book = await _book(desk)
@@ -116,6 +153,37 @@ async def coupons_of(desk: Desk, *, member_id: str, after: str, limit: int, now:
         for id, off_fen, threshold_fen, merchant_id, expires_at_ms, state, order_id in rows[:limit]
     )
     return CouponPage(items=items, next=items[-1].id if len(rows) > limit else None)
+
+
+async def grant_page(desk: Desk, *, after: str, limit: int) -> GrantPage:
+    """What operators gave before the one with id `after`, or from the newest on for ""."""
+    rows = await desk.rows(store.GRANTS_PAGE, {"before": after or "~", "limit": limit + 1})
+    items = tuple(
+        GrantEntry(
+            id=one.id,
+            grant_id=one.grant_id,
+            granted=one.granted,
+            off_fen=one.off.fen,
+            threshold_fen=one.threshold.fen,
+            merchant_id=one.merchant_id,
+            expires_at=one.expires_at,
+            given_by=one.given_by,
+            given_at=one.given_at,
+        )
+        for one in map(store.COUPON_GRANTS.from_row, rows[:limit])
+    )
+    return GrantPage(items=items, next=items[-1].id if len(rows) > limit else None)
+
+
+async def coupons_of_grant(desk: Desk, *, grant_id: str, after: str, limit: int) -> GrantedPage:
+    """The coupons of a grant after the one with id `after`; none where there is no such grant."""
+    slots = {"after": max(after, f"{grant_id}."), "to_id": f"{grant_id}/", "limit": limit + 1}
+    rows = await desk.rows(store.COUPONS_OF_GRANT, slots)
+    items = tuple(
+        GrantedCoupon(id=id, member_id=member_id, state=CouponState(state), order_id=order_id)
+        for id, member_id, state, order_id in rows[:limit]
+    )
+    return GrantedPage(items=items, next=items[-1].id if len(rows) > limit else None)
 
 
 async def _book(desk: Desk) -> RuleBook:

@@ -21,6 +21,7 @@ from tuanzi.pricing.model import (
     BOOK_ID,
     EMPTY_BOOK,
     Coupon,
+    CouponGrant,
     CouponState,
     Rule,
     RuleBook,
@@ -121,8 +122,12 @@ class GrantCoupon(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class GrantCoupons(Struct, frozen=True, kw_only=True, gc=False):
-    """Give each of these members a coupon of his own, all alike. grant_id: what their ids begin with."""
+    """Give each of these members a coupon of his own, all alike. grant_id: what their ids begin with.
 
+    id: under which it is kept that they were given.
+    """
+
+    id: str
     grant_id: str
     member_ids: tuple[PersonId, ...]
     off_fen: int
@@ -251,6 +256,7 @@ def grant_coupon(unit: Unit, command: GrantCoupon, *, now: datetime) -> CouponGr
 
 def grant_coupons(unit: Unit, command: GrantCoupons, *, now: datetime) -> CouponsGiven:
     """Give each member his coupon, all or none; a repeat of the grant finds those that are there, and adds the others.
+    Who gave how many is kept; of a repeat that adds nobody, nothing.
 
     Raises CouponUseless, and CouponIdTaken: the grant said something else before.
     """
@@ -275,6 +281,18 @@ def grant_coupons(unit: Unit, command: GrantCoupons, *, now: datetime) -> Coupon
     ]
     granted = sum(each.is_new for each in given)
     if granted:
+        kept = CouponGrant(
+            id=command.id,
+            grant_id=command.grant_id,
+            granted=granted,
+            off=Money(command.off_fen),
+            threshold=Money(command.threshold_fen),
+            merchant_id=command.merchant_id,
+            expires_at=expires_at,
+            given_by=command.operator_id,
+            given_at=now,
+        )
+        unit.add(kept)
         unit.emit(
             CouponsGranted(grant_id=command.grant_id, granted=granted, off_fen=command.off_fen, by=command.operator_id)
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from tuanzi.machinery.room import Keeps
 from tuanzi.machinery.tables import table
-from tuanzi.pricing.model import Coupon, RuleBook, RuleVersion
+from tuanzi.pricing.model import Coupon, CouponGrant, RuleBook, RuleVersion
 
 RULE_BOOKS = table("rule_books", RuleBook, key="id")
 RULE_VERSIONS = table("rule_versions", RuleVersion, key="id")
 COUPONS = table("coupons", Coupon, key="id")
+COUPON_GRANTS = table("coupon_grants", CouponGrant, key="id")
 
-TABLES = (RULE_BOOKS, RULE_VERSIONS, COUPONS)
+TABLES = (RULE_BOOKS, RULE_VERSIONS, COUPONS, COUPON_GRANTS)
 
 BOOK = """
 SELECT id, active, previous, next_version FROM rule_books WHERE id = :id ORDER BY id LIMIT 1
@@ -30,6 +31,18 @@ ORDER BY version DESC LIMIT :limit
 COUPONS_OF_MEMBER = """
 SELECT id, off_fen, threshold_fen, merchant_id, expires_at_ms, state, order_id FROM coupons
 WHERE member_id = :member_id AND id > :after
+ORDER BY id LIMIT :limit
+"""
+
+GRANTS_PAGE = (
+    "SELECT "
+    + ", ".join(COUPON_GRANTS.columns)
+    + " FROM coupon_grants WHERE id < :before ORDER BY id DESC LIMIT :limit"
+)
+
+COUPONS_OF_GRANT = """
+SELECT id, member_id, state, order_id FROM coupons
+WHERE id > :after AND id < :to_id
 ORDER BY id LIMIT :limit
 """
 

@@ -25,9 +25,13 @@ from tuanzi.pricing.problems import (
 from tuanzi.pricing.queries import (
     PAGE_MAX,
     CouponPage,
+    GrantedPage,
+    GrantPage,
     VersionPage,
     VersionView,
     coupons_of,
+    coupons_of_grant,
+    grant_page,
     version_page,
     version_view,
 )
@@ -120,6 +124,13 @@ class CouponsQuery(Struct, frozen=True, kw_only=True, gc=False):
     limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = 20
 
 
+class GrantsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which part of the list; `after` is the `next` of the page before."""
+
+    after: Annotated[str, Meta(max_length=64)] = ""
+    limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = 20
+
+
 async def versions(call: Call[None, VersionsQuery]) -> VersionPage:
     """GET /v1/campuses/{campus}/pricing/versions"""
     return await version_page(call.desks.core, after=call.query.after, limit=call.query.limit)
@@ -168,6 +179,17 @@ async def coupons(call: Call[None, CouponsQuery]) -> CouponPage:
     )
 
 
+async def grants(call: Call[None, GrantsQuery]) -> GrantPage:
+    """GET /v1/campuses/{campus}/coupon-grants: what operators gave, the newest first."""
+    return await grant_page(call.desks.core, after=call.query.after, limit=call.query.limit)
+
+
+async def granted(call: Call[None, GrantsQuery]) -> GrantedPage:
+    """GET /v1/campuses/{campus}/coupon-grants/{grant_id}/coupons: who has one of a grant, and what became of it."""
+    query = call.query
+    return await coupons_of_grant(call.desks.core, grant_id=call.path["grant_id"], after=query.after, limit=query.limit)
+
+
 def grant_route(find_strangers: FindStrangers, see_merchant: Callable[..., Awaitable[Any]]) -> Route:
     """The route by which operators give members coupons; what it asks is answered by other rooms."""
 
@@ -182,6 +204,7 @@ def grant_route(find_strangers: FindStrangers, see_merchant: Callable[..., Await
         if merchant_id is not None:
             await see_merchant(desks.core, merchant_id=merchant_id)
         command = GrantCoupons(
+            id=call.ids.make("cg", now=call.now),
             grant_id=body.grant_id,
             member_ids=member_ids,
             off_fen=body.off_fen,
@@ -281,5 +304,23 @@ ROUTES = (
         query=CouponsQuery,
         answer=CouponPage,
         summary="My coupons",
+    ),
+    Route(
+        method="GET",
+        path="/v1/campuses/{campus}/coupon-grants",
+        handler=grants,
+        query=GrantsQuery,
+        answer=GrantPage,
+        summary="Coupons that operators gave, the newest first",
+        roles=OPERATORS,
+    ),
+    Route(
+        method="GET",
+        path="/v1/campuses/{campus}/coupon-grants/{grant_id}/coupons",
+        handler=granted,
+        query=GrantsQuery,
+        answer=GrantedPage,
+        summary="Who has a coupon of a grant",
+        roles=OPERATORS,
     ),
 )

@@ -83,6 +83,23 @@ class Coupon(Struct, frozen=True, kw_only=True, gc=False):
             raise ValueError(f"no coupon: {self}")
 
 
+class CouponGrant(Struct, frozen=True, kw_only=True, gc=False):
+    """Coupons that an operator gave at once, one to each of `granted` members, who had none of this grant before.
+
+    grant_id: what the coupons' ids begin with; more of the same grant may be given later, which is another of these.
+    """
+
+    id: str
+    grant_id: str
+    granted: int
+    off: Money
+    threshold: Money
+    merchant_id: MerchantId | None
+    expires_at: datetime
+    given_by: PersonId
+    given_at: datetime
+
+
 class Cart(Struct, frozen=True, kw_only=True, gc=False):
     """What one member wants, and the facts that rules may ask about.
 
