@@ -657,10 +657,11 @@ def _free_coupon(unit: Unit, order: Order) -> None:
 
 
 class HearRefund(Struct, frozen=True, kw_only=True, gc=False):
-    """The ledger has a refund as settled, and this order never heard of it."""
+    """The ledger has a refund as settled, and this order never heard of it. seen_version: of the row as it was read."""
 
     order_id: OrderId
     refund_id: str
+    seen_version: int = 0
 
 
 class RestoreOrder(Struct, frozen=True, kw_only=True, gc=False):
@@ -684,9 +685,17 @@ class RestoreSubOrders(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def hear_refund(unit: Unit, command: HearRefund, *, now: datetime) -> None:
-    """A promised refund arrived, as the ledger's event would have said; what memory knew of it is written again."""
+    """A promised refund arrived, as the ledger's event would have said.
+
+    What memory knew of it is written again, with a version that none had before: whoever read the row as it was knows
+    that by its version, and would be told for ever that nothing has changed (A2). A repeat changes no more than that.
+    """
+    before = unit.load(Order, command.order_id)
     settle_refund(unit, order_id=command.order_id, refund_id=command.refund_id)
-    unit.restore(unit.load(Order, command.order_id))
+    order = unit.load(Order, command.order_id)
+    if order is before or order.version <= command.seen_version:
+        order = replace(order, version=max(order.version, command.seen_version) + 1)
+    unit.restore(order)
 
 
 def restore_order(unit: Unit, command: RestoreOrder, *, now: datetime) -> OrderRestored:

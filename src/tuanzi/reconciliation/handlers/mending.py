@@ -141,7 +141,10 @@ class Mender:
                 )
             case Mend.RETELL_REFUND:
                 refund_id = kept.item.partition("#")[2]
-                await core.submit(orders.HearRefund(order_id=OrderId(books.order_id), refund_id=refund_id))
+                seen_version = 0 if books.order is None else books.order.version
+                await core.submit(
+                    orders.HearRefund(order_id=OrderId(books.order_id), refund_id=refund_id, seen_version=seen_version)
+                )
             case Mend.RESTORE_ORDER:
                 try:
                     order = restored_order(books)
