@@ -288,6 +288,8 @@ async def test_an_order_of_two_shops_is_as_far_as_the_slower_one(cast: Cast) -> 
 
 async def test_the_ledger_of_an_order_tells_where_its_money_is(cast: Cast) -> None:
     _, orders = await cast.closed_group()
+    await done(cast.warden.post("reconciliation/runs", {}), 202)
+    await cast.town.settled()
 
     ledger = await done(cast.ming.get(f"orders/{orders[0]}/ledger"))
     trial = await done(cast.warden.get("ledger/trial-balance"))
@@ -303,6 +305,9 @@ async def test_the_ledger_of_an_order_tells_where_its_money_is(cast: Cast) -> No
     left = {row["account"]: row["balance_fen"] for row in trial["accounts"]}
     assert (left["order_escrow"], left["provider_clearing"]) == (0, 5460)
     assert (trial["difference_fen"], trial["agrees"], trial["unbalanced_journals"]) == (0, True, [])
+    assert trial["proof"]["proven_at"] == trial["proof"]["summed_at"]
+    entries = cast.town.rows("SELECT COUNT(*) FROM entries", database="money")
+    assert ([(trial["proof"]["entries"],)], trial["proof"]["off"]) == (entries, [])
     assert len(payments["items"]) == 2
     assert payments["next"] == payments["items"][-1]["id"]
 

@@ -6,14 +6,27 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
-from tests.money.till import MEMBER, NOON, ORDER, PAYMENT, Till
+from tests.money.till import MEMBER, NOON, ORDER, PAYMENT, Till, proven
 from tuanzi.base.ids import PersonId, SessionId
+from tuanzi.base.money import ZERO
 from tuanzi.base.problem import Unknown
 from tuanzi.base.who import Role, Who
 from tuanzi.events import PaymentCaptured, RefundDue, RefundRefused, RefundSettled
-from tuanzi.money import Awaiting, Cashier, Fault, PaymentRefused, PaymentState, ProviderUnreachable, SandboxProvider
+from tuanzi.money import (
+    AccountOff,
+    Awaiting,
+    Cashier,
+    Fault,
+    LedgerProof,
+    PaymentRefused,
+    PaymentState,
+    ProviderUnreachable,
+    SandboxProvider,
+    prove_ledger,
+)
 from tuanzi.money.model import RecordCapture
 from tuanzi.money.problems import PaymentEnded
 from tuanzi.money.queries import payments_page
@@ -294,7 +307,7 @@ async def test_a_refund_heard_before_the_capture_is_paid_when_the_capture_comes(
     assert house.till.balances() == {}
 
 
-async def test_the_trial_balance_shows_both_books_and_that_they_agree() -> None:
+async def test_the_trial_balance_shows_what_accounts_come_to_and_that_the_ledger_was_not_proven_yet() -> None:
     house = Faulty(refund=[Fault.LATE])
     await house.pay()
     house.till.hear(due(amount_fen=500))
@@ -302,25 +315,63 @@ async def test_the_trial_balance_shows_both_books_and_that_they_agree() -> None:
 
     shown = await ask(house, "GET /v1/campuses/{campus}/ledger/trial-balance", by=who("op", Role.OPERATOR))
 
-    accounts = [(each.account, each.balance_fen, each.running_fen, each.entry_count) for each in shown.accounts]
-    assert accounts == [
-        ("order_escrow", -700, -700, 2),
-        ("provider_clearing", 1200, 1200, 1),
-        ("user_refund_payable", -500, -500, 1),
-    ]
-    assert (shown.difference_fen, shown.agrees, shown.unbalanced_journals) == (0, True, [])
+    accounts = [(each.account, each.balance_fen) for each in shown.accounts]
+    assert accounts == [("order_escrow", -700), ("provider_clearing", 1200), ("user_refund_payable", -500)]
+    assert (shown.difference_fen, shown.agrees, shown.unbalanced_journals, shown.proof) == (0, None, (), None)
 
 
-async def test_the_trial_balance_finds_what_was_tampered_with() -> None:
+async def test_reading_the_whole_ledger_proves_it_or_finds_what_was_tampered_with() -> None:
     house = Faulty()
     await house.pay()
+    whole = proven(house.till)
     house.till.database.execute_script("UPDATE entries SET amount_fen = 1 WHERE line = 0;")
 
-    shown = await ask(house, "GET /v1/campuses/{campus}/ledger/trial-balance", by=who("op", Role.OPERATOR))
+    found = proven(house.till)
 
-    assert shown.difference_fen == -1199
-    assert shown.agrees is False
-    assert shown.unbalanced_journals == [f"capture:{PAYMENT}"]
+    assert (whole.agrees, whole.entries, whole.difference, whole.off_count) == (True, 2, ZERO, 0)
+    assert (found.agrees, found.entries, found.difference.fen, found.off_count) == (False, 2, -1199, 1)
+    assert found.accounts_off == (AccountOff(account="provider_clearing", summed_fen=1, running_fen=1200),)
+    assert (found.unbalanced, found.proven_at) == ((f"capture:{PAYMENT}",), house.till.now)
+
+
+async def test_a_sum_alone_looks_at_no_journal() -> None:
+    house = Faulty()
+    await house.pay()
+    house.till.database.execute_script("UPDATE journals SET entry_count = 3;")
+
+    _, found = house.till.database.look(lambda ask: prove_ledger(ask, now=house.till.now, is_full=False))
+
+    assert (found.agrees, found.unbalanced, found.proven_at) == (True, (), None)
+    assert not proven(house.till).agrees
+
+
+def test_of_readings_that_come_home_in_another_order_the_later_ones_are_kept() -> None:
+    early = proof(at=0, journals=("capture:p_1",))
+    late = proof(at=2)
+    later = proof(at=3, entries=8)
+
+    assert early.after(None) == early
+    assert late.after(early) == msgspec.structs.replace(late, proven_at=early.proven_at, unbalanced=("capture:p_1",))
+    assert early.after(late) == late.after(early)
+    assert proof(at=1, journals=()).after(early).unbalanced == ()
+    assert early.after(proof(at=1, journals=())) == proof(at=1, journals=())
+    assert later.after(late.after(early)) == msgspec.structs.replace(
+        later, proven_at=early.proven_at, unbalanced=("capture:p_1",)
+    )
+
+
+def proof(*, at: int, entries: int = 2, journals: tuple[str, ...] | None = None) -> LedgerProof:
+    """What a reading at a minute said; journals: the unbalanced ones, where they were looked at."""
+    read_at = NOON + at * MINUTE
+    return LedgerProof(
+        summed_at=read_at,
+        entries=entries,
+        difference=ZERO,
+        off_count=0,
+        accounts_off=(),
+        proven_at=None if journals is None else read_at,
+        unbalanced=journals or (),
+    )
 
 
 async def test_payments_are_listed_by_pages() -> None:

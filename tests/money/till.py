@@ -24,7 +24,7 @@ from tuanzi.machinery.codec import Codec
 from tuanzi.machinery.http.routes import Call
 from tuanzi.machinery.internal import FIRST_TIMERS, TIMERS
 from tuanzi.machinery.writer import Outcome, Request, Schema, Writer, drive
-from tuanzi.money import ProviderUnreachable, store
+from tuanzi.money import LedgerProof, ProviderUnreachable, store
 from tuanzi.money.vendors import PaymentProvider
 
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
@@ -36,6 +36,11 @@ MEMBER = "m_0sy2mwk3e8aaaaaaaaaaaaaa"
 def bench() -> BenchUnit:
     """A unit of the money room without a writer."""
     return BenchUnit({table.kind: table.key_of for table in store.TABLES})
+
+
+def proven(till: Till) -> LedgerProof:
+    """What reading the whole ledger of a till says."""
+    return till.database.look(lambda ask: money.prove_ledger(ask, now=till.now, is_full=True))[1]
 
 
 class Till:

@@ -383,6 +383,30 @@ def test_a_refund_that_the_company_refuses_is_listed_tried_again_and_then_paid_b
     expect(row).to_have_count(1, timeout=WAIT_MS)
 
 
+def test_the_trial_balance_is_shown_and_the_whole_ledger_read_when_asked(
+    house: PagesHouse, operator: ConsoleWindow
+) -> None:
+    closed_group(house)
+    read = "SELECT COALESCE(MAX(proven_at_ms), 0) FROM ledger_proofs"
+    before = rows(house, "money", read)
+    operator.go("operator/books")
+    operator.page.get_by_role("tab", name="试算平衡").click()
+    table = operator.page.get_by_role("region", name="试算平衡")
+    expect(table).to_contain_text("支付公司存管", timeout=WAIT_MS)
+    house.pass_time(seconds=1)
+
+    operator.press("通读全部账目")
+
+    until(lambda: rows(house, "money", read) > before)
+    expect(operator.page.get_by_text(re.compile("把全部 [1-9][0-9]* 条分录加总"))).to_be_visible(timeout=WAIT_MS)
+    operator.sees("与余额一致")
+    operator.sees("逐张核对过全部凭证")
+    debit, credit = table.locator("tfoot td").all_inner_texts()
+    assert debit == credit
+    assert debit.startswith("¥")
+    operator.keep_screen("console-trial")
+
+
 def test_coupons_are_given_to_who_was_chosen_and_good_at_one_shop(house: PagesHouse, operator: ConsoleWindow) -> None:
     phone = house.next_phone()
     member = house.student_with(phone)

@@ -1,6 +1,6 @@
 """Money: payments, refunds and the double-entry ledger of a campus (C1, C2, C4). Database: money.
 
-Owns payments, refunds, journals, entries, balances, payout_holds.
+Owns payments, refunds, journals, entries, balances, payout_holds, ledger_proofs.
 Emits PaymentCaptured, once for each payment; RefundSettled; RefundRefused, which asks for a person.
 Nobody else writes entries. The payment company is behind a port and called outside of every batch.
 Accounts: a capture goes provider_clearing <- order_escrow (of a wrong amount: <- suspense), a refund that is due
@@ -16,6 +16,7 @@ from tuanzi.money.model import (
     PAID_OTHERWISE,
     WRITTEN_OFF,
     Account,
+    AccountOff,
     Balance,
     CancelSharing,
     ConfirmSharing,
@@ -23,6 +24,7 @@ from tuanzi.money.model import (
     Journal,
     JournalHead,
     JournalKind,
+    LedgerProof,
     Payment,
     PaymentStanding,
     PaymentState,
@@ -55,7 +57,7 @@ from tuanzi.money.problems import (
     ReceiverRefused,
 )
 from tuanzi.money.queries import (
-    AccountBalance,
+    AccountSums,
     OrderEntry,
     OrderLedger,
     OrderRows,
@@ -63,11 +65,13 @@ from tuanzi.money.queries import (
     balances_of,
     captured_between,
     entries_of_orders,
+    find_proof,
     ledger_sums,
     order_ids_between,
     order_ledger,
     payments_by_id,
     payments_of_orders,
+    prove_ledger,
     refunds_by_id,
     rows_of_orders,
     settled_between,
@@ -78,6 +82,7 @@ from tuanzi.money.service import (
     free_payouts,
     hold_payouts,
     hold_refund,
+    keep_proof,
     let_refund_wait,
     note_refund,
     pay_refund_otherwise,
@@ -142,7 +147,8 @@ __all__ = [
     "REFUNDS",
     "WRITTEN_OFF",
     "Account",
-    "AccountBalance",
+    "AccountOff",
+    "AccountSums",
     "Awaiting",
     "Balance",
     "BillKind",
@@ -158,6 +164,7 @@ __all__ = [
     "Journal",
     "JournalHead",
     "JournalKind",
+    "LedgerProof",
     "Merchant",
     "OrderEntry",
     "OrderLedger",
@@ -201,9 +208,11 @@ __all__ = [
     "capture_journal",
     "captured_between",
     "entries_of_orders",
+    "find_proof",
     "free_payouts",
     "hold_payouts",
     "hold_refund",
+    "keep_proof",
     "ledger_sums",
     "let_refund_wait",
     "note_refund",
@@ -221,6 +230,7 @@ __all__ = [
     "payments_of_orders",
     "payouts_held",
     "promise_refund",
+    "prove_ledger",
     "record_capture",
     "record_refund",
     "refund_due_journal",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tuanzi.machinery.room import Keeps
 from tuanzi.machinery.several import SEVERAL
 from tuanzi.machinery.tables import table
-from tuanzi.money.model import Account, Balance, Entry, JournalHead, Payment, PayoutHold, Refund
+from tuanzi.money.model import Account, Balance, Entry, JournalHead, LedgerProof, Payment, PayoutHold, Refund
 
 PAYMENTS = table("payments", Payment, key="id")
 REFUNDS = table("refunds", Refund, key="id")
@@ -13,10 +13,16 @@ JOURNALS = table("journals", JournalHead, key="id", is_history=True)
 ENTRIES = table("entries", Entry, key=("journal_id", "line"), is_history=True)
 BALANCES = table("balances", Balance, key="account")
 PAYOUT_HOLDS = table("payout_holds", PayoutHold, key="merchant_id")
-TABLES = (PAYMENTS, REFUNDS, JOURNALS, ENTRIES, BALANCES, PAYOUT_HOLDS)  # entries after the journals they refer to
+LEDGER_PROOFS = table("ledger_proofs", LedgerProof, key="id")
+# Entries after the journals they refer to.
+TABLES = (PAYMENTS, REFUNDS, JOURNALS, ENTRIES, BALANCES, PAYOUT_HOLDS, LEDGER_PROOFS)
+
+# Kept in the commits that write entries, so that they are what these add up to.
+BALANCES_KEPT = "SELECT account, amount_fen FROM balances ORDER BY account LIMIT 10000"
+PROOF = "SELECT " + ", ".join(LEDGER_PROOFS.columns) + " FROM ledger_proofs WHERE id = 'ledger' ORDER BY id LIMIT 1"
 
 # One statement, so that both books are of the same commit. It reads every entry: about 1 s for 3 million.
-TRIAL_BALANCE = """
+SUMS = """
 SELECT account, SUM(summed_fen), SUM(running_fen), SUM(entry_count) FROM (
     SELECT account, SUM(amount_fen) AS summed_fen, 0 AS running_fen, COUNT(*) AS entry_count
     FROM entries GROUP BY account

@@ -28,6 +28,7 @@ from tuanzi.money import (
     capture_journal,
     free_payouts,
     hold_payouts,
+    keep_proof,
     record_capture,
     record_refund,
     refund_due_journal,
@@ -131,6 +132,8 @@ def record_run(unit: Unit, command: RecordRun, *, now: datetime) -> None:
     if found or command.kind is not RunKind.MINUTE or command.matched or command.fault:
         cursor = _report(unit, command, cursor=cursor, found=found, run_id=run_id, now=now)
     unit.put(cursor)
+    if command.proof is not None:
+        keep_proof(unit, command.proof)
     if command.on is not None and command.fault:
         unit.emit(BillsUnusable(on_day=command.on.isoformat(), reason=command.fault))
     if command.on is None and command.kind is RunKind.MINUTE:

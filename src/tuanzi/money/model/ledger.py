@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tuanzi.base.money import ZERO, Money
 from tuanzi.money.problems import Overdrawn
@@ -177,6 +179,51 @@ def empty_account(account: str) -> Balance:
         least=ZERO if kind in _NEVER_CREDIT else None,
         most=ZERO if kind in _NEVER_DEBIT else None,
     )
+
+
+# Of what does not agree so many are kept by name: a person who has these has enough to begin with.
+OFF_MAX: Final = 100
+
+
+class AccountOff(Struct, frozen=True, kw_only=True, gc=False):
+    """An account whose entries add up to `summed_fen`, while its running balance said `running_fen`."""
+
+    account: str
+    summed_fen: int
+    running_fen: int
+
+
+class LedgerProof(Struct, frozen=True, kw_only=True, gc=False):
+    """What reading the whole ledger said. `id` is always "ledger".
+
+    summed_at, entries: the last time all entries were summed, and how many there were. difference: their sum, 0.
+    off_count, accounts_off: accounts whose running balance was another, and the first OFF_MAX of them. proven_at: the
+    last time every journal was looked at as well; unbalanced: the first OFF_MAX whose entries are not all there or come
+    to something; None and none before the first time.
+    """
+
+    id: str = "ledger"
+    summed_at: datetime
+    entries: int
+    difference: Money
+    off_count: int
+    accounts_off: tuple[AccountOff, ...]
+    proven_at: datetime | None = None
+    unbalanced: tuple[str, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing was made or lost, as far as was looked."""
+        return not (self.difference or self.off_count or self.unbalanced)
+
+    def after(self, kept: LedgerProof | None) -> LedgerProof:
+        """What is known after what is kept: of two sums, and of two looks at all journals, the later ones."""
+        if kept is None:
+            return self
+        newer, older = (self, kept) if self.summed_at >= kept.summed_at else (kept, self)
+        if newer.proven_at is None or (older.proven_at is not None and older.proven_at > newer.proven_at):
+            return replace(newer, proven_at=older.proven_at, unbalanced=older.unbalanced)
+        return newer
 
 
 class PayoutHold(Struct, frozen=True, kw_only=True, gc=False):

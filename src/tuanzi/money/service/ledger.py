@@ -15,6 +15,7 @@ from tuanzi.money.model import (
     Journal,
     JournalHead,
     JournalKind,
+    LedgerProof,
     Payment,
     PayoutHold,
     empty_account,
@@ -67,6 +68,11 @@ def restore_balance(unit: Unit, account: str, *, amount: Money) -> None:
     """Write an account's running balance as the sum of its entries (C3)."""
     known = unit.find(Balance, account) or empty_account(account)
     unit.restore(replace(known, amount=amount))
+
+
+def keep_proof(unit: Unit, proof: LedgerProof) -> None:
+    """Keep what reading the whole ledger said, beside what a later reading did; a repeat changes nothing (C3)."""
+    unit.put(proof.after(unit.find(LedgerProof, proof.id)))
 
 
 def set_aside(unit: Unit, *, id: str, order_id: str, more: Money, now: datetime) -> None:

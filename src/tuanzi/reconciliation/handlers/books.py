@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
-from tuanzi import orders
+from tuanzi import money, orders
 from tuanzi.machinery.database import Ask
+from tuanzi.money import LedgerProof
 from tuanzi.reconciliation import store
 from tuanzi.reconciliation.model import Cursor, Finding, KeptDifference, OrderBooks, State, of_order
 
@@ -84,6 +85,10 @@ class Comparison:
         """How far the comparing is."""
         rows = await self._books.money.look(lambda ask: ask(store.CURSOR))
         return store.CURSORS.from_row(rows[0]) if rows else Cursor()
+
+    async def proof(self) -> LedgerProof | None:
+        """What the last reading of the whole ledger said; None before the first."""
+        return await self._books.money.look(money.find_proof)
 
     async def in_state(self, state: State) -> list[KeptDifference]:
         """The differences in a state, the first thousand by id."""

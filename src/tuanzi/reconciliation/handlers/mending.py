@@ -288,11 +288,11 @@ class Mender:
 
     async def _restore_balance(self, kept: KeptDifference) -> Mending:
         account = kept.item.removeprefix("balance:")
-        sums, _ = await self._books.money.look(money.ledger_sums)
+        sums = await self._books.money.look(money.ledger_sums)
         found = next((one for one in sums if one.account == account), None)
-        if found is None or found.balance_fen == found.running_fen:
+        if found is None or found.summed_fen == found.running_fen:
             return EndDifference(difference_id=kept.id, state=State.SETTLED, reason="gone when looked at again")
-        return RestoreBalance(difference_id=kept.id, account=account, fen=found.balance_fen, seen_fen=found.running_fen)
+        return RestoreBalance(difference_id=kept.id, account=account, fen=found.summed_fen, seen_fen=found.running_fen)
 
     async def _restore_portions(self, kept: KeptDifference, *, now: datetime) -> Mending:
         dish_id, _, meal_id = kept.item.removeprefix("portions:").partition("/")

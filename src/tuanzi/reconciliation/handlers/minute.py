@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 from msgspec.structs import replace
 
@@ -14,7 +14,17 @@ from tuanzi.machinery.database import Ask
 from tuanzi.money import Account
 from tuanzi.reconciliation import store
 from tuanzi.reconciliation.handlers.books import FINDINGS_MAX, MEALS_LOOK_BACK, ORDERED_BEFORE_MEAL, Books, Comparison
-from tuanzi.reconciliation.model import CheckBooks, Cursor, Difference, Finding, RecordRun, State, of_balances, of_stock
+from tuanzi.reconciliation.model import (
+    CheckBooks,
+    Cursor,
+    Difference,
+    Finding,
+    RecordRun,
+    RunKind,
+    State,
+    of_balances,
+    of_stock,
+)
 
 # Our choice: a look reads so many orders at once, about 50 ms of a reading thread.
 ORDERS_AT_ONCE = 500
@@ -23,6 +33,8 @@ MOVED_MAX = 5_000
 # Entries are summed whenever that takes less than one part in 300 of a reading thread (0.2 s for half a million).
 ENTRIES_A_MINUTE = 500_000
 CLEAN_MAX = 200_000  # about 200 bytes each
+# Our choice: the hour at which the fewest are awake; it reads the whole ledger twice, beside the writer.
+PROVEN_AT = time(4, 0, tzinfo=SHANGHAI)
 LAST_ID = "~"  # sorts after every id
 
 
@@ -42,7 +54,8 @@ class EveryMinute:
     async def check_books(self, errand: CheckBooks, *, now: datetime) -> RecordRun:
         """Compare what moved since the last run, the next part of the round through all orders, balances and stock.
 
-        When more moved than one run compares, it is all that is compared: the rest waits until nothing is behind.
+        When more moved than one run compares, it is all that is compared: the rest waits until nothing is behind. The
+        whole ledger is proven, whatever else is found, when an operator asks and every night.
         """
         cursor = await self._comparison.cursor()
         most = self._moved_max
@@ -66,19 +79,21 @@ class EveryMinute:
             if compared.under_way:
                 heard_core = min(heard_core, compared.core_heard)
                 heard_money = min(heard_money, compared.money_heard)
-        entries, summed_at = cursor.entries, cursor.summed_at
+        entries, summed_at, proof = cursor.entries, cursor.summed_at, None
         # A row that is wrong makes sums wrong as well: it is mended first, and they are looked at in the next run.
         open_now = await self._comparison.in_state(State.OPEN)
         known = {one.id for one in open_now}
         findings = [finding for finding in findings if finding.difference.id not in known]
-        if not findings and not is_behind:
-            if self._is_time_to_sum(cursor, now=now):
-                sums, entries = await self._books.money.look(money.ledger_sums)
-                summed_at = now
+        is_calm = not findings and not is_behind
+        is_full = errand.kind is RunKind.ASKED or await self._is_time_to_prove(cursor, now=now)
+        if is_full or (is_calm and self._is_time_to_sum(cursor, now=now)):
+            sums, proof = await self._books.money.look(lambda ask: money.prove_ledger(ask, now=now, is_full=is_full))
+            if is_calm:
+                entries, summed_at = proof.entries, now
                 findings += [Finding(difference=one, merchant_ids=_owner_of(one)) for one in _of_sums(sums)]
-            # Nor can stock be held against an order book in which an order of these meals may be missing.
-            if not any(one.order_id and one.found_at >= now - MEALS_LOOK_BACK for one in open_now):
-                findings += await self._stock(now=now)
+        # Nor can stock be held against an order book in which an order of these meals may be missing.
+        if is_calm and not any(one.order_id and one.found_at >= now - MEALS_LOOK_BACK for one in open_now):
+            findings += await self._stock(now=now)
         after = replace(
             cursor, minute_runs=cursor.minute_runs + 1, last_run_at=now, summed_at=summed_at, entries=entries
         )
@@ -100,6 +115,7 @@ class EveryMinute:
             findings=tuple(findings[:FINDINGS_MAX]),
             # Where the run came no further, the next one would not either.
             is_behind=is_behind and (after.core_number, after.money_number) > (cursor.core_number, cursor.money_number),
+            proof=proof,
         )
 
     async def _sweep(self, after: str) -> tuple[list[str], str]:
@@ -116,6 +132,13 @@ class EveryMinute:
         pause = timedelta(minutes=cursor.entries // ENTRIES_A_MINUTE)
         return now - cursor.summed_at >= pause
 
+    async def _is_time_to_prove(self, cursor: Cursor, *, now: datetime) -> bool:
+        """Every night; and, while some journal does not add up, whenever it is time to sum."""
+        proof = await self._comparison.proof()
+        if proof is None or proof.proven_at is None or proof.proven_at < _last_night(now):
+            return True
+        return bool(proof.unbalanced) and self._is_time_to_sum(cursor, now=now)
+
     async def _stock(self, *, now: datetime) -> list[Finding]:
         """Compare the portions of the meals of yesterday and later."""
         day = (now - MEALS_LOOK_BACK).astimezone(SHANGHAI).date().isoformat()
@@ -127,8 +150,14 @@ class EveryMinute:
         return [Finding(difference=one) for one in found]
 
 
-def _of_sums(sums: Sequence[money.AccountBalance]) -> list[Difference]:
-    return of_balances({one.account: one.balance_fen for one in sums}, {one.account: one.running_fen for one in sums})
+def _last_night(now: datetime) -> datetime:
+    """The last time that it was PROVEN_AT."""
+    tonight = datetime.combine(now.astimezone(SHANGHAI).date(), PROVEN_AT)
+    return tonight if tonight <= now else tonight - timedelta(days=1)
+
+
+def _of_sums(sums: Sequence[money.AccountSums]) -> list[Difference]:
+    return of_balances({one.account: one.summed_fen for one in sums}, {one.account: one.running_fen for one in sums})
 
 
 def _owner_of(difference: Difference) -> tuple[str, ...]:

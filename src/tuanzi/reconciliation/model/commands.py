@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from msgspec import Struct
 
-from tuanzi.money import Payment, RecordCapture, RecordRefund, Refund
+from tuanzi.money import LedgerProof, Payment, RecordCapture, RecordRefund, Refund
 from tuanzi.reconciliation.model.kept import Cursor, Finding, RunKind, State
 
 
@@ -50,7 +50,7 @@ class RecordRun(Struct, frozen=True, kw_only=True, gc=False):
     """What a comparison found; `cursor`: how far it got. matched: carried differences that found their line.
 
     is_whole: all that it found; else the next one begins where this one did and tells the rest. is_behind: more moved
-    than one run compares, so the next one follows at once.
+    than one run compares, so the next one follows at once. proof: what the ledger said, when all of it was read.
     """
 
     kind: RunKind
@@ -65,6 +65,7 @@ class RecordRun(Struct, frozen=True, kw_only=True, gc=False):
     fault: str = ""
     is_whole: bool = True
     is_behind: bool = False
+    proof: LedgerProof | None = None
 
 
 class EndDifference(Struct, frozen=True, kw_only=True, gc=False):
