@@ -35,6 +35,8 @@ FLAGS = [
     "--disable-sync",
 ]
 WAIT_MS = 20_000
+# Wherever nothing else is said: Playwright's own five seconds are few where others work too.
+expect.set_options(timeout=WAIT_MS)
 
 
 @pytest.fixture(scope="session")
@@ -72,16 +74,17 @@ class PagesHouse:
         self._operator: str | None = None
 
     def pass_time(self, *, seconds: float) -> None:
-        """Move the house's clock; what is due happens."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{seconds}\n".encode())
-        self.process.stdin.flush()
+        """Move the house's clock; what is due has happened."""
+        self._tell(str(seconds))
 
     def refuse_refunds(self, times: int) -> None:
         """Have the payment company refuse the next refunds, so many."""
+        self._tell(f"refuse {times}")
+
+    def _tell(self, line: str) -> None:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(f"refuse {times}\n".encode())
+        self.process.stdin.write(f"{line}\n".encode())
         self.process.stdin.flush()
         assert self.process.stdout.readline() == b"heard\n"
 

@@ -1,7 +1,8 @@
 """A house for browsers to look at, in a process of its own: real databases, gateway and pages, a clock that is told.
 
 Run with a port, one for the gateway, a folder, and campuses with commas between; each line on standard input moves the
-clock so many seconds on, or with `refuse` before it has the payment company refuse so many refunds.
+clock so many seconds on, or with `refuse` before it has the payment company refuse so many refunds, and is answered
+when that is so.
 It is 11:00 on a Monday in Shanghai when it starts.
 """
 
@@ -9,13 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import uvloop
 
 from simulation import catalogs, living
+from tests.waiting import until
 from tuanzi.catalog import CampaignEntry, CampaignState, PeriodId, PutCampaign, TierEntry
+from tuanzi.machinery.desk import WriterDesk
 from tuanzi.money import Fault, SandboxProvider
 from tuanzi.people import ConsoleSender
 from tuanzi.roles.api import serve
@@ -89,15 +93,27 @@ async def main(port: str, live_port: str, data: str, campuses: str) -> None:
         while line := await reader.readline():
             if line.startswith(b"refuse"):
                 refusals = int(line.split()[1])
-                sys.stdout.write("heard\n")
-                sys.stdout.flush()
-                continue
-            ahead += timedelta(seconds=float(line))
-            for desk in house.desks:
-                desk._ring()
+            else:
+                ahead += timedelta(seconds=float(line))
+                await what_is_due(house)
+            sys.stdout.write("heard\n")
+            sys.stdout.flush()
 
     log_json()
     await serve(house, beside=beside, inbox=console, accounts=living.ACCOUNTS)
+
+
+async def what_is_due(house: House) -> None:
+    """Have every desk look at the clock, and wait until it has decided what was due then, ten seconds at most."""
+    now = house.clock()
+    for desk in house.desks:
+        desk._ring()
+
+    def is_done(desk: WriterDesk) -> bool:
+        return not desk._wake.is_set() and not desk.queue_length and (desk._timers.next_at or now) >= now
+
+    with suppress(TimeoutError):
+        await until(lambda: all(map(is_done, house.desks)), within_s=10)
 
 
 if __name__ == "__main__":

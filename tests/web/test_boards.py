@@ -119,7 +119,7 @@ def test_what_goes_to_one_building_is_one_ticket_and_moves_on_together(house: Pa
     expect(kitchen.column("kitchen")).to_contain_text("已接单")
     expect(kitchen.column("waiting").get_by_role("article")).to_have_count(1)
     expect(kitchen.column("waiting")).to_contain_text("松园2号楼")
-    assert kitchen.page.title() == "(2) 团子工作台"
+    expect(kitchen.page).to_have_title("(2) 团子工作台")
 
 
 def test_a_dish_that_is_switched_off_can_be_ordered_by_nobody_until_it_is_back(
