@@ -26,6 +26,7 @@ from tuanzi.base.ids import Ids
 from tuanzi.catalog import ImportCatalog, ImportKind
 from tuanzi.engines.logs.here import HereCommandLog, HereEventLog
 from tuanzi.installation import Engines, Front, WriterSide, log_names, sources_of
+from tuanzi.machinery.desk import WriterDesk
 from tuanzi.machinery.internal import COMMAND_LOG
 from tuanzi.money import PaymentProvider, SandboxProvider
 from tuanzi.people import AppointOperator, PlayedPhones, WechatLogin
@@ -240,10 +241,7 @@ class Town:
         splits = "SELECT 1 FROM splits WHERE state IN ('trying', 'confirming', 'cancelling')"
 
         def is_calm() -> bool:
-            busy = any(
-                desk.queue_length or any(desk.lags.values()) or desk._errands_running or desk._errands_waiting
-                for desk in self.writers.desks
-            )
+            busy = any(map(is_busy, self.writers.desks))
             if isinstance(self.house, Front):  # type: ignore[unreachable]
                 behind = [
                     desk for desk in self.writers.desks if self.house.remote[desk.name].event_number < desk.event_number
@@ -278,6 +276,13 @@ class Town:
         """Rows of a campus's database, as an auditor would read them."""
         desks = self.house.campuses[campus]
         return (desks.money if database == "money" else desks.core).database.rows(sql)
+
+
+def is_busy(desk: WriterDesk) -> bool:
+    """Whether a desk has something to do, is about to look whether it has, or is keeping what it did."""
+    waits = desk.queue_length or any(desk.lags.values()) or desk._errands_running or desk._errands_waiting
+    is_kept = desk._writer.position == desk._writer.kept_position
+    return bool(waits) or desk._wake.is_set() or desk._reads_timers or not is_kept
 
 
 def cart(*portions: tuple[str, int]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from servers.process import free_ports
 from tuanzi.money import Merchant
 
 ROOT = Path(__file__).parents[2]
@@ -26,8 +27,9 @@ class CompanyProcess:
     """`python -m sandboxes.wechatpay` over a folder; `kill` ends it with SIGKILL, `start` goes on with its books."""
 
     def __init__(self, folder: Path, *, terms: Mapping[str, Any] | None = None, port: int = 0) -> None:
+        """port: one that no client is given while it is away, unless somebody says otherwise."""
         self.folder = folder
-        self.port = port
+        self.port = port or free_ports(1)[0]
         self._terms = json.dumps(terms or {})
         self.start()
 
@@ -45,7 +47,7 @@ class CompanyProcess:
         self.merchant_file = json.loads((self.folder / "merchant.json").read_text())
         token = (self.folder / "control_token").read_text()
         self.http = httpx.Client(
-            base_url=self.address, headers={"authorization": f"Bearer {token}"}, trust_env=False, timeout=10
+            base_url=self.address, headers={"authorization": f"Bearer {token}"}, trust_env=False, timeout=60
         )
 
     def kill(self) -> None:
@@ -60,7 +62,7 @@ class CompanyProcess:
         """End it as Ctrl-C does; its exit code."""
         self.http.close()
         self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(timeout=10)
+        code = self.process.wait(timeout=60)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
@@ -124,7 +126,7 @@ class CompanyProcess:
         return self.http.post(f"/pay/{self.trade(number)['prepay_id']}/pay")
 
     def wait_for(
-        self, number: str, event: str, *, state: str = "done", attempts: int = 0, seconds: float = 15
+        self, number: str, event: str, *, state: str = "done", attempts: int = 0, seconds: float = 60
     ) -> dict[str, Any]:
         """The callback of an order once it is in this state and was tried so often."""
         ends = time.monotonic() + seconds

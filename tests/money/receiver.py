@@ -59,7 +59,7 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/{{campus}}/notify"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
-    def wait_for(self, n: int, *, seconds: float = 15) -> list[Taken]:
+    def wait_for(self, n: int, *, seconds: float = 60) -> list[Taken]:
         """The first `n` callbacks once they are there."""
         with self._more:
             assert self._more.wait_for(lambda: len(self.taken) >= n, timeout=seconds), len(self.taken)

@@ -85,7 +85,7 @@ async def test_what_was_paid_from_the_account_before_counts(bench: Bench) -> Non
 
 async def test_what_is_paid_from_the_account_before_while_the_other_is_opened_counts(bench: Bench) -> None:
     old = await bench.open(OLD)
-    bench.company.breaks("close", "delay", seconds=1)
+    bench.company.breaks("close", "delay", seconds=3)
 
     opening = asyncio.create_task(bench.open(NEW))
     while bench.company.http.get(f"/control/trades/{SECOND}").status_code != 200:  # noqa: ASYNC110 - another process
