@@ -49,7 +49,7 @@ class Rabbit:
         """Start it, with what it kept; gives how long that took in seconds. Raises ServerFailed."""
         began = time.monotonic()
         if not self._epmd.is_running:
-            self._epmd.start(lambda: answers(self._epmd_port), within_s=10.0)
+            self._epmd.start(lambda: answers(self._epmd_port), within_s=within_s)
         self._broker.start(lambda: answers(self.port, _HELLO), within_s=within_s)
         return time.monotonic() - began
 

@@ -47,7 +47,7 @@ class RedisCluster:
         self.settle(within_s=within_s)
         return time.monotonic() - began
 
-    def settle(self, *, within_s: float = 30.0) -> float:
+    def settle(self, *, within_s: float = 60.0) -> float:
         """Wait until all who run agree that every slot is served and every replica follows; gives how long it took."""
         began = time.monotonic()
         while not self._is_settled():
@@ -58,7 +58,7 @@ class RedisCluster:
 
     def start_again(self, port: int) -> None:
         """Start one server, with what it kept."""
-        self._processes[port].start(lambda: answers(port, b"PING\r\n"), within_s=30.0)
+        self._processes[port].start(lambda: answers(port, b"PING\r\n"), within_s=60.0)
 
     def kill(self, port: int) -> None:
         """End one server at once: SIGKILL."""
@@ -119,7 +119,7 @@ class RedisCluster:
             len(running) - MASTERS
         )
 
-    def _redis_cli(self, *words: str, within_s: float = 10.0) -> str:
+    def _redis_cli(self, *words: str, within_s: float = 20.0) -> str:
         """Raises ServerFailed."""
         # The password goes by the environment: anyone may read the words of a command.
         environment = {**os.environ, "REDISCLI_AUTH": self.password}

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from itertools import count
 from pathlib import Path
@@ -122,13 +122,13 @@ def city(ground: Ground) -> City:
     return asyncio.run(ground.seed())
 
 
-async def goes_on(crowd: Crowd, *, count: int, within_s: float) -> float:
-    """Wait until so many more orders are placed; how long that took in seconds."""
-    began, before = time.monotonic(), len(crowd.placed)
+async def goes_on(crowd: Crowd, *, count: int, within_s: float, clock: Callable[[], float] = time.monotonic) -> float:
+    """Wait until so many more orders are placed; how long that took in seconds, by this clock."""
+    began, before = clock(), len(crowd.placed)
     async with asyncio.timeout(within_s):
         while len(crowd.placed) < before + count:  # noqa: ASYNC110 - answers come on many connections
             await asyncio.sleep(0.01)
-    return time.monotonic() - began
+    return clock() - began
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ from tests.web.test_four_windows import take_from_opening_to_delivered
 from tuanzi.wiring import wall_clock
 
 browser_type_launch_args = web.browser_type_launch_args
-SEEDED_S_MAX = 30.0
+SEEDED_S_MAX = 120.0
 
 
 class HouseOfMany(web.PagesHouse):
