@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.processes import descendants_of
 
 NS = 1_000_000_000
+FILE = "schedstat"
 
 
 class Undisturbed:
@@ -22,13 +23,22 @@ class Undisturbed:
     the system does not tell (it is not Linux) this is the usual clock.
     """
 
-    def __init__(self, *pids: int) -> None:
-        """pids: of processes that live as long as the clock is looked at."""
-        self._files = [_file_of(pid) for pid in (os.getpid(), *pids) if _file_of(pid).exists()]
+    def __init__(self, *pids: int, of_all_threads: bool = False) -> None:
+        """pids: of processes that live as long as the clock is looked at. of_all_threads: of those that have no first
+        among them, such as a Java server; where several wait at a time the clock stands still for each.
+        """
+        self._folders = [_folder_of(pid) for pid in (os.getpid(), *pids) if (_folder_of(pid) / FILE).exists()]
+        self._of_all_threads = of_all_threads
 
     def __call__(self) -> float:
         """Seconds since some moment, the same for all calls."""
-        return time.monotonic() - sum(map(_waited_s, self._files))
+        if not self._of_all_threads:
+            return time.monotonic() - sum(map(_waited_s, self._folders))
+        waited_s = 0.0
+        for thread in (thread for folder in self._folders for thread in folder.glob("task/*")):
+            with suppress(OSError):  # it has ended meanwhile
+                waited_s += _waited_s(thread)
+        return time.monotonic() - waited_s
 
 
 def waited_below(pid: int) -> float:
@@ -36,14 +46,14 @@ def waited_below(pid: int) -> float:
     waited_s = 0.0
     for child in descendants_of(pid):
         with suppress(OSError):  # it has ended meanwhile, or the system does not tell
-            waited_s += _waited_s(_file_of(child))
+            waited_s += _waited_s(_folder_of(child))
     return waited_s
 
 
-def _file_of(pid: int) -> Path:
-    return Path(f"/proc/{pid}/schedstat")
+def _folder_of(pid: int) -> Path:
+    return Path(f"/proc/{pid}")
 
 
-def _waited_s(file: Path) -> float:
+def _waited_s(folder: Path) -> float:
     # Linux, sched-stats: time on a core, time waiting for one, both in ns, and how often it got one.
-    return int(file.read_text(encoding="ascii").split()[1]) / NS
+    return int((folder / FILE).read_text(encoding="ascii").split()[1]) / NS

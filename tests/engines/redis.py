@@ -16,7 +16,7 @@ async def connected(servers: RedisCluster, *, reply_s: float = REPLY_S) -> Async
     client = Cluster(servers.addresses, password=servers.password, reply_s=reply_s)
     running = asyncio.create_task(client.run())
     try:
-        await asyncio.wait_for(client.connected.wait(), 10)
+        await asyncio.wait_for(client.connected.wait(), 60)
         yield client
     finally:
         running.cancel()

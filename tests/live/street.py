@@ -139,10 +139,10 @@ class OtherEars:
         self.said: list[dict[str, Any]] = []
 
     async def until(self, event: str, **facts: Any) -> dict[str, Any]:
-        """The first thing it says with these facts, 20 s at most: a JVM takes some seconds where others work too."""
+        """The first thing it says with these facts, a minute at most: a JVM takes seconds where others work too."""
         assert self._process.stdout is not None
         wanted = {"event": event, **facts}.items()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (found := [one for one in self.said if wanted <= one.items()]):
                 line = await self._process.stdout.readline()
                 if not line:

@@ -22,6 +22,7 @@ from tests.faults.city import SECRET
 from tests.faults.server import free_port
 from tests.live.office import CAMPUS, FILTERS, ROOT, Heart, settings_of
 from tests.live.phones import BinaryWire, Phone, Wire
+from tests.undisturbed import Undisturbed
 from tuanzi import live, wiring
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.people import Keys
@@ -87,6 +88,12 @@ class Office:
     def _spawn(self, words: list[str], environment: dict[str, str]) -> None:
         with self._stderr.open("ab") as log:
             self._process = subprocess.Popen(words, cwd=ROOT, env=environment, stderr=log, start_new_session=True)
+
+    @property
+    def pid(self) -> int:
+        """Of the process that is there now."""
+        assert self._process is not None
+        return self._process.pid
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -184,15 +191,16 @@ async def test_all_who_reconnect_at_once_are_resumed_within_ten_seconds(tmp_path
     for i in range(0, clients, 100):
         await asyncio.gather(*[phone.connect(office.port) for phone in office.phones[i : i + 100]])
     office.heart.commit(2 * clients, chance)
-    await office.all_shown(within_s=30)
+    await office.all_shown(within_s=120)
 
     office.kill()
     office.heart.commit(2 * clients, chance)
     await office.start()
-    began = time.monotonic()
+    clock = Undisturbed(office.pid)
+    began = clock()
     staying = [asyncio.create_task(phone.stay(office.port, chance)) for phone in office.phones]
-    await office.all_shown(within_s=60)
-    took_s = time.monotonic() - began
+    await office.all_shown(within_s=120)
+    took_s = clock() - began
     await leave(staying)
     office.kill()
 

@@ -14,7 +14,7 @@ import uvloop
 
 from servers.redis import RedisCluster
 from tests.engines.redis import connected
-from tuanzi.engines.cache.here import Here
+from tuanzi.engines.cache.here import CLAIM_S, Here
 from tuanzi.engines.cache.redis import RedisCache
 from tuanzi.machinery.sharedcache import Claim, Shared, SharedCache
 
@@ -39,8 +39,8 @@ def key() -> str:
 
 
 async def until_mine(cache: SharedCache, key: str) -> None:
-    """Ask until nothing is known and nobody loads it, 5 s at most."""
-    end = time.monotonic() + 5
+    """Ask until nothing is known and nobody loads it, a minute at most."""
+    end = time.monotonic() + 60
     while await cache.find(key) is not Claim.MINE:
         assert time.monotonic() < end
         await asyncio.sleep(0.005)
@@ -86,17 +86,20 @@ async def test_forgetting_what_came_before_leaves_the_version_itself(cache: Shar
 
 
 async def test_a_value_is_forgotten_after_its_time(cache: SharedCache, key: str) -> None:
-    cache.put(key, Shared(5, b"five"), keep_s=0.05)
-    assert await cache.find(key) == Shared(5, b"five")
+    began = time.monotonic()
+    cache.put(key, Shared(5, b"five"), keep_s=0.5)
+    assert await cache.find(key) == Shared(5, b"five") or time.monotonic() - began > 0.5
 
     await until_mine(cache, key)
 
 
 async def test_of_all_who_ask_for_the_unknown_one_is_to_load_it(cache: SharedCache, key: str) -> None:
+    began = time.monotonic()
     asked = await asyncio.gather(*[cache.find(key) for _ in range(100)])
 
-    assert asked.count(Claim.MINE) == 1
-    assert asked.count(Claim.OTHERS) == 99
+    claims = 1 + int((time.monotonic() - began) / CLAIM_S)  # one ends by itself, where a machine stands still
+    assert 1 <= asked.count(Claim.MINE) <= claims
+    assert asked.count(Claim.MINE) + asked.count(Claim.OTHERS) == 100
 
 
 async def test_a_claim_ends_when_the_value_is_put_or_by_itself(cache: SharedCache, key: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from servers.redis import RedisCluster
 from tests.engines.redis import connected
+from tests.undisturbed import Undisturbed
 from tuanzi.engines.cache.redis import RedisCache
 from tuanzi.engines.redis.cluster import Cluster
 from tuanzi.machinery.cache import Absent
@@ -18,7 +19,8 @@ from tuanzi.machinery.sharedcache import Shared, SharedReads
 
 ORDERS = 300
 PROCESSES = 3
-# A reply takes 30 ms at most and a reader asks five times at most when another one loads; the rest is this machine's.
+# A reply takes 30 ms at most and a reader asks five times at most when another one loads; the rest is this machine's,
+# but for what neighbours took.
 READ_S_MAX = 0.5
 
 
@@ -35,6 +37,7 @@ class Town:
         self.stale: list[str] = []
         self.longest_s = 0.0
         self._chance = Random(11)
+        self._clock = Undisturbed()
 
     async def load(self, key: str) -> Shared | Absent:
         """The database."""
@@ -48,10 +51,9 @@ class Town:
         key = f"o{self._chance.randrange(ORDERS)}"
         process = self._chance.choice(self.processes)
         least = self.versions[key]
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = self._clock()
         found = await process.load(key, self.load)
-        self.longest_s = max(self.longest_s, loop.time() - began)
+        self.longest_s = max(self.longest_s, self._clock() - began)
         self.reads += 1
         if isinstance(found, Absent) or found.version < least:
             self.stale.append(f"{key}: {found} though it was {least}")
@@ -77,7 +79,7 @@ class Town:
     async def live_for(self, seconds: float) -> None:
         """Read and change for a while."""
         end = asyncio.get_running_loop().time() + seconds
-        await self.live(lambda: asyncio.get_running_loop().time() >= end, within_s=seconds + 10)
+        await self.live(lambda: asyncio.get_running_loop().time() >= end, within_s=seconds + 60)
 
     @property
     def are_connected(self) -> bool:
@@ -98,8 +100,8 @@ async def test_a_killed_master_costs_no_read_and_no_truth(redis_cluster: RedisCl
         for master in await asyncio.to_thread(redis_cluster.masters):
             await city.live_for(0.3)
             redis_cluster.kill(master)
-            await city.live(lambda: not city.are_connected, within_s=10)
-            await city.live(lambda: city.are_connected, within_s=20)
+            await city.live(lambda: not city.are_connected, within_s=60)
+            await city.live(lambda: city.are_connected, within_s=60)
             await asyncio.to_thread(redis_cluster.start_again, master)
             await asyncio.to_thread(redis_cluster.settle)
         await city.live_for(0.3)
@@ -115,9 +117,9 @@ async def test_a_paused_master_is_not_waited_for(redis_cluster: RedisCluster) ->
         await city.live_for(0.3)
         redis_cluster.pause(paused)
         try:
-            await city.live(lambda: not city.are_connected, within_s=10)
+            await city.live(lambda: not city.are_connected, within_s=60)
             lost = sum(cache.lost for cache in city.caches)
-            await city.live(lambda: city.are_connected, within_s=20)
+            await city.live(lambda: city.are_connected, within_s=60)
             lost = sum(cache.lost for cache in city.caches) - lost
         finally:
             redis_cluster.resume(paused)
@@ -149,11 +151,11 @@ async def test_a_cluster_that_is_gone_costs_a_read_nothing(redis_cluster: RedisC
             reads = SharedReads(cache, prefix="order:")
             while client.is_whole:
                 await asyncio.gather(*[reads.load(f"o{i}", _one) for i in range(100)])
-            loop = asyncio.get_running_loop()
-            began = loop.time()
+            clock = Undisturbed()
+            began = clock()
             for i in range(1_000):
                 await reads.load(f"o{i}", _one)
-            each_us = (loop.time() - began) * 1_000
+            each_us = (clock() - began) * 1_000
         finally:
             for master in paused:
                 redis_cluster.resume(master)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
@@ -19,13 +20,16 @@ from pymysql.err import MySQLError
 from tests.databases import Site, servers, tables_of
 from tests.engines.database.things import MARKS, PARTS, TABLES, THINGS, flush, ids, keep, prepare, thing
 from tests.machinery.toy import NOON
+from tuanzi.engines.database import connections
 from tuanzi.engines.database.connections import Patience, ask, connect, drop
 from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.machinery.database import DatabaseUnavailable, Fenced, RowRefused
 from tuanzi.machinery.migrate import migrate
 from tuanzi.machinery.writer import keep as keep_flush
 
-SHORT = Patience(connect_s=0.5, answer_s=2.0, outcome_s=20.0)
+SHORT = Patience(connect_s=1.0, answer_s=4.0, outcome_s=60.0)
+TIME_OUT_S_MAX = 12.0  # twice what was asked for, and a busy machine
+WAITING = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +46,25 @@ def made(own: Site) -> Iterator[MariaDb]:
     prepare(database)
     yield database
     database.close()
+
+
+@pytest.fixture
+def shut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Doors that stay shut for so long that no busy machine comes too late to find one so."""
+    monkeypatch.setattr(connections, "PAUSE_S", 3.0)
+
+
+def back_again(database: MariaDb) -> None:
+    """Wait until a server that was away is reached again: its door stays shut for a while."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            database.cursor()
+        except DatabaseUnavailable:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        else:
+            return
 
 
 def timed(work: Callable[[], Any]) -> float:
@@ -86,6 +109,7 @@ def test_what_was_answered_is_there_after_a_kill_in_the_middle_of_commits(own: S
     assert made.cursor() == (len(answered), 0)
 
 
+@pytest.mark.usefixtures("shut")
 def test_a_server_that_stands_still_in_the_middle_of_a_batch_is_unavailable_within_the_time_out(
     own: Site, made: MariaDb
 ) -> None:
@@ -97,8 +121,7 @@ def test_a_server_that_stands_still_in_the_middle_of_a_batch_is_unavailable_with
 
     with ThreadPoolExecutor(1) as threads:
         committing = threads.submit(timed, lambda: made.commit(batch))
-        waiting = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
-        while own.primary.ask(waiting) != [(1,)]:
+        while own.primary.ask(WAITING) != [(1,)]:
             time.sleep(0.01)
         own.primary.pause()
         try:
@@ -107,14 +130,15 @@ def test_a_server_that_stands_still_in_the_middle_of_a_batch_is_unavailable_with
         finally:
             own.primary.resume()
     drop(other)
-    time.sleep(0.3)  # until the door that was shut is tried again
+    back_again(made)
 
-    assert SHORT.answer_s - 0.2 < took < 8.0
+    assert SHORT.answer_s - 0.2 < took < TIME_OUT_S_MAX
     assert at_once < SHORT.connect_s
     made.commit(batch)
     assert (ids(made), made.rows("SELECT * FROM marks")) == (["a", "b"], [("a", "first")])
 
 
+@pytest.mark.usefixtures("shut")
 def test_a_paused_server_is_unavailable_within_the_time_out_and_used_again_after(own: Site, made: MariaDb) -> None:
     keep(made, thing("a"))
     batch = flush(made, inserts=[(THINGS, [thing("b")])])
@@ -131,9 +155,9 @@ def test_a_paused_server_is_unavailable_within_the_time_out_and_used_again_after
         ]
     finally:
         own.primary.resume()
-    time.sleep(0.3)  # until the door that was shut is tried again
+    back_again(made)
 
-    assert max(took) < 8.0  # half a second and two were asked for; the machine may be busy
+    assert max(took) < TIME_OUT_S_MAX
     assert at_once < SHORT.connect_s
     assert ids(made) == ["a"]
     keep(made, thing("c"))
@@ -188,16 +212,16 @@ def test_a_server_that_is_down_is_unavailable_at_once(own: Site, made: MariaDb) 
         took = [timed(lambda: made.commit(batch)), timed(made.cursor), timed(lambda: made.rows("SELECT 1"))]
     finally:
         own.primary.start()
-    time.sleep(0.3)
+    back_again(made)
 
-    assert max(took) < 5.0
+    assert max(took) < SHORT.answer_s
     assert made.cursor() == (0, 0)
 
 
 def test_a_lock_that_stays_is_unavailable_and_leaves_nothing(own: Site, made: MariaDb) -> None:
     keep(made, thing("a"))
     batch = flush(made, inserts=[(THINGS, [thing("b")])], upserts=[(THINGS, [thing("a", amount=5)])])
-    patient = MariaDb(made.address, patience=replace(SHORT, answer_s=4.0))
+    patient = MariaDb(made.address, patience=replace(SHORT, answer_s=6.0))
     other = made._door.open()
     with other.cursor() as cursor:
         cursor.execute("START TRANSACTION")
@@ -224,12 +248,8 @@ def test_a_deadlock_is_unavailable_and_leaves_nothing(own: Site, made: MariaDb) 
         patient = MariaDb(made.address)
         with ThreadPoolExecutor(1) as threads:
             committing = threads.submit(patient.commit, batch)
-            while (
-                not any("UPDATE" in str(row[7]) for row in own.primary.ask("SHOW PROCESSLIST"))
-                and not committing.done()
-            ):
+            while own.primary.ask(WAITING) != [(1,)] and not committing.done():
                 time.sleep(0.001)
-            time.sleep(0.2)
             cursor.execute("UPDATE writer_cursor SET event_number = event_number WHERE id = 1")
             with pytest.raises(DatabaseUnavailable, match="Deadlock"):
                 committing.result(30)
@@ -328,7 +348,8 @@ def test_a_writer_that_comes_back_first_all_the_same_is_ended_once_more(own: Sit
 
     with ThreadPoolExecutor(1) as threads:
         coming = threads.submit(come_back)
-        time.sleep(0.3)  # he waits for the place before the successor asks for it
+        while not any(row[6] == "User lock" for row in own.primary.ask("SHOW PROCESSLIST")):
+            time.sleep(0.01)  # he waits for the place before the successor asks for it
         successor.take_over()
         coming.result(10)
 
@@ -387,28 +408,27 @@ def test_a_migration_that_was_killed_goes_on_where_it_was(own: Site) -> None:
     applied = migrate(whole, FOLDERS, now=NOON)
     kills = 0
 
-    database = MariaDb(own.address(), patience=SHORT)
     with ThreadPoolExecutor(1) as threads:
-        for attempt in range(40):
-            migrating = threads.submit(migrate, database, FOLDERS, now=NOON.replace(microsecond=attempt))
-            while kills < 6 and not migrating.done():
-                time.sleep(0.005 + 0.005 * kills)  # the whole takes 0.1 s on a fast machine
-                if not migrating.done():
+        while kills < 6:  # one that was through before it was killed says nothing, and there is another
+            database = MariaDb(own.address(), patience=SHORT)
+            for attempt in count():
+                migrating = threads.submit(migrate, database, FOLDERS, now=NOON.replace(microsecond=attempt))
+                time.sleep(0.005 + 0.005 * min(kills, 5))  # the whole takes 0.1 s on a fast machine
+                if kills < 6 and not migrating.done():
                     own.primary.kill()
                     own.primary.start()
                     kills += 1
+                try:
+                    migrating.result(60)
                     break
-            try:
-                migrating.result(60)
-                break
-            except DatabaseUnavailable:
-                time.sleep(0.3)
+                except DatabaseUnavailable:
+                    time.sleep(0.3)
 
-    assert kills >= 3
-    assert schema_of(database) == schema_of(whole)
-    assert database.rows("SELECT COUNT(*) FROM migration_step") == [(0,)]
-    assert (database.cursor(), migrate(database, FOLDERS, now=NOON)) == ((0, 0), [])
-    assert len(applied) == len(database.rows("SELECT name FROM schema_migrations"))
+            assert schema_of(database) == schema_of(whole)
+            assert database.rows("SELECT COUNT(*) FROM migration_step") == [(0,)]
+            assert (database.cursor(), migrate(database, FOLDERS, now=NOON)) == ((0, 0), [])
+            assert len(applied) == len(database.rows("SELECT name FROM schema_migrations"))
+            database.close()
 
 
 @pytest.mark.parametrize("noted", range(5))

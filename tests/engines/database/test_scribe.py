@@ -22,18 +22,22 @@ from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.machinery.database import DatabaseUnavailable, Fenced, Flush, RowRefused
 from tuanzi.machinery.writer import keep as keep_surely
 
-# Says a batch that takes some 200 ms to write, and is killed while it is written.
+# Says a batch to a writer that stands still, tells who that is, and is killed.
 DICTATOR = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
+from tests.engines.database.test_scribe import line_bytes_max, writer_of
 from tests.engines.database.things import THINGS, flush, thing
 from tuanzi.engines.database.dictation import said, send
-from tests.processes import children_of
 from tuanzi.engines.database.scribe import Dictated, Scribe
-database = Dictated(Path(sys.argv[1]), Scribe(holds=[int(sys.argv[2])]))
+scribe = Scribe(holds=[int(sys.argv[2])])
+database = Dictated(Path(sys.argv[1]), scribe)
 database.commit(flush(database, inserts=[(THINGS, [thing("first")])]))
-send(database._line, said(flush(database, inserts=[(THINGS, [thing(f"t{i}") for i in range(20_000)])])))
-os.kill(os.getpid(), 9)
+batch = said(flush(database, inserts=[(THINGS, [thing(f"t{i}") for i in range(int(sys.argv[3]))])]))
+os.kill(writer_of(scribe), signal.SIGSTOP)
+send(database._line, batch)
+print(writer_of(scribe), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -56,9 +60,12 @@ def line_bytes_max() -> int:
 
 
 def writer_of(scribe: Scribe) -> int:
-    """The process id of whoever writes its only file."""
-    (writer,) = children_of(pid_of(scribe))
-    return writer
+    """The process id of whoever writes its only file; one that was killed before is there for a moment still."""
+    ends_at = time.monotonic() + 30
+    while len(children := children_of(pid_of(scribe))) != 1:
+        assert time.monotonic() < ends_at, children
+        time.sleep(0.001)
+    return children[0]
 
 
 def test_whoever_writes_takes_no_core_away_from_whoever_dictates(tmp_path: Path) -> None:
@@ -82,7 +89,7 @@ async def test_a_large_batch_is_written_though_the_loop_is_busy_deciding_the_nex
         kept = asyncio.create_task(database.dictate(large))
         for _ in range(3):
             await asyncio.sleep(0)
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while len(ids(database)) == 1 and time.monotonic() < until:
             time.sleep(0.01)  # noqa: ASYNC251 - it is the loop that is busy
 
@@ -202,18 +209,25 @@ def test_who_comes_after_a_killed_one_waits_for_its_last_batch_and_finds_it_whol
     prepare(Sqlite(path))
     lock = (tmp_path / "lock").open("w")
     fcntl.flock(lock, fcntl.LOCK_EX)
-    words = [sys.executable, "-c", DICTATOR, str(path), str(lock.fileno())]
-    dictator = subprocess.run(words, pass_fds=[lock.fileno()], check=False)
+    count = min(1_000, line_bytes_max() // 2_000)  # what a line holds though nobody takes it out
+    words = [sys.executable, "-c", DICTATOR, str(path), str(lock.fileno()), str(count)]
+    dictator = subprocess.run(words, pass_fds=[lock.fileno()], stdout=subprocess.PIPE, check=False)
     assert dictator.returncode == -signal.SIGKILL
     lock.close()
 
     with (tmp_path / "lock").open("w") as anew:
-        held_s = waited_for(anew.fileno())
+        assert not has_locked(anew.fileno())
+        before = Sqlite(path).cursor()
+        os.kill(int(dictator.stdout), signal.SIGCONT)
+        ends_at = time.monotonic() + 60
+        while not has_locked(anew.fileno()):
+            assert time.monotonic() < ends_at
+            time.sleep(0.001)
         found = Sqlite(path).cursor(), Sqlite(path).rows("SELECT COUNT(*) FROM things")
-        assert held_s > 0, "it was over before anybody came: the batch is too small to say anything"
     time.sleep(0.3)
 
-    assert found == ((2, 0), [(20_001,)])
+    assert before == (1, 0)
+    assert found == ((2, 0), [(count + 1,)])
     assert Sqlite(path).cursor() == (2, 0)
 
 
@@ -297,13 +311,10 @@ async def test_a_scribe_killed_with_three_batches_in_hand_has_kept_the_first_one
         database.close()
 
 
-def waited_for(descriptor: int) -> float:
-    """Seconds until the lock can be had, 10 s at most; 0 when at once."""
-    began = time.monotonic()
-    for turn in range(1000):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return time.monotonic() - began if turn else 0.0
-        except BlockingIOError:
-            time.sleep(0.01)
-    raise TimeoutError("the lock is held for ever")
+def has_locked(descriptor: int) -> bool:
+    """Whether the lock could be had at once."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

