@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
 from tests.heart import LUNCH, run
-from tests.reconciliation.auditor import Audited, Hands
+from tests.reconciliation.auditor import Audited, Hand, Hands
 from tuanzi import wiring
 from tuanzi.base.time import to_ms
 from tuanzi.events import DifferenceFound, DifferenceRaised, PaymentCaptured
+from tuanzi.machinery.database import Ask
+from tuanzi.machinery.internal import EVENTS_AFTER
+from tuanzi.machinery.tables import Row
 from tuanzi.money import payment_of
 from tuanzi.reconciliation.handlers import Reconciler
+from tuanzi.reconciliation.handlers.minute import EVENTS_AT_ONCE, ORDERS_AT_ONCE
 from tuanzi.reconciliation.model import CheckBooks, Cursor, Kind, Mend, State
 from tuanzi.reconciliation.service import EVERY
 from tuanzi.reconciliation.store import CURSORS
+
+V = TypeVar("V")
 
 
 def campus_at_work() -> Audited:
@@ -322,6 +329,68 @@ def test_a_campus_that_comes_no_further_is_looked_at_in_a_minute() -> None:
     campus.tell(record)
     (due,) = campus.rows("SELECT due_at_ms FROM timers WHERE id = 'reconciliation:books'", database="money")
     assert due == (to_ms(campus.now + EVERY),)
+
+
+def test_a_look_is_at_few_orders_and_events_so_that_people_wait_little() -> None:
+    """Issue 2: while a look lasts, people's commands wait for Python's lock again and again."""
+    campus = campus_at_work()
+    campus.set_portions("soup", 400)
+    opened = {campus.open(f"c{i}", "soup", campaign="steps").order_id for i in range(180)}
+    hands = Watched(campus)
+    reconciler = Reconciler(hands, campus.provider, hears=lambda: wiring.names_heard(campus.rooms))
+    before = cursor_of(campus)
+
+    record = run(reconciler.check_books(CheckBooks(), now=campus.now))
+
+    ((events,),) = campus.rows("SELECT event_number FROM writer_cursor")
+    assert (record.is_behind, record.cursor.core_number) == (False, events)
+    assert events - before.core_number > EVENTS_AT_ONCE
+    for looks in (hands.core.looks, hands.money.looks):
+        assert max(look.events for look in looks if not look.orders) <= EVENTS_AT_ONCE
+        assert max(len(look.orders & opened) for look in looks) == ORDERS_AT_ONCE
+        assert set.union(*[look.orders for look in looks]) >= opened
+
+
+class Look:
+    """What one look asked for: orders and payments by the ids of orders, and how many events it read."""
+
+    def __init__(self) -> None:
+        self.orders: set[str] = set()
+        self.events = 0
+
+
+class WatchedHand(Hand):
+    """One database as the reconciliation reaches it, and how it looked."""
+
+    def __init__(self, campus: Audited, kind: str) -> None:
+        super().__init__(campus, kind)
+        self.looks: list[Look] = []
+
+    async def look(self, reading: Callable[[Ask], V]) -> V:
+        """Nobody else works meanwhile."""
+        self.looks.append(look := Look())
+
+        def watched(ask: Ask) -> V:
+            def asked(sql: str, slots: Mapping[str, Any] | None = None) -> list[Row]:
+                rows = ask(sql, slots)
+                look.events += len(rows) if sql is EVENTS_AFTER else 0
+                look.orders |= {value for name, value in (slots or {}).items() if name.startswith("id")}
+                return rows
+
+            return reading(asked)
+
+        return await super().look(watched)
+
+
+class Watched(Hands):
+    """The books of a campus, and how they were looked at."""
+
+    core: WatchedHand
+    money: WatchedHand
+
+    def __init__(self, campus: Audited) -> None:
+        self.core = WatchedHand(campus, "core")
+        self.money = WatchedHand(campus, "money")
 
 
 def cursor_of(campus: Audited) -> Cursor:

@@ -143,16 +143,6 @@ def told_after(ask: Ask, number: int, *, names: Collection[str] | None = None, l
     return Told(order_ids=frozenset(order_ids), last=last, is_complete=len(rows) < limit)
 
 
-def all_told_after(ask: Ask, number: int, *, limit: int) -> Told:
-    """The same page after page; what is more than `limit` events is told the next time, and this is not complete."""
-    order_ids: set[str] = set()
-    page = told_after(ask, number, limit=min(limit, UNHEARD_MAX))
-    while not page.is_complete and page.last < number + limit:
-        order_ids |= page.order_ids
-        page = told_after(ask, page.last, limit=min(limit, UNHEARD_MAX))
-    return Told(order_ids=frozenset(order_ids | page.order_ids), last=page.last, is_complete=page.is_complete)
-
-
 def look_at_money(ask: Ask, order_ids: Sequence[str]) -> MoneyLook:
     """What money says of these orders, and how far it is."""
     rows = money.rows_of_orders(ask, order_ids)
