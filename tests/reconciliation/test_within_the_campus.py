@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,7 +18,8 @@ from tuanzi.machinery.internal import EVENTS_AFTER
 from tuanzi.machinery.tables import Row
 from tuanzi.money import payment_of
 from tuanzi.reconciliation.handlers import Reconciler
-from tuanzi.reconciliation.handlers.minute import EVENTS_AT_ONCE, ORDERS_AT_ONCE
+from tuanzi.reconciliation.handlers.books import ORDERS_AT_ONCE
+from tuanzi.reconciliation.handlers.minute import EVENTS_AT_ONCE
 from tuanzi.reconciliation.model import CheckBooks, Cursor, Kind, Mend, State
 from tuanzi.reconciliation.service import EVERY
 from tuanzi.reconciliation.store import CURSORS
@@ -351,10 +353,30 @@ def test_a_look_is_at_few_orders_and_events_so_that_people_wait_little() -> None
         assert set.union(*[look.orders for look in looks]) >= opened
 
 
+def test_a_meals_portions_are_added_up_a_few_orders_at_once() -> None:
+    """Issue 2: a lunch of 20,000 orders takes half a second of a reading thread."""
+    campus = campus_at_work()
+    campus.set_portions("soup", 400)
+    for i in range(180):
+        campus.open(f"c{i}", "soup", campaign="steps")
+    held, sold = campus.held_and_sold("soup")
+    campus.plant("core", "UPDATE portions SET held = held + 1 WHERE dish_id = 'soup';")
+    hands = Watched(campus)
+    reconciler = Reconciler(hands, campus.provider, hears=lambda: wiring.names_heard(campus.rooms))
+
+    record = run(reconciler.check_books(CheckBooks(), now=campus.now))
+
+    (found,) = [one.difference for one in record.findings]
+    assert [side.says for side in found.sides] == [f"{held} held, {sold} sold", f"{held + 1} held, {sold} sold"]
+    orders = campus.rows("SELECT COUNT(*) FROM orders WHERE state <> 'cancelled'")[0][0]
+    assert len([look for look in hands.core.looks if not look.asked]) == math.ceil(orders / ORDERS_AT_ONCE) == 4
+
+
 class Look:
     """What one look asked for: orders and payments by the ids of orders, and how many events it read."""
 
     def __init__(self) -> None:
+        self.asked = 0
         self.orders: set[str] = set()
         self.events = 0
 
@@ -373,6 +395,7 @@ class WatchedHand(Hand):
         def watched(ask: Ask) -> V:
             def asked(sql: str, slots: Mapping[str, Any] | None = None) -> list[Row]:
                 rows = ask(sql, slots)
+                look.asked += 1
                 look.events += len(rows) if sql is EVENTS_AFTER else 0
                 look.orders |= {value for name, value in (slots or {}).items() if name.startswith("id")}
                 return rows

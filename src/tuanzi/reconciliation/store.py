@@ -223,31 +223,55 @@ def books_of(order_id: str, core: OrdersLook, cash: MoneyLook) -> OrderBooks:
 
 
 class StockLook(Struct, frozen=True, kw_only=True, gc=False):
-    """What orders want of stock and what stock has, for some meals, in one state."""
+    """What orders want of stock and what stock has, for a meal in one state; nothing when an order cannot be read: that
+    is told as a difference of its own, and the meal is looked at when it is settled."""
 
     wanted: dict[tuple[str, str], PortionsWanted]
     kept: dict[tuple[str, str], Portions]
 
 
-def look_at_stock(ask: Ask, meal_ids: Sequence[str], *, since: str, known: dict[str, int] | None = None) -> StockLook:
-    """The portions of these meals, and what their orders hold and have bought; since: an order id below theirs.
+NOTHING_SEEN = StockLook(wanted={}, kept={})
 
-    known: prints of meals that agreed: who has the same rows is left out. All that are looked at are added; whoever
-    finds a difference takes its meal out again.
+
+class MealLook(Struct, frozen=True, kw_only=True, gc=False):
+    """A meal's portions, and the rows of its orders and of their sub-orders, some orders' together, in one state.
+
+    mark: the same for the same rows, as long as this process lives.
     """
-    wanted: dict[tuple[str, str], PortionsWanted] = {}
-    kept: dict[tuple[str, str], Portions] = {}
-    for meal_id in meal_ids:
-        rows, sub_rows = orders.rows_of_meal(ask, meal_id, since=since)
-        portions = stock.portions_of_meal(ask, meal_id)
-        mark = hash((tuple(rows), tuple(sub_rows), tuple(map(repr, portions))))
-        if known is not None and known.get(meal_id) == mark:
-            continue
-        book = orders.order_book_of(rows, sub_rows)
-        if book.unreadable:
-            continue  # told as a difference of its own; the meal is looked at when that one is settled
-        if known is not None:
-            known[meal_id] = mark
-        wanted |= wanted_of([(order, book.subs.get(order.id, ())) for order in book.orders.values()])
-        kept |= {(one.dish_id, one.meal_id): one for one in portions}
-    return StockLook(wanted=wanted, kept=kept)
+
+    parts: list[tuple[list[Row], list[Row]]]
+    kept: dict[tuple[str, str], Portions]
+    mark: int
+
+
+def look_at_meal(ask: Ask, meal_id: str, *, since: str, at_once: int) -> MealLook:
+    """What there is of a meal. since: an order id below those of its orders. at_once: orders of a part."""
+    rows, sub_rows = orders.rows_of_meal(ask, meal_id, since=since)
+    portions = stock.portions_of_meal(ask, meal_id)
+    subs = _grouped(sub_rows, at=_SUB_ORDER_OF)
+    pages = [rows[i : i + at_once] for i in range(0, len(rows), at_once)]
+    return MealLook(
+        parts=[(page, [sub for row in page for sub in subs.get(row[0], ())]) for page in pages],
+        kept=_by_place(portions),
+        mark=hash((tuple(rows), tuple(sub_rows), tuple(map(repr, portions)))),
+    )
+
+
+def wanted_by(rows: Sequence[Row], sub_rows: Sequence[Row]) -> dict[tuple[str, str], PortionsWanted] | None:
+    """What these orders hold and have bought; None when one of them cannot be read."""
+    book = orders.order_book_of(rows, sub_rows)
+    if book.unreadable:
+        return None
+    return wanted_of([(order, book.subs.get(order.id, ())) for order in book.orders.values()])
+
+
+def look_at_stock(ask: Ask, meal_id: str, *, since: str) -> StockLook:
+    """A meal's stock, at once: half a second of a reading thread for 20,000 orders."""
+    wanted = wanted_by(*orders.rows_of_meal(ask, meal_id, since=since))
+    if wanted is None:
+        return NOTHING_SEEN
+    return StockLook(wanted=wanted, kept=_by_place(stock.portions_of_meal(ask, meal_id)))
+
+
+def _by_place(portions: Sequence[Portions]) -> dict[tuple[str, str], Portions]:
+    return {(one.dish_id, one.meal_id): one for one in portions}

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from tuanzi import money, orders
 from tuanzi.machinery.database import Ask
+from tuanzi.machinery.tables import Row
 from tuanzi.money import LedgerProof
 from tuanzi.reconciliation import store
-from tuanzi.reconciliation.model import Cursor, Finding, KeptDifference, OrderBooks, State, of_order
+from tuanzi.reconciliation.model import (
+    NOTHING_WANTED,
+    Cursor,
+    Finding,
+    KeptDifference,
+    OrderBooks,
+    PortionsWanted,
+    State,
+    of_order,
+)
 
 V = TypeVar("V")
 # Gives by (target, source) the names of the events that a database hears of another; asked when it is needed, for the
@@ -20,6 +31,11 @@ Hears = Callable[[], Mapping[tuple[str, str], Collection[str]]]
 
 # Our choice: a run tells so many differences, and the next one begins where it began.
 FINDINGS_MAX = 500
+# Python lets one thread work at a time. The loop gives its turn away with each request and answer, and waits up to half
+# a millisecond to have it again: people wait as long as a look computes. Measured at 700 chains/s with this beside: of
+# 500 orders a look took up to 200 ms and the slowest hundredth of chains 70 to 110, of 50 orders 20 ms and 40 to 58. An
+# order takes some 110 us of a reading thread either way.
+ORDERS_AT_ONCE = 50
 MEALS_LOOK_BACK = timedelta(days=1)
 ORDERED_BEFORE_MEAL = timedelta(days=3)
 
@@ -81,6 +97,27 @@ class Comparison:
 
         return await self._books.money.look(compared)
 
+    async def stock_of(self, meal_id: str, *, since: str, known: dict[str, int]) -> store.StockLook:
+        """A meal's stock, added up a few orders at once; since: an order id below those of its orders.
+
+        known: marks of meals that agreed: of who has the same rows there is nothing. Every other one is added; whoever
+        finds a difference takes its meal out again.
+        """
+        look = await self._books.core.look(
+            lambda ask: store.look_at_meal(ask, meal_id, since=since, at_once=ORDERS_AT_ONCE)
+        )
+        if known.get(meal_id) == look.mark:
+            return store.NOTHING_SEEN
+        wanted: dict[tuple[str, str], PortionsWanted] = {}
+        for part in look.parts:
+            some = await self._books.core.look(partial(_wanted_by, part))
+            if some is None:
+                return store.NOTHING_SEEN
+            for place, more in some.items():
+                wanted[place] = wanted.get(place, NOTHING_WANTED) + more
+        known[meal_id] = look.mark
+        return store.StockLook(wanted=wanted, kept=look.kept)
+
     async def cursor(self) -> Cursor:
         """How far the comparing is."""
         rows = await self._books.money.look(lambda ask: ask(store.CURSOR))
@@ -135,6 +172,12 @@ def _compared(
         if known is not None and not found:
             known[order_id] = prints
     return compared, findings
+
+
+def _wanted_by(part: tuple[Sequence[Row], Sequence[Row]], _ask: Ask) -> dict[tuple[str, str], PortionsWanted] | None:
+    """What some orders want of stock; they are read already, but a reading thread has the time to add up."""
+    rows, sub_rows = part
+    return store.wanted_by(rows, sub_rows)
 
 
 def _findings(books: OrderBooks) -> list[Finding]:

@@ -297,7 +297,7 @@ class Mender:
     async def _restore_portions(self, kept: KeptDifference, *, now: datetime) -> Mending:
         dish_id, _, meal_id = kept.item.removeprefix("portions:").partition("/")
         since = make_id("o", now=now - MEALS_LOOK_BACK - ORDERED_BEFORE_MEAL, chance=0)
-        look = await self._books.core.look(lambda ask: store.look_at_stock(ask, [meal_id], since=since))
+        look = await self._books.core.look(lambda ask: store.look_at_stock(ask, meal_id, since=since))
         found = next((one for one in of_stock(look.wanted, look.kept) if one.id == kept.id), None)
         if found is None:
             return EndDifference(difference_id=kept.id, state=State.SETTLED, reason="gone when looked at again")

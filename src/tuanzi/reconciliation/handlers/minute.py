@@ -11,13 +11,13 @@ from msgspec.structs import replace
 from tuanzi import money, orders, stock
 from tuanzi.base.ids import make_id
 from tuanzi.base.time import SHANGHAI
-from tuanzi.machinery.database import Ask
 from tuanzi.money import Account
 from tuanzi.reconciliation import store
 from tuanzi.reconciliation.handlers.books import (
     FINDINGS_MAX,
     MEALS_LOOK_BACK,
     ORDERED_BEFORE_MEAL,
+    ORDERS_AT_ONCE,
     Book,
     Books,
     Comparison,
@@ -27,6 +27,7 @@ from tuanzi.reconciliation.model import (
     Cursor,
     Difference,
     Finding,
+    PortionsWanted,
     RecordRun,
     RunKind,
     State,
@@ -34,11 +35,6 @@ from tuanzi.reconciliation.model import (
     of_stock,
 )
 
-# Python lets one thread work at a time. The loop gives its turn away with each request and answer, and waits up to half
-# a millisecond to have it again: people wait as long as a look computes. Measured at 700 chains/s with this beside: of
-# 500 orders a look took up to 200 ms and the slowest hundredth of chains 70 to 110, of 50 orders 20 ms and 40 to 58. An
-# order takes some 110 us of a reading thread either way.
-ORDERS_AT_ONCE = 50
 # Our choice: 1 ms of a reading thread.
 EVENTS_AT_ONCE = 500
 # Our choice: the orders of so many events are compared in a few seconds, unhurried; the next run follows at once.
@@ -166,9 +162,17 @@ class EveryMinute:
         day = (now - MEALS_LOOK_BACK).astimezone(SHANGHAI).date().isoformat()
         since = make_id("o", now=now - MEALS_LOOK_BACK - ORDERED_BEFORE_MEAL, chance=0)
         meals = await self._books.core.look(lambda ask: stock.meals_from(ask, day))
-        found = await self._books.core.look(
-            lambda ask: _stock_differences(ask, meals, since=since, known=self._clean_meals)
-        )
+        wanted: dict[tuple[str, str], PortionsWanted] = {}
+        kept: dict[tuple[str, str], stock.Portions] = {}
+        known = self._clean_meals.copy()  # what is found of a meal is lost when a later one cannot be looked at
+        for meal_id in meals:
+            look = await self._comparison.stock_of(meal_id, since=since, known=known)
+            wanted |= look.wanted
+            kept |= look.kept
+        found = of_stock(wanted, kept)
+        for one in found:
+            known.pop(one.key.rpartition("/")[2], None)
+        self._clean_meals = known
         return [Finding(difference=one) for one in found]
 
 
@@ -186,11 +190,3 @@ def _owner_of(difference: Difference) -> tuple[str, ...]:
     """The merchant whose account it is."""
     account, _, owner = difference.key.removeprefix("balance:").partition(":")
     return (owner,) if account == Account.MERCHANT_PAYABLE.value and owner else ()
-
-
-def _stock_differences(ask: Ask, meals: Sequence[str], *, since: str, known: dict[str, int]) -> list[Difference]:
-    look = store.look_at_stock(ask, meals, since=since, known=known)
-    found = of_stock(look.wanted, look.kept)
-    for one in found:
-        known.pop(one.key.rpartition("/")[2], None)
-    return found

@@ -46,6 +46,10 @@ class PortionsWanted(Struct, frozen=True, kw_only=True, gc=False):
     held: int
     sold: int
 
+    def __add__(self, more: PortionsWanted) -> PortionsWanted:
+        """Of other orders too."""
+        return PortionsWanted(held=self.held + more.held, sold=self.sold + more.sold)
+
 
 NOTHING_WANTED = PortionsWanted(held=0, sold=0)
 
