@@ -10,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.heart import OPERATOR, run
-from tests.reconciliation.auditor import Audited
+from tests.reconciliation.auditor import Audited, Hands
 from tests.reconciliation.test_within_the_campus import MENDED, campus_at_work, named
+from tuanzi import wiring
 from tuanzi.base.ids import OrderId
 from tuanzi.base.time import SHANGHAI
 from tuanzi.money import LedgerProof, TrialBalance, find_proof, ledger_sums, prove_ledger, trial_balance
 from tuanzi.orders import RefundOrder
-from tuanzi.reconciliation.model import AskRun
+from tuanzi.reconciliation.handlers import Reconciler
+from tuanzi.reconciliation.model import AskRun, CheckBooks, RunKind
 
 
 class Page:
@@ -79,6 +81,23 @@ def test_a_campus_that_begins_is_proven_and_then_summed_every_minute_and_proven_
     assert after.proven_at is not None
     assert at(4, 0) <= after.proven_at < at(4, 2)
     assert shown(campus).agrees
+
+
+def test_the_whole_ledger_is_not_read_by_night_while_more_moved_than_one_run_compares() -> None:
+    """Issue 2: such a campus has a rush, and its people wait for the processor."""
+    campus = campus_at_work()
+    campus.pass_time(until=at(3, 59))
+    reconciler = Reconciler(Hands(campus), campus.provider, hears=lambda: wiring.names_heard(campus.rooms), moved_max=3)
+    campus.plant("money", "UPDATE reconciliation_cursors SET core_number = 0, money_number = 0;")
+
+    behind = run(reconciler.check_books(CheckBooks(), now=at(4, 1)))
+    asked = run(reconciler.check_books(CheckBooks(kind=RunKind.ASKED), now=at(4, 1)))
+    campus.pass_time(until=at(4, 2))
+
+    assert (behind.is_behind, behind.proof) == (True, None)
+    assert asked.proof is not None
+    assert asked.proof.proven_at == at(4, 1)
+    assert at(4, 0) <= (kept(campus).proven_at or at(0, 0)) < at(4, 2)
 
 
 def test_who_asks_for_a_comparison_has_the_ledger_proven_at_once() -> None:

@@ -18,9 +18,9 @@ from tuanzi.machinery.internal import EVENTS_AFTER
 from tuanzi.machinery.tables import Row
 from tuanzi.money import payment_of
 from tuanzi.reconciliation.handlers import Reconciler
-from tuanzi.reconciliation.handlers.books import ORDERS_AT_ONCE
-from tuanzi.reconciliation.handlers.minute import EVENTS_AT_ONCE
-from tuanzi.reconciliation.model import CheckBooks, Cursor, Kind, Mend, State
+from tuanzi.reconciliation.handlers.books import ORDERS_AT_ONCE, Comparison
+from tuanzi.reconciliation.handlers.minute import EVENTS_AT_ONCE, EveryMinute
+from tuanzi.reconciliation.model import CheckBooks, Cursor, Kind, Mend, RecordRun, State
 from tuanzi.reconciliation.service import EVERY
 from tuanzi.reconciliation.store import CURSORS
 
@@ -331,6 +331,27 @@ def test_a_campus_that_comes_no_further_is_looked_at_in_a_minute() -> None:
     campus.tell(record)
     (due,) = campus.rows("SELECT due_at_ms FROM timers WHERE id = 'reconciliation:books'", database="money")
     assert due == (to_ms(campus.now + EVERY),)
+
+
+def test_a_run_compares_so_many_orders_that_it_ends_in_time() -> None:
+    """Issue 2: comparing beside a rush takes long, and an errand has 30 s."""
+    campus = campus_at_work()
+    hands = Hands(campus)
+    comparison = Comparison(hands, hears=lambda: wiring.names_heard(campus.rooms))
+    minute = EveryMinute(hands, comparison, orders_max=40)
+    campus.set_portions("soup", 400)
+    opened = [campus.open(f"c{i}", "soup", campaign="steps").order_id for i in range(180)]
+
+    runs: list[RecordRun] = []
+    while not runs or runs[-1].is_behind:
+        runs.append(run(minute.check_books(CheckBooks(), now=campus.now)))
+        campus.tell(runs[-1])
+    calm = run(minute.check_books(CheckBooks(), now=campus.now))
+
+    # Those of a page of events; the rest, and of the round what is left; then the round alone.
+    assert [one.orders_read for one in [*runs, calm]] == [167, 40, 40]
+    assert runs[0].cursor.swept == ""
+    assert len(opened) <= 167 + 40
 
 
 def test_a_look_is_at_few_orders_and_events_so_that_people_wait_little() -> None:

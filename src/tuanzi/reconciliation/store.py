@@ -33,7 +33,6 @@ TABLES = (CURSORS, RUNS, DIFFERENCES, REPORTS)
 
 # Events that were not heard yet are read so many at once; further behind, nothing is compared across databases.
 UNHEARD_MAX = 5_000
-SWEPT_AT_ONCE = 2_000
 
 _DIFFERENCE = "SELECT " + ", ".join(DIFFERENCES.columns) + " FROM differences "
 _RUN = "SELECT " + ", ".join(RUNS.columns) + " FROM reconciliation_runs "
