@@ -737,14 +737,14 @@ export const en: Record<keyof typeof zh, string> = {
   'op.wrong.threshold': 'An amount; 0 for any total',
   'op.wrong.expires': 'A day and time',
   'op.wrong.memberIds': 'From 1 to 200 members',
-  'op.shopTerms': 'Shops’ time limits',
+  'op.shopTerms': 'Time limits',
   'op.shopTermsWhy':
     'All count from when the shop could see the order after its split, for all shops of this campus. A change counts from the next look on, for what waits already too.',
   'op.late_minutes': 'Late to accept after (minutes)',
-  'op.late_minutes.hint': 'The shop’s ticket says so then, and the overview lists it',
+  'op.late_minutes.hint': 'Then the ticket at the shop says so, and the overview lists it',
   'op.given_up_minutes': 'Refunded by itself after (minutes)',
   'op.given_up_minutes.hint':
-    'The price of this shop’s part goes back and its portions are free again; must be later than the time above',
+    'The price of what this shop was to make goes back, its portions are free again; must be later than the time above',
   'op.ready_minutes': 'Late to be ready after (minutes)',
   'op.ready_minutes.hint':
     'From the split too, for what was accepted. Shop and operators see it; nothing is refunded by itself, for it may be cooked',
@@ -954,12 +954,12 @@ export const en: Record<keyof typeof zh, string> = {
   'op.cases': 'Cases',
   'op.runs': 'Runs',
   'op.trial': 'Trial balance',
-  'op.notProven': 'Debits are credits; the whole ledger was not read yet',
-  'op.proven': '✓ Debits are credits; all entries were read at {time}, and say the same',
+  'op.notProven': 'Debits equal credits; the whole ledger was not read yet',
+  'op.proven': '✓ Debits equal credits; all entries were read at {time}, and say the same',
   'op.disproven': '✕ All entries were read at {time}, and do not agree with the balances',
   'op.provenOf':
     'At {time} all {n} entries were added up; since then each balance moves in the commit that writes its entry.',
-  'op.provenJournals': 'Every journal was looked at at {time}, as every night at four.',
+  'op.provenJournals': 'All journals were looked at one by one at {time} (every night at four).',
   'op.prove': 'Read the whole ledger',
   'op.proving': 'The whole ledger is being read; what it says appears here soon.',
   'op.accountOff': '{account}: entries come to {entries}, the balance says {balance}',
