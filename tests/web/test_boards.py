@@ -451,11 +451,11 @@ def test_a_ticket_that_is_late_says_until_when_it_may_be_accepted(house: PagesHo
 
 
 def test_a_ticket_that_was_to_be_ready_says_so_until_it_is(house: PagesHouse, noodles: Kitchen) -> None:
-    group_id = house.student().open_group("trio", building="bj-dorm-03", dish=SESAME)
+    group_id = house.student().open_group("trio", building="bj-dorm-08", dish=SESAME)
     for _ in range(2):
         house.student().join(group_id, dish=SESAME)
-    noodles.press("松园3号楼: 接单 3 单")
-    ticket = noodles.column("kitchen").get_by_role("article").filter(has_text="松园3号楼")
+    noodles.press("竹园8号楼: 接单 3 单")
+    ticket = noodles.column("kitchen").get_by_role("article").filter(has_text="竹园8号楼")
     expect(ticket).to_be_visible(timeout=WAIT_MS)
     expect(ticket).not_to_contain_text("出餐超时")
 
@@ -464,8 +464,8 @@ def test_a_ticket_that_was_to_be_ready_says_so_until_it_is(house: PagesHouse, no
 
     expect(ticket).to_contain_text("出餐超时", timeout=WAIT_MS)
     noodles.keep_screen("board-unready")
-    noodles.press("松园3号楼: 开做 3 单")
+    noodles.press("竹园8号楼: 开做 3 单")
     expect(ticket).to_contain_text("出餐超时", timeout=WAIT_MS)
-    noodles.press("松园3号楼: 出餐 3 单")
-    expect(noodles.column("ready")).to_contain_text("松园3号楼", timeout=WAIT_MS)
+    noodles.press("竹园8号楼: 出餐 3 单")
+    expect(noodles.column("ready")).to_contain_text("竹园8号楼", timeout=WAIT_MS)
     expect(noodles.column("ready")).not_to_contain_text("出餐超时")
