@@ -26,15 +26,28 @@ from tuanzi.money import (
     ProviderUnreachable,
     SandboxProvider,
     prove_ledger,
+    trial_balance,
 )
 from tuanzi.money.model import RecordCapture
 from tuanzi.money.problems import PaymentEnded
 from tuanzi.money.queries import payments_page
 from tuanzi.money.vendors import PaymentSeen, RefundAsked, TradeState
-from tuanzi.money.web import PaymentsQuery
+from tuanzi.money.web import AccountsQuery, PaymentsQuery
 
 CAPTURED = PaymentCaptured(order_id=ORDER, payment_id=PAYMENT, amount_fen=1200, captured_at=NOON)
 MINUTE = timedelta(minutes=1)
+# Each leader has earned a fen: a journal of two entries, and an account of his own.
+LEADERS = 25_000
+LED_BY_EVERYBODY = f"""
+CREATE TEMP TABLE leaders AS
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {LEADERS}) SELECT i FROM n;
+INSERT INTO journals SELECT 'led:' || i, 'share', 'led', 2, 1, 0 FROM leaders;
+INSERT INTO entries (journal_id, line, account, order_id, amount_fen)
+    SELECT 'led:' || i, 0, 'platform_income', 'o_led', 1 FROM leaders
+    UNION ALL SELECT 'led:' || i, 1, 'campus_agent_payable:u_' || i, 'o_led', -1 FROM leaders;
+INSERT INTO balances (account, amount_fen) SELECT 'campus_agent_payable:u_' || i, -1 FROM leaders;
+INSERT INTO balances (account, amount_fen) VALUES ('platform_income', {LEADERS});
+"""
 
 
 class Faulty:
@@ -69,6 +82,9 @@ def due(refund_id: str = "r_1", amount_fen: int = 1200) -> RefundDue:
 def who(person_id: str = MEMBER, *roles: Role) -> Who:
     """Somebody signed in."""
     return Who(person_id=PersonId(person_id), session_id=SessionId("s"), roles=frozenset(roles))
+
+
+OPERATOR = who("op", Role.OPERATOR)
 
 
 async def ask(
@@ -313,11 +329,42 @@ async def test_the_trial_balance_shows_what_accounts_come_to_and_that_the_ledger
     house.till.hear(due(amount_fen=500))
     await house.till.pass_time()
 
-    shown = await ask(house, "GET /v1/campuses/{campus}/ledger/trial-balance", by=who("op", Role.OPERATOR))
+    shown = await ask(house, "GET /v1/campuses/{campus}/ledger/trial-balance", by=OPERATOR, query=AccountsQuery())
 
     accounts = [(each.account, each.balance_fen) for each in shown.accounts]
     assert accounts == [("order_escrow", -700), ("provider_clearing", 1200), ("user_refund_payable", -500)]
+    assert (shown.next, shown.account_count, shown.debit_fen, shown.credit_fen) == (None, 3, 1200, 1200)
     assert (shown.difference_fen, shown.agrees, shown.unbalanced_journals, shown.proof) == (0, None, (), None)
+
+
+async def test_the_trial_balance_of_an_empty_ledger_comes_to_nothing() -> None:
+    shown = await ask(Faulty(), "GET /v1/campuses/{campus}/ledger/trial-balance", by=OPERATOR, query=AccountsQuery())
+
+    assert (shown.accounts, shown.next, shown.account_count) == ((), None, 0)
+    assert (shown.debit_fen, shown.credit_fen, shown.difference_fen, shown.agrees) == (0, 0, 0, None)
+
+
+async def test_a_campus_where_everybody_once_led_a_group_is_summed_and_shown_whole() -> None:
+    house = Faulty()
+    await house.pay()
+    house.till.database.execute_script(LED_BY_EVERYBODY)
+
+    seen: list[str] = []
+    after: str | None = ""
+    while after is not None:
+        page = await trial_balance(house.till, after=after, limit=5_000)
+        seen += [one.account for one in page.accounts]
+        after = page.next
+    found = proven(house.till)
+
+    assert len(seen) == len(set(seen)) == page.account_count == LEADERS + 3
+    assert (page.debit_fen, page.credit_fen, page.difference_fen) == (LEADERS + 1200, LEADERS + 1200, 0)
+    assert (found.agrees, found.entries, found.difference, found.off_count) == (True, 2 * LEADERS + 2, ZERO, 0)
+
+    last = "campus_agent_payable:u_25000"
+    house.till.database.execute_script(f"UPDATE balances SET amount_fen = -2 WHERE account = '{last}';")
+    assert [one.account for one in proven(house.till).accounts_off] == [last]
+    assert (await trial_balance(house.till)).difference_fen == -1
 
 
 async def test_reading_the_whole_ledger_proves_it_or_finds_what_was_tampered_with() -> None:

@@ -50,14 +50,19 @@ class ProofView(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class TrialBalance(Struct, frozen=True, kw_only=True, gc=False):
-    """All accounts of a campus as of now. `difference_fen` is their sum: 0.
+    """All accounts of a campus as of now, and a page of them. `difference_fen` is the sum of all: 0.
 
-    proof: what the last reading of the whole ledger said; null before the first. agrees: nothing was made or lost, then
-    and since; null where nobody has looked yet. unbalanced_journals: the first hundred that did not add up at
-    `proof.proven_at`.
+    account_count, debit_fen, credit_fen: of all accounts, and what those with a debit and those with a credit come to.
+    next: what to ask for as `after`. proof: what the last reading of the whole ledger said; null before the first.
+    agrees: nothing was made or lost, then and since; null where nobody has looked yet. unbalanced_journals: the first
+    hundred that did not add up at `proof.proven_at`.
     """
 
     accounts: tuple[AccountBalance, ...]
+    next: str | None
+    account_count: int
+    debit_fen: int
+    credit_fen: int
     difference_fen: int
     agrees: bool | None
     unbalanced_journals: tuple[str, ...]
@@ -142,20 +147,24 @@ class OrderLedger(Struct, frozen=True, kw_only=True, gc=False):
     entries: list[EntryView]
 
 
-async def trial_balance(desk: Desk) -> TrialBalance:
-    """Every account of the campus, and the last proof that nothing was made or lost.
+async def trial_balance(desk: Desk, *, after: str = "", limit: int = 500) -> TrialBalance:
+    """What all accounts of the campus come to, those behind `after`, and the last proof that nothing was made or lost.
 
     Costs a row for each account, however long the ledger is: balances are kept in the commits that write entries. What
     was changed behind the house's back shows when the whole ledger is read next (`reconciliation`).
     """
-    accounts = tuple(
-        AccountBalance(account=account, balance_fen=fen) for account, fen in await desk.rows(store.BALANCES_KEPT)
-    )
+    found = await desk.rows(store.BALANCES_PAGE, {"after": after, "limit": limit + 1})
+    accounts = tuple(AccountBalance(account=account, balance_fen=fen) for account, fen in found[:limit])
+    ((count, debit, credit),) = await desk.rows(store.BALANCES_SIDES)
     rows = await desk.rows(store.PROOF)
     proof = store.LEDGER_PROOFS.from_row(rows[0]) if rows else None
-    difference = sum(each.balance_fen for each in accounts)
+    difference = int(debit or 0) - int(credit or 0)
     return TrialBalance(
         accounts=accounts,
+        next=accounts[-1].account if len(found) > limit else None,
+        account_count=count,
+        debit_fen=int(debit or 0),
+        credit_fen=int(credit or 0),
         difference_fen=difference,
         agrees=False if difference else None if proof is None else proof.agrees,
         unbalanced_journals=() if proof is None else proof.unbalanced,

@@ -27,6 +27,13 @@ class PaymentsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     limit: Annotated[int, Meta(ge=1, le=100)] = 50
 
 
+class AccountsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Behind which account the page begins and how long it is."""
+
+    after: Annotated[str, Meta(max_length=100)] = ""
+    limit: Annotated[int, Meta(ge=1, le=500)] = 500
+
+
 class SealedResource(Struct, frozen=True, kw_only=True):
     """The sealed part of a notice."""
 
@@ -46,9 +53,9 @@ class NoticeBody(Struct, frozen=True, kw_only=True):
     resource: SealedResource
 
 
-async def show_trial_balance(call: Call[None, None]) -> TrialBalance:
+async def show_trial_balance(call: Call[None, AccountsQuery]) -> TrialBalance:
     """GET /v1/campuses/{campus}/ledger/trial-balance"""
-    return await queries.trial_balance(call.desks.money)
+    return await queries.trial_balance(call.desks.money, after=call.query.after, limit=call.query.limit)
 
 
 async def list_payments(call: Call[None, PaymentsQuery]) -> PaymentsPage:
@@ -67,6 +74,7 @@ def routes(cashier: Cashier) -> tuple[Route, ...]:
             show_trial_balance,
             TrialBalance,
             "All accounts of the campus, which add up to zero",
+            query=AccountsQuery,
             roles=operator,
         ),
         Route(
