@@ -41,7 +41,7 @@ async def test_a_group_is_told_to_its_members_at_two_gateways_and_after_one_of_t
     await start(writer)
     await start(api, *gateways)
     urls = [f"ws://127.0.0.1:{each.environment['TUANZI_LIVE_PORT']}/connection/websocket" for each in gateways]
-    async with httpx.AsyncClient(base_url=api.address, timeout=15) as client:
+    async with httpx.AsyncClient(base_url=api.address, timeout=60) as client:
         people = [Person(client, each.token.decode(), each.person_id, CAMPUS) for each in city.students[:3]]
         ears = [await EarsAt(person).connect_at(urls[i % 2]) for i, person in enumerate(people)]
         lines = [{"dish_id": city.dishes[1], "quantity": 1}]
@@ -58,7 +58,7 @@ async def test_a_group_is_told_to_its_members_at_two_gateways_and_after_one_of_t
         for person, order_id in zip(people, orders, strict=True):
             await done(person.post(f"orders/{order_id}/pay"))
         await restarting
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not all("split.planned" in each.kinds() for each in ears):  # noqa: ASYNC110 - told from elsewhere
                 await asyncio.sleep(0.05)
         heard: list[Any] = [each.numbers for each in ears]

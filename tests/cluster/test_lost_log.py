@@ -34,7 +34,7 @@ async def test_a_campus_whose_command_log_was_lost_and_grew_again_carries_nothin
     kafka = KafkaSettings(servers=ground.servers.kafka.servers, prefix=ground.settings["TUANZI_KAFKA_PREFIX"])
     admin, topic = AdminClient({"bootstrap.servers": kafka.servers, "log_level": 0}), kafka.topic("commands", CAMPUS)
     await asyncio.wrap_future(admin.delete_topics([topic])[topic])
-    while topic in admin.list_topics(timeout=5).topics:  # noqa: ASYNC110 - it goes by itself
+    while topic in admin.list_topics(timeout=30).topics:  # noqa: ASYNC110 - it goes by itself
         await asyncio.sleep(0.05)
     log = KafkaCommandLog(kafka, campuses=[CAMPUS])
     await log.ensure()

@@ -120,5 +120,5 @@ async def whoever_orders_now(address: str, city: City) -> httpx.Response:
     head = {"Authorization": f"Bearer {student.token.decode()}", "Idempotency-Key": "while-it-moves-0001"}
     body = {"campaign_id": "bj-faults-3", "building_id": "bj-dorm-01"}
     body |= {"lines": [{"dish_id": city.dishes[1], "quantity": 1}]}  # type: ignore[dict-item]
-    async with httpx.AsyncClient(base_url=address, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=address, timeout=60) as client:
         return await client.post(f"{BASE}/groups", json=body, headers=head)

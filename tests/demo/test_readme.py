@@ -63,7 +63,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         time.sleep(0.1)
     yield demo
     demo.process.send_signal(signal.SIGINT)
-    assert demo.process.wait(timeout=30) == 0, demo.log.read_text(encoding="utf-8")[-4000:]
+    assert demo.process.wait(timeout=60) == 0, demo.log.read_text(encoding="utf-8")[-4000:]
 
 
 def journey_of(paper: str) -> str:
@@ -86,7 +86,7 @@ def test_the_lines_of_the_readme_take_a_person_through_the_whole_journey(demo: D
     shell.stdin.flush()
     code = demo.wait_for(rf"code for {phone[:3]}\*\*\*\*{phone[-4:]}: (\d{{6}})")
 
-    out, errors = shell.communicate(f"code={code}\n" + re.sub("^send ", "echo; send ", after, flags=re.M), timeout=60)
+    out, errors = shell.communicate(f"code={code}\n" + re.sub("^send ", "echo; send ", after, flags=re.M), timeout=120)
 
     assert errors == "", out
     said = [json.loads(line[line.index("{") :]) for line in out.splitlines() if "{" in line]
@@ -130,7 +130,7 @@ def test_outside_of_the_demo_no_code_is_shown(tmp_path: Path) -> None:
         why = house.wait_for('"reason": "([A-Za-z]+)"')
     finally:
         house.process.send_signal(signal.SIGINT)
-        code = house.process.wait(timeout=30)
+        code = house.process.wait(timeout=120)
 
     printed = house.log.read_text(encoding="utf-8")
     assert asked.stdout == "202"

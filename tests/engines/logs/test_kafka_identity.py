@@ -28,7 +28,7 @@ async def make_again(kafka: KafkaSettings) -> None:
     """The topic of a campus is lost, and made by whoever starts next."""
     admin, topic = AdminClient({"bootstrap.servers": kafka.servers, "log_level": 0}), kafka.topic("commands", BEIJING)
     await asyncio.wrap_future(admin.delete_topics([topic])[topic])
-    await until(lambda: topic not in admin.list_topics(timeout=5).topics)
+    await until(lambda: topic not in admin.list_topics(timeout=30).topics)
     async with opened(kafka):
         pass
 
