@@ -24,7 +24,7 @@ class Undisturbed:
     """
 
     def __init__(self, *pids: int, of_all_threads: bool = False) -> None:
-        """pids: of processes that live as long as the clock is looked at. of_all_threads: of those that have no first
+        """pids: what one had to wait is nothing any more when it has ended. of_all_threads: of those that have no first
         among them, such as a Java server; where several wait at a time the clock stands still for each.
         """
         self._folders = [_folder_of(pid) for pid in (os.getpid(), *pids) if (_folder_of(pid) / FILE).exists()]
@@ -32,22 +32,15 @@ class Undisturbed:
 
     def __call__(self) -> float:
         """Seconds since some moment, the same for all calls."""
-        if not self._of_all_threads:
-            return time.monotonic() - sum(map(_waited_s, self._folders))
-        waited_s = 0.0
-        for thread in (thread for folder in self._folders for thread in folder.glob("task/*")):
-            with suppress(OSError):  # it has ended meanwhile
-                waited_s += _waited_s(thread)
-        return time.monotonic() - waited_s
+        each = self._folders
+        if self._of_all_threads:
+            each = [thread for folder in self._folders for thread in folder.glob("task/*")]
+        return time.monotonic() - sum(map(_waited_s, each))
 
 
 def waited_below(pid: int) -> float:
     """For how many seconds those whom a process has started, such as who writes its files, had to wait for a core."""
-    waited_s = 0.0
-    for child in descendants_of(pid):
-        with suppress(OSError):  # it has ended meanwhile, or the system does not tell
-            waited_s += _waited_s(_folder_of(child))
-    return waited_s
+    return sum(_waited_s(_folder_of(child)) for child in descendants_of(pid))
 
 
 def _folder_of(pid: int) -> Path:
@@ -55,5 +48,7 @@ def _folder_of(pid: int) -> Path:
 
 
 def _waited_s(folder: Path) -> float:
-    # Linux, sched-stats: time on a core, time waiting for one, both in ns, and how often it got one.
-    return int((folder / FILE).read_text(encoding="ascii").split()[1]) / NS
+    with suppress(OSError):  # it has ended meanwhile, or the system does not tell
+        # Linux, sched-stats: time on a core, time waiting for one, both in ns, and how often it got one.
+        return int((folder / FILE).read_text(encoding="ascii").split()[1]) / NS
+    return 0.0
