@@ -58,18 +58,21 @@ class Office:
         platform = Sqlite(self.data / "platform.db")
         rows = platform.rows(f"SELECT id, person_id FROM sessions ORDER BY id LIMIT {clients}")
         platform.close()
-        keys = Keys(read_settings(settings_of(self.data)).secret)
-        self.phones = []
-        for i, (session_id, person_id) in enumerate(rows):
-            text = live.text_of(live.claim_for(session_id, campus_id=CAMPUS, now=wiring.wall_clock()))
-            wire = Wire if (i + 1) % BINARY_EVERY else BinaryWire
-            self.phones.append(Phone(person_id, f"{text}.{keys.sign(text)}", wire=wire))
+        self._keys = Keys(read_settings(settings_of(self.data)).secret)
+        self._sessions = [session_id for session_id, _ in rows]
+        self.phones = [
+            Phone(person_id, "", wire=Wire if (i + 1) % BINARY_EVERY else BinaryWire)
+            for i, (_, person_id) in enumerate(rows)
+        ]
         self.heart = Heart(self.log, [person_id for _, person_id in rows])
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self, *, filter_name: str = "bloom", rewind: int = 0) -> float:
-        """Start it and wait until it listens; the seconds that took."""
+        """Start it and wait until it listens; the seconds that took. Phones get tokens that are good from now on."""
         began = time.monotonic()
+        for phone, session_id in zip(self.phones, self._sessions, strict=True):
+            text = live.text_of(live.claim_for(session_id, campus_id=CAMPUS, now=wiring.wall_clock()))
+            phone.token = f"{text}.{self._keys.sign(text)}"
         words = [sys.executable, "-m", "tests.live.office", str(self.data), str(self.log), str(self.port)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
         self._spawn([*words, filter_name, str(rewind)], environment)
