@@ -103,7 +103,7 @@ async def main(roles: Sequence[str]) -> None:
 def _ring(part: Front | WriterSide | WorkerSide) -> None:
     """Whoever waits for a time looks at the clock again."""
     for desk in part.desks:
-        desk._ring()
+        desk.duties.ring()
 
 
 if __name__ == "__main__":

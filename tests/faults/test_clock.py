@@ -36,7 +36,7 @@ class Clock:
     def jump(self, by: timedelta, core: WriterDesk) -> None:
         """Set it, and let the desk look at it as it does at least every minute."""
         self.now += by
-        core._ring()
+        core.duties.ring()
 
 
 @asynccontextmanager
@@ -72,7 +72,9 @@ async def at_rest(core: WriterDesk) -> None:
             before = core.figures.commands
             await asyncio.sleep(0.005)
             is_kept = core._writer.position == core._writer.kept_position
-            is_idle = is_kept and not core.queue_length and not core._reads_timers and not core._wake.is_set()
+            is_idle = (
+                is_kept and not core.queue_length and not core.duties._is_reading and not core._lanes.wake.is_set()
+            )
             calm = calm + 1 if is_idle and core.figures.commands == before else 0
 
 

@@ -93,7 +93,7 @@ async def test_a_timer_that_falls_due_while_nothing_can_be_kept_fires_when_there
     refused = core.figures.refused
 
     now += timedelta(seconds=601)
-    core._ring()
+    core.duties.ring()
     await until(lambda: core.figures.refused >= refused + 2)  # the timer, and its postponement
     database._writer.execute("PRAGMA query_only = OFF")
 

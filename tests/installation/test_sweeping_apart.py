@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.journeys.conftest import Cast
 from tests.waiting import until
-from tuanzi.machinery.sweeping import EVENTS_KEPT_FOR
+from tuanzi.machinery.desk.sweeping import EVENTS_KEPT_FOR
 
 
 async def test_events_are_kept_for_those_who_follow_tell_and_publish_them(cast: Cast) -> None:
@@ -18,8 +18,8 @@ async def test_events_are_kept_for_those_who_follow_tell_and_publish_them(cast: 
     followed = [desk._feeds["core"].follower.position for desk in held.writers.values() if "core" in desk._feeds]
     told = held.telling.keeper.positions["core"]
 
-    kept_for = [await heard() for heard in core._old_events._hearers]
-    old = await core._old_events.find(core.rows, now=town.now + 2 * EVENTS_KEPT_FOR)
+    kept_for = [await heard() for heard in core.old_events._hearers]
+    old = await core.old_events.find(core.rows, now=town.now + 2 * EVENTS_KEPT_FOR)
 
     assert len(followed) == 2
     assert sorted(kept_for) == sorted([*followed, told, relay.position])

@@ -203,7 +203,7 @@ class Town:
         """Move the clock; what is due fires."""
         self.now += timedelta(**amount)
         for desk in self.writers.desks:
-            desk._ring()
+            desk.duties.ring()
 
     async def sign_in(self, *, campus: str = "beijing", phone: str | None = None) -> Person:
         """A student who signs in with a code."""
@@ -280,9 +280,9 @@ class Town:
 
 def is_busy(desk: WriterDesk) -> bool:
     """Whether a desk has something to do, is about to look whether it has, or is keeping what it did."""
-    waits = desk.queue_length or any(desk.lags.values()) or desk._errands_running or desk._errands_waiting
+    waits = desk.queue_length or any(desk.lags.values()) or desk.duties.errands_left
     is_kept = desk._writer.position == desk._writer.kept_position
-    return bool(waits) or desk._wake.is_set() or desk._reads_timers or not is_kept
+    return bool(waits) or desk._lanes.wake.is_set() or desk.duties._is_reading or not is_kept
 
 
 def cart(*portions: tuple[str, int]) -> list[dict[str, Any]]:

@@ -37,11 +37,10 @@ from tuanzi.base.once import Once
 from tuanzi.base.problem import Busy
 from tuanzi.base.time import to_ms
 from tuanzi.engines.database.sqlite import Sqlite
-from tuanzi.machinery import desk as desk_module
 from tuanzi.machinery import timers
 from tuanzi.machinery.codec import encode
 from tuanzi.machinery.database import DatabaseUnavailable, Fenced, Flush, RowRefused
-from tuanzi.machinery.desk import FETCHED_HERE, FLIGHTS_MAX, Lanes, WriterDesk
+from tuanzi.machinery.desk import FETCHED_HERE, FLIGHTS_MAX, Lanes, WriterDesk, flights
 from tuanzi.machinery.follower import Follower
 from tuanzi.machinery.internal import FIRST_TIMERS, HearParked
 from tuanzi.machinery.problems import Crashed, NotParked, Unavailable
@@ -127,7 +126,7 @@ async def test_a_timer_set_before_a_crash_fires_after_it(tmp_path: Path) -> None
     async with working(desk):
         assert await desk.rows("SELECT COUNT(*) FROM tickets") == [(0,)]
         clock.now += timedelta(minutes=5)
-        desk._ring()
+        desk.duties.ring()
         await until(lambda: desk.figures.events == 1)
         rows = await desk.rows("SELECT id FROM tickets"), await desk.rows("SELECT id FROM timers")
 
@@ -148,7 +147,7 @@ async def test_a_timer_moved_or_dropped_does_not_fire_at_its_first_time() -> Non
         await desk.submit(Build(id="g", seats=9))
         early = await desk.rows("SELECT id FROM tickets")
         clock.now += timedelta(minutes=1)
-        desk._ring()
+        desk.duties.ring()
         await until(lambda: desk.figures.events == 1)
         late = await desk.rows("SELECT id FROM tickets"), await desk.rows("SELECT id FROM timers")
 
@@ -189,7 +188,7 @@ async def test_an_errand_is_run_again_until_it_succeeds_and_its_outcome_counts_o
             asked = f"SELECT 1 FROM timers WHERE attempts = {attempts}"
             await until(partial(database.rows, asked))
             clock.now += timedelta(minutes=1)
-            desk._ring()
+            desk.duties.ring()
         await until(lambda: desk.figures.events == 1)
         rows = await desk.rows("SELECT id FROM tickets"), await desk.rows("SELECT id FROM timers")
 
@@ -215,7 +214,7 @@ async def test_an_errand_that_fails_after_its_timer_was_set_anew_leaves_the_new_
         await desk.submit(Later(timer_id="errand:t", take=Take(ticket_id="new", hall_id="h"), minutes=5))
 
         may_fail.set()
-        await until(lambda: not desk._errands_running)
+        await until(lambda: not desk.duties.errands_left)
         await until(lambda: not desk.queue_length)
         await desk.submit(Build(id="another", seats=1))
         timers = await desk.rows("SELECT id, due_at_ms, attempts FROM timers ORDER BY id")
@@ -691,7 +690,7 @@ async def test_few_rows_are_read_by_the_loop_where_the_file_is_on_this_machine(i
 async def test_a_little_work_soon_after_a_batch_waits_and_goes_with_whoever_comes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(desk_module, "GATHER_S", 60.0)  # so soon after that no busy machine is too late for it
+    monkeypatch.setattr(flights, "GATHER_S", 60.0)  # so soon after that no busy machine is too late for it
     database = open_database()
     desk = desk_of(database, Hands())
     async with working(desk):
@@ -831,7 +830,7 @@ async def test_a_timer_set_anew_while_its_command_waits_keeps_its_new_time() -> 
         await desk.submit(Build(id="g", seats=9))
         early = await desk.rows("SELECT id FROM tickets"), await desk.rows("SELECT id FROM timers")
         clock.now += timedelta(minutes=5)
-        desk._ring()
+        desk.duties.ring()
         await until(lambda: desk.figures.events == 1)
         late = await desk.rows("SELECT id FROM tickets"), await desk.rows("SELECT id FROM timers")
 

@@ -12,8 +12,8 @@ from tests.machinery.test_desk import Hands, desk_of, following, working
 from tests.machinery.toy import Build, Take, carry_out, open_database, open_writer
 from tests.waiting import until
 from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.machinery.desk.sweeping import EVENTS_KEPT_FOR, OldEvents
 from tuanzi.machinery.problems import Unavailable
-from tuanzi.machinery.sweeping import EVENTS_KEPT_FOR, OldEvents
 
 DAY = timedelta(days=1)
 
@@ -68,7 +68,7 @@ async def test_what_another_database_has_not_heard_stays_and_is_heard() -> None:
 
     async with working(halls):  # the diary is away, and nobody knows what it has heard
         with pytest.raises(Unavailable):
-            await halls._old_events.find(halls.rows, now=clock.now)
+            await halls.old_events.find(halls.rows, now=clock.now)
     before = numbers(database)
     halls, diary = desk_of(database, clock), desk_of(diary_database, clock)
     following(halls, diary)
@@ -89,7 +89,7 @@ async def test_what_was_laid_aside_stays_until_it_is_heard(parked: int) -> None:
 
     async with working(halls, diary):
         await asyncio.wait_for(diary.followed("halls", 6), 5)
-        old = await halls._old_events.find(halls.rows, now=clock.now)
+        old = await halls.old_events.find(halls.rows, now=clock.now)
 
     assert old == list(range(1, parked))
 

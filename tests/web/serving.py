@@ -107,10 +107,10 @@ async def what_is_due(house: House) -> None:
     """Have every desk look at the clock, and wait until it has decided what was due then, ten seconds at most."""
     now = house.clock()
     for desk in house.desks:
-        desk._ring()
+        desk.duties.ring()
 
     def is_done(desk: WriterDesk) -> bool:
-        return not desk._wake.is_set() and not desk.queue_length and (desk._timers.next_at or now) >= now
+        return not desk._lanes.wake.is_set() and not desk.queue_length and (desk.duties._timers.next_at or now) >= now
 
     with suppress(TimeoutError):
         await until(lambda: all(map(is_done, house.desks)), within_s=10)

@@ -1,7 +1,7 @@
 """The writer: takes a batch of commands, decides them in memory, has all of it kept in one commit (architecture 1, 2).
 
 It does no I/O itself. `Writer.carry_out` is a generator that says what it needs, a `Fetch` or a `Commit`, and is sent
-the outcome; `drive` does that synchronously (simulation, tests), `desk.py` with a thread (the real thing).
+the outcome; `drive` does that synchronously (simulation, tests), `desk` with a thread (the real thing).
 
 `words`: what goes in and comes out. `writer`: a batch's way, from its requests to its commit. `deciding`: one request,
 and who hears what it emits. `batch`: what a batch has come to so far. `layout`: values as rows. `driving`: doing what
