@@ -7,13 +7,11 @@ AT_REST when every campus has heard all that was said to it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from simulation.invariants import store
+from simulation.invariants.books import Books, GroupRow, OrderRow
 from tuanzi.groups import Seat
-
-if TYPE_CHECKING:
-    from simulation.invariants import Books, GroupRow, OrderRow
 
 # Orders that wait for their money, that have it, and that came to nothing.
 LIVE = frozenset({"created", "paid", "grouped"})
