@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from simulation import commands
-from simulation.reconciling import MIX, REPAIRED_MIN, WHOLE, mix_of
+from simulation.reconciling import REPAIRED_MIN
+from simulation.reconciling.cases import MIX, WHOLE, mix_of
 
 SAFE = sum(case.share for case in MIX if case.is_safe)
 
