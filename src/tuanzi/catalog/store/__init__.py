@@ -1,0 +1,93 @@
+"""How the catalog is kept and travels.
+
+`tables`: its tables, and the SQL of its pages. `entries`: its values in JSON. `sheets`: its rows in CSV and JSON, as
+they are imported.
+"""
+
+from __future__ import annotations
+
+from tuanzi.catalog.store.entries import (
+    CampaignEntry,
+    DishEntry,
+    Id,
+    MerchantEntry,
+    TierEntry,
+    Value,
+    campaign_entry,
+    dish_entry,
+    merchant_entry,
+)
+from tuanzi.catalog.store.sheets import (
+    DAYS,
+    ERRORS_LISTED_MAX,
+    IMPORT_BYTES_MAX,
+    ImportKind,
+    RowError,
+    Sheet,
+    csv_columns,
+    read_sheet,
+    refusal_error,
+)
+from tuanzi.catalog.store.tables import (
+    ALL_BUILDINGS,
+    ALL_PERIODS,
+    BUILDINGS,
+    CAMPAIGN,
+    CAMPAIGNS,
+    CAMPAIGNS_AFTER,
+    CAMPUS,
+    CAMPUSES,
+    DISH,
+    DISHES,
+    DISHES_AFTER,
+    DISHES_OF_MERCHANT_AFTER,
+    LIVE_CAMPAIGNS_AFTER,
+    MERCHANT,
+    MERCHANT_IDS,
+    MERCHANTS,
+    MERCHANTS_AFTER,
+    PERIOD,
+    PERIODS,
+    TABLES,
+)
+
+__all__ = [
+    "ALL_BUILDINGS",
+    "ALL_PERIODS",
+    "BUILDINGS",
+    "CAMPAIGN",
+    "CAMPAIGNS",
+    "CAMPAIGNS_AFTER",
+    "CAMPUS",
+    "CAMPUSES",
+    "DAYS",
+    "DISH",
+    "DISHES",
+    "DISHES_AFTER",
+    "DISHES_OF_MERCHANT_AFTER",
+    "ERRORS_LISTED_MAX",
+    "IMPORT_BYTES_MAX",
+    "LIVE_CAMPAIGNS_AFTER",
+    "MERCHANT",
+    "MERCHANTS",
+    "MERCHANTS_AFTER",
+    "MERCHANT_IDS",
+    "PERIOD",
+    "PERIODS",
+    "TABLES",
+    "CampaignEntry",
+    "DishEntry",
+    "Id",
+    "ImportKind",
+    "MerchantEntry",
+    "RowError",
+    "Sheet",
+    "TierEntry",
+    "Value",
+    "campaign_entry",
+    "csv_columns",
+    "dish_entry",
+    "merchant_entry",
+    "read_sheet",
+    "refusal_error",
+]
