@@ -1,26 +1,13 @@
-"""WeChat Pay v3 behind the payment port, on the public client `wechatpayv3` (C1, C4).
-
-Sources: pay.weixin.qq.com/doc/v3/merchant (JSAPI, refunds, profit sharing, bills) and the client's own source, 2.0.4.
-Only what WeChat signed counts: no answer, a 5xx, a 429, a 401 (ours was not accepted) or a wrong signature is
-ProviderUnreachable, which is never a refusal and never makes a new number.
-"""
+"""The payment port over WeChat Pay v3: what is asked for, and what its answers mean for a payment."""
 
 from __future__ import annotations
 
-import asyncio
 import copy
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, assert_never
 
-import msgspec
-from msgspec import Struct
-from msgspec.structs import replace
-
-from tuanzi.base.time import SHANGHAI
 from tuanzi.money.model import RefundProgress
 from tuanzi.money.problems import (
     BillNotReady,
@@ -28,7 +15,6 @@ from tuanzi.money.problems import (
     PaymentDiffers,
     PaymentEnded,
     PaymentRefused,
-    ProviderUnreachable,
     ReceiverRefused,
 )
 from tuanzi.money.vendors import (
@@ -40,8 +26,6 @@ from tuanzi.money.vendors import (
     PaymentSeen,
     Receiver,
     ReceiverKind,
-    ReceiverResult,
-    ReceiverSeen,
     RefundAsked,
     RefundSeen,
     ReturnAsked,
@@ -52,99 +36,38 @@ from tuanzi.money.vendors import (
     TradeState,
 )
 from tuanzi.money.vendors.bills import bill_lines, is_ready
-from tuanzi.money.vendors.trade_numbers import numbers_of, own_number
+from tuanzi.money.vendors.trade_numbers import numbers_of
+from tuanzi.money.vendors.wechatpay.signed import Answer, Merchant, SignedLine
+from tuanzi.money.vendors.wechatpay.words import (
+    RELATIONS,
+    TYPES,
+    as_asked,
+    payment_seen,
+    refund_seen,
+    return_seen,
+    share_seen,
+    time_expire,
+    unheard,
+)
 
 if TYPE_CHECKING:
-    import httpx
     from wechatpayv3.async_ import AsyncWeChatPay
 
-log = logging.getLogger("tuanzi.money.wechatpay")
-
 NOTIFY_PATH = "/v1/campuses/{campus}/payments/wechat/notify"
-GATEWAY = "https://api.mch.weixin.qq.com"
-CONNECT_S_MAX = 2
-READ_S_MAX = 5
-# Of one call of the port, which may ask twice; HTTP gives up after 10 s (machinery, Limits).
-CALL_S_MAX = 8
-TIME_EXPIRE_LEAST = timedelta(minutes=1)  # WeChat Pay v3: an order must be payable for longer than that
 NOTICE_AGE_MAX = timedelta(seconds=300)  # WeChat Pay v3: a callback older than 5 minutes is not to be believed
 PROBE = "WECHATPAY/SIGNTEST/"  # WeChat's probes whether signatures are checked; never right
 ATTACH_BYTES_MAX = 128
-BUSY = "处理中"  # INVALID_REQUEST that goes away: "订单处理中，请稍后重试", "分账单处理中"
-
-_TRADES = {
-    "NOTPAY": TradeState.WAITING,
-    "USERPAYING": TradeState.WAITING,
-    "ACCEPT": TradeState.WAITING,
-    "SUCCESS": TradeState.PAID,
-    "REFUND": TradeState.PAID,
-    "CLOSED": TradeState.CLOSED,
-    "REVOKED": TradeState.CLOSED,
-    "PAYERROR": TradeState.REFUSED,
-}
-_REFUNDS = {
-    "PROCESSING": RefundProgress.PROCESSING,
-    "SUCCESS": RefundProgress.SETTLED,
-    "CLOSED": RefundProgress.REFUSED,
-    "ABNORMAL": RefundProgress.REFUSED,
-    "FAILED": RefundProgress.REFUSED,
-}
-_SHARES = {"PROCESSING": ShareProgress.PROCESSING, "FINISHED": ShareProgress.FINISHED}
-_PARTS = {"PENDING": ReceiverResult.PENDING, "SUCCESS": ReceiverResult.SUCCESS, "CLOSED": ReceiverResult.CLOSED}
-_TYPES = {ReceiverKind.MERCHANT: "MERCHANT_ID", ReceiverKind.PERSON: "PERSONAL_OPENID"}
-_RELATIONS = {ReceiverKind.MERCHANT: "PARTNER", ReceiverKind.PERSON: "USER"}
 # The number was opened before: what became of it decides, not the code, of which old and new papers have two each.
 _OPENED_BEFORE = frozenset(
     {"ORDERPAID", "ORDER_PAID", "ORDER_CLOSED", "ORDERCLOSED", "OUT_TRADE_NO_USED", "INVALID_REQUEST"}
 )
 
 
-class Merchant(Struct, frozen=True, kw_only=True, gc=False):
-    """Who we are at WeChat Pay, and where it is.
-
-    notify_url: with `{campus}` where the campus goes. public_key, public_key_id: of WeChat Pay; both empty when its
-    certificates are used, as older merchants do. pay_page: in front of a sandbox, where its pay pages are.
-    """
-
-    mchid: str
-    appid: str
-    merchant_serial: str
-    merchant_key: str
-    api_key: str
-    notify_url: str
-    gateway: str = GATEWAY
-    public_key: str = ""
-    public_key_id: str = ""
-    pay_page: str = ""
-
-    def __repr__(self) -> str:
-        """Without its secrets."""
-        return f"Merchant(mchid={self.mchid!r}, gateway={self.gateway!r})"
-
-
-class _Answer(Struct, frozen=True, gc=False):
-    """What WeChat said, and signed. text: its own words when it refused."""
-
-    status: int
-    json: Any
-    code: str = ""
-    text: str = ""
-
-    @property
-    def is_good(self) -> bool:
-        """Whether it was done."""
-        return 200 <= self.status < 300
-
-
-# The client gives back no headers; the last answer of a task is noted here.
-_ANSWERS: ContextVar[list[httpx.Response] | None] = ContextVar("answers", default=None)
-
-
 class WeChatPay:
     """The payment port over WeChat Pay v3; one for the process, `at` a campus for its callbacks.
 
-    notices, unknown: how many callbacks came, by what became of them, and how many results were unknown, by why.
-    Opens its connections with the first call; `close_connections` ends them.
+    notices: how many callbacks came, by what became of them. Opens its connections with the first call;
+    `close_connections` ends them.
     """
 
     name = "wechat"
@@ -153,24 +76,12 @@ class WeChatPay:
         self.merchant = merchant
         self.campus = campus
         self.notices: Counter[str] = Counter()
-        self.unknown: Counter[str] = Counter()
-        # Half of a start's imports (0.4 s): only who pays through it waits for them.
-        from wechatpayv3.async_ import AsyncWeChatPay, WeChatPayType
+        self._line = SignedLine(merchant)
 
-        self._client = AsyncWeChatPay(
-            WeChatPayType.MINIPROG,
-            mchid=merchant.mchid,
-            private_key=merchant.merchant_key,
-            cert_serial_no=merchant.merchant_serial,
-            appid=merchant.appid,
-            apiv3_key=merchant.api_key,
-            notify_url=merchant.notify_url,
-            timeout=(CONNECT_S_MAX, READ_S_MAX),
-            public_key=merchant.public_key or None,
-            public_key_id=merchant.public_key_id or None,
-        )
-        self._client._core._gate_way = merchant.gateway
-        self._opening = asyncio.Lock()
+    @property
+    def unknown(self) -> Counter[str]:
+        """How many results were unknown, by why."""
+        return self._line.unknown
 
     @property
     def payer_app(self) -> str:
@@ -197,7 +108,7 @@ class WeChatPay:
             answer = await self._order(asked, number)
             if answer.is_good:
                 return await self._hand_out(asked, answer.json["prepay_id"], instead_of=payable, now=now)
-            seen = await self._look(number) if answer.code in _OPENED_BEFORE else _unheard(number)
+            seen = await self._look(number) if answer.code in _OPENED_BEFORE else unheard(number)
             match seen.state:
                 case TradeState.UNKNOWN if is_another:
                     raise PaymentRefused(out_trade_no=asked.out_trade_no, reason=answer.code.lower())
@@ -219,103 +130,103 @@ class WeChatPay:
 
     async def query(self, out_trade_no: str, *, now: datetime) -> PaymentSeen:
         """What became of a payment; see the port."""
-        return _as_asked(await self._standing(out_trade_no, self._look))
+        return as_asked(await self._standing(out_trade_no, self._look))
 
     async def close(self, out_trade_no: str, *, now: datetime) -> PaymentSeen:
         """See that it can no longer be paid, under none of its numbers; see the port."""
-        return _as_asked(await self._standing(out_trade_no, self._close))
+        return as_asked(await self._standing(out_trade_no, self._close))
 
     async def refund(self, asked: RefundAsked, *, now: datetime) -> RefundSeen:
         """Give money back, of the one of the payment's numbers that was paid; see the port."""
         number = asked.out_refund_no
         answer = await self._send_back(asked, asked.out_trade_no)
         if not answer.is_good:
-            self._raise_if_busy(answer, number)
+            self._line.raise_if_busy(answer, number)
             standing = await self._standing(asked.out_trade_no, self._look)
             if standing.out_trade_no != asked.out_trade_no:
                 answer = await self._send_back(asked, standing.out_trade_no)
         if answer.is_good:
-            return _refund_seen(answer.json, status=answer.json["status"])
-        self._raise_if_busy(answer, number)
+            return refund_seen(answer.json, status=answer.json["status"])
+        self._line.raise_if_busy(answer, number)
         return RefundSeen(out_refund_no=number, progress=RefundProgress.REFUSED, reason=answer.code.lower())
 
     async def query_refund(self, out_refund_no: str, *, now: datetime) -> RefundSeen:
         """What became of a refund; see the port."""
-        answer = await self._ask(lambda client: client.query_refund(out_refund_no), number=out_refund_no)
+        answer = await self._line.ask(lambda client: client.query_refund(out_refund_no), number=out_refund_no)
         if answer.is_good:
-            return _refund_seen(answer.json, status=answer.json["status"])
+            return refund_seen(answer.json, status=answer.json["status"])
         if answer.status == 404:
             return RefundSeen(out_refund_no=out_refund_no, progress=RefundProgress.UNKNOWN)
-        raise self._unreachable(out_refund_no, why=answer.code)
+        raise self._line.unreachable(out_refund_no, why=answer.code)
 
     async def share(self, asked: ShareAsked, *, now: datetime) -> ShareSeen:
         """Give frozen money to others; see the port."""
         number = asked.out_order_no
         receivers = [
             {
-                "type": _TYPES[part.receiver.kind],
+                "type": TYPES[part.receiver.kind],
                 "account": part.receiver.account,
                 "amount": part.amount_fen,
                 "description": part.about[:80],
             }
             for part in asked.receivers
         ]
-        answer = await self._ask(
+        answer = await self._line.ask(
             lambda client: client.profitsharing_order(
                 asked.transaction_id, number, receivers, unfreeze_unsplit=asked.unfreeze_rest
             ),
             number=number,
         )
-        return self._shared(answer, number)
+        return self._share_seen(answer, number)
 
     async def query_share(self, out_order_no: str, transaction_id: str, *, now: datetime) -> ShareSeen:
         """What became of a share; see the port."""
-        answer = await self._ask(
+        answer = await self._line.ask(
             lambda client: client.profitsharing_order_query(transaction_id, out_order_no), number=out_order_no
         )
         if answer.is_good:
-            return self._shared(answer, out_order_no)
+            return self._share_seen(answer, out_order_no)
         if answer.status == 404:
             return ShareSeen(out_order_no=out_order_no, progress=ShareProgress.UNKNOWN)
-        raise self._unreachable(out_order_no, why=answer.code)
+        raise self._line.unreachable(out_order_no, why=answer.code)
 
     async def unfreeze(self, out_order_no: str, transaction_id: str, about: str, *, now: datetime) -> ShareSeen:
         """Make what is frozen the merchant's own; see the port."""
-        answer = await self._ask(
+        answer = await self._line.ask(
             lambda client: client.profitsharing_unfreeze(transaction_id, out_order_no, about[:80]),
             number=out_order_no,
         )
-        return self._shared(answer, out_order_no)
+        return self._share_seen(answer, out_order_no)
 
     async def add_receiver(self, receiver: Receiver, name: str, *, now: datetime) -> None:
         """Let somebody be given shares; his name travels encrypted. See the port."""
-        answer = await self._ask(
+        answer = await self._line.ask(
             lambda client: client.profitsharing_add_receiver(
-                _TYPES[receiver.kind], receiver.account, _RELATIONS[receiver.kind], name=name or None
+                TYPES[receiver.kind], receiver.account, RELATIONS[receiver.kind], name=name or None
             ),
             number=receiver.account,
         )
         if not answer.is_good:
-            self._raise_if_busy(answer, receiver.account)
+            self._line.raise_if_busy(answer, receiver.account)
             raise ReceiverRefused(reason=answer.code.lower())
 
     async def unsplit(self, transaction_id: str, *, now: datetime) -> int:
         """Fen still frozen; see the port."""
-        answer = await self._ask(
+        answer = await self._line.ask(
             lambda client: client.profitsharing_amount_query(transaction_id), number=transaction_id
         )
         if answer.is_good:
             return int(answer.json["unsplit_amount"])
         if answer.status in (400, 404):
             return 0  # not paid, or not to be shared
-        raise self._unreachable(transaction_id, why=answer.code)
+        raise self._line.unreachable(transaction_id, why=answer.code)
 
     async def return_share(self, asked: ReturnAsked, *, now: datetime) -> ReturnSeen:
         """Take shared money back; WeChat lets merchants return, persons not. See the port."""
         number = asked.out_return_no
         if asked.receiver.kind is ReceiverKind.PERSON:
             return ReturnSeen(out_return_no=number, progress=RefundProgress.REFUSED, reason="receiver_is_person")
-        answer = await self._ask(
+        answer = await self._line.ask(
             lambda client: client.profitsharing_return(
                 number,
                 asked.receiver.account,
@@ -326,20 +237,20 @@ class WeChatPay:
             number=number,
         )
         if answer.is_good:
-            return _return_seen(answer.json)
-        self._raise_if_busy(answer, number)
+            return return_seen(answer.json)
+        self._line.raise_if_busy(answer, number)
         return ReturnSeen(out_return_no=number, progress=RefundProgress.REFUSED, reason=answer.code.lower())
 
     async def query_return(self, out_return_no: str, out_order_no: str, *, now: datetime) -> ReturnSeen:
         """What became of a return; see the port."""
-        answer = await self._ask(
+        answer = await self._line.ask(
             lambda client: client.profitsharing_return_query(out_order_no, out_return_no), number=out_return_no
         )
         if answer.is_good:
-            return _return_seen(answer.json)
+            return return_seen(answer.json)
         if answer.status == 404:
             return ReturnSeen(out_return_no=out_return_no, progress=RefundProgress.UNKNOWN)
-        raise self._unreachable(out_return_no, why=answer.code)
+        raise self._line.unreachable(out_return_no, why=answer.code)
 
     async def bill(self, kind: BillKind, on: date, *, now: datetime) -> tuple[BillLine, ...]:
         """All lines of a day, checked against the bill's own hash, count and totals; see the port."""
@@ -351,18 +262,18 @@ class WeChatPay:
             BillKind.FUNDS: lambda client: client.fundflow_bill(day),
             BillKind.SHARES: lambda client: client.profitsharing_bill(day),
         }
-        answer = await self._ask(asks[kind], number=day)
+        answer = await self._line.ask(asks[kind], number=day)
         if answer.code == "NO_STATEMENT_EXIST":
             return ()
         if answer.code == "STATEMENT_CREATING":
             raise BillNotReady(bill=kind.value, on=day)
         if not answer.is_good:
-            raise self._unreachable(day, why=answer.code)
-        file = await self._fetch(answer.json["download_url"], number=day)
+            raise self._line.unreachable(day, why=answer.code)
+        file = await self._line.fetch(answer.json["download_url"], number=day)
         try:
             return bill_lines(kind, file, hash_value=answer.json["hash_value"])
         except ValueError as error:
-            raise self._unreachable(day, why="bill_damaged") from error
+            raise self._line.unreachable(day, why="bill_damaged") from error
 
     async def read_notice(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Notice:
         """What a callback says, once it is known to be WeChat's, fresh, and for this campus.
@@ -376,17 +287,9 @@ class WeChatPay:
             raise NoticeRefused(reason="stale")
         if headers.get("wechatpay-signature", "").startswith(PROBE):
             raise NoticeRefused(reason="probe")
-        client = await self._opened()
+        told = await self._line.read(headers, body)
         try:
-            text = body.decode("utf-8")
-            signed = await client._core._verify_signature_async(headers, text)
-        except Exception as error:  # the client raises bare Exceptions, for an unknown kind of signature for example
-            raise NoticeRefused(reason="signature") from error
-        if not signed:
-            raise NoticeRefused(reason="signature")
-        try:
-            told = client.callback(headers, text)
-            if not told or told["resource"]["mchid"] != self.merchant.mchid:
+            if told["resource"]["mchid"] != self.merchant.mchid:
                 raise NoticeRefused(reason="content")
             return Notice(id=str(told["id"]), event=str(told["event_type"]), seen=self._notice_seen(told))
         except NoticeRefused:
@@ -396,15 +299,12 @@ class WeChatPay:
 
     async def close_connections(self) -> None:
         """Hang up; the next call opens anew."""
-        core = self._client._core
-        if core._client is not None:
-            client, core._client = core._client, None
-            await client.aclose()
+        await self._line.close()
 
-    async def _order(self, asked: PaymentAsked, number: str) -> _Answer:
+    async def _order(self, asked: PaymentAsked, number: str) -> Answer:
         """Open an order under a number, or the same one again."""
         attach, notify_url = self._attach(asked.attach), self._notify_url()
-        return await self._ask(
+        return await self._line.ask(
             lambda client: client.pay(
                 description=asked.about,
                 out_trade_no=number,
@@ -413,7 +313,7 @@ class WeChatPay:
                 attach=attach,
                 settle_info={"profit_sharing": True},
                 notify_url=notify_url,
-                time_expire=_time_expire(asked.pay_before),
+                time_expire=time_expire(asked.pay_before),
             ),
             number=number,
         )
@@ -427,7 +327,7 @@ class WeChatPay:
             if seen.state is TradeState.PAID:
                 return _paid(asked, seen)
             if seen.state is not TradeState.CLOSED:
-                raise self._unreachable(number, why="not_closed")
+                raise self._line.unreachable(number, why="not_closed")
         return _opening(asked, TradeState.WAITING, prepay=self._prepay(prepay_id, now=now))
 
     async def _standing(self, out_trade_no: str, find: Callable[[str], Awaitable[PaymentSeen]]) -> PaymentSeen:
@@ -448,27 +348,27 @@ class WeChatPay:
 
     async def _look(self, number: str) -> PaymentSeen:
         """What became of the order under this very number."""
-        answer = await self._ask(lambda client: client.query(out_trade_no=number), number=number)
+        answer = await self._line.ask(lambda client: client.query(out_trade_no=number), number=number)
         if answer.is_good:
-            return self._payment_seen(answer.json)
+            return payment_seen(answer.json, campus=self.campus)
         if answer.status == 404:
-            return _unheard(number)
-        raise self._unreachable(number, why=answer.code)
+            return unheard(number)
+        raise self._line.unreachable(number, why=answer.code)
 
     async def _close(self, number: str) -> PaymentSeen:
         """See that the order under this very number can no longer be paid."""
-        answer = await self._ask(lambda client: client.close(number), number=number)
+        answer = await self._line.ask(lambda client: client.close(number), number=number)
         if answer.is_good:
             return PaymentSeen(out_trade_no=number, state=TradeState.CLOSED)
         if answer.status == 404:
-            return _unheard(number)
+            return unheard(number)
         seen = await self._look(number)
         if seen.state is TradeState.WAITING:
-            raise self._unreachable(number, why=answer.code)  # it may still be paid
+            raise self._line.unreachable(number, why=answer.code)  # it may still be paid
         return seen
 
-    async def _send_back(self, asked: RefundAsked, number: str) -> _Answer:
-        return await self._ask(
+    async def _send_back(self, asked: RefundAsked, number: str) -> Answer:
+        return await self._line.ask(
             lambda client: client.refund(
                 out_refund_no=asked.out_refund_no,
                 out_trade_no=number,
@@ -482,41 +382,18 @@ class WeChatPay:
     def _notice_seen(self, told: dict[str, Any]) -> PaymentSeen | RefundSeen | None:
         resource = told["resource"]
         if told["event_type"].startswith("REFUND."):
-            return _refund_seen(resource, status=resource["refund_status"])
+            return refund_seen(resource, status=resource["refund_status"])
         # A notice of a share carries the event of a payment; shares are asked about.
         if told["event_type"] == "TRANSACTION.SUCCESS" and "trade_state" in resource:
             if resource["attach"].rpartition(" ")[2] != self.campus:
                 raise NoticeRefused(reason="content")
-            return _as_asked(self._payment_seen(resource))
+            return as_asked(payment_seen(resource, campus=self.campus))
         return None
 
-    def _payment_seen(self, told: dict[str, Any]) -> PaymentSeen:
-        """What WeChat says of an order, under the number it says."""
-        attach = told.get("attach", "")
-        return PaymentSeen(
-            out_trade_no=told["out_trade_no"],
-            state=_TRADES[told["trade_state"]],
-            amount_fen=told.get("amount", {}).get("total", 0),
-            transaction_id=told.get("transaction_id", ""),
-            attach=attach.rpartition(" ")[0] if self.campus else attach,
-            reason=told["trade_state"].lower() if told["trade_state"] == "PAYERROR" else "",
-        )
-
-    def _shared(self, answer: _Answer, number: str) -> ShareSeen:
+    def _share_seen(self, answer: Answer, number: str) -> ShareSeen:
         if not answer.is_good:
-            self._raise_if_busy(answer, number)
-            return ShareSeen(out_order_no=number, progress=ShareProgress.REFUSED, reason=answer.code.lower())
-        parts = tuple(
-            ReceiverSeen(
-                account=part["account"],
-                amount_fen=part["amount"],
-                result=_PARTS[part["result"]],
-                reason=part.get("fail_reason", "").lower() if part["result"] == "CLOSED" else "",
-            )
-            for part in answer.json.get("receivers", ())
-            if part["account"] != self.merchant.mchid
-        )
-        return ShareSeen(out_order_no=number, progress=_SHARES[answer.json["state"]], receivers=parts)
+            self._line.raise_if_busy(answer, number)
+        return share_seen(answer, number, mchid=self.merchant.mchid)
 
     def _attach(self, attach: str) -> str:
         """With the campus behind it, so that a callback at another campus's address is known to be wrong there."""
@@ -538,89 +415,9 @@ class WeChatPay:
             "nonceStr": said[2],
             "package": package,
             "signType": "RSA",
-            "paySign": str(self._client.sign(said)),
+            "paySign": self._line.sign(said),
         }
         return prepay | ({"pay_page": f"{self.merchant.pay_page}/{prepay_id}"} if self.merchant.pay_page else {})
-
-    async def _opened(self) -> AsyncWeChatPay:
-        """The client with its connections, and certificates where they are used."""
-        if self._client._core._client is None:
-            async with self._opening:
-                if self._client._core._client is None:
-                    await self._open_connections()
-        return self._client
-
-    async def _open_connections(self) -> None:
-        core = self._client._core
-        try:
-            await self._client.__aenter__()
-        except BaseException:
-            await self.close_connections()  # half open: without certificates nothing can be checked
-            raise
-        core._client.event_hooks = {"response": [_note]}
-
-    async def _ask(self, call: Callable[[AsyncWeChatPay], Awaitable[Any]], *, number: str) -> _Answer:
-        """One request. Raises ProviderUnreachable unless a signed answer came that says what was done."""
-        status, text = await self._sent(call, number=number)
-        if status in (401, 429) or status >= 500:
-            raise self._unreachable(number, why=f"status_{status}")
-        try:
-            told: Any = msgspec.json.decode(text) if text else None
-            if 200 <= status < 300:
-                return _Answer(status, told)
-            return _Answer(status, None, code=str(told["code"]), text=str(told.get("message", "")))
-        except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
-            raise self._unreachable(number, why="unreadable") from error
-
-    async def _sent(self, call: Callable[[AsyncWeChatPay], Awaitable[Any]], *, number: str) -> tuple[int, Any]:
-        seen: list[httpx.Response] = []
-        token = _ANSWERS.set(seen)
-        try:
-            async with asyncio.timeout(CALL_S_MAX):
-                client = await self._opened()
-                status, text = await call(client)
-                # The client checks what went well; a refusal must be WeChat's own too.
-                if 400 <= status < 500 and not await client._core._verify_signature_async(
-                    seen[-1].headers, seen[-1].text
-                ):
-                    raise self._unreachable(number, why="refusal_unsigned")
-        except ProviderUnreachable:
-            raise
-        except Exception as error:  # it lets httpx's errors through and raises bare ones for a wrong signature
-            raise self._unreachable(number, why=type(error).__name__) from error
-        finally:
-            _ANSWERS.reset(token)
-        return status, text
-
-    async def _fetch(self, url: str, *, number: str) -> bytes:
-        """A file; the bill that names it is signed and has its hash."""
-        status, content = await self._sent(lambda client: client.download_bill(url), number=number)
-        if status != 200 or not isinstance(content, bytes):
-            raise self._unreachable(number, why=f"status_{status}")
-        return content
-
-    def _raise_if_busy(self, answer: _Answer, number: str) -> None:
-        if answer.code == "INVALID_REQUEST" and BUSY in answer.text:
-            raise self._unreachable(number, why="busy")
-
-    def _unreachable(self, number: str, *, why: str) -> ProviderUnreachable:
-        self.unknown[why] += 1
-        log.warning("wechatpay.unknown", extra={"number": number, "why": why})
-        return ProviderUnreachable(number=number)
-
-
-async def _note(response: httpx.Response) -> None:
-    seen = _ANSWERS.get()
-    if seen is not None:
-        await response.aread()
-        seen.append(response)
-
-
-def _time_expire(pay_before: datetime | None) -> str | None:
-    """As WeChat wants it, the same for every try: other terms would be another order."""
-    if pay_before is None:
-        return None
-    return (pay_before + TIME_EXPIRE_LEAST).astimezone(SHANGHAI).isoformat(timespec="seconds")
 
 
 def _opening(
@@ -635,32 +432,4 @@ def _opening(
 def _paid(asked: PaymentAsked, seen: PaymentSeen) -> PaymentOpening:
     if seen.amount_fen != asked.amount_fen:
         raise PaymentDiffers(out_trade_no=asked.out_trade_no, amount_fen=asked.amount_fen)
-    return PaymentOpening(seen=_as_asked(seen), prepay={})
-
-
-def _unheard(number: str) -> PaymentSeen:
-    return PaymentSeen(out_trade_no=number, state=TradeState.UNKNOWN)
-
-
-def _as_asked(seen: PaymentSeen) -> PaymentSeen:
-    """The same under the payment's own number, the only one that the house knows."""
-    return replace(seen, out_trade_no=own_number(seen.out_trade_no))
-
-
-def _refund_seen(told: dict[str, Any], *, status: str) -> RefundSeen:
-    progress = _REFUNDS[status]
-    return RefundSeen(
-        out_refund_no=told["out_refund_no"],
-        progress=progress,
-        amount_fen=told["amount"]["refund"],
-        reason=status.lower() if progress is RefundProgress.REFUSED else "",
-    )
-
-
-def _return_seen(told: dict[str, Any]) -> ReturnSeen:
-    return ReturnSeen(
-        out_return_no=told["out_return_no"],
-        progress=_REFUNDS[told["result"]],
-        amount_fen=told["amount"],
-        reason=told.get("fail_reason", "").lower() if told["result"] == "FAILED" else "",
-    )
+    return PaymentOpening(seen=as_asked(seen), prepay={})
