@@ -12,7 +12,7 @@ from tests.live.office import Direct
 from tests.live.test_repeats import SCHEMA
 from tuanzi import live
 from tuanzi.engines.database.sqlite import Sqlite
-from tuanzi.live import queries
+from tuanzi.live.queries import archive as streams_archive
 from tuanzi.machinery.problems import Crashed
 from tuanzi.machinery.push.ports import Batch, Draft, StreamState
 
@@ -113,7 +113,7 @@ async def test_a_stream_all_of_which_was_forgotten_goes_on_after_its_last_number
 async def test_all_streams_are_known_from_a_walk_over_the_chapters_and_those_that_were_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(queries, "STREAMS_AT_ONCE", 2)
+    monkeypatch.setattr(streams_archive, "STREAMS_AT_ONCE", 2)
     parts = [batch((f"s{i}", 1), ("a", i), ("b", i), ("c", i), at=NOON + i * DAY) for i in range(1, 5)]
     archive, desk = await kept(*parts, batch(("a", 5), at=NOON + 5 * DAY))
     while await archive.sweep(before=NOON + 3 * DAY, limit=3):
