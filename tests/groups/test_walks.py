@@ -380,7 +380,7 @@ def check_lists(campus: Campus, orders: dict[OrderId, Order], groups: dict[Any, 
     found = campus.timers()
     timers += [f"split-deadline:{split.gid}" for split in splits if split.state is TransactionState.TRYING]
     timers += [f"split:{split.gid}" for split in splits if not split.is_final]
-    assert sorted(timers) == [id for id in found if not id.startswith(("accept:", "complete:"))]
+    assert sorted(timers) == [id for id in found if not id.startswith(("accept:", "complete:", "ready:"))]
     planned = {f"accept:{sub.group_id}" for sub in values(campus, SUB_ORDERS) if sub.state is SubOrderState.PLANNED}
     assert planned <= set(found)
     waiting = {f"complete:{order.id}" for order in orders.values() if order.state is OrderState.DELIVERED}
