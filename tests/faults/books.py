@@ -12,6 +12,7 @@ from tests.faults.city import SIZE, Files
 from tests.faults.crowd import Crowd
 from tests.waiting import until
 
+MANY_CANCELLED = "more splits than one in ten that came to nothing"
 # (what is wrong, database, rows that must not be there)
 NEVER = (
     (
@@ -113,7 +114,7 @@ NEVER = (
         "SELECT gid, reason FROM splits WHERE state LIKE 'cancel%' AND reason <> 'deadline'",
     ),
     (
-        "more splits than one in ten that came to nothing",
+        MANY_CANCELLED,
         "core",
         "SELECT SUM(state LIKE 'cancel%'), COUNT(*) FROM splits HAVING SUM(state LIKE 'cancel%') * 10 > COUNT(*)",
     ),
