@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from tuanzi.machinery.codec import Codec, name_of
@@ -96,7 +97,7 @@ class Duties:
             else:
                 command = self._codec.command(timer.command, timer.body)
                 future = self._lanes.put(Request(command, timer=timer), is_work=True)
-                future.add_done_callback(lambda done, timer=timer: self._fired(timer, done))  # type: ignore[misc]
+                future.add_done_callback(partial(self._fired, timer))
         while self._waiting and len(self._running) < ERRANDS_AT_ONCE:
             self._start(self._run_errand(self._waiting.popleft()))
         self._set_alarm(now)
