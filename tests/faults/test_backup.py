@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from tests.faults.books import MANY_CANCELLED, finish, is_at_rest, wrong_in
@@ -80,7 +81,7 @@ async def test_backups_under_load_hold_all_that_was_answered_before_and_a_house_
         assert placed <= kept < set(crowd.placed)
         trying, cancelled = set(files.rows("core", TRYING)), set(files.rows("core", CANCELLED))
         with Server(data) as server:
-            await until(lambda files=files: is_at_rest(files), within_s=60, every_s=0.05)  # type: ignore[misc]
+            await until(partial(is_at_rest, files), within_s=60, every_s=0.05)
             assert server.stop() == 0
         # Of what was being tried at that moment any number may have had its deadline since, and of nothing else.
         assert set(files.rows("core", CANCELLED)) - cancelled <= trying, f"seed {SEED}, backup {i}"

@@ -34,7 +34,7 @@ class Page:
 
 def shown(campus: Audited) -> TrialBalance:
     """What an operator reads."""
-    return run(trial_balance(Page(campus)))  # type: ignore[arg-type]
+    return run(trial_balance(Page(campus)))
 
 
 def kept(campus: Audited) -> LedgerProof:
