@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Town
 from tuanzi.base.problem import Problem
 from tuanzi.machinery.http.documents import problem_kinds
 from tuanzi.roles import api  # loads every room, and so every refusal
+from tuanzi.roles.fields import FIELDS
 
 CHINESE = re.compile("[\u4e00-\u9fff]")
 KINDS = {code: kind for code, kind in problem_kinds().items() if kind.__module__.startswith("tuanzi.")}
@@ -64,3 +67,44 @@ async def test_a_refusal_is_told_in_the_language_asked_for(town: Town, accepted:
     assert answer.headers["content-language"] == language
     assert answer.json()["title"] == (kind.title_en() if language == "en" else kind.title_zh)
     assert answer.json()["code"] == "catalog/campaign-not-serving"
+
+
+async def test_every_field_of_a_request_is_called_what_a_person_calls_it(town: Town) -> None:
+    document = (await town.client.get("/openapi.json")).json()
+
+    names = set(_fields(document))
+
+    assert names == FIELDS.names.keys()
+    for name, words in FIELDS.names.items():
+        assert CHINESE.search(words.zh), f"{name} is not told of in Chinese: {words.zh}"
+        assert not CHINESE.search(words.en), f"{name} is not told of in English: {words.en}"
+
+
+def _fields(document: dict[str, Any]) -> Iterator[str]:
+    """The names of everything that a client may send: in queries, in bodies, and in what is in these."""
+    schemas = document["components"]["schemas"]
+    seen: set[str] = set()
+
+    def walk(schema: Any) -> Iterator[str]:
+        if isinstance(schema, list):
+            for one in schema:
+                yield from walk(one)
+        elif isinstance(schema, dict):
+            name = schema.get("$ref", "").rpartition("/")[2]
+            if name and name not in seen:
+                seen.add(name)
+                yield from walk(schemas[name])
+            yield from schema.get("properties", {})
+            for key, inner in schema.items():
+                if key == "properties":
+                    yield from walk(list(inner.values()))
+                elif key in ("anyOf", "items", "prefixItems", "additionalProperties"):
+                    yield from walk(inner)
+
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for parameter in operation.get("parameters", ()):
+                if parameter.get("in") == "query":
+                    yield parameter["name"]
+            if "requestBody" in operation:
+                yield from walk(operation["requestBody"]["content"]["application/json"]["schema"])

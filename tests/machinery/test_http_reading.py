@@ -10,6 +10,7 @@ import pytest
 from starlette.types import Message
 
 from tests.machinery.asgi_client import JSON, KEY, Answer, Seen, ask, small_api
+from tuanzi.base.problem import Words
 from tuanzi.machinery.http.api import Limits
 from tuanzi.machinery.http.problems import BodyMalformed
 from tuanzi.machinery.http.reading import body_decoder
@@ -40,34 +41,38 @@ async def test_a_body_that_fits_reaches_the_handler_checked() -> None:
 @pytest.mark.parametrize(
     ("body", "status", "code", "facts"),
     [
-        (b"", 400, "http/body-malformed", {"reason": "Input data was truncated"}),
-        (b'{"lines"', 400, "http/body-malformed", {"reason": "Input data was truncated"}),
-        (GOOD + b" x", 400, "http/body-malformed", {"reason": "JSON is malformed: trailing characters (byte 75)"}),
-        (b'{"note":"\xff\xfe","lines":[]}', 400, "http/body-malformed", {"reason": "not UTF-8"}),
-        (b"[1]", 422, "base/invalid", {"at": "", "reason": "Expected `object`, got `array`"}),
-        (b"{}", 422, "base/invalid", {"at": "", "reason": "Object missing required field `lines`"}),
+        (b"", 400, "http/body-malformed", {"detail": "请求体不完整：JSON 还没有结束。"}),
+        (b'{"lines"', 400, "http/body-malformed", {"detail": "请求体不完整：JSON 还没有结束。"}),
+        (GOOD + b" x", 400, "http/body-malformed", {"detail": "请求体从第 75 个字节起不是 JSON。"}),
+        (b'{"note":"\xff\xfe","lines":[]}', 400, "http/body-malformed", {"detail": "请求体不是 UTF-8 编码。"}),
+        (b"[1]", 422, "base/invalid", {"at": "", "detail": "请求内容应为对象，收到的是列表。"}),
+        (b"{}", 422, "base/invalid", {"at": "/lines", "detail": "lines：缺少这一项。"}),
         (
             b'{"lines":[{"dish_id":"d","portions":1},{"dish_id":"d","portions":21}]}',
             422,
             "base/invalid",
-            {"at": "/lines/1/portions", "reason": "Expected `int` <= 20"},
+            {
+                "at": "/lines/1/portions",
+                "detail": "lines第 2 项的portions：不能大于 20。",
+                "errors": [{"pointer": "#/lines/1/portions", "detail": "lines第 2 项的portions：不能大于 20。"}],
+            },
         ),
         (
             b'{"lines":[{"dish_id":1,"portions":1}]}',
             422,
             "base/invalid",
-            {"at": "/lines/0/dish_id", "reason": "Expected `str`, got `int`"},
+            {"at": "/lines/0/dish_id", "detail": "lines第 1 项的dish_id：应为文字，收到的是整数。"},
         ),
         (
             b'{"lines":[{"dish_id":"d","portions":1}],"price_fen":1}',
             422,
             "base/invalid",
-            {"at": "", "reason": "Object contains unknown field `price_fen`"},
+            {"at": "/price_fen", "detail": "price_fen：没有这一项，请检查名称。"},
         ),
     ],
 )
 async def test_a_body_that_does_not_fit_is_refused_with_the_place_and_the_reason(
-    body: bytes, status: int, code: str, facts: dict[str, str]
+    body: bytes, status: int, code: str, facts: dict[str, object]
 ) -> None:
     seen = Seen()
 
@@ -75,6 +80,7 @@ async def test_a_body_that_does_not_fit_is_refused_with_the_place_and_the_reason
 
     assert (answer.status, answer.json["code"]) == (status, code)
     assert {name: answer.json[name] for name in facts} == facts
+    assert "reason" not in answer.json
     assert seen.calls == []
 
 
@@ -84,7 +90,7 @@ def test_json_nested_too_deeply_is_refused() -> None:
     with pytest.raises(BodyMalformed) as refused:
         decode(b'{"a":' + b"[" * 30000 + b"]" * 30000 + b"}")
 
-    assert refused.value.facts == {"reason": "nested too deeply"}
+    assert refused.value.facts == {"detail": Words("请求体嵌套过深。", "The body is nested too deeply.")}
 
 
 async def test_a_body_in_many_chunks_is_one_body() -> None:
@@ -237,31 +243,32 @@ async def test_a_query_is_checked_against_its_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "query", "at", "reason"),
+    ("path", "query", "at", "detail"),
     [
-        (DISHES, "limit=101", "?limit", "Expected `int` <= 100"),
-        (DISHES, "limit=ten", "?limit", "Expected `int`, got `str`"),
-        (DISHES, "limit=", "?limit", "Expected `int`, got `str`"),
-        (DISHES, "limit=1&limit=2", "?limit", "given twice"),
-        (DISHES, "colour=red", "?colour", "unknown parameter"),
-        (DISHES, "after=%ff", "?", "not UTF-8"),
-        (DISHES, "after=" + "x" * 4096, "?", "longer than 4096 bytes"),
-        ("/v1/menu", "a=1", "?a", "unknown parameter"),
+        (DISHES, "limit=101", "?limit", "limit：不能大于 100。"),
+        (DISHES, "limit=ten", "?limit", "limit：应为整数，收到的是文字。"),
+        (DISHES, "limit=", "?limit", "limit：应为整数，收到的是文字。"),
+        (DISHES, "limit=1&limit=2", "?limit", "limit：只能给一次。"),
+        (DISHES, "colour=red", "?colour", "colour：没有这个查询参数。"),
+        (DISHES, "after=%ff", "?", "请求内容不是 UTF-8 编码。"),
+        (DISHES, "after=" + "x" * 4096, "?", "请求内容不能超过 4096 个字节。"),
+        ("/v1/menu", "a=1", "?a", "a：没有这个查询参数。"),
     ],
 )
-async def test_a_query_that_does_not_fit_is_refused(path: str, query: str, at: str, reason: str) -> None:
+async def test_a_query_that_does_not_fit_is_refused(path: str, query: str, at: str, detail: str) -> None:
     seen = Seen()
 
     answer = await ask(small_api(seen), "GET", path, query=query)
 
-    assert (answer.status, answer.json["at"], answer.json["reason"]) == (422, at, reason)
+    assert (answer.status, answer.json["at"], answer.json["detail"]) == (422, at, detail)
+    assert answer.json["errors"] == [{"parameter": at[1:], "detail": detail}]
     assert seen.calls == []
 
 
 async def test_a_parameter_that_must_be_there_is_missed() -> None:
     answer = await ask(small_api(), "GET", "/v1/orders", token="li")
 
-    assert (answer.status, answer.json["reason"]) == (422, "Object missing required field `after`")
+    assert (answer.status, answer.json["detail"]) == (422, "after：缺少这一项。")
 
 
 async def test_who_hangs_up_while_sending_is_not_answered() -> None:

@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A text in both languages of the house."""
+
+    zh: str
+    en: str
+
+
+class Unfitting(ValueError):
+    """What a struct of a request says of itself when its fields do not fit each other, as the end of a sentence."""
+
+    def __init__(self, words: Words) -> None:
+        super().__init__(words.en)
+        self.words = words
 
 
 class Problem(Exception):
@@ -10,7 +27,7 @@ class Problem(Exception):
 
     A room's refusals derive from this, one class each: the docstring's first line is the English title,
     `title_zh` the Chinese one, `code` is stable and names the room. Facts given when raising are shown
-    to the client: ids, counts and amounts only.
+    to the client: ids, counts and amounts; text for people only as `Words`, of which he is shown his language's.
     """
 
     code: ClassVar[str] = "problem"

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from tuanzi.base.ids import BuildingId, CampaignId, CouponId, GroupId, OrderId
-from tuanzi.base.problem import Problem, Unknown
+from tuanzi.base.problem import Problem, Unfitting, Unknown, Words
 from tuanzi.base.who import Role
 from tuanzi.catalog import (
     BuildingNotServed,
@@ -93,7 +93,7 @@ class CartLineBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def __post_init__(self) -> None:
         if self.addon and self.set_meal_id is not None:
-            raise ValueError("a line of a set meal is no add-on")
+            raise Unfitting(Words(zh="套餐里的菜不能同时算加价购", en="a line of a set meal is no add-on"))
 
 
 Lines = Annotated[tuple[CartLineBody, ...], Meta(min_length=1, max_length=50)]

@@ -31,6 +31,7 @@ from tuanzi.machinery.http.reading import Headers
 from tuanzi.machinery.http.refusals import Refusal, Refusals
 from tuanzi.machinery.http.routes import Call, Route
 from tuanzi.machinery.http.server import Server
+from tuanzi.roles.fields import FIELDS
 from tuanzi.roles.live import live_gateway
 from tuanzi.roles.metrics import Metrics
 from tuanzi.roles.overview import overview_route
@@ -119,6 +120,7 @@ def application(house: Serving, *, inbox: Inbox | None = None, accounts: Account
         clock=house.clock,
         fallback=_behind(house, inbox, accounts),
         limits=Limits(requests_per_s=house.settings.requests_per_s),
+        known=FIELDS,
     )
 
 

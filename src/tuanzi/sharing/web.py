@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from tuanzi.base.money import Money
-from tuanzi.base.problem import Forbidden, Unknown
+from tuanzi.base.problem import Forbidden, Unfitting, Unknown, Words
 from tuanzi.base.time import SHANGHAI
 from tuanzi.base.who import Role
 from tuanzi.machinery.http.routes import Call, Committed, Reply, Route
@@ -75,7 +75,12 @@ class StatementQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         if not all([_FIRST_ON <= on <= _LAST_ON for on in (self.from_on, self.until) if on is not None]):
-            raise ValueError(f"a statement is of days from {_FIRST_ON} to {_LAST_ON}")
+            raise Unfitting(
+                Words(
+                    zh=f"对账单的日期须在 {_FIRST_ON} 至 {_LAST_ON} 之间",
+                    en=f"a statement is of days from {_FIRST_ON} to {_LAST_ON}",
+                )
+            )
 
 
 class TermsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

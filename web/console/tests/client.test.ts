@@ -56,6 +56,14 @@ describe('the client', () => {
     expect(await Promise.all(asked.map((request) => request.text()))).toEqual(['{}', '{}', '{}'])
   })
 
+  it('says what does not fit where the server says it, else the title', async () => {
+    const refused = { code: 'base/invalid', title: '请求内容有误' }
+    answer(json({ ...refused, detail: '手机号：不能为空。' }, 422), json(refused, 422))
+
+    await expect(good(api.GET('/v1/clock'))).rejects.toThrow('手机号：不能为空。')
+    await expect(good(api.GET('/v1/clock'))).rejects.toThrow('请求内容有误')
+  })
+
   it('gives up in the end', async () => {
     answer()
 

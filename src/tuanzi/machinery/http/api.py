@@ -30,6 +30,7 @@ from tuanzi.machinery.http.deadlines import Deadlines
 from tuanzi.machinery.http.documents import CHINESE, ENGLISH, RawHeaders, preferred_language
 from tuanzi.machinery.http.endpoint import NOSNIFF, PRIVATE, REVALIDATED, Endpoint, endpoint_of
 from tuanzi.machinery.http.matching import Spot, find_spot, plant, requested_segments
+from tuanzi.machinery.http.misfits import UNNAMED, Vocabulary
 from tuanzi.machinery.http.openapi import openapi_of
 from tuanzi.machinery.http.pages import Page, Pages
 from tuanzi.machinery.http.problems import (
@@ -99,6 +100,7 @@ class Api:
         fallback: ASGIApp,
         languages: Sequence[str] = (CHINESE, ENGLISH),
         limits: Limits = Limits(),
+        known: Vocabulary = UNNAMED,
     ) -> None:
         """Put the routes together. Raises ValueError when two are the same or one cannot be meant so.
 
@@ -107,6 +109,7 @@ class Api:
         desks_of: the desks of a campus, None for an unknown one; those of the platform when given None.
         fallback: an ASGI application for pages, static files, health, lifespan and WebSockets.
         languages: what problems are told in, the usual one first.
+        known: how a person is told of fields that do not fit.
         """
         routes = tuple(routes)
         self._root = plant((route.method, route.path, endpoint_of(route)) for route in routes)
@@ -117,6 +120,7 @@ class Api:
         self._clock = clock
         self._fallback = fallback
         self._languages = tuple(languages)
+        self._known = known
         self._answering = Deadlines(limits.answer_wait_s)
         self._receiving = Deadlines(limits.body_wait_s)
         rate = limits.requests_per_s
@@ -230,7 +234,8 @@ class Api:
     def _refuse(self, problem: Problem, headers: Headers, request_id: bytes, endpoint: Endpoint | None) -> Answer:
         if problem.status >= 500 and endpoint is not None:
             _log.warning("http.failed", extra={**_fields(request_id, endpoint), "problem": type(problem).__name__})
-        refusal = refusal_of(problem, language=self._language(headers), request_id=request_id)
+        language = self._language(headers)
+        refusal = refusal_of(problem, language=language, request_id=request_id, known=self._known)
         return refusal.status, refusal.headers, refusal.body
 
     def _is_ours(self, path: str) -> bool:

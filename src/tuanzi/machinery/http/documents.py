@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from tuanzi.base.money import Money
-from tuanzi.base.problem import Problem
+from tuanzi.base.problem import Problem, Words
+from tuanzi.machinery.http.misfits import UNNAMED, Misfit, Vocabulary
 from tuanzi.machinery.http.problems import (
     BodyTooLarge,
     MethodNotAllowed,
@@ -50,8 +51,11 @@ def title_of(kind: type[Problem], language: str) -> str:
     return kind.title_en() if language == ENGLISH else kind.title_zh
 
 
-def document_of(problem: Problem, *, language: str, request_id: bytes) -> bytes:
-    """The JSON of a refusal: its facts beside the members of RFC 9457; a fact `detail` is the detail."""
+def document_of(problem: Problem, *, language: str, request_id: bytes, known: Vocabulary = UNNAMED) -> bytes:
+    """The JSON of a refusal: its facts beside the members of RFC 9457; a fact `detail` is the detail.
+
+    known: how a person is told of fields.
+    """
     kind = type(problem)
     document: dict[str, Any] = {
         "type": f"/problems/{kind.code}",
@@ -60,9 +64,19 @@ def document_of(problem: Problem, *, language: str, request_id: bytes) -> bytes:
         "code": kind.code,
         "instance": request_id.decode("ascii"),
     }
+    is_english = language == ENGLISH
     for name, fact in problem.facts.items():
-        if name not in _OWN:
-            document[name] = fact.fen if isinstance(fact, Money) else fact
+        match fact:
+            case _ if name in _OWN:
+                pass
+            case Misfit():
+                document |= fact.members(is_english=is_english, known=known)
+            case Words():
+                document[name] = fact.en if is_english else fact.zh
+            case Money():
+                document[name] = fact.fen
+            case _:
+                document[name] = fact
     return msgspec.json.encode(document, enc_hook=str)
 
 

@@ -47,9 +47,20 @@ _PROBLEM: Document = {
         "status": {"type": "integer"},
         "code": {"type": "string", "description": "Stable; tell problems apart by this."},
         "instance": {"type": "string", "description": "The request's X-Request-Id."},
-        "detail": {"type": "string"},
+        "detail": {"type": "string", "description": "What exactly, as a sentence in the same language."},
         "at": {"type": "string", "description": "A JSON pointer into the body, or ?name of a query parameter."},
-        "reason": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "description": "What does not fit: where (RFC 9457, 3), and the sentence about it; of a file, each cell.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "detail": {"type": "string"},
+                    "pointer": {"type": "string", "description": "Into the body, as the fragment of a URI: #/phone."},
+                    "parameter": {"type": "string", "description": "Of the query."},
+                },
+            },
+        },
     },
     "required": ["type", "title", "status", "code", "instance"],
 }

@@ -11,7 +11,18 @@ import msgspec
 from starlette.types import Receive, Scope
 
 from tuanzi.base.phone import PhoneInText, find_phones
-from tuanzi.base.problem import Invalid
+from tuanzi.base.problem import Invalid, Words
+from tuanzi.machinery.http.misfits import (
+    NO_BODY,
+    NO_UTF8,
+    SHOWN_MAX,
+    TWICE,
+    UNKNOWN_PARAMETER,
+    Misfit,
+    broken_json,
+    misfit_of,
+    query_too_long,
+)
 from tuanzi.machinery.http.problems import BodyMalformed, BodyTooLarge, HeaderMalformed, UnsupportedMedia
 
 Headers = dict[bytes, bytes]
@@ -22,7 +33,6 @@ _is_key = re.compile(rb"[\x21-\x7e]{8,64}").fullmatch
 _is_token = re.compile(rb"[\x21-\x7e]{1,256}").fullmatch
 _is_request_id = re.compile(rb"[A-Za-z0-9._:-]{1,64}").fullmatch
 _is_json = re.compile(rb"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?", re.IGNORECASE).fullmatch
-_PLACE = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 QUERY_BYTES_MAX = 4096
 
 
@@ -125,14 +135,9 @@ def body_decoder(kind: Any) -> Callable[[bytes], Any]:
         try:
             return decode(body)
         except msgspec.ValidationError as error:
-            at, reason = _place(str(error))
-            raise Invalid(at=at, reason=reason) from None
-        except msgspec.DecodeError as error:
-            raise BodyMalformed(reason=str(error)) from None
-        except UnicodeDecodeError:
-            raise BodyMalformed(reason="not UTF-8") from None
-        except RecursionError:
-            raise BodyMalformed(reason="nested too deeply") from None
+            raise Invalid(misfit=misfit_of(error, kind)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BodyMalformed(detail=broken_json(error)) from None
 
     return decoded
 
@@ -153,7 +158,7 @@ def without_phones(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
 def empty_body(body: bytes) -> None:
     """What a route without a body accepts: nothing, or an empty object as some clients send it."""
     if body and body.strip() != b"{}":
-        raise BodyMalformed(reason="no body is expected here")
+        raise BodyMalformed(detail=NO_BODY)
 
 
 def query_decoder(kind: Any) -> Callable[[bytes], Any]:
@@ -169,30 +174,29 @@ def query_decoder(kind: Any) -> Callable[[bytes], Any]:
         values: dict[str, Any] = {}
         for name, value in _pairs(query):
             if name not in fields:
-                raise Invalid(at=f"?{name}", reason="unknown parameter")
+                raise _unfit(UNKNOWN_PARAMETER, name)
             if fields[name]:
                 values.setdefault(name, []).append(value)
             elif name in values:
-                raise Invalid(at=f"?{name}", reason="given twice")
+                raise _unfit(TWICE, name)
             else:
                 values[name] = value
         try:
             return msgspec.convert(values, kind, strict=False)
         except msgspec.ValidationError as error:
-            at, reason = _place(str(error))
-            raise Invalid(at=f"?{at[1:]}", reason=reason) from None
+            raise Invalid(misfit=misfit_of(error, kind, is_query=True)) from None
 
     return decoded
 
 
 def _no_query(query: bytes) -> None:
     for name, _ in _pairs(query):
-        raise Invalid(at=f"?{name}", reason="unknown parameter")
+        raise _unfit(UNKNOWN_PARAMETER, name)
 
 
 def _pairs(query: bytes) -> list[tuple[str, str]]:
     if len(query) > QUERY_BYTES_MAX:
-        raise Invalid(at="?", reason=f"longer than {QUERY_BYTES_MAX} bytes")
+        raise _unfit(query_too_long(QUERY_BYTES_MAX))
     pairs = []
     for part in query.split(b"&"):
         if part:
@@ -207,7 +211,7 @@ def _plain(text: bytes) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError:
-        raise Invalid(at="?", reason="not UTF-8") from None
+        raise _unfit(NO_UTF8) from None
 
 
 def _is_list(hint: Any) -> bool:
@@ -216,10 +220,5 @@ def _is_list(hint: Any) -> bool:
     return any(isinstance(one, msgspec.inspect.CollectionType | msgspec.inspect.VarTupleType) for one in kinds)
 
 
-def _place(message: str) -> tuple[str, str]:
-    """The place a checker's message names as a JSON pointer (RFC 6901), `*` for any key, and the reason alone."""
-    reason, found, path = message.rpartition(" - at `$")
-    if not found:
-        return "", message
-    steps = [name or ("*" if index == "..." else index) for name, index in _PLACE.findall(path.rstrip("`"))]
-    return "".join(f"/{step}" for step in steps), reason
+def _unfit(said: Words, *steps: str) -> Invalid:
+    return Invalid(misfit=Misfit(said, tuple(step[:SHOWN_MAX] for step in steps), is_query=True))

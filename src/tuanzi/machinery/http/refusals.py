@@ -22,6 +22,7 @@ from tuanzi.machinery.http.documents import (
     preferred_language,
 )
 from tuanzi.machinery.http.endpoint import NOSNIFF, PRIVATE
+from tuanzi.machinery.http.misfits import UNNAMED, Vocabulary
 from tuanzi.machinery.http.problems import AnswerFailed, MethodNotAllowed, NotFound
 from tuanzi.machinery.http.reading import Headers, find_request_id, headers_of
 
@@ -37,10 +38,11 @@ class Refusal:
     body: bytes
 
 
-def refusal_of(problem: Problem, *, language: str, request_id: bytes) -> Refusal:
-    """A refusal as it is sent, but for the header that names the request."""
+def refusal_of(problem: Problem, *, language: str, request_id: bytes, known: Vocabulary = UNNAMED) -> Refusal:
+    """A refusal as it is sent, but for the header that names the request. known: how a person is told of fields."""
     told = [_PROBLEM, NOSNIFF, PRIVATE, (b"content-language", language.encode("ascii")), *headers_for(problem)]
-    return Refusal(problem.status, told, document_of(problem, language=language, request_id=request_id))
+    body = document_of(problem, language=language, request_id=request_id, known=known)
+    return Refusal(problem.status, told, body)
 
 
 class Refusals:

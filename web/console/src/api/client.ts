@@ -13,7 +13,7 @@ export class Refusal extends Error {
     readonly status: number,
     readonly facts: Readonly<Record<string, unknown>>,
   ) {
-    super(String(facts.title ?? code))
+    super(String(facts.detail ?? facts.title ?? code))
   }
 }
 

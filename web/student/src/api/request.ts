@@ -29,7 +29,7 @@ export class Refusal extends Error {
     readonly status: number,
     readonly facts: Readonly<Record<string, unknown>>,
   ) {
-    super(String(facts.title ?? code))
+    super(String(facts.detail ?? facts.title ?? code))
   }
 }
 
