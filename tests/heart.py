@@ -339,6 +339,11 @@ class Campus(Watched):
 
     def pay(self, order_id: str, *, amount_fen: int | None = None, payment_id: str | None = None) -> None:
         """The money of an order arrives, whatever became of it meanwhile; its price when no amount is named."""
+        self.capture(order_id, amount_fen=amount_fen, payment_id=payment_id)
+        self._go_on()
+
+    def capture(self, order_id: str, *, amount_fen: int | None = None, payment_id: str | None = None) -> None:
+        """The money of an order arrives, of which nobody hears until something else happens."""
         amount = self.order(order_id).payable.fen if amount_fen is None else amount_fen
         payment = payment_id or payment_of(order_id)
         capture = RecordCapture(
@@ -350,7 +355,6 @@ class Campus(Watched):
             provider="sandbox",
         )
         self._one(self.money, Request(capture))
-        self._go_on()
 
     def leave(self, group_id: str, member: str) -> Left:
         """A member leaves his group."""

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from tests.heart import OPERATOR, TRIO, Campus
 from tuanzi.catalog import PutCampaign
 from tuanzi.events import LateMoneySettled, OrderPaid, OrderRefunded, PaymentCaptured, RefundDue, RefundSettled
-from tuanzi.groups import Seated
+from tuanzi.groups import HearCapture, Seated
 from tuanzi.money import payment_of
 from tuanzi.pricing import CouponState
 
@@ -45,6 +45,19 @@ def test_p1_money_after_the_seat_expired_takes_a_seat_of_the_same_group(campus: 
     assert campus.told(LateMoneySettled) == [
         LateMoneySettled(order_id=late.order_id, member_id="m2", group_id=group.group_id, amount_fen=2201)
     ]
+    assert campus.told(RefundDue) == []
+
+
+def test_c4_money_whose_event_comes_after_it_was_heard_of_otherwise_goes_nowhere(campus: Campus) -> None:
+    seated = campus.open("m1")
+    payment_id = payment_of(seated.order_id)
+
+    # Its event is parked, so that reconciliation has it heard; afterwards the event is heard too.
+    campus.capture(seated.order_id)
+    campus.do(HearCapture(order_id=seated.order_id, payment_id=payment_id, amount_fen=2201))
+
+    assert campus.state(seated.order_id) == "paid"
+    assert len(campus.told(OrderPaid)) == 1
     assert campus.told(RefundDue) == []
 
 

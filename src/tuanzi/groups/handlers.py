@@ -31,6 +31,8 @@ def on_payment_captured(unit: Unit, event: PaymentCaptured, *, now: datetime) ->
     elif event.payment_id != payment_of(order.id):
         # Refunds of an order are taken from its own payment (RefundDue.payment_id), so no other may pay it.
         orders.return_payment(unit, order, payment_id=event.payment_id, amount=amount, reason="not_its_payment")
+    elif order.paid:
+        return  # a payment is captured once, so this is what paid it, heard again
     elif order.state not in (OrderState.CREATED, OrderState.CANCELLED):
         orders.return_payment(unit, order, payment_id=event.payment_id, amount=amount, reason="paid_twice")
     elif amount != order.payable:
