@@ -22,6 +22,7 @@ from tuanzi.machinery.post import Letter
 from tuanzi.machinery.tables import Table
 from tuanzi.money import TrySharing, payment_of
 from tuanzi.orders import (
+    DEAD,
     ORDERS,
     SUB_ORDERS,
     AdvanceSubOrder,
@@ -356,7 +357,11 @@ def check_stock(campus: Campus, orders: dict[OrderId, Order]) -> None:
 
 
 def check_coupons(campus: Campus, orders: dict[OrderId, Order]) -> None:
-    """A coupon is held for the live order whose price it lowered, used by the split one, else free."""
+    """A coupon is held for the live order whose price it lowered, used by the split one, else free.
+
+    Free again too when nothing was made of the split one.
+    """
+    alive = {sub.order_id for sub in values(campus, SUB_ORDERS) if sub.state not in DEAD}
     for coupon in values(campus, COUPONS):
         owners = [
             order for order in orders.values() if order.quote.coupon_id == coupon.id and order.id == coupon.order_id
@@ -365,10 +370,10 @@ def check_coupons(campus: Campus, orders: dict[OrderId, Order]) -> None:
             case CouponState.HELD:
                 assert [order.state in HOLDING for order in owners] == [True], (coupon, owners)
             case CouponState.USED:
-                assert [order.sub_orders > 0 for order in owners] == [True], (coupon, owners)
+                assert [order.id in alive for order in owners] == [True], (coupon, owners)
             case CouponState.FREE:
                 live = [order for order in orders.values() if order.quote.coupon_id == coupon.id]
-                assert not any(order.state in HOLDING or order.sub_orders for order in live), (coupon, live)
+                assert not any(order.state in HOLDING or order.id in alive for order in live), (coupon, live)
 
 
 def check_lists(campus: Campus, orders: dict[OrderId, Order], groups: dict[Any, Group], seated: set[OrderId]) -> None:

@@ -8,6 +8,7 @@ from tests.heart import OPERATOR, TO_THE_DOOR, Campus
 from tuanzi.base.problem import Unknown
 from tuanzi.events import OrderAdvanced, OrderCancelled, RefundDue, SubOrderAdvanced
 from tuanzi.orders import AdvanceSubOrder, IllegalStep, RefundOrder, RefundTooLarge, SubStep
+from tuanzi.pricing import CouponState
 
 
 @pytest.fixture
@@ -112,6 +113,39 @@ def test_an_order_that_every_merchant_rejected_is_refunded_as_a_whole(campus: Ca
     assert [event.reason for event in campus.told(OrderCancelled)] == ["rejected"]
     campus.settle_refunds()
     assert campus.state(order_id) == "refunded"
+
+
+def test_b4_a_coupon_is_free_again_when_no_merchant_made_anything(campus: Campus) -> None:
+    coupon = campus.grant("m1", "c1", 500)
+    order_id = two_merchants(campus, coupon=coupon)
+
+    campus.advance(f"{order_id}.1", SubStep.REJECT)
+    assert campus.coupon(coupon).state is CouponState.USED
+    campus.advance(f"{order_id}.2", SubStep.REJECT)
+
+    assert campus.coupon(coupon).state is CouponState.FREE
+    campus.settle_refunds()
+    assert campus.state(order_id) == "refunded"
+
+
+def test_b4_a_coupon_is_free_again_when_all_goes_back_before_a_rider_has_it(campus: Campus) -> None:
+    coupon = campus.grant("m1", "c1", 500)
+    order_id = two_merchants(campus, coupon=coupon)
+
+    campus.do(RefundOrder(order_id=order_id, amount_fen=None, reason="kind", by=OPERATOR))  # type: ignore[arg-type]
+
+    assert campus.coupon(coupon).state is CouponState.FREE
+
+
+def test_b4_a_coupon_stays_used_when_one_merchant_made_his_part(campus: Campus) -> None:
+    coupon = campus.grant("m1", "c1", 500)
+    order_id = two_merchants(campus, coupon=coupon)
+    campus.advance(f"{order_id}.1", *TO_THE_DOOR)
+
+    campus.advance(f"{order_id}.2", SubStep.REJECT)
+    campus.do(RefundOrder(order_id=order_id, amount_fen=None, reason="cold", by=OPERATOR))  # type: ignore[arg-type]
+
+    assert campus.coupon(coupon).state is CouponState.USED
 
 
 def test_after_a_hand_made_refund_rejects_still_give_back_exactly_what_is_left(campus: Campus) -> None:

@@ -14,7 +14,7 @@ from tuanzi.orders.model import ON_THE_COUNTER, Order, OrderState, Step, SubOrde
 from tuanzi.orders.problems import IllegalStep
 from tuanzi.orders.service.commands import OrderAnswer, RefundOrder, answer_of
 from tuanzi.orders.service.placing import free_coupon
-from tuanzi.orders.service.steps import order_cancelled, sub_orders_of, sub_states_of, take_step, withdraw
+from tuanzi.orders.service.steps import is_live, order_cancelled, sub_orders_of, sub_states_of, take_step, withdraw
 
 _BEFORE_SPLIT: Final = frozenset({OrderState.CREATED, OrderState.PAID, OrderState.GROUPED, OrderState.CANCELLED})
 
@@ -22,7 +22,8 @@ _BEFORE_SPLIT: Final = frozenset({OrderState.CREATED, OrderState.PAID, OrderStat
 def refund_all(unit: Unit, order: Order, *, reason: str) -> Order:
     """A paid order ends and everything still there goes back; what it held of stock and its coupon are free again.
 
-    After the split its sub-orders that no rider has yet are withdrawn and their portions free again.
+    After the split its sub-orders that no rider has yet are withdrawn and their portions free again; its coupon is when
+    that leaves nothing of the order.
     """
     was = order.state
     order = order.after(Step.REFUND)
@@ -32,6 +33,8 @@ def refund_all(unit: Unit, order: Order, *, reason: str) -> Order:
     for sub in sub_orders_of(unit, order):
         if sub.state in ON_THE_COUNTER:
             withdraw(unit, sub, reason=reason)
+    if order.sub_orders and not any(map(is_live, sub_states_of(unit, order))):
+        free_coupon(unit, order)
     unit.emit(order_cancelled(order, reason=reason))
     left = Money(order.paid.fen - order.promised.fen)
     if not left:
