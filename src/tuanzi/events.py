@@ -504,6 +504,18 @@ class ParcelDropped(Event, frozen=True, kw_only=True, gc=False):
     group_id: str
 
 
+class ParcelUnfetched(Event, frozen=True, kw_only=True, gc=False):
+    """A parcel is ready and was not fetched in time; it goes on, and a person looks. bundle_id: of whom was sent."""
+
+    name = "delivery.parcel_unfetched"
+    parcel_id: str
+    group_id: str
+    merchant_id: str
+    building_id: str
+    sub_order_ids: tuple[str, ...]
+    bundle_id: str | None = None
+
+
 class BundleDelivered(Event, frozen=True, kw_only=True, gc=False):
     """All of a bundle is handed over, and its rider is free."""
 

@@ -318,6 +318,30 @@ async def test_an_operator_sees_what_shops_are_late_to_have_ready_and_gives_it_u
     assert sorted(sub["sub_order_id"] for sub in left) == sorted(subs[1:])
 
 
+async def test_an_operator_sees_what_is_ready_and_late_to_be_fetched_and_sends_another(cast: Cast) -> None:
+    _, orders = await cast.closed_group()
+    for order_id in orders:
+        for step in ("accept", "cook", "ready"):
+            await done(cast.merchant.post(f"sub-orders/{order_id}.1/{step}"))
+    bundle = await cast.bundle()
+    cast.town.pass_time(minutes=14)
+    assert await pages(cast, "operator/unfetched", limit=2) == []
+    cast.town.pass_time(minutes=1, seconds=1)
+
+    late = await pages(cast, "operator/unfetched", limit=2)
+
+    assert sorted(parcel["parcel_id"] for parcel in late) == sorted(one["parcel_id"] for one in bundle["parcels"])
+    assert {(parcel["state"], parcel["bundle_id"], parcel["is_ready"]) for parcel in late} == {
+        ("assigned", bundle["bundle_id"], True)
+    }
+    sent = await done(cast.warden.post(f"parcels/{late[0]['parcel_id']}/send-another"))
+    assert sent == {"parcel_id": late[0]["parcel_id"], "state": "waiting", "riders": 0}
+    assert (await done(cast.rider.get("rider/board")))["is_on"] is False
+    still = await pages(cast, "operator/unfetched", limit=2)
+    assert {(parcel["state"], parcel["bundle_id"]) for parcel in still} == {("waiting", None)}
+    await refused(cast.warden.post("parcels/nothing.d1/send-another"), 404, "base/unknown")
+
+
 async def test_terms_that_give_shops_no_time_are_refused(cast: Cast) -> None:
     terms = {"late_minutes": 5, "given_up_minutes": 5, "ready_minutes": 30}
 

@@ -260,6 +260,13 @@ async def rider_writes(cast: Cast) -> list[Write]:
         Write(f"{at}/shift", cast.rider, "rider/shift", shift, {**shift, "portions_max": 9}),
         Write(f"{at}/bundles/{{bundle_id}}/pick-up", cast.rider, pick_up, {}, SAME_IN_OTHER_BYTES),
         Write(f"{at}/parcels/{{parcel_id}}/deliver", cast.rider, deliver, {}, SAME_IN_OTHER_BYTES),
+        Write(
+            "POST /v1/campuses/{campus}/parcels/{parcel_id}/send-another",
+            cast.warden,
+            f"parcels/{bundle['parcels'][0]['parcel_id']}/send-another",
+            {},
+            SAME_IN_OTHER_BYTES,
+        ),
         Write(f"{at}/shift/end", cast.rider, "rider/shift/end", {}, SAME_IN_OTHER_BYTES),
         Write(
             "PUT /v1/campuses/{campus}/riders-expected",

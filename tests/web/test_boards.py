@@ -469,3 +469,20 @@ def test_a_ticket_that_was_to_be_ready_says_so_until_it_is(house: PagesHouse, no
     noodles.press("竹园8号楼: 出餐 3 单")
     expect(noodles.column("ready")).to_contain_text("竹园8号楼", timeout=WAIT_MS)
     expect(noodles.column("ready")).not_to_contain_text("出餐超时")
+
+
+def test_a_ticket_that_no_rider_fetches_says_that_the_platform_knows(house: PagesHouse, noodles: Kitchen) -> None:
+    group_id = house.student().open_group("trio", building="bj-dorm-07", dish=SESAME)
+    for _ in range(2):
+        house.student().join(group_id, dish=SESAME)
+    for step in ("接单", "开做", "出餐"):
+        noodles.press(f"竹园7号楼: {step} 3 单")
+    ticket = noodles.column("ready").get_by_role("article").filter(has_text="竹园7号楼")
+    expect(ticket).to_be_visible(timeout=WAIT_MS)
+    expect(ticket).not_to_contain_text("还没人取")
+
+    house.pass_time(seconds=15 * 60 + 1)
+    noodles.page.reload()
+
+    expect(ticket).to_contain_text("还没人取，平台已收到提醒", timeout=WAIT_MS)
+    noodles.keep_screen("board-unfetched")

@@ -3,7 +3,7 @@
 Owns consignments, parcels, drop_offs, meal_loads, riders, bundles, boards.
 Hears SubOrderAdvanced (of core, through its log).
 Emits PromiseMade, PromiseMoved, BundleAssigned, BundleReleased, BundlePickedUp, ParcelDelivered, ParcelDropped,
-BundleDelivered, RiderCameOn, RiderWentOff.
+ParcelUnfetched, BundleDelivered, RiderCameOn, RiderWentOff.
 A drop-off is in one parcel, a parcel in at most one bundle at a time. Plans are made outside of every batch; what a
 plan assumed is checked again when it is taken over.
 """
@@ -124,6 +124,8 @@ def room(terms: Terms = CAMPUS_TERMS) -> Room:
             model.PickUpBundle: service.pick_up_bundle,
             model.DeliverParcel: partial(service.deliver_parcel, terms=terms),
             model.ReleaseBundle: partial(service.release_bundle, terms=terms),
+            model.WatchFetching: service.watch_fetching,
+            model.SendAnother: partial(service.send_another, terms=terms),
             model.Replan: partial(service.replan, terms=terms),
             model.TakePlan: partial(service.take_plan, terms=terms),
         },

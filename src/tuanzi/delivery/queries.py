@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
 
 from tuanzi.base.problem import Unknown
-from tuanzi.base.time import from_ms
+from tuanzi.base.time import from_ms, to_ms
 from tuanzi.delivery.model import (
+    UNFETCHED_AFTER,
     Board,
     Bundle,
     BundleState,
@@ -36,6 +37,7 @@ from tuanzi.delivery.store import (
     PARCELS_NAMED,
     PARCELS_OF_BUNDLE,
     PARCELS_OF_MERCHANT,
+    PARCELS_UNFETCHED,
     RIDER,
     RIDERS,
     RIDERS_AFTER,
@@ -63,10 +65,14 @@ class ParcelView(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ParcelPage(Struct, frozen=True, kw_only=True, gc=False):
-    """Parcels in the order of their ids; `next` is None on the last page."""
+    """Parcels in the order of their ids; `next` is None on the last page.
+
+    fetch_minutes: so long after its `ready_at` a ready one is late to be fetched.
+    """
 
     items: tuple[ParcelView, ...]
     next: str | None
+    fetch_minutes: int
 
 
 class BundleView(Struct, frozen=True, kw_only=True, gc=False):
@@ -217,6 +223,12 @@ async def parcels_in_state(desk: Desk, *, state: ParcelState, after: str, limit:
     )
 
 
+async def unfetched(desk: Desk, *, after: str, limit: int, now: datetime) -> ParcelPage:
+    """All parcels that are late to be fetched."""
+    slots = {"before_ms": to_ms(now - UNFETCHED_AFTER), "after": after, "limit": limit + 1}
+    return _page(await desk.rows(PARCELS_UNFETCHED, slots), limit=limit)
+
+
 async def rider_page(desk: Desk, *, after: str, limit: int) -> RiderPage:
     """All riders that ever were on shift."""
     riders = [RIDERS.from_row(row) for row in await desk.rows(RIDERS_AFTER, {"after": after, "limit": limit + 1})]
@@ -254,7 +266,11 @@ async def delivery_of_order(desk: Desk, *, order_id: str, member_id: str | None)
 
 def _page(rows: Sequence[tuple[Any, ...]], *, limit: int) -> ParcelPage:
     items = [_parcel_view(PARCELS.from_row(row)) for row in rows]
-    return ParcelPage(items=tuple(items[:limit]), next=items[limit - 1].parcel_id if len(items) > limit else None)
+    return ParcelPage(
+        items=tuple(items[:limit]),
+        next=items[limit - 1].parcel_id if len(items) > limit else None,
+        fetch_minutes=UNFETCHED_AFTER // timedelta(minutes=1),
+    )
 
 
 def _parcel_view(parcel: Parcel) -> ParcelView:

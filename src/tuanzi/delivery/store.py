@@ -36,6 +36,10 @@ PARCELS_OF_MERCHANT = (
 PARCELS_IN_STATE = (
     "SELECT " + _PARCEL_COLUMNS + " FROM parcels WHERE state = :state AND id > :after ORDER BY id LIMIT :limit"
 )
+PARCELS_UNFETCHED = (
+    "SELECT " + _PARCEL_COLUMNS + " FROM parcels WHERE state IN ('assigned', 'waiting') AND unready = 0"
+    " AND ready_at_ms <= :before_ms AND id > :after ORDER BY id LIMIT :limit"
+)
 DELIVERY_OF_ORDER = """
 SELECT d.sub_order_id, d.member_id, d.state, p.id, p.merchant_id, p.building_id, p.arrives_at_ms
 FROM drop_offs d JOIN parcels p ON p.id = d.parcel_id

@@ -15,10 +15,12 @@ from tuanzi.delivery.model import (
     ExpectRiders,
     GoOffShift,
     GoOnShift,
+    ParcelAnswer,
     ParcelState,
     PickUpBundle,
     RiderAnswer,
     RidersExpected,
+    SendAnother,
     Spot,
 )
 from tuanzi.delivery.problems import NotPickedUp, NotReady, RidersEnough, ShiftTooLong, StillCarrying
@@ -33,6 +35,7 @@ from tuanzi.delivery.queries import (
     rider_board,
     rider_page,
     riders_expected,
+    unfetched,
 )
 from tuanzi.machinery.http.routes import Call, Committed, NoBody, Route
 
@@ -60,6 +63,13 @@ class ParcelsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Which parcels; `after` is the `next` of the page before."""
 
     state: ParcelState
+    after: Annotated[str, Meta(max_length=90)] = ""
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+class UnfetchedQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which part of the list; `after` is the `next` of the page before."""
+
     after: Annotated[str, Meta(max_length=90)] = ""
     limit: Annotated[int, Meta(ge=1, le=100)] = 50
 
@@ -122,6 +132,17 @@ async def list_parcels(call: Call[None, ParcelsQuery]) -> ParcelPage:
     """GET /v1/campuses/{campus}/parcels: all parcels in a state."""
     query = call.query
     return await parcels_in_state(call.desks.delivery, state=query.state, after=query.after, limit=query.limit)
+
+
+async def list_unfetched(call: Call[None, UnfetchedQuery]) -> ParcelPage:
+    """GET /v1/campuses/{campus}/operator/unfetched: what is ready and late to be fetched."""
+    return await unfetched(call.desks.delivery, after=call.query.after, limit=call.query.limit, now=call.now)
+
+
+async def send_another(call: Call[NoBody, None]) -> Committed:
+    """POST /v1/campuses/{campus}/parcels/{parcel_id}/send-another: do not wait for its rider."""
+    command = SendAnother(parcel_id=call.path["parcel_id"], by=call.caller.person_id)
+    return await call.desks.delivery.submit(command, who=command.by, key=call.key)
 
 
 async def list_riders(call: Call[None, RidersQuery]) -> RiderPage:
@@ -213,6 +234,24 @@ ROUTES = (
         query=ParcelsQuery,
         roles=_OPERATORS,
         summary="Parcels of the campus in a state",
+    ),
+    Route(
+        "GET",
+        f"{_CAMPUS}/operator/unfetched",
+        list_unfetched,
+        answer=ParcelPage,
+        query=UnfetchedQuery,
+        roles=_OPERATORS,
+        summary="Ready parcels of the campus that are late to be fetched",
+    ),
+    Route(
+        "POST",
+        f"{_CAMPUS}/parcels/{{parcel_id}}/send-another",
+        send_another,
+        answer=ParcelAnswer,
+        body=NoBody,
+        roles=_OPERATORS,
+        summary="Do not wait for a parcel's rider: he is off, and it is planned anew",
     ),
     Route(
         "GET",

@@ -23,6 +23,7 @@ from tuanzi.live.model import (
     OrderChanged,
     OrderOwner,
     Outcome,
+    ParcelUnfetched,
     RefundChanged,
     RefundState,
     SplitPart,
@@ -251,6 +252,14 @@ def _late_to_be_ready(event: events.SubOrdersUnready, telling: Telling) -> None:
     telling.stream(stream_of_merchant(event.merchant_id), message)
 
 
+def _late_to_be_fetched(event: events.ParcelUnfetched, telling: Telling) -> None:
+    telling.count("parcels_unfetched")
+    message = ParcelUnfetched(
+        at=telling.at, parcel_id=event.parcel_id, group_id=event.group_id, sub_order_ids=event.sub_order_ids
+    )
+    telling.stream(stream_of_merchant(event.merchant_id), message)
+
+
 def _refund_due(event: events.RefundDue, telling: Telling) -> None:
     telling.count("refunds_due_fen", event.amount_fen)
     _refund(telling, event.member_id, event, state=RefundState.DUE, reason=event.reason)
@@ -339,6 +348,7 @@ TELLS: dict[type[events.Event], Callable[[Any, Telling], None]] = {
     events.RefundRefused: _refused,
     events.BundleAssigned: _assigned,
     events.BundleReleased: _released,
+    events.ParcelUnfetched: _late_to_be_fetched,
 }
 
 # How an order is getting on, over half an hour: it may be told within two seconds. What people do together, who wants

@@ -147,6 +147,14 @@ class SubOrdersUnready(Message, frozen=True, kw_only=True, gc=False, tag="board.
     sub_order_ids: tuple[str, ...]
 
 
+class ParcelUnfetched(Message, frozen=True, kw_only=True, gc=False, tag="board.unfetched"):
+    """What my shop has ready for a building waits for a rider for long, which operators were told; once of each."""
+
+    parcel_id: str
+    group_id: str
+    sub_order_ids: tuple[str, ...]
+
+
 class BundleChanged(Message, frozen=True, kw_only=True, gc=False, tag="bundle.changed"):
     """A bundle is to be brought by me, or from my counter (`assigned`), or not after all (`released`, and why)."""
 
@@ -167,6 +175,7 @@ AnyMessage = (
     | LateMoneySettled
     | SubOrdersPlanned
     | SubOrdersUnready
+    | ParcelUnfetched
     | BundleChanged
 )
 
@@ -212,6 +221,7 @@ class OpsPicture(Struct, frozen=True, kw_only=True, gc=False, tag_field="kind", 
     sub_orders_late: int = 0
     sub_orders_given_up: int = 0
     sub_orders_unready: int = 0
+    parcels_unfetched: int = 0
     sub_orders_delivered: int = 0
     refunds_due_fen: int = 0
     refunds_settled_fen: int = 0

@@ -69,6 +69,7 @@ FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
         events.BundleAssigned,
         events.BundleReleased,
         events.ParcelDropped,
+        events.ParcelUnfetched,
         events.BundleDelivered,
         events.RiderCameOn,
         events.RiderWentOff,

@@ -3,6 +3,7 @@ import {
   batchesOf,
   COLUMNS,
   dishesOf,
+  fetchBy,
   mayReject,
   readyBy,
   stepOf,
@@ -48,6 +49,26 @@ describe('the columns of a shop’s board', () => {
       undefined,
     ])
     expect([mayReject('cooking'), mayReject('ready')]).toEqual([true, false])
+  })
+})
+
+describe('what is ready', () => {
+  it('is late to be fetched so many minutes after the first of its batch was ready, until a rider has it', () => {
+    const on = (id: string, ready_at: string, is_ready = true) =>
+      ({ ...parcel([`${id}.1`], '2026-11-23T05:00:00Z'), is_ready, ready_at }) as Parcel
+    const subs = [sub('a', { state: 'ready' }), sub('b', { state: 'ready' }), sub('c', { state: 'ready' })]
+    const parcels = [
+      on('a', '2026-11-23T04:20:00Z'),
+      on('b', '2026-11-23T04:10:00Z'),
+      on('c', '2026-11-23T04:00:00Z', false),
+    ]
+
+    const [batch] = batchesOf(subs, parcels)
+    const [fetched] = batchesOf([sub('a', { state: 'picked_up' })], parcels)
+
+    expect(batch && fetchBy(batch, { fetch_minutes: 15 })).toBe(Date.parse('2026-11-23T04:25:00Z'))
+    expect(fetched && fetchBy(fetched, { fetch_minutes: 15 })).toBeUndefined()
+    expect(batchesOf(subs, []).map((one) => fetchBy(one, { fetch_minutes: 15 }))).toEqual([undefined])
   })
 })
 

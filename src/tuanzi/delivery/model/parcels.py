@@ -111,6 +111,11 @@ class Parcel(Struct, frozen=True, kw_only=True, gc=False):
         """Whether a rider is to be found for it now: it is being made, and nobody has it."""
         return self.state is ParcelState.WAITING and self.unbegun == 0
 
+    @property
+    def is_on_the_counter(self) -> bool:
+        """Whether all of it is ready, and no rider has it yet."""
+        return self.is_ready and self.state in (ParcelState.WAITING, ParcelState.ASSIGNED)
+
     def is_overdue(self, *, now: datetime) -> bool:
         """Whether it was to be ready by now and is not: nobody knows when it will be, so nobody is sent for it."""
         return not self.is_ready and self.ready_at is not None and self.ready_at < now

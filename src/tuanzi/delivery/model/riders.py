@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from tuanzi.base.ids import MerchantId, PersonId
-from tuanzi.delivery.model.parcels import PORTIONS_PER_PARCEL, Spot
+from tuanzi.delivery.model.parcels import PORTIONS_PER_PARCEL, ParcelState, Spot
 
 # Our choices. In a meal's 150 minutes a rider makes ten rounds of a quarter of an hour.
 ROUNDS_PER_MEAL: Final = 10
@@ -22,6 +22,8 @@ OVERDUE_ARRIVES_IN: Final = timedelta(minutes=15)
 RIDER_WAITS_MAX: Final = timedelta(minutes=10)
 # Ready food that was not picked up so long after it was planned to be goes to somebody else.
 PICK_UP_WITHIN: Final = timedelta(minutes=15)
+# Food that is ready so long is late to be fetched: nobody was sent, or who was sent did not come. A person looks.
+UNFETCHED_AFTER: Final = timedelta(minutes=15)
 # A promise that is kept to so much is not changed.
 PROMISE_STEADY: Final = timedelta(minutes=2)
 SHIFT_MAX: Final = timedelta(hours=16)
@@ -132,6 +134,19 @@ class ReleaseBundle(Struct, frozen=True, kw_only=True, gc=False):
     bundle_id: str
 
 
+class WatchFetching(Struct, frozen=True, kw_only=True, gc=False):
+    """Timer: was a ready parcel fetched in time?"""
+
+    parcel_id: str
+
+
+class SendAnother(Struct, frozen=True, kw_only=True, gc=False):
+    """An operator does not wait any longer for a parcel's rider."""
+
+    parcel_id: str
+    by: PersonId
+
+
 class Replan(Struct, frozen=True, kw_only=True, gc=False):
     """Timer: see what there is to plan."""
 
@@ -151,6 +166,14 @@ class BundleAnswer(Struct, frozen=True, kw_only=True, gc=False):
     bundle_id: str
     state: BundleState
     parcel_ids: tuple[str, ...]
+
+
+class ParcelAnswer(Struct, frozen=True, kw_only=True, gc=False):
+    """How a parcel stands now. riders: how many are on shift; with none nobody can be sent."""
+
+    parcel_id: str
+    state: ParcelState
+    riders: int
 
 
 class RidersExpected(Struct, frozen=True, kw_only=True, gc=False):

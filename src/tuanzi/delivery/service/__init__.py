@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from tuanzi.delivery.service.bundles import deliver_parcel, pick_up_bundle, release_bundle
+from tuanzi.delivery.service.bundles import deliver_parcel, pick_up_bundle, release_bundle, send_another, watch_fetching
 from tuanzi.delivery.service.kitchen import drop, note_brought, note_cooking, note_ready
 from tuanzi.delivery.service.plans import make_plan, replan, take_plan
 from tuanzi.delivery.service.promises import cancel_delivery, confirm_delivery, try_delivery
@@ -29,6 +29,8 @@ __all__ = [
     "pick_up_bundle",
     "release_bundle",
     "replan",
+    "send_another",
     "take_plan",
     "try_delivery",
+    "watch_fetching",
 ]

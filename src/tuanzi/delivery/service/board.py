@@ -7,7 +7,17 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from tuanzi.base.unit import Unit
-from tuanzi.delivery.model import PROMISE_STEADY, Board, MealLoad, Parcel, Replan, Rider, Terms
+from tuanzi.delivery.model import (
+    PROMISE_STEADY,
+    UNFETCHED_AFTER,
+    Board,
+    MealLoad,
+    Parcel,
+    Replan,
+    Rider,
+    Terms,
+    WatchFetching,
+)
 from tuanzi.events import PromisedParcel, PromiseMoved, RiderWentOff
 
 _BOARD = "campus"
@@ -21,9 +31,14 @@ def board_of(unit: Unit) -> Board:
 def keep_parcel(unit: Unit, parcel: Parcel, *, before: Parcel, now: datetime, terms: Terms) -> None:
     """Put a parcel, on the board as long as a rider is to be found for it; news of it are planned with soon.
 
-    What left the board as overdue is there again when there are news of it.
+    What left the board as overdue is there again when there are news of it. From when all of it is ready until it is
+    fetched, one timer watches that it is.
     """
     unit.put(parcel)
+    if parcel.is_on_the_counter and not before.is_on_the_counter:
+        unit.schedule(fetching_timer(parcel), WatchFetching(parcel_id=parcel.id), at=now + UNFETCHED_AFTER)
+    elif before.is_on_the_counter and not parcel.is_on_the_counter:
+        unit.unschedule(fetching_timer(parcel))
     if not parcel.is_planned_with and not before.is_planned_with:
         return
     board = board_of(unit)
@@ -32,6 +47,11 @@ def keep_parcel(unit: Unit, parcel: Parcel, *, before: Parcel, now: datetime, te
         unit.put(replace(board, parcels=(*others, parcel.id) if parcel.is_planned_with else others))
     if parcel.is_planned_with and parcel != before:
         plan_soon(unit, now=now, terms=terms)
+
+
+def fetching_timer(parcel: Parcel) -> str:
+    """The name of the timer that watches whether a ready parcel is fetched."""
+    return f"fetch:{parcel.id}"
 
 
 def expect_parcel(unit: Unit, parcel: Parcel, *, arrives_at: datetime) -> Parcel:

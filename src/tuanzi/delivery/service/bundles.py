@@ -18,16 +18,19 @@ from tuanzi.delivery.model import (
     DeliverParcel,
     DropOffState,
     Parcel,
+    ParcelAnswer,
     ParcelState,
     PickUpBundle,
     PlacedDropOff,
     ReleaseBundle,
     Rider,
+    SendAnother,
     Terms,
+    WatchFetching,
 )
 from tuanzi.delivery.problems import NotPickedUp, NotReady
-from tuanzi.delivery.service.board import keep_parcel, set_free, sign_off
-from tuanzi.events import BundleDelivered, BundlePickedUp, BundleReleased, ParcelDelivered
+from tuanzi.delivery.service.board import board_of, fetching_timer, keep_parcel, plan_soon, set_free, sign_off
+from tuanzi.events import BundleDelivered, BundlePickedUp, BundleReleased, ParcelDelivered, ParcelUnfetched
 
 
 def pick_up_bundle(unit: Unit, command: PickUpBundle, *, now: datetime) -> BundleAnswer:
@@ -44,6 +47,7 @@ def pick_up_bundle(unit: Unit, command: PickUpBundle, *, now: datetime) -> Bundl
     sub_order_ids: list[str] = []
     for parcel in parcels:
         unit.put(replace(parcel, state=ParcelState.PICKED_UP))
+        unit.unschedule(fetching_timer(parcel))
         _mark(unit, parcel, DropOffState.PICKED_UP)
         sub_order_ids += parcel.sub_order_ids
     bundle = replace(bundle, state=BundleState.PICKED_UP)
@@ -79,11 +83,38 @@ def release_bundle(unit: Unit, command: ReleaseBundle, *, now: datetime, terms: 
     if at > now:
         unit.schedule(f"bundle:{bundle.id}", command, at=at)
         return _bundle_answer(bundle)
-    if not all(parcel.is_ready for parcel in parcels):
-        return _bundle_answer(release(unit, bundle, reason="not_ready", now=now, terms=terms))
-    bundle = release(unit, bundle, reason="nobody_came", now=now, terms=terms)
-    sign_off(unit, bundle.rider_id)
-    return _bundle_answer(bundle)
+    return _bundle_answer(_take_back(unit, bundle, parcels, now=now, terms=terms))
+
+
+def watch_fetching(unit: Unit, command: WatchFetching, *, now: datetime) -> None:
+    """Say that a ready parcel is still on the counter, once of each (B9, B10); it goes on to be planned with."""
+    parcel = unit.load(Parcel, command.parcel_id)
+    if parcel.is_on_the_counter:
+        late = ParcelUnfetched(
+            parcel_id=parcel.id,
+            group_id=parcel.group_id,
+            merchant_id=parcel.merchant_id,
+            building_id=parcel.building_id,
+            sub_order_ids=parcel.sub_order_ids,
+            bundle_id=parcel.bundle_id,
+        )
+        unit.emit(late)
+
+
+def send_another(unit: Unit, command: SendAnother, *, now: datetime, terms: Terms) -> ParcelAnswer:
+    """Plan a parcel anew as if its rider's time had come; a repeat, or one that was fetched, changes nothing.
+
+    Raises Unknown.
+    """
+    parcel = unit.load(Parcel, command.parcel_id)
+    if parcel.state is ParcelState.ASSIGNED and parcel.bundle_id is not None:
+        bundle = unit.load(Bundle, parcel.bundle_id)
+        parcels = [unit.load(Parcel, parcel_id) for parcel_id in bundle.parcel_ids]
+        _take_back(unit, bundle, parcels, now=now, terms=terms)
+    elif parcel.is_planned_with:
+        plan_soon(unit, now=now, terms=terms)
+    parcel = unit.load(Parcel, parcel.id)
+    return ParcelAnswer(parcel_id=parcel.id, state=parcel.state, riders=len(board_of(unit).riders))
 
 
 def hand_over(unit: Unit, parcel: Parcel, *, bundle: Bundle, now: datetime, terms: Terms) -> Bundle:
@@ -128,6 +159,15 @@ def release(unit: Unit, bundle: Bundle, *, reason: str, now: datetime, terms: Te
     unit.put(replace(unit.load(Rider, bundle.rider_id), spot=bundle.from_spot))
     set_free(unit, bundle.rider_id, at=now, now=now, terms=terms)
     return released
+
+
+def _take_back(unit: Unit, bundle: Bundle, parcels: Sequence[Parcel], *, now: datetime, terms: Terms) -> Bundle:
+    """Nobody waits any longer for a bundle's rider: he is off, unless there was nothing ready for him to take."""
+    if not all(parcel.is_ready for parcel in parcels):
+        return release(unit, bundle, reason="not_ready", now=now, terms=terms)
+    bundle = release(unit, bundle, reason="nobody_came", now=now, terms=terms)
+    sign_off(unit, bundle.rider_id)
+    return bundle
 
 
 def time_released(parcels: Sequence[Parcel], bundle: Bundle) -> datetime:

@@ -11,6 +11,7 @@ export const zh = {
   soon: '快到点 {time}',
   acceptBefore: '接单超时：{time} 还不接，就自动退给同学',
   acceptMissed: '接单超时，正在退给同学',
+  fetchMissed: '{time} 出的餐还没人取，平台已收到提醒',
   readyMissed: '出餐超时：{time} 前就该做好。请尽快出餐，做不了就退给同学',
 
   waiting: '待接单',
@@ -125,6 +126,7 @@ export const en: Record<keyof typeof zh, string> = {
   soon: 'Due soon {time}',
   acceptBefore: 'Late to accept: refunded at {time} unless you do',
   acceptMissed: 'Too late to accept: being refunded',
+  fetchMissed: 'Ready since {time} and not fetched; the platform was told',
   readyMissed: 'Late: was to be ready by {time}. Make it soon, or refund it',
 
   waiting: 'To accept',

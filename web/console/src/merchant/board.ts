@@ -19,7 +19,8 @@ export type ColumnName = (typeof COLUMNS)[number]['name']
 /** Where parcels that are still of interest are. */
 export const PARCEL_STATES = ['waiting', 'assigned', 'picked_up'] as const satisfies readonly Parcel['state'][]
 
-/** What goes to one building and is equally far. plannedAt: of the oldest; arrivesAt: the earliest promise; dishes: [id, portions], most first. */
+/** What goes to one building and is equally far. plannedAt: of the oldest; arrivesAt: the earliest promise; readyAt: since when the
+ * first of it is on the counter; dishes: [id, portions], most first. */
 export interface Batch {
   key: string
   buildingId: string
@@ -29,6 +30,7 @@ export interface Batch {
   portions: number
   plannedAt: string
   arrivesAt: string | undefined
+  readyAt: string | undefined
   hasRider: boolean
 }
 
@@ -56,6 +58,8 @@ export function batchesOf(subs: readonly SubOrder[], parcels: readonly Parcel[])
     batch.subs.push(sub)
     if (sub.planned_at < batch.plannedAt) batch.plannedAt = sub.planned_at
     batch.portions += Object.values(sub.dishes).reduce((sum, n) => sum + n, 0)
+    if (parcel?.is_ready && parcel.ready_at && (!batch.readyAt || parcel.ready_at < batch.readyAt))
+      batch.readyAt = parcel.ready_at
     batch.hasRider ||= Boolean(parcel?.bundle_id)
     if (parcel && (!batch.arrivesAt || parcel.arrives_at < batch.arrivesAt)) batch.arrivesAt = parcel.arrives_at
   }
@@ -95,6 +99,12 @@ export function readyBy(batch: Batch, terms: { ready_minutes: number }): number 
   return Date.parse(batch.plannedAt) + terms.ready_minutes * 60_000
 }
 
+/** By when a batch that is ready is to be fetched, in milliseconds; undefined when it is not, or was. */
+export function fetchBy(batch: Batch, terms: { fetch_minutes: number }): number | undefined {
+  if (batch.state !== 'ready' || !batch.readyAt) return undefined
+  return Date.parse(batch.readyAt) + terms.fetch_minutes * 60_000
+}
+
 function emptyBatch(key: string, { building_id, state, planned_at }: SubOrder): Batch {
   return {
     key,
@@ -105,6 +115,7 @@ function emptyBatch(key: string, { building_id, state, planned_at }: SubOrder): 
     portions: 0,
     plannedAt: planned_at,
     arrivesAt: undefined,
+    readyAt: undefined,
     hasRider: false,
   }
 }
