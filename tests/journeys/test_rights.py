@@ -136,6 +136,21 @@ async def test_every_route_has_a_row_here(town: Town) -> None:
     assert sorted(served) == sorted(RIGHTS)
 
 
+async def test_j5_every_number_asked_for_in_an_address_has_bounds(town: Town) -> None:
+    paths = (await town.client.get("/openapi.json")).json()["paths"]
+    asked = {
+        f"{method.upper()} {path} {parameter['name']}": schema
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        for parameter in operation.get("parameters", ())
+        for schema in parameter.get("schema", {}).get("anyOf", [parameter.get("schema", {})])
+        if schema.get("type") == "integer"
+    }
+
+    assert len(asked) > 20
+    assert [name for name, schema in asked.items() if not {"minimum", "maximum"} <= schema.keys()] == []
+
+
 async def test_every_route_is_open_to_exactly_those_whom_its_row_names(cast: Cast) -> None:
     everybody = {
         "s": cast.stranger,

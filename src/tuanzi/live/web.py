@@ -48,7 +48,7 @@ class LiveToken(Struct, frozen=True, kw_only=True, gc=False):
 class AfterQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The last number that I have; what nobody acknowledged yet when it is not said."""
 
-    after: Annotated[int, Meta(ge=0)] | None = None
+    after: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     limit: Annotated[int, Meta(ge=1, le=MESSAGES_MAX)] = 50
 
 
