@@ -17,6 +17,7 @@ from tuanzi.machinery.database import Ask
 from tuanzi.machinery.internal import EVENTS_AFTER
 from tuanzi.machinery.tables import Row
 from tuanzi.money import payment_of
+from tuanzi.money.model import OpenPayment
 from tuanzi.reconciliation.handlers import Reconciler
 from tuanzi.reconciliation.handlers.books import ORDERS_AT_ONCE, Comparison
 from tuanzi.reconciliation.handlers.minute import EVENTS_AT_ONCE, EveryMinute
@@ -298,6 +299,23 @@ def test_what_nothing_proves_is_raised_with_its_evidence_and_changes_nothing(wha
     assert campus.minute() == [found]
     assert len(campus.told(DifferenceFound)) == 1
     assert len(campus.told(DifferenceRaised)) == (0 if planted.mend is Mend.NONE else 1)
+
+
+def test_c4_money_of_another_amount_than_asked_is_told_to_a_person_for_it_waits_in_suspense() -> None:
+    campus = campus_at_work()
+    order_id = campus.open("y1", "beef", campaign="steps").order_id
+    payment_id = payment_of(order_id)
+    asked = OpenPayment(payment_id=payment_id, order_id=order_id, member_id="y1", amount_fen=2201, provider="sandbox")
+    campus.ask(asked)
+
+    campus.capture(order_id, amount_fen=2101)
+    campus.minute()
+
+    (found,) = campus.differences()
+    assert (found.kind, found.item, found.mend) == (Kind.AMOUNTS, payment_id, Mend.NONE)
+    assert (found.state, found.is_raised, found.unexplained_fen) == (State.OPEN, True, 2101)
+    assert campus.balances()["suspense"] == -2101
+    assert campus.minute() == [found]
 
 
 def test_a_campus_that_is_behind_catches_up_first_and_at_once() -> None:

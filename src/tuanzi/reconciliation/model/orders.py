@@ -14,9 +14,9 @@ from tuanzi.reconciliation.model.differences import Book, Difference, Kind, Mend
 
 def of_order(books: OrderBooks) -> list[Difference]:
     """Every difference within the campus about one order: first within the money, then, if there is none, with the
-    order book, which follows the ledger."""
+    order book, which follows the ledger; and money in suspense, which no other book has yet."""
     found = [*_captures(books), *_refunds(books), *_strangers(books)]
-    return found or [*_order_book(books)] or [*_plan(books)]
+    return [*(found or [*_order_book(books)] or [*_plan(books)]), *_in_suspense(books)]
 
 
 def _captures(books: OrderBooks) -> Iterator[Difference]:
@@ -36,6 +36,22 @@ def _captures(books: OrderBooks) -> Iterator[Difference]:
             fen=max(fens, default=0),
             rows={"payment": payment, "capture": capture.capture, "misfit": capture.misfit},
         )
+
+
+def _in_suspense(books: OrderBooks) -> Iterator[Difference]:
+    """Money that came and was not what was asked: no order has it, nothing sends it back, so a person must look."""
+    for payment in books.payments:
+        if payment.state is PaymentState.MISFIT:
+            yield difference_of(
+                Kind.AMOUNTS,
+                payment.id,
+                Side(book=Book.ORDERS, fen=payment.amount.fen, says="asked"),
+                Side(book=Book.PAYMENTS, fen=payment.captured.fen, says=payment.state.value),
+                mend=Mend.NONE,
+                order_id=books.order_id,
+                fen=payment.captured.fen,
+                rows={"payment": payment, "misfit": books.journal("misfit", payment.id)},
+            )
 
 
 def _refunds(books: OrderBooks) -> Iterator[Difference]:
