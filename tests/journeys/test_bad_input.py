@@ -107,8 +107,8 @@ async def test_a_refusal_says_where_it_does_not_fit(cast: Cast) -> None:
     both = await cast.ming.post("groups", {**OPENING, "lines": line(set_meal_id="x", addon=True)})
     query = await cast.ming.get("orders?limit=0")
 
-    assert (answer.json()["at"], answer.json()["detail"]) == ("/lines/0/quantity", "菜品第 1 项的份数：不能小于 1。")
-    assert (both.json()["at"], both.json()["detail"]) == ("/lines/0", "菜品第 1 项：套餐里的菜不能同时算加价购。")
+    assert (answer.json()["at"], answer.json()["detail"]) == ("/lines/0/quantity", "购物车第 1 项的份数：不能小于 1。")
+    assert (both.json()["at"], both.json()["detail"]) == ("/lines/0", "购物车第 1 项：套餐里的菜不能同时算加价购。")
     assert (query.json()["at"], query.json()["detail"]) == ("?limit", "每页条数：不能小于 1。")
 
 

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from tests.machinery.asgi_client import JSON, KEY, ask, small_api
-from tuanzi.base.problem import Invalid, Unfitting, Words
+from tests.machinery.asgi_client import JSON, KEY, Full, ask, small_api
+from tuanzi.base.problem import Invalid, Problem, Unfitting, Words
 from tuanzi.machinery.http.documents import document_of
 from tuanzi.machinery.http.misfits import Vocabulary
 from tuanzi.machinery.http.reading import body_decoder, query_decoder
@@ -65,7 +65,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     hue: tuple[Hue, ...] = ()
 
 
-def told(refused: Invalid, language: str) -> Any:
+def told(refused: Problem, language: str) -> Any:
     return msgspec.json.decode(document_of(refused, language=language, request_id=b"r-1", known=KNOWN))
 
 
@@ -120,7 +120,7 @@ def told(refused: Invalid, language: str) -> Any:
             "内层的a~b/c：没有这一项，请检查名称。",
             "Inner, a~b/c: is not known here; check its name.",
         ),
-        ("7", "", "请求内容应为对象，收到的是整数。", "The request must be an object, not a whole number."),
+        ("7", "", "请求内容：应为对象，收到的是整数。", "The request: must be an object, not a whole number."),
     ],
 )
 def test_a_person_is_told_what_was_expected_in_his_language(body: str, at: str, chinese: str, english: str) -> None:
@@ -148,6 +148,31 @@ def test_what_was_sent_is_not_sent_back_at_length() -> None:
         body_decoder(Whole)(b'{"%s":1}' % (b"x" * 5000))
 
     assert len(document_of(refused.value, language="en", request_id=b"r-1")) < 500
+
+
+def test_what_spans_a_whole_query_is_a_sentence_by_itself() -> None:
+    with pytest.raises(Invalid) as refused:
+        query_decoder(Inner)(b"hue=red&is_plain=true")
+
+    document = told(refused.value, "en")
+    assert (document["at"], document["detail"]) == ("?", "What is plain has no hue.")
+    assert document["errors"] == [{"detail": "What is plain has no hue."}]
+
+
+@pytest.mark.parametrize("where", [{"field": "rows[1].size"}, {"at": "/rows/1/size"}])
+def test_a_room_that_names_a_field_is_told_of_by_the_name_on_the_pages(where: dict[str, str]) -> None:
+    problem = Full(**where, least=2, most=9)
+
+    chinese, english = told(problem, "zh-CN"), told(problem, "en")
+
+    assert chinese["detail"] == "行第 2 项的人数：该团已满（2 至 9）。"
+    assert english["detail"] == "Rows, item 2, size: no seat is left in this group (2 to 9)."
+    assert english["errors"] == [{"pointer": "#/rows/1/size", "detail": english["detail"]}]
+    assert {name: english[name] for name in where} == where
+
+
+def test_a_refusal_that_names_no_field_has_its_title_alone() -> None:
+    assert {"detail", "errors"}.isdisjoint(told(Full(at="2026-11-23", field=None), "en"))
 
 
 async def test_a_refusal_over_http_is_in_the_language_asked_for() -> None:

@@ -92,7 +92,7 @@ def test_a_draft_is_kept_as_written_and_is_not_in_force() -> None:
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (replace(FULL, condition="items_fen >="), "parserError"),
+        (replace(FULL, condition="items_fen >="), "Unexpected end of unary expression at ("),
         (replace(FULL, condition="price > 3"), "unknown: price"),
         (replace(FULL, condition="items_fen"), "true or false"),
         (replace(FULL, condition="items_fen > 'x'"), "Unsupported type"),
@@ -102,7 +102,7 @@ def test_a_draft_is_kept_as_written_and_is_not_in_force() -> None:
         (replace(FULL, amount="items_fen / 0"), "fen, not None"),
         (replace(FULL, amount="100000001"), "fen, not 100000001"),
         (replace(FULL, amount="building_id", condition="hour == 99"), "fen, not ''"),
-        (replace(FULL, amount=""), "parserError"),
+        (replace(FULL, amount=""), "Unexpected end of unary expression at (0, 0)"),
         (replace(FULL, amount="rand(500)"), "unknown: rand"),
         (replace(FULL, amount="date('now')"), "unknown: date"),
         (replace(FULL, amount="sum(map([1..1000000], # * 2))"), "not allowed at character 10"),
@@ -298,6 +298,7 @@ def test_every_word_that_is_promised_works() -> None:
     [
         (replace(FULL, amount="moon"), "unknown", "moon"),
         (replace(FULL, amount="items_fen ^ 2"), "sign", "^ 2"),
+        (replace(FULL, amount="(items_fen"), "expression", ""),
         (replace(FULL, amount="max"), "function", "max"),
         (replace(FULL, amount="1" * 301), "long", "300"),
         (replace(FULL, condition="items_fen"), "condition", "0.0"),

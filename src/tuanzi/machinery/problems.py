@@ -10,7 +10,7 @@ class KeyReused(Problem):
 
     code = "machinery/key-reused"
     status = 422
-    title_zh = "幂等键已被其他请求使用"
+    title_zh = "这个 Idempotency-Key 已用于另一个请求"
 
 
 class Unavailable(Problem):

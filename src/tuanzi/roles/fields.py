@@ -64,7 +64,7 @@ _NAMES: Final = {
         ("latitude_e6", "纬度", "latitude"),
         ("leader_rate", "团长比例", "leader's rate"),
         ("limit", "每页条数", "length of a page"),
-        ("lines", "菜品", "dishes"),
+        ("lines", "购物车", "cart"),
         ("longitude_e6", "经度", "longitude"),
         ("meal_id", "餐段", "meal"),
         ("member_id", "同学", "member"),

@@ -10,7 +10,7 @@ import msgspec
 
 from tuanzi.base.money import Money
 from tuanzi.base.problem import Problem, Words
-from tuanzi.machinery.http.misfits import UNNAMED, Misfit, Vocabulary
+from tuanzi.machinery.http.misfits import UNNAMED, Misfit, Vocabulary, field_members
 from tuanzi.machinery.http.problems import (
     BodyTooLarge,
     MethodNotAllowed,
@@ -65,6 +65,7 @@ def document_of(problem: Problem, *, language: str, request_id: bytes, known: Vo
         "instance": request_id.decode("ascii"),
     }
     is_english = language == ENGLISH
+    document |= field_members(problem.facts, Words(kind.title_zh, kind.title_en()), is_english=is_english, known=known)
     for name, fact in problem.facts.items():
         match fact:
             case _ if name in _OWN:

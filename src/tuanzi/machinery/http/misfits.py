@@ -51,12 +51,14 @@ UNNAMED = Vocabulary()
 class Misfit:
     """One thing that does not fit. steps: where, names and places in lists from 0; `*` for any key.
 
-    said: the end of a sentence, or the pattern that a text is to match.
+    said: the end of a sentence, or the pattern that a text is to match. is_whole: it is a sentence by itself, which
+    needs no name of what it is about.
     """
 
     said: Words | str
     steps: tuple[str, ...] = ()
     is_query: bool = False
+    is_whole: bool = False
 
     @property
     def at(self) -> str:
@@ -68,8 +70,15 @@ class Misfit:
     def members(self, *, is_english: bool, known: Vocabulary) -> dict[str, Any]:
         """What a problem document tells of it: `detail` for people, `at` and `errors` for programs (RFC 9457, 3)."""
         said = self.said if isinstance(self.said, Words) else known.forms.get(self.said, _ODD)
-        sentence = _sentence(_place(self.steps, known.names), said, is_english=is_english)
-        where = {"parameter": self.at[1:]} if self.is_query else {"pointer": f"#{quote(self.at, safe='/*')}"}
+        place = _place(self.steps, known.names)
+        if self.is_whole and not self.steps:
+            place = Words("", "")
+        elif not self.steps:
+            place = Words("请求内容", "the request")
+        sentence = _sentence(place, said, is_english=is_english)
+        where: dict[str, Any] = {"pointer": f"#{quote(self.at, safe='/*')}"}
+        if self.is_query:
+            where = {"parameter": self.at[1:]} if self.steps else {}
         return {"detail": sentence, "at": self.at, "errors": [{**where, "detail": sentence}]}
 
 
@@ -83,7 +92,7 @@ def misfit_of(error: msgspec.ValidationError, kind: Any, *, is_query: bool = Fal
         message, path = str(error), ""
     steps = [name or ("*" if index == "..." else index) for name, index in _STEP.findall(path.rstrip("`"))]
     if isinstance(error.__cause__, Unfitting):
-        return Misfit(error.__cause__.words, tuple(steps), is_query=is_query)
+        return Misfit(error.__cause__.words, tuple(steps), is_query=is_query, is_whole=True)
     match = _FIELD.fullmatch(message)
     if match is not None:
         steps.append(match[2][:SHOWN_MAX])
@@ -118,6 +127,26 @@ def broken_json(error: Exception) -> Words:
 
 
 NO_BODY = Words("这里不需要请求体。", "No body is expected here.")
+
+
+def field_members(facts: Mapping[str, Any], title: Words, *, is_english: bool, known: Vocabulary) -> dict[str, Any]:
+    """What a problem document tells besides, where a room's refusal names the field that it is about; else nothing.
+
+    facts: `field`, as `tiers[1].off_fen`, or `at`, as `/tiers/1/off_fen`; `least` and `most`, when it is to be between.
+    """
+    field, at = facts.get("field"), facts.get("at")
+    if isinstance(field, str) and field:
+        steps = [name or index for name, index in _STEP.findall(f".{field}")]
+    elif isinstance(at, str) and at.startswith("/"):
+        steps = [step.replace("~1", "/").replace("~0", "~") for step in at[1:].split("/")]
+    else:
+        return {}
+    zh, en = title.zh, title.en.rstrip(".")
+    en = f"{en[:1].lower()}{en[1:]}"
+    if "least" in facts and "most" in facts:
+        zh, en = f"{zh}（{facts['least']} 至 {facts['most']}）", f"{en} ({facts['least']} to {facts['most']})"
+    misfit = Misfit(Words(zh, en), tuple(steps))
+    return {name: told for name, told in misfit.members(is_english=is_english, known=known).items() if name != "at"}
 
 
 def _said(message: str, kind: Any, steps: Sequence[str]) -> Words | str:
@@ -248,5 +277,6 @@ def _place(steps: Sequence[str], names: Mapping[str, Words]) -> Words:
 
 def _sentence(place: Words, said: Words, *, is_english: bool) -> str:
     if is_english:
-        return f"{place.en[:1].upper()}{place.en[1:]}: {said.en}." if place.en else f"The request {said.en}."
-    return f"{place.zh}：{said.zh}。" if place.zh else f"请求内容{said.zh}。"
+        sentence = f"{place.en}: {said.en}." if place.en else f"{said.en}."
+        return f"{sentence[:1].upper()}{sentence[1:]}"
+    return f"{place.zh}：{said.zh}。" if place.zh else f"{said.zh}。"

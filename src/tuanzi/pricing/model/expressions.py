@@ -20,6 +20,8 @@ FEN_MAX: Final = 100_000_000  # a million yuan; more is a mistake in the rule, n
 FUNCTIONS: Final = frozenset({"min", "max", "floor", "ceil"})
 WORDS: Final = frozenset({"and", "or", "not", "in", "true", "false"})
 
+# What the engine says is JSON; of it the words for people.
+_SOURCE = re.compile(r'"source":"((?:[^"\\]|\\.)*)"')
 _TOKEN = re.compile(
     r"""\s*(?:
         (?P<number>[0-9]{1,12}(?:\.[0-9]{1,6})?(?![\w.]))
@@ -35,13 +37,14 @@ Fact = int | bool | str
 class ExpressionBad(ValueError):
     """The expression cannot be used, or gave what is neither a yes/no nor an amount in fen.
 
-    why, what: the same for pages, which say it in their language: the kind of fault, and which word or value it is.
+    why, what: the same for pages, which say it in their language: the kind of fault, and which word or value it is;
+    the engine's own words are for who reads the reason.
     """
 
     def __init__(self, reason: str, *, why: str = "expression", what: str = "") -> None:
         super().__init__(reason)
         self.why = why
-        self.what = what or reason
+        self.what = what
 
 
 class Expression:
@@ -111,5 +114,7 @@ def compile_text(text: str) -> Expression:
 
 
 def _reason(error: RuntimeError) -> str:
-    """The engine's words without its stack trace."""
-    return str(error).partition("\n")[0][:200]
+    """The engine's words without its stack trace, and without the JSON that they come in."""
+    said = str(error).partition("\n")[0]
+    found = _SOURCE.search(said)
+    return (said if found is None else found[1])[:200]

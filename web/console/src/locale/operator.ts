@@ -394,7 +394,7 @@ export const zh = {
   'pricing/rule-invalid.long': '规则 {rule_id}：条件或金额超过 {what} 个字符。',
   'pricing/rule-invalid.condition': '规则 {rule_id}：条件要得出真或假，而不是 {what}。',
   'pricing/rule-invalid.amount': '规则 {rule_id}：金额要得出 0 至 100000000 分，而不是 {what}。',
-  'pricing/rule-invalid.expression': '规则 {rule_id}：条件或金额读不懂（{what}）。',
+  'pricing/rule-invalid.expression': '规则 {rule_id}：条件或金额不完整或写法不通，请检查括号、引号和运算符。',
   'pricing/rule-invalid.zone': '样例“{sample}”：时间要带时区。',
   'pricing/rule-invalid.century': '样例“{sample}”：时间须在 2000 年至 2100 年之间。',
   'pricing/rule-invalid.addon': '样例“{sample}”：加价购的菜不能在套餐里。',
@@ -1115,7 +1115,8 @@ export const en: Record<keyof typeof zh, string> = {
   'pricing/rule-invalid.long': 'Rule {rule_id}: a condition or amount is longer than {what} characters.',
   'pricing/rule-invalid.condition': 'Rule {rule_id}: the condition must say true or false, not {what}.',
   'pricing/rule-invalid.amount': 'Rule {rule_id}: the amount must be 0 to 100000000 fen, not {what}.',
-  'pricing/rule-invalid.expression': 'Rule {rule_id}: its condition or amount cannot be read ({what}).',
+  'pricing/rule-invalid.expression':
+    'Rule {rule_id}: its condition or amount is incomplete or makes no sense; check brackets, quotes and signs.',
   'pricing/rule-invalid.zone': 'Sample “{sample}”: its time needs a zone.',
   'pricing/rule-invalid.century': 'Sample “{sample}”: its time must be between 2000 and 2100.',
   'pricing/rule-invalid.addon': 'Sample “{sample}”: an add-on cannot be in a set meal.',
