@@ -562,9 +562,9 @@ def test_roles_are_changed_and_the_audit_says_by_whom(house: PagesHouse, operato
     assert house.client.get("/v1/me", headers=newcomer.headers).json()["roles"] == ["rider", "student"]
     operator.keep_screen("console-people")
     operator.page.get_by_role("tab", name="操作记录").click()
-    expect(operator.page.get_by_role("row", name=re.compile("改身份.+rider,student")).first).to_be_visible(
-        timeout=WAIT_MS
-    )
+    line = operator.page.get_by_role("row", name=re.compile("改身份.+身份: 骑手、学生")).first
+    expect(line).to_be_visible(timeout=WAIT_MS)
+    operator.keep_screen("console-audit")
 
 
 def test_no_screen_of_the_operator_has_a_serious_fault_of_accessibility(
