@@ -218,4 +218,5 @@ async def test_the_export_comes_in_pages_that_leave_nothing_out(cast: Cast, monk
 
 async def test_a_page_of_the_export_that_cannot_be_is_refused(cast: Cast) -> None:
     await refused(cast.ming.get("/v1/me/records?after=x"), 422, "base/invalid")
+    await refused(cast.ming.get("/v1/me/records?after=%0A"), 422, "base/invalid")
     assert (await done(cast.ming.get("/v1/me/records?after=9999.")))["items"] == []

@@ -102,7 +102,7 @@ class CheckBody(Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fiel
 class GrantBody(Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """Who is given a coupon each, all alike. grant_id: chosen by the operator; of one grant a member has one coupon."""
 
-    grant_id: Annotated[str, Meta(min_length=1, max_length=24, pattern="^[a-z0-9][a-z0-9_-]*$")]
+    grant_id: Annotated[str, Meta(min_length=1, max_length=24, pattern=r"^[a-z0-9][a-z0-9_-]*$(?!\n)")]
     member_ids: Annotated[tuple[MemberId, ...], Meta(min_length=1, max_length=GRANTED_AT_ONCE)]
     off_fen: Annotated[int, Meta(ge=1, le=COUPON_FEN_MAX)]
     threshold_fen: Annotated[int, Meta(ge=0, le=100_000_000)] = 0

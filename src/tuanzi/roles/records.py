@@ -26,7 +26,7 @@ _ANSWERS = Keeps(table="kept_answers", columns=("idempotency_key", "command", "b
 class RecordsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`after` is the `next` of the page before."""
 
-    after: Annotated[str, Meta(max_length=200, pattern=r"^([0-9]{1,4}\..*)?$")] = ""
+    after: Annotated[str, Meta(max_length=200, pattern=r"^([0-9]{1,4}\..*)?$(?!\n)")] = ""
 
 
 class KeptRow(Struct, frozen=True, kw_only=True, gc=False):
