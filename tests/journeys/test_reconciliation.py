@@ -107,3 +107,24 @@ async def test_what_was_found_is_counted(cast: Cast) -> None:
     assert 'tuanzi_differences_found_total{campus="beijing",difference_class="D7"} 1.0' in figures
     assert 'tuanzi_differences_ended_total{campus="beijing",difference_class="D7"} 1.0' in figures
     assert 'tuanzi_differences_raised_total{campus="beijing"' not in figures
+
+
+async def test_c3_a_campus_leaves_alone_what_another_has_in_the_same_bills(cast: Cast) -> None:
+    _, orders = await cast.closed_group()
+    for order_id in orders:
+        await cast.deliver(f"{order_id}.1")
+    await cast.town.settled()
+
+    for _ in range(48):  # both compare the bills of the day of the payments, and those of the day of the shares
+        cast.town.pass_time(hours=1)
+        await cast.town.settled()
+
+    for campus in cast.town.house.campuses.values():
+        rows = campus.money.database.rows
+        assert rows("SELECT kind, item, mend FROM differences") == []
+        assert len(rows("SELECT kind FROM reconciliation_runs WHERE kind = 'daily'")) == 2
+    other = cast.town.house.campuses["shanghai"].money.database
+    assert other.rows("SELECT id FROM payments") == []
+    assert other.rows("SELECT id FROM refunds") == []
+    assert cast.town.provider.shared_fen > 0
+    assert cast.town.provider.refunded_fen == 0

@@ -106,7 +106,7 @@ class SandboxBench(Bench):
     def __init__(self) -> None:
         self.now = NOON
         self._broken: dict[str, list[Fault]] = {}
-        self.sandbox = SandboxProvider(pays_at_once=False, faults=self._fault, late_by=LATE)
+        self.sandbox = SandboxProvider(pays_at_once=False, faults=self._fault, late_by=LATE).at("beijing")
         self.provider = self.sandbox
 
     async def pay(self, number: str = NUMBER) -> None:

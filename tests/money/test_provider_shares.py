@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.money.providers import COOK, LATE, LEADER, NUMBER, Bench, SandboxBench, back, bench, company, share, taken
 from tests.money.providers import asked as payment
@@ -292,6 +293,29 @@ class TestBills:
 
         assert [line.key for line in await bench.provider.bill(BillKind.TRADES, TODAY, now=bench.now)] == [NUMBER]
         assert await bench.provider.bill(BillKind.SHARES, TODAY, now=bench.now) == ()
+
+    async def test_a_bill_says_which_payments_and_refunds_are_another_campuss(self, bench: Bench) -> None:
+        await bench.paid()
+        await bench.provider.refund(back(amount_fen=100), now=bench.now)
+        elsewhere = bench.provider.at("shanghai")
+        await elsewhere.open(payment(number="p_000002"), now=bench.now)
+        await bench.pay("p_000002")
+        await bench.wait(timedelta(days=1))
+
+        here = await bench.provider.bill(BillKind.TRADES, TODAY, now=bench.now)
+        there = await elsewhere.bill(BillKind.TRADES, TODAY, now=bench.now)
+
+        assert {line.key: line.is_elsewhere for line in here} == {NUMBER: False, "r_1": False, "p_000002": True}
+        assert {line.key: line.is_elsewhere for line in there} == {NUMBER: True, "r_1": True, "p_000002": False}
+
+    async def test_what_was_attached_is_said_to_the_campus_whose_payment_it_is(self, bench: Bench) -> None:
+        await bench.paid()
+
+        here = await bench.provider.query(NUMBER, now=bench.now)
+        there = await bench.provider.at("shanghai").query(NUMBER, now=bench.now)
+
+        assert here.attach == f"{NUMBER} o m"
+        assert there == replace(here, attach="")
 
     async def test_bills_have_every_payment_refund_share_and_return_of_their_day(self, bench: Bench) -> None:
         transaction = await bench.paid()

@@ -123,8 +123,9 @@ def sandbox_payer(cashier: Cashier, sandbox: SandboxProvider) -> Callable[[Call[
         desk = call.desks.money
         seen = await queries.payment(desk, call.path["payment_id"], member_id=_sees_only(call))
         asked = payment_asked(seen.id, order_id=seen.order_id, member_id=seen.member_id, amount_fen=seen.amount.fen)
-        await sandbox.open(asked, now=call.now)  # the sandbox may have been restarted since; else it changes nothing
         campus = call.path["campus"]
+        # The sandbox may have been restarted since; else it changes nothing.
+        await sandbox.at(campus).open(asked, now=call.now)
         sandbox.pay(asked.out_trade_no, now=call.now, campus=campus)
         for callback in sandbox.take_callbacks(now=call.now, campus=campus):
             await desk.submit(cashier.capture_of(callback))

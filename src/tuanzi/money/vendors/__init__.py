@@ -191,6 +191,7 @@ class BillLine(Struct, frozen=True, kw_only=True, gc=False):
     key: out_trade_no of a payment, out_refund_no of a refund, out_return_no of a return, `out_order_no/account` of one
     part of a share; FUNDS knows no receivers and says `out_order_no`. transaction_id: empty where the bill does not say
     (FUNDS, but for payments and fees). amount_fen: positive towards the merchant, negative away from him.
+    is_elsewhere: of a payment of another campus, where several have one account and the bill says whose (TRADES).
     """
 
     kind: BillKind
@@ -199,6 +200,7 @@ class BillLine(Struct, frozen=True, kw_only=True, gc=False):
     amount_fen: int
     state: BillState
     at: datetime
+    is_elsewhere: bool = False
 
 
 class Notice(Struct, frozen=True, kw_only=True, gc=False):
@@ -229,7 +231,10 @@ class PaymentProvider(Protocol):
         """The app by whose openids it knows who pays; "" where it knows members by their ids here."""
 
     def at(self, campus: str) -> PaymentProvider:
-        """The same company, which reports to this campus what becomes of its payments."""
+        """The same company, which reports to this campus what becomes of its payments.
+
+        It is asked about no other campus's: of these it does not say what was attached.
+        """
 
     async def open(self, asked: PaymentAsked, *, now: datetime) -> PaymentOpening:
         """Open a payment, or the same one again: its present state.
@@ -286,7 +291,7 @@ class PaymentProvider(Protocol):
         """What became of a return; UNKNOWN when it was never asked for."""
 
     async def bill(self, kind: BillKind, on: date, *, now: datetime) -> tuple[BillLine, ...]:
-        """All lines of a day (Asia/Shanghai), in the order the provider gives them.
+        """All lines of a day (Asia/Shanghai), those of other campuses too, in the order the provider gives them.
 
         Raises BillNotReady before 10:00 of the next day.
         """

@@ -7,7 +7,11 @@ import hashlib
 import hmac
 import re
 import zlib
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
+from functools import partial
+
+from msgspec.structs import replace
 
 from tuanzi.base.time import SHANGHAI
 from tuanzi.money.vendors import BillKind, BillLine, BillState
@@ -40,11 +44,12 @@ def is_ready(on: date, *, now: datetime) -> bool:
     return now >= datetime.combine(on + timedelta(days=1), READY_AT)
 
 
-def bill_lines(kind: BillKind, file: bytes, *, hash_value: str) -> tuple[BillLine, ...]:
+def bill_lines(kind: BillKind, file: bytes, *, hash_value: str, campus: str = "") -> tuple[BillLine, ...]:
     """The lines of a bill as it was downloaded, gzipped or not.
 
-    hash_value: SHA1 of the raw file, in hexadecimal. Raises ValueError when the file is not what the hash, its count
-    or its totals say, or has an amount that is no whole number of fen.
+    hash_value: SHA1 of the raw file, in hexadecimal. campus: who asks, where several have one account. Raises
+    ValueError when the file is not what the hash, its count or its totals say, or has an amount that is no whole number
+    of fen.
     """
     try:
         raw = gzip.decompress(file) if file[:2] == b"\x1f\x8b" else file
@@ -59,8 +64,12 @@ def bill_lines(kind: BillKind, file: bytes, *, hash_value: str) -> tuple[BillLin
     for total, column in _TOTALS[kind].items():
         if fen_of(totals[total]) != sum(fen_of(row[column]) for row in rows):
             raise ValueError(f"{column} does not add up to {total}")
-    read = {BillKind.TRADES: _trade, BillKind.FUNDS: _fund, BillKind.SHARES: _part}[kind]
-    lines = (read(row) for row in rows)
+    reads: dict[BillKind, Callable[[Row], BillLine | None]] = {
+        BillKind.TRADES: partial(_trade, campus=campus),
+        BillKind.FUNDS: _fund,
+        BillKind.SHARES: _part,
+    }
+    lines = (reads[kind](row) for row in rows)
     return tuple(line for line in lines if line is not None)
 
 
@@ -94,17 +103,24 @@ def _rows(text: str) -> tuple[list[Row], Row]:
     return tables[0], tables[1][0]
 
 
-def _trade(row: Row) -> BillLine | None:
+def _trade(row: Row, *, campus: str) -> BillLine | None:
     if row["交易状态"] == "REFUND":
         if row["退款状态"] not in _BACK:
             return None
-        return _line(
-            BillKind.TRADES, row, "交易时间", BillState.REFUNDED, row["商户退款单号"], -fen_of(row["申请退款金额"])
-        )
-    if row["交易状态"] not in _PAID:
+        number, fen = row["商户退款单号"], -fen_of(row["申请退款金额"])
+        line = _line(BillKind.TRADES, row, "交易时间", BillState.REFUNDED, number, fen)
+    elif row["交易状态"] in _PAID:
+        number = own_number(row["商户订单号"])
+        line = _line(BillKind.TRADES, row, "交易时间", BillState.PAID, number, fen_of(row["订单金额"]))
+    else:
         return None
-    number = own_number(row["商户订单号"])
-    return _line(BillKind.TRADES, row, "交易时间", BillState.PAID, number, fen_of(row["订单金额"]))
+    return replace(line, is_elsewhere=_is_elsewhere(row.get("商户数据包", ""), campus=campus))
+
+
+def _is_elsewhere(attach: str, *, campus: str) -> bool:
+    """Whether what was attached (see `payment_asked`) names another campus behind it; what others attached does not."""
+    words = attach.split(" ")
+    return bool(campus) and len(words) == 4 and words[3] != campus
 
 
 def _fund(row: Row) -> BillLine | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import heapq
 from datetime import datetime, timedelta
 from itertools import count
@@ -29,6 +30,7 @@ __all__ = ["Fault", "Faults", "SandboxProvider", "faultless"]
 
 class _Trade(Struct, frozen=True, kw_only=True, gc=False):
     seen: PaymentSeen
+    campus: str = ""
     refunded_fen: int = 0
     paid_at: datetime | None = None
 
@@ -64,14 +66,17 @@ class SandboxProvider(SharingSandbox):
     ) -> None:
         super().__init__(faults=faults, late_by=late_by, remembered_max=remembered_max, share_max=share_max)
         self.pays_at_once = pays_at_once
+        self.campus = ""
         self._trades: dict[str, _Trade] = {}
         self._refunds: dict[str, _Refund] = {}
         self._callbacks: list[tuple[datetime, int, str, PaymentSeen]] = []
         self._numbers = count()
 
     def at(self, campus: str) -> SandboxProvider:
-        """Itself: its callbacks are taken, not sent."""
-        return self
+        """The same company with all that it remembers; its callbacks are taken, not sent."""
+        there = copy.copy(self)
+        there.campus = campus
+        return there
 
     async def open(self, asked: PaymentAsked, *, now: datetime) -> PaymentOpening:
         """Open a payment; paid at once in that mode. Raises PaymentDiffers, PaymentEnded, ProviderUnreachable."""
@@ -105,7 +110,9 @@ class SandboxProvider(SharingSandbox):
         fault = self._reached("query", out_trade_no, now=now)
         self._answered(fault, out_trade_no)
         trade = self._trades.get(out_trade_no)
-        return trade.seen if trade is not None else _unheard(out_trade_no)
+        if trade is None:
+            return _unheard(out_trade_no)
+        return replace(trade.seen, attach="") if self._is_elsewhere(trade) else trade.seen
 
     async def close(self, out_trade_no: str, *, now: datetime) -> PaymentSeen:
         """Close a payment that is not paid; one never opened stays UNKNOWN."""
@@ -192,7 +199,7 @@ class SandboxProvider(SharingSandbox):
     def _give_back(self, asked: RefundAsked, *, fault: Fault | None, now: datetime) -> RefundSeen:
         trade = self._trades.get(asked.out_trade_no)
         if trade is None and self._remembered_max is not None:
-            trade = _believed(asked)
+            trade = _believed(asked, campus=self.campus)
         refusal = _refusal(asked, trade, fault)
         pool = None
         if trade is not None and not refusal:
@@ -223,6 +230,7 @@ class SandboxProvider(SharingSandbox):
                 amount_fen=trade.seen.amount_fen,
                 state=BillState.PAID,
                 at=trade.paid_at,
+                is_elsewhere=self._is_elsewhere(trade),
             )
             for trade in self._trades.values()
             if trade.paid_at is not None
@@ -235,15 +243,19 @@ class SandboxProvider(SharingSandbox):
                 amount_fen=-refund.asked.amount_fen,
                 state=BillState.REFUNDED,
                 at=refund.settles_at,
+                is_elsewhere=self._is_elsewhere(self._trades.get(refund.asked.out_trade_no)),
             )
             for refund in self._refunds.values()
             if refund.seen.progress is RefundProgress.SETTLED
         ]
         return [*paid, *refunded]
 
+    def _is_elsewhere(self, trade: _Trade | None) -> bool:
+        return trade is not None and bool(self.campus and trade.campus) and trade.campus != self.campus
+
     def _remember(self, seen: PaymentSeen) -> None:
-        trade = self._trades.get(seen.out_trade_no)
-        self._trades[seen.out_trade_no] = _Trade(seen=seen) if trade is None else replace(trade, seen=seen)
+        trade = self._trades.get(seen.out_trade_no) or _Trade(seen=seen, campus=self.campus)
+        self._trades[seen.out_trade_no] = replace(trade, seen=seen)
         self._forget_oldest()
 
     def _forget_oldest(self) -> None:
@@ -269,14 +281,14 @@ def _unheard(out_trade_no: str) -> PaymentSeen:
     return PaymentSeen(out_trade_no=out_trade_no, state=TradeState.UNKNOWN)
 
 
-def _believed(asked: RefundAsked) -> _Trade:
+def _believed(asked: RefundAsked, *, campus: str) -> _Trade:
     seen = PaymentSeen(
         out_trade_no=asked.out_trade_no,
         state=TradeState.PAID,
         amount_fen=asked.captured_fen,
         transaction_id=_transaction_id(asked.out_trade_no),
     )
-    return _Trade(seen=seen)
+    return _Trade(seen=seen, campus=campus)
 
 
 def _believed_pool(trade: _Trade) -> Pool:

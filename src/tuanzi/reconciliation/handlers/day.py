@@ -40,6 +40,7 @@ from tuanzi.reconciliation.model import (
     day_of,
     difference_id,
     gap_fault,
+    lines_of_here,
     of_statement,
 )
 
@@ -88,11 +89,9 @@ class EveryDay:
     async def _compare_day(
         self, on: date, trades: Sequence[BillLine], shares: Sequence[BillLine], *, now: datetime
     ) -> Day:
-        before = [
-            line
-            for kind in (BillKind.TRADES, BillKind.SHARES)
-            for line in await self._provider.bill(kind, on - DAY, now=now)
-        ]
+        trades_before = await self._provider.bill(BillKind.TRADES, on - DAY, now=now)
+        shares_before = await self._provider.bill(BillKind.SHARES, on - DAY, now=now)
+        trades, shares = lines_of_here(trades, shares, trades_before=trades_before)
         named = await self._named(trades, now=now)
         trades = [line for line in trades if line.key not in named.left | named.told]
         carried = [one for one in await self._comparison.in_state(State.CARRIED) if _carried_from(one) < on.isoformat()]
@@ -102,7 +101,7 @@ class EveryDay:
             on=on,
             trades=trades,
             shares=shares,
-            before=before,
+            before=(*trades_before, *shares_before),
             paid=named.paid,
             twice=named.twice,
             carried=due,

@@ -8,7 +8,15 @@ asked. Nothing here reads a clock or a database.
 
 from __future__ import annotations
 
-from tuanzi.reconciliation.model.bills import DAY, Statement, bill_fault, day_of, gap_fault, of_statement
+from tuanzi.reconciliation.model.bills import (
+    DAY,
+    Statement,
+    bill_fault,
+    day_of,
+    gap_fault,
+    lines_of_here,
+    of_statement,
+)
 from tuanzi.reconciliation.model.books import NOWHERE, CaptureBooks, Journal, OrderBooks, captures_of, refunds_of
 from tuanzi.reconciliation.model.commands import (
     AdvanceRefund,
@@ -99,6 +107,7 @@ __all__ = [
     "difference_id",
     "escrow_of",
     "gap_fault",
+    "lines_of_here",
     "may_be",
     "of_balances",
     "of_order",

@@ -31,6 +31,18 @@ def bill_fault(on: date, *, trades: Sequence[BillLine], shares: Sequence[BillLin
     return f"{len(wrong)} of {len(moved)} numbers, such as {min(wrong)[1]}, are not alike in the bill of funds"
 
 
+def lines_of_here(
+    trades: Sequence[BillLine], shares: Sequence[BillLine], *, trades_before: Sequence[BillLine]
+) -> tuple[list[BillLine], list[BillLine]]:
+    """The trades and shares of a day without those of other campuses that have the same account with the company.
+
+    The bill of shares does not say whose they are; the payment of most is in the bill of its day, or of the day before.
+    """
+    elsewhere = {line.transaction_id for line in (*trades, *trades_before) if line.is_elsewhere}
+    here = [line for line in trades if not line.is_elsewhere]
+    return here, [line for line in shares if line.transaction_id not in elsewhere]
+
+
 # Our choice: so many at once are no accident; nor is it one when nothing of a day is there, be it as few as three.
 GAP_MIN = 10
 GAP_ALL_MIN = 3

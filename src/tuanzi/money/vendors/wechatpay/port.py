@@ -271,7 +271,7 @@ class WeChatPay:
             raise self._line.unreachable(day, why=answer.code)
         file = await self._line.fetch(answer.json["download_url"], number=day)
         try:
-            return bill_lines(kind, file, hash_value=answer.json["hash_value"])
+            return bill_lines(kind, file, hash_value=answer.json["hash_value"], campus=self.campus)
         except ValueError as error:
             raise self._line.unreachable(day, why="bill_damaged") from error
 

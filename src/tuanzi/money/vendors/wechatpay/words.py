@@ -49,14 +49,17 @@ RELATIONS = {ReceiverKind.MERCHANT: "PARTNER", ReceiverKind.PERSON: "USER"}
 
 
 def payment_seen(told: dict[str, Any], *, campus: str) -> PaymentSeen:
-    """What WeChat says of an order, under the number it says."""
+    """What WeChat says of an order, under the number it says; of another campus's not what was attached to it."""
     attach = told.get("attach", "")
+    if campus:
+        attach, _, whose = attach.rpartition(" ")
+        attach = attach if whose == campus else ""
     return PaymentSeen(
         out_trade_no=told["out_trade_no"],
         state=_TRADES[told["trade_state"]],
         amount_fen=told.get("amount", {}).get("total", 0),
         transaction_id=told.get("transaction_id", ""),
-        attach=attach.rpartition(" ")[0] if campus else attach,
+        attach=attach,
         reason=told["trade_state"].lower() if told["trade_state"] == "PAYERROR" else "",
     )
 
