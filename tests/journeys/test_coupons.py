@@ -114,6 +114,7 @@ async def test_who_has_a_coupon_of_a_grant_is_listed_with_what_became_of_it(cast
         ({"merchant_id": "bj-nobody"}, 404, "base/unknown"),
         ({"expires_at": "2026-01-01T00:00:00Z"}, 422, "pricing/coupon-useless"),
         ({"expires_at": "9999-12-31T23:00:00Z"}, 422, "pricing/coupon-useless"),
+        ({"expires_at": "9999-12-31T23:59:59-14:00"}, 422, "pricing/coupon-useless"),
         ({"off_fen": 0}, 422, "base/invalid"),
         ({"member_ids": [f"u_{i}" for i in range(201)]}, 422, "base/invalid"),
     ],

@@ -260,10 +260,10 @@ def grant_coupons(unit: Unit, command: GrantCoupons, *, now: datetime) -> Coupon
 
     Raises CouponUseless, and CouponIdTaken: the grant said something else before.
     """
+    if not now < command.expires_at < COUPONS_END:
+        raise CouponUseless(expires_at=command.expires_at)
     # Kept to the millisecond, so that a repeat is told as one.
     expires_at = from_ms(to_ms(command.expires_at))
-    if not now < expires_at < COUPONS_END:
-        raise CouponUseless(expires_at=expires_at)
     given = [
         grant_coupon(
             unit,
