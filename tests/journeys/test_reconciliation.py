@@ -109,6 +109,26 @@ async def test_what_was_found_is_counted(cast: Cast) -> None:
     assert 'tuanzi_differences_raised_total{campus="beijing"' not in figures
 
 
+async def test_c3_a_campus_leaves_alone_what_another_shares_days_after_its_payment(cast: Cast) -> None:
+    _, orders = await cast.closed_group()
+    for order_id in orders:
+        await cast.deliver(f"{order_id}.1")
+    await done(cast.ming.post(f"orders/{orders[0]}/after-sale", {"reason": "cold"}))
+
+    for _ in range(3):
+        cast.town.pass_time(hours=24)
+        await cast.town.settled()
+    before = cast.town.provider.shared_fen
+    await done(cast.warden.post(f"orders/{orders[0]}/after-sale/decision", {"amount_fen": 0}))
+    for _ in range(48):
+        cast.town.pass_time(hours=1)
+        await cast.town.settled()
+
+    assert cast.town.provider.shared_fen > before > 0
+    for campus in cast.town.house.campuses.values():
+        assert campus.money.database.rows("SELECT kind, item, mend FROM differences") == []
+
+
 async def test_c3_a_campus_leaves_alone_what_another_has_in_the_same_bills(cast: Cast) -> None:
     _, orders = await cast.closed_group()
     for order_id in orders:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -91,7 +91,9 @@ class EveryDay:
     ) -> Day:
         trades_before = await self._provider.bill(BillKind.TRADES, on - DAY, now=now)
         shares_before = await self._provider.bill(BillKind.SHARES, on - DAY, now=now)
+        paid = {line.transaction_id for line in (*trades, *trades_before)}
         trades, shares = lines_of_here(trades, shares, trades_before=trades_before)
+        shares = await self._shared_here(shares, paid=paid, now=now)
         named = await self._named(trades, now=now)
         trades = [line for line in trades if line.key not in named.left | named.told]
         carried = [one for one in await self._comparison.in_state(State.CARRIED) if _carried_from(one) < on.isoformat()]
@@ -120,6 +122,26 @@ class EveryDay:
         }
         found = [one for one in found if one.id not in known or not known[one.id].covers(one)]
         return Day(findings=await self._withmerchants_of(found), matched=matched, is_whole=not named.left)
+
+    async def _shared_here(self, shares: Sequence[BillLine], *, paid: Set[str], now: datetime) -> list[BillLine]:
+        """Shares without those of other campuses whose payments are older than these bills.
+
+        The provider is asked about the payment of each that is not known here: it says nobody else what was attached.
+        paid: the transactions in the bills.
+        """
+        numbers = {line.key.partition("/")[0] for line in shares if line.transaction_id not in paid}
+        known = await self._books.money.look(lambda ask: sharing.booked_by_number(ask, sorted(numbers)))
+        unknown = sorted(numbers - {one.key.partition("/")[0] for one in known})
+        elsewhere: set[str] = set()
+        for number in unknown[:ASKED_MAX]:
+            share_id = refund_named(number)  # as a refund's, it begins with its order
+            if share_id is None:
+                continue
+            trade_no = money.out_trade_no_of(money.payment_of(share_id.partition(".")[0]))
+            seen = await self._provider.query(trade_no, now=now)
+            if seen.state is TradeState.PAID and not seen.attach:
+                elsewhere.add(number)
+        return [line for line in shares if line.key.partition("/")[0] not in elsewhere]
 
     async def _named(self, trades: Sequence[BillLine], *, now: datetime) -> Named:
         """Payments by trade number; and, of numbers the ledger does not know, those whose order was paid before.
