@@ -12,7 +12,7 @@ from tests.journeys.conftest import BEEF_RICE, LADDER, LUNCH_FOR_THREE, Cast, do
 from tests.waiting import until
 from tuanzi.groups import queries as group_queries
 from tuanzi.machinery.internal import EVENTS, Rows
-from tuanzi.orders import queries as order_queries
+from tuanzi.orders.queries import pages as order_pages
 
 
 async def pages(cast: Cast, path: str, *, limit: int) -> list[Any]:
@@ -61,7 +61,7 @@ async def test_a_rare_state_is_found_though_each_page_looks_at_few(cast: Cast, m
     cast.town.pass_time(seconds=1)
     for person in (cast.ming, cast.hua, cast.lan):
         await done(person.post("groups", {**LADDER, "lines": BEEF_RICE}), 201)
-    monkeypatch.setattr(order_queries, "ORDERS_LOOKED_AT_MAX", 2)
+    monkeypatch.setattr(order_pages, "ORDERS_LOOKED_AT_MAX", 2)
     monkeypatch.setattr(group_queries, "GROUPS_LOOKED_AT_MAX", 2)
 
     split = await pages(cast, "operator/orders?state=split", limit=10)

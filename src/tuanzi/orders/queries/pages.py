@@ -1,0 +1,91 @@
+"""Lists of orders and their sub-orders, from the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tuanzi.base.ids import OrderId, PersonId
+from tuanzi.machinery.http.routes import Desk
+from tuanzi.machinery.several import several
+from tuanzi.orders.model import Complaints, Order, OrderState
+from tuanzi.orders.queries.views import (
+    AfterSaleView,
+    CampusOrderPage,
+    OrderPage,
+    OrderView,
+    SubOrderView,
+    sub_view_of,
+    view_of,
+)
+from tuanzi.orders.store import (
+    COMPLAINTS,
+    COMPLAINTS_OF_MEMBER,
+    LAST_LOOKED_AT,
+    ORDER_IDS_OF_MEMBER,
+    ORDERS,
+    ORDERS_BEFORE,
+    ORDERS_NAMED,
+    ORDERS_OF_MEMBER,
+    SUB_ORDERS,
+    SUB_ORDERS_OF_GROUP,
+    SUB_ORDERS_OF_ORDER,
+)
+
+# Our choice: an hour of a lunch wave; about 10 ms.
+ORDERS_LOOKED_AT_MAX = 5_000
+
+
+async def after_sale_view(desk: Desk, order: Order) -> AfterSaleView:
+    """What an order's member says is wrong with it."""
+    kept = desk.peek(Complaints, order.member_id)
+    if kept is None:
+        rows = await desk.rows(COMPLAINTS_OF_MEMBER, {"member_id": order.member_id})
+        kept = COMPLAINTS.from_row(rows[0]) if rows else Complaints(member_id=order.member_id)
+    said = kept.of(order.id)
+    return AfterSaleView(
+        order_id=order.id, reason=said.reason if said else "", asked_at=said.asked_at if said else None
+    )
+
+
+async def order_page(desk: Desk, *, member_id: PersonId, before: str, limit: int) -> OrderPage:
+    """Orders of a member, older than `before`."""
+    slots = {"member_id": member_id, "before": before or "~", "limit": limit + 1}
+    rows = await desk.rows(ORDERS_OF_MEMBER, slots)
+    items = [view_of(ORDERS.from_row(row)) for row in rows]
+    return OrderPage(items=tuple(items[:limit]), next=items[limit - 1].order_id if len(items) > limit else None)
+
+
+async def campus_order_page(desk: Desk, *, state: OrderState | None, before: str, limit: int) -> CampusOrderPage:
+    """Orders of the campus older than `before`, in a state or all, of the next ORDERS_LOOKED_AT_MAX."""
+    slots = {"before": before or "~", "state": "" if state is None else state.value, "looked": ORDERS_LOOKED_AT_MAX}
+    rows = await desk.rows(ORDERS_BEFORE, {**slots, "limit": limit + 1})
+    items = [view_of(ORDERS.from_row(row)) for row in rows]
+    if len(items) > limit:
+        return CampusOrderPage(items=tuple(items[:limit]), next=items[limit - 1].order_id)
+    ((last, looked),) = await desk.rows(LAST_LOOKED_AT, slots)
+    return CampusOrderPage(items=tuple(items), next=last if looked == ORDERS_LOOKED_AT_MAX else None)
+
+
+async def orders_by_id(desk: Desk, order_ids: Sequence[str]) -> list[OrderView]:
+    """The orders with these ids, as far as there are, by id."""
+    return [
+        view_of(ORDERS.from_row(row)) for slots in several(order_ids) for row in await desk.rows(ORDERS_NAMED, slots)
+    ]
+
+
+async def sub_orders_of_order(desk: Desk, order_id: OrderId) -> list[SubOrderView]:
+    """An order's sub-orders, in the order of the cart."""
+    rows = await desk.rows(SUB_ORDERS_OF_ORDER, {"from_id": f"{order_id}.", "to_id": f"{order_id}/"})
+    return [sub_view_of(SUB_ORDERS.from_row(row)) for row in rows]
+
+
+async def sub_orders_of_group(desk: Desk, group_id: str) -> list[SubOrderView]:
+    """A closed group's sub-orders: its split plan, and how far each is."""
+    rows = await desk.rows(SUB_ORDERS_OF_GROUP, {"group_id": group_id})
+    return [sub_view_of(SUB_ORDERS.from_row(row)) for row in rows]
+
+
+async def order_ids_of(desk: Desk, person_id: str, *, after: str, limit: int) -> list[OrderId]:
+    """The orders of a member, oldest first."""
+    slots = {"person_id": person_id, "after": after, "limit": limit}
+    return [OrderId(id) for (id,) in await desk.rows(ORDER_IDS_OF_MEMBER, slots)]
