@@ -23,6 +23,14 @@ export function sayError(error: unknown): string {
   return t(key, facts)
 }
 
+/** What stands beside the field that an error is about, which needs no name there; else the sentence about it. */
+export function sayBeside(error: unknown): string {
+  const errors = error instanceof Refusal ? error.facts.errors : undefined
+  const first: unknown = Array.isArray(errors) ? errors[0] : undefined
+  const said = typeof first === 'object' && first !== null && 'detail' in first ? first.detail : undefined
+  return typeof said === 'string' && said ? said : sayError(error)
+}
+
 /** Show for a moment that something was done. */
 export function tell(text: string): void {
   ElMessage({ message: text, type: 'success', plain: true, grouping: true, offset: OFFSET_PX })

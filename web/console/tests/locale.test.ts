@@ -4,7 +4,7 @@ import { isKey, speak, t } from '@/locale'
 import * as boards from '@/locale/boards'
 import * as operator from '@/locale/operator'
 import * as shell from '@/locale/shell'
-import { sayError } from '@/said'
+import { sayBeside, sayError } from '@/said'
 import { yuan } from '@/shown'
 import { beforeEach, describe, expect, it } from 'vitest'
 
@@ -72,6 +72,15 @@ describe('errors', () => {
     expect(sayError(new Refusal('pricing/rules-unchecked', 409, skipped))).toBe(
       'v3 的样例“双人餐”中有规则算不出来：full, night。',
     )
+  })
+
+  it('beside their field need no name of it', () => {
+    const bad = { title: '数值超出允许范围', detail: '人数：数值超出允许范围（2 至 100）。', field: 'tiers[0].size' }
+    const told = { ...bad, errors: [{ pointer: '#/tiers/0/size', detail: '数值超出允许范围（2 至 100）' }] }
+
+    expect(sayBeside(new Refusal('catalog/number-out-of-bounds', 422, told))).toBe('数值超出允许范围（2 至 100）')
+    expect(sayBeside(new Refusal('catalog/number-out-of-bounds', 422, bad))).toBe(bad.detail)
+    expect(sayBeside(new Unreachable())).toBe(t('unreachable'))
   })
 
   it('of a kind that is newer than this page are said as the server says them', () => {

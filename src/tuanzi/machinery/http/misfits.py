@@ -68,7 +68,9 @@ class Misfit:
         return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in self.steps)
 
     def members(self, *, is_english: bool, known: Vocabulary) -> dict[str, Any]:
-        """What a problem document tells of it: `detail` for people, `at` and `errors` for programs (RFC 9457, 3)."""
+        """What a problem document tells of it: a sentence in `detail`; in `at` and `errors` the place for programs, and
+        what stands beside a field on a page (RFC 9457, 3).
+        """
         said = self.said if isinstance(self.said, Words) else known.forms.get(self.said, _ODD)
         place = _place(self.steps, known.names)
         if self.is_whole and not self.steps:
@@ -79,7 +81,8 @@ class Misfit:
         where: dict[str, Any] = {"pointer": f"#{quote(self.at, safe='/*')}"}
         if self.is_query:
             where = {"parameter": self.at[1:]} if self.steps else {}
-        return {"detail": sentence, "at": self.at, "errors": [{**where, "detail": sentence}]}
+        phrase = said.en if is_english else said.zh
+        return {"detail": sentence, "at": self.at, "errors": [{**where, "detail": phrase}]}
 
 
 _ODD = Words("格式不对", "does not have the form that is expected here")

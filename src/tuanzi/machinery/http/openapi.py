@@ -51,7 +51,7 @@ _PROBLEM: Document = {
         "at": {"type": "string", "description": "A JSON pointer into the body, or ?name of a query parameter."},
         "errors": {
             "type": "array",
-            "description": "What does not fit: where (RFC 9457, 3), and the sentence about it; of a file, each cell.",
+            "description": "What does not fit: where (RFC 9457, 3), and what to say beside it; of a file, each cell.",
             "items": {
                 "type": "object",
                 "properties": {
