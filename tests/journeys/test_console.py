@@ -10,7 +10,8 @@ import pytest
 
 from tests.journeys.conftest import BEEF_RICE, LADDER, LUNCH_FOR_THREE, Cast, done, refused
 from tests.waiting import until
-from tuanzi.groups import queries as group_queries
+from tuanzi.groups.queries import pages as group_pages
+from tuanzi.groups.queries import timeline as group_timeline
 from tuanzi.machinery.internal import EVENTS, Rows
 from tuanzi.orders.queries import pages as order_pages
 
@@ -62,7 +63,7 @@ async def test_a_rare_state_is_found_though_each_page_looks_at_few(cast: Cast, m
     for person in (cast.ming, cast.hua, cast.lan):
         await done(person.post("groups", {**LADDER, "lines": BEEF_RICE}), 201)
     monkeypatch.setattr(order_pages, "ORDERS_LOOKED_AT_MAX", 2)
-    monkeypatch.setattr(group_queries, "GROUPS_LOOKED_AT_MAX", 2)
+    monkeypatch.setattr(group_pages, "GROUPS_LOOKED_AT_MAX", 2)
 
     split = await pages(cast, "operator/orders?state=split", limit=10)
     closed = await pages(cast, "operator/groups?state=closed", limit=10)
@@ -157,7 +158,7 @@ async def test_a_long_story_is_read_in_parts_and_nothing_is_told_twice(
         await cast.deliver(f"{order_id}.1")
     await cast.town.settled()
     whole = await story(cast, group_id)
-    monkeypatch.setattr(group_queries, "EVENTS_LOOKED_AT_MAX", 40)
+    monkeypatch.setattr(group_timeline, "EVENTS_LOOKED_AT_MAX", 40)
 
     parts = await story(cast, group_id)
 

@@ -22,11 +22,7 @@ from tuanzi.orders.store import (
 )
 
 SUB_ORDERS_MAX = 100
-
-
 SUB_ORDERS_OF_LOST = 5  # of an order that is not there itself, so many are looked for
-
-
 MEAL_AT_ONCE = 1_000
 
 

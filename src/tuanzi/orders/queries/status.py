@@ -23,11 +23,7 @@ from tuanzi.orders.queries.views import view_of
 from tuanzi.orders.store import ORDER, ORDERS, ORDERS_FEW
 
 _encode = msgspec.json.Encoder().encode
-
-
 _encode_status = msgspec.msgpack.Encoder().encode
-
-
 # About 1 kB each, in each of two generations.
 STATUSES_MAX = 50_000
 
