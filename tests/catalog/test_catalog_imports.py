@@ -95,7 +95,8 @@ def test_one_bad_row_keeps_all_out() -> None:
                 "row": 3,
                 "column": "price_fen",
                 "code": "catalog/cell-invalid",
-                "reason": "Expected `int`, got `str`",
+                "reason": "must be a whole number, not text",
+                "reason_zh": "应为整数，收到的是文字",
                 "value": "zero",
             }
         ],
@@ -119,6 +120,7 @@ def test_a_dry_run_says_the_same_and_keeps_nothing() -> None:
             column="",
             code="catalog/cell-invalid",
             reason="10 cells are expected, not 1.",
+            reason_zh="应有 10 格，实有 1 格",
             value="egg",
         ),
     )

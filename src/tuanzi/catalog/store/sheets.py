@@ -13,12 +13,19 @@ import msgspec
 from msgspec import Struct
 
 from tuanzi.base.phone import PhoneInText, find_phones
+from tuanzi.base.problem import Problem, Words
 from tuanzi.catalog.problems import HoursInvalid, ImportTooLarge, Unfit
 from tuanzi.catalog.store.entries import ENTRIES, Value
+from tuanzi.machinery.http.misfits import broken_json, words_of
 
 IMPORT_BYTES_MAX = 2 * 1024 * 1024
 IMPORT_ROWS_MAX = 5_000
 ERRORS_LISTED_MAX = 5_000
+_MISSING = Words("缺少这一项", "This is missing.")
+_TWICE = Words("这个编号出现了两次", "This id stands here twice.")
+_NO_COLUMN = Words("没有这一列", "There is no such column.")
+_NO_LIST = Words("没有这个列表", "There is no such list.")
+_LIST = Words("应为列表", "A list is expected.")
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -35,7 +42,8 @@ class RowError(Struct, frozen=True, kw_only=True, gc=False):
     """What is wrong in one cell of an import.
 
     row: as a spreadsheet counts for CSV, its header being 1; for JSON the place in its list, from 1; 0 for the file.
-    code: the refusal's, `catalog/cell-invalid` where the text cannot be read. value: what was given, shortened.
+    code: the refusal's, `catalog/cell-invalid` where the text cannot be read. reason, reason_zh: for people, in English
+    and Chinese, for an answer is kept and read by others. value: what was given, shortened.
     """
 
     kind: str
@@ -43,6 +51,7 @@ class RowError(Struct, frozen=True, kw_only=True, gc=False):
     column: str
     code: str
     reason: str
+    reason_zh: str
     value: str
 
 
@@ -82,9 +91,7 @@ def read_sheet(kind: ImportKind, content: str) -> Sheet:
         if value is None:
             continue
         if (list_name, value.id) in seen:
-            errors.append(
-                _error(list_name, number, "id", "catalog/given-twice", "This id stands here twice.", value.id)
-            )
+            errors.append(_error(list_name, number, "id", "catalog/given-twice", _TWICE, value.id))
         seen.add((list_name, value.id))
         rows.append(SheetRow(kind=list_name, row=number, value=value))
     return Sheet(rows=tuple(rows), errors=tuple(errors), rows_total=len(cells))
@@ -103,7 +110,7 @@ def csv_columns(kind: ImportKind) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def refusal_error(kind: str, row: int, problem: Unfit) -> RowError:
     """A refusal as a row's error."""
-    return _error(kind, row, problem.field, problem.code, problem.title_en(), problem.value)
+    return _error(kind, row, problem.field, problem.code, _title(type(problem)), problem.value)
 
 
 def _read_row(kind: str, number: int, cells: object, *, is_text: bool) -> tuple[Value | None, list[RowError]]:
@@ -111,7 +118,7 @@ def _read_row(kind: str, number: int, cells: object, *, is_text: bool) -> tuple[
     entry_kind = ENTRIES[kind]
     phones = list(find_phones(cells))
     if phones:  # what was given is not shown, for answers are kept
-        return None, [_error(kind, number, at[1:], PhoneInText.code, PhoneInText.title_en(), "") for at in phones]
+        return None, [_error(kind, number, at[1:], PhoneInText.code, _title(PhoneInText), "") for at in phones]
     try:
         if is_text:
             cells = _untangled(cells)
@@ -124,7 +131,7 @@ def _read_row(kind: str, number: int, cells: object, *, is_text: bool) -> tuple[
         return None, [wrong]
     except msgspec.ValidationError as error:
         if not isinstance(cells, dict):
-            return None, [_cell_error(kind, number, "", str(error), cells)]
+            return None, [_cell_error(kind, number, "", words_of(error, entry_kind), cells)]
         return None, list(_cell_errors(kind, number, entry_kind, cells, is_text=is_text))
 
 
@@ -136,18 +143,18 @@ def _cell_errors(
     for name, field in fields.items():
         if name not in cells:
             if field.required:
-                yield _cell_error(kind, number, name, "This is missing.", "")
+                yield _cell_error(kind, number, name, _MISSING, "")
             continue
         try:
             msgspec.convert(cells[name], field.type, strict=not is_text)
         except msgspec.ValidationError as error:
-            reason, _, path = str(error).partition(" - at `$")
-            yield _cell_error(kind, number, name + path.rstrip("`"), reason, cells[name])
+            _, _, path = str(error).partition(" - at `$")
+            yield _cell_error(kind, number, name + path.rstrip("`"), words_of(error, field.type), cells[name])
         except Unfit as problem:
             yield refusal_error(kind, number, problem)
     for name in cells:
         if name not in fields:
-            yield _cell_error(kind, number, name, "There is no such column.", cells[name])
+            yield _cell_error(kind, number, name, _NO_COLUMN, cells[name])
 
 
 def _json_rows(content: str, errors: list[RowError]) -> Iterator[tuple[str, int, object]]:
@@ -155,15 +162,15 @@ def _json_rows(content: str, errors: list[RowError]) -> Iterator[tuple[str, int,
     try:
         lists = msgspec.json.decode(content, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
-        errors.append(_cell_error("catalog", 0, "", str(error)[:200], ""))
+        errors.append(_cell_error("catalog", 0, "", broken_json(error), ""))
         return
     for name, rows in lists.items():
         if name not in ENTRIES:
-            errors.append(_cell_error("catalog", 0, name, "There is no such list.", ""))
+            errors.append(_cell_error("catalog", 0, name, _NO_LIST, ""))
         elif name == "campus":
             continue
         elif not isinstance(rows, list):
-            errors.append(_cell_error("catalog", 0, name, "A list is expected.", rows))
+            errors.append(_cell_error("catalog", 0, name, _LIST, rows))
     _check_size(sum(len(rows) for rows in lists.values() if isinstance(rows, list)))
     for name in ENTRIES:
         if name == "campus" and name in lists:
@@ -179,7 +186,7 @@ def _csv_rows(kind: ImportKind, content: str, errors: list[RowError]) -> Iterato
             line for line in enumerate(csv.reader(io.StringIO(content, newline=""), strict=True), start=1) if line[1]
         ]
     except csv.Error as error:
-        errors.append(_cell_error(kind, 0, "", str(error), ""))
+        errors.append(_cell_error(kind, 0, "", Words(f"不是能读的 CSV：{error}", f"This is no CSV: {error}"), ""))
         return
     _check_size(len(lines) - 1)
     header = [cell.strip() for cell in lines[0][1]] if lines else []
@@ -191,7 +198,9 @@ def _csv_rows(kind: ImportKind, content: str, errors: list[RowError]) -> Iterato
         if len(line) == len(header):
             yield kind, number, dict(zip(header, (cell.strip() for cell in line), strict=True))
         else:
-            reason = f"{len(header)} cells are expected, not {len(line)}."
+            reason = Words(
+                f"应有 {len(header)} 格，实有 {len(line)} 格", f"{len(header)} cells are expected, not {len(line)}."
+            )
             errors.append(_cell_error(kind, number, "", reason, ",".join(line)))
 
 
@@ -199,12 +208,12 @@ def _header_errors(kind: ImportKind, header: Sequence[str]) -> Iterator[RowError
     required, allowed = csv_columns(kind)
     for name in required:
         if name not in header:
-            yield _cell_error(kind, 1, name, "This column is missing.", "")
+            yield _cell_error(kind, 1, name, Words("缺少这一列", "This column is missing."), "")
     for i, name in enumerate(header):
         if name not in allowed:
-            yield _cell_error(kind, 1, name, "There is no such column.", name)
+            yield _cell_error(kind, 1, name, _NO_COLUMN, name)
         elif name in header[:i]:
-            yield _cell_error(kind, 1, name, "This column stands here twice.", name)
+            yield _cell_error(kind, 1, name, Words("这一列出现了两次", "This column stands here twice."), name)
 
 
 def _untangled(cells: Any) -> dict[str, Any]:
@@ -240,10 +249,22 @@ def _check_size(rows: int) -> None:
         raise ImportTooLarge(bytes_max=IMPORT_BYTES_MAX, rows_max=IMPORT_ROWS_MAX)
 
 
-def _cell_error(kind: str, row: int, column: str, reason: str, value: object) -> RowError:
+def _cell_error(kind: str, row: int, column: str, reason: Words, value: object) -> RowError:
     return _error(kind, row, column, "catalog/cell-invalid", reason, value)
 
 
-def _error(kind: str, row: int, column: str, code: str, reason: str, value: object) -> RowError:
+def _error(kind: str, row: int, column: str, code: str, reason: Words, value: object) -> RowError:
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return RowError(kind=str(kind), row=row, column=column[:80], code=code, reason=reason, value=text[:80])
+    return RowError(
+        kind=str(kind),
+        row=row,
+        column=column[:80],
+        code=code,
+        reason=reason.en,
+        reason_zh=reason.zh,
+        value=text[:80],
+    )
+
+
+def _title(kind: type[Problem]) -> Words:
+    return Words(kind.title_zh, kind.title_en())

@@ -104,6 +104,12 @@ def misfit_of(error: msgspec.ValidationError, kind: Any, *, is_query: bool = Fal
     return Misfit(_said(message, kind, steps), tuple(steps), is_query=is_query)
 
 
+def words_of(error: msgspec.ValidationError, kind: Any) -> Words:
+    """What the checker of a `kind` found, as the end of a sentence about the place where it was."""
+    said = misfit_of(error, kind).said
+    return said if isinstance(said, Words) else _ODD
+
+
 MISSING = Words("缺少这一项", "is missing")
 UNKNOWN = Words("没有这一项，请检查名称", "is not known here; check its name")
 UNKNOWN_PARAMETER = Words("没有这个查询参数", "is no parameter of this address")
