@@ -242,7 +242,8 @@ async def test_a_merchants_board_hears_that_a_rider_comes_and_that_he_does_not_a
     await done(cast.rider.post("rider/shift/end"))
     notices = cast.town.house.campuses["beijing"].notices.database
     sql = """
-        SELECT body FROM stream_messages WHERE stream = 'board:bj-m01' AND kind = 'bundle.changed' ORDER BY number
+        SELECT m.value FROM stream_runs, json_each(messages) m
+        WHERE stream = 'board:bj-m01' AND m.value ->> 'kind' = 'bundle.changed' ORDER BY first_number + m.key
     """
 
     await until(lambda: len(notices.rows(sql)) == 2)
@@ -252,8 +253,8 @@ async def test_a_merchants_board_hears_that_a_rider_comes_and_that_he_does_not_a
         (bundle, "assigned", "bj-m01", None),
         (bundle, "released", "bj-m01", "rider_went_off"),
     ]
-    mine = f"SELECT COUNT(*) FROM stream_messages WHERE stream = 'user:{cast.rider.id}' AND kind = 'bundle.changed'"
-    assert notices.rows(mine) == [(2,)]
+    mine = notices.rows(f"SELECT messages FROM stream_runs WHERE stream = 'user:{cast.rider.id}'")
+    assert [each["kind"] for (messages,) in mine for each in json.loads(messages)].count("bundle.changed") == 2
 
 
 async def test_price_rules_are_of_one_campus_alone(cast: Cast) -> None:

@@ -20,6 +20,7 @@ from tests.faults.city import SECRET
 from tuanzi import live, wiring
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.events import OrderAdvanced
+from tuanzi.live.store import LOG_POSITIONS
 from tuanzi.machinery.codec import encode
 from tuanzi.machinery.database import Ask, Flush
 from tuanzi.machinery.internal import Rows
@@ -147,7 +148,8 @@ async def tell(data: Path, port: int, *, log: Path, make: Callable[[], Filter], 
     house = House(read_settings(settings_of(data)), Vendors(codes=ConsoleSender(), payments=SandboxProvider()))
     side = house.live
     notices = house.campuses[CAMPUS].notices.database
-    position = max(0, (live.find_log_position(notices, "core") or 0) - rewind)
+    kept = live.find_log_position(notices, "core")
+    position = max(0, (kept or 0) - rewind)
     source = DiskLog(log)
     follower = wiring.follower_of_log("core", position=position)
     side.keepers[CAMPUS] = Keeper(
@@ -162,6 +164,8 @@ async def tell(data: Path, port: int, *, log: Path, make: Callable[[], Filter], 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(house.run())
         await house.opened()
+        if kept is None:  # it begins with this log, not behind what the house's own has
+            await house.campuses[CAMPUS].notices.keep_rows(Rows(upserts=[(LOG_POSITIONS, [("core", 0)])]))
         async with live_gateway(house, _bound("127.0.0.1", port)):
             while True:
                 follower.expect(source.event_number)

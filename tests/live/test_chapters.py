@@ -22,15 +22,15 @@ DAY = timedelta(days=1)
 
 def batch(*messages: tuple[str, int], at: datetime = NOON) -> Batch:
     """Messages of streams, by their numbers."""
-    drafts = [(Draft(f"{stream}.{number}", stream, "test", b'"%d"' % number), number) for stream, number in messages]
-    return Batch(at=at, messages=drafts)
+    drafts = [(Draft(stream, b'"%d"' % number, event_id=f"{stream}.{number}"), number) for stream, number in messages]
+    return Batch(at=at, messages=drafts, posted=[draft.event_id for draft, _ in drafts])
 
 
 def chapters_of(desk: Direct) -> list[tuple[int, int]]:
     """Each chapter and how many messages it has."""
     return desk.database.rows(
-        "SELECT c.chapter, COUNT(m.number) FROM stream_chapters c LEFT JOIN stream_messages m ON m.chapter = c.chapter"
-        " GROUP BY c.chapter ORDER BY c.chapter"
+        "SELECT c.chapter, COALESCE(SUM(last_number - first_number + 1), 0) FROM stream_chapters c"
+        " LEFT JOIN stream_runs r ON r.chapter = c.chapter GROUP BY c.chapter ORDER BY c.chapter"
     )
 
 
@@ -118,7 +118,7 @@ async def test_all_streams_are_known_from_a_walk_over_the_chapters_and_those_tha
     archive, desk = await kept(*parts, batch(("a", 5), at=NOON + 5 * DAY))
     while await archive.sweep(before=NOON + 3 * DAY, limit=3):
         pass
-    assert len(desk.database.rows("SELECT stream FROM stream_messages WHERE stream IN ('s1', 's2')")) == 0
+    assert len(desk.database.rows("SELECT stream FROM stream_runs WHERE stream IN ('s1', 's2')")) == 0
 
     known = await archive.newest_of_all(streams_max=7)
 
@@ -159,16 +159,18 @@ def test_messages_of_the_release_before_stand_in_a_chapter_of_their_own() -> Non
     for folder, name in (("every", "0001_machinery"), ("every", "0002_fences"), ("notices", "0002_live")):
         script = (resources.files("tuanzi.migrations") / folder / f"{name}.sql").read_text(encoding="utf-8")
         database.execute_script(script)
-    rows = ", ".join(f"('e{i}', 'user:p', {i}, 'test', {i}, '\"{i}\"')" for i in (1, 2, 3))
+    ids = ("e1", "core.7.0", "e3")
+    rows = ", ".join(f"('{id}', 'user:p', {i}, 'test', {i}, '\"{i}\"')" for i, id in enumerate(ids, 1))
     database.execute_script(f"INSERT INTO stream_messages VALUES {rows};")
-    script = (resources.files("tuanzi.migrations") / "notices" / "0003_chapters.sql").read_text(encoding="utf-8")
+    for name in ("0003_chapters", "0006_runs"):
+        script = (resources.files("tuanzi.migrations") / "notices" / f"{name}.sql").read_text(encoding="utf-8")
+        database.execute_script(script)
 
-    database.execute_script(script)
-
-    assert database.rows("SELECT chapter, stream, number, body FROM stream_messages ORDER BY number") == [
-        (0, "user:p", 1, '"1"'),
-        (0, "user:p", 2, '"2"'),
-        (0, "user:p", 3, '"3"'),
+    assert database.rows("SELECT * FROM stream_runs ORDER BY last_number") == [
+        (0, "user:p", 1, 1, 1, '["1"]'),
+        (0, "user:p", 2, 2, 2, '["2"]'),
+        (0, "user:p", 3, 3, 3, '["3"]'),
     ]
+    assert database.rows("SELECT event_id, at_ms FROM posted_events ORDER BY at_ms") == [("e1", 1), ("e3", 3)]
     assert database.rows("SELECT chapter FROM stream_chapters ORDER BY chapter") == [(0,)]
     database.close()

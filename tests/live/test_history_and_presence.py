@@ -17,7 +17,7 @@ async def told(cast: Cast) -> str:
     """The stream of somebody who was told so much before anybody came."""
     stream = f"user:{cast.ming.id}"
     keeper = cast.town.house.live.keepers[CAMPUS]
-    await keeper.post([Draft(f"t{i}", stream, "test", b'{"n":%d}' % i) for i in range(1, SAID + 1)])
+    await keeper.post([Draft(stream, b'{"n":%d}' % i, event_id=f"t{i}") for i in range(1, SAID + 1)])
     return stream
 
 
@@ -53,7 +53,7 @@ async def test_history_that_memory_has_and_that_only_the_database_has_are_the_sa
         talk = Talk(cast, gateway)
         await talk.connect(cast.ming)
         from_database = await talk.ask(history={"channel": stream, "limit": -1})
-        await cast.town.house.live.keepers[CAMPUS].post([Draft("t8", stream, "test", b'{"n":8}')])
+        await cast.town.house.live.keepers[CAMPUS].post([Draft(stream, b'{"n":8}', event_id="t8")])
         reads = hub.figures.archive_reads
 
         from_memory = await talk.ask(history={"channel": stream, "limit": 1, "since": {"offset": SAID}})
@@ -68,7 +68,7 @@ async def test_history_is_no_longer_than_one_reply_may_be(cast: Cast) -> None:
     stream = f"user:{cast.ming.id}"
     limit = cast.town.house.live.hubs[CAMPUS].limits.replay_max
     keeper = cast.town.house.live.keepers[CAMPUS]
-    await keeper.post([Draft(f"t{i}", stream, "test", b'{"n":%d}' % i) for i in range(1, limit + 2)])
+    await keeper.post([Draft(stream, b'{"n":%d}' % i, event_id=f"t{i}") for i in range(1, limit + 2)])
     async with a_gateway(cast, Watch(), PushLimits()) as gateway:
         talk = Talk(cast, gateway)
         await talk.connect(cast.ming)

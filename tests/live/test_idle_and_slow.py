@@ -73,7 +73,9 @@ async def test_a_client_that_reads_nothing_costs_little_is_closed_and_hurts_nobo
     slow.transport.underlying_transport.pause_reading()
 
     for i in range(BIG_COUNT):
-        await keeper.post([Draft(f"big.{i}", slow.channel, "big", BIG), Draft(f"small.{i}", quick.channel, "big", BIG)])
+        await keeper.post(
+            [Draft(slow.channel, BIG, event_id=f"big.{i}"), Draft(quick.channel, BIG, event_id=f"small.{i}")]
+        )
     await until(lambda: quick.number == BIG_COUNT)
     (client,) = gateway.full
     waiting = client.waiting_bytes

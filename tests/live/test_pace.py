@@ -145,7 +145,7 @@ async def test_a_reminder_is_not_kept_waiting_by_what_nobody_waits_for() -> None
         await settled()
 
         async with asyncio.timeout(10):
-            await keeper.post([Draft("r1", "user:p1", "reminder", b"{}")])
+            await keeper.post([Draft("user:p1", b"{}", event_id="r1")])
         await told(node, 3)
 
 

@@ -266,7 +266,7 @@ async def test_what_apps_say_besides_is_passed_over(cast: Cast, app: dict[str, A
 async def test_history_presence_and_refresh_answer_as_in_json(cast: Cast) -> None:
     stream, channel = f"user:{cast.ming.id}", await opened_group(cast.ming)
     keeper = cast.town.house.live.keepers[CAMPUS]
-    await keeper.post([Draft(f"t{i}", stream, "test", b'{"n":%d}' % i) for i in range(1, 4)])
+    await keeper.post([Draft(stream, b'{"n":%d}' % i, event_id=f"t{i}") for i in range(1, 4)])
     told = await token_of(cast.ming)
     async with a_gateway(cast, Watch(), PushLimits()) as gateway:
         heard = []
@@ -482,7 +482,7 @@ async def test_who_takes_nothing_for_a_while_misses_nothing_and_gets_the_latest_
         await until(lambda: len(talk.line.frames) == 3)  # watched by one now
         talk.client.on_full()
 
-        await keeper.post([Draft(f"t{i}", stream, "test", b'{"n":%d}' % i) for i in range(1, 4)])
+        await keeper.post([Draft(stream, b'{"n":%d}' % i, event_id=f"t{i}") for i in range(1, 4)])
         looker = BinaryTalk(cast, gateway)
         await looker.connect(cast.stranger)
         await looker.ask(subscribe={"channel": channel})
@@ -543,7 +543,7 @@ async def connected(cast: Cast) -> tuple[WSTransport, BinaryWire]:
 async def test_a_large_push_arrives_whole(cast: Cast) -> None:
     transport, wire = await connected(cast)
     text = "团" * 100_000
-    draft = Draft("big", f"user:{cast.ming.id}", "test", msgspec.json.encode({"text": text}))
+    draft = Draft(f"user:{cast.ming.id}", msgspec.json.encode({"text": text}), event_id="big")
 
     await cast.town.house.live.keepers[CAMPUS].post([draft])
     await until(lambda: len(wire.said) == 2)

@@ -44,12 +44,12 @@ async def told(events: Sequence[Any], *, forgets: bool = False) -> list[tuple[st
     desk = Direct(SCHEMA)
     teller, archive = live.LiveTeller(desk), live.StreamArchive(desk)
     messages: list[tuple[str, dict[str, Any]]] = []
-    for number, event in enumerate(events, 1):
+    for event in events:
         if type(event) not in teller.heard:
             continue
         drafts = Drafts()
         await teller.prepare([event])
-        teller.tell("core", number, event, drafts, now=NOON)
+        teller.tell(event, drafts, now=NOON)
         messages += [(draft.stream, msgspec.json.decode(draft.data)) for draft in drafts.messages]
         await archive.keep(Batch(at=NOON, inserts=drafts.inserts, upserts=drafts.upserts))
         if forgets:
@@ -144,8 +144,8 @@ async def test_events_of_one_batch_ask_for_nothing_that_others_of_it_say_and_wha
     ]
 
     await teller.prepare(happened)
-    for number, event in enumerate(happened, 1):
-        teller.tell("core", number, event, drafts, now=NOON)
+    for event in happened:
+        teller.tell(event, drafts, now=NOON)
     await live.StreamArchive(desk).keep(Batch(at=NOON, upserts=drafts.upserts))
 
     advanced = msgspec.json.decode(drafts.messages[2].data)

@@ -112,9 +112,7 @@ def test_what_nobody_was_told_is_told_once(place: Place, capsys: pytest.CaptureF
     codes = [main(hear), main(hear)]
 
     assert codes == [0, 1]
-    assert place.rows("notices", "SELECT event_id, stream, number FROM stream_messages") == [
-        ("core.2.0", "user:p_1", 1)
-    ]
+    assert place.rows("notices", "SELECT stream, first_number, last_number FROM stream_runs") == [("user:p_1", 1, 1)]
     assert place.rows("notices", "SELECT order_id, member_id FROM order_owners") == [("o_1", "p_1")]
     assert place.rows("notices", "SELECT COUNT(*) FROM parked_events") == [(0,)]
 

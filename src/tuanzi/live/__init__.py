@@ -1,7 +1,7 @@
 """Live: what happened, told to the people it concerns while they look (A1, A3 to A6, B9). Database: notices.
 
-Owns stream_messages, stream_chapters, stream_cursors, stream_floors, log_positions, order_owners, stream_epochs,
-forgotten_streams, stream_escalations.
+Owns stream_runs, posted_events, stream_chapters, stream_cursors, stream_floors, log_positions, order_owners,
+stream_epochs, forgotten_streams, stream_escalations.
 Hears, through the logs of core, money and delivery, the events of `TELLS`; emits nothing. Messages are numbered without
 gaps in each person's stream and kept for 7 days; pictures of groups are sent as they change, and forgotten.
 """

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
@@ -14,7 +14,6 @@ from tuanzi import events
 from tuanzi.live.model import (
     OPS,
     RIDERS,
-    AnyMessage,
     BundleChanged,
     GroupOutcome,
     LateMoneySettled,
@@ -41,7 +40,6 @@ from tuanzi.machinery.push.ports import Draft, Drafts
 from tuanzi.orders import NOT_ACCEPTED
 
 _encode = msgspec.json.Encoder().encode
-_KINDS: dict[type, str] = {kind: str(kind.__struct_config__.tag) for kind in get_args(AnyMessage)}
 # What riders need to hear of a sub-order.
 _FOR_RIDERS = frozenset({"ready", "picked_up", "delivered"})
 
@@ -49,18 +47,13 @@ _FOR_RIDERS = frozenset({"ready", "picked_up", "delivered"})
 class Telling:
     """One event being told: whom it concerns, and the messages made of it so far."""
 
-    __slots__ = ("_count", "_drafts", "_number", "_source", "at", "owners", "tally")
+    __slots__ = ("_drafts", "at", "owners", "tally")
 
-    def __init__(
-        self, source: str, number: int, drafts: Drafts, *, at: datetime, owners: Owners, tally: dict[str, int]
-    ) -> None:
+    def __init__(self, drafts: Drafts, *, at: datetime, owners: Owners, tally: dict[str, int]) -> None:
         self.at = at
         self.owners = owners
         self.tally = tally
-        self._source = source
-        self._number = number
         self._drafts = drafts
-        self._count = 0
 
     def person(self, person_id: str, message: Message) -> None:
         """A person is to hear this."""
@@ -68,9 +61,7 @@ class Telling:
 
     def stream(self, stream: str, message: Message) -> None:
         """All who hear this stream are."""
-        event_id = f"{self._source}.{self._number}.{self._count}"
-        self._count += 1
-        self._drafts.messages.append(Draft(event_id, stream, _KINDS[type(message)], _encode(message)))
+        self._drafts.messages.append(Draft(stream, _encode(message)))
 
     def show(self, channel: str) -> None:
         """This channel looks different now."""
@@ -389,7 +380,7 @@ class LiveTeller:
                 group_ids.append(event.group_id)
         await self._owners.learn([id for id in order_ids if id not in placed], group_ids=group_ids)
 
-    def tell(self, source: str, number: int, event: Any, drafts: Drafts, *, now: datetime) -> None:
+    def tell(self, event: Any, drafts: Drafts, *, now: datetime) -> None:
         """Add what one event means."""
-        telling = Telling(source, number, drafts, at=now, owners=self._owners, tally=self.tally)
+        telling = Telling(drafts, at=now, owners=self._owners, tally=self.tally)
         TELLS[type(event)](event, telling)

@@ -13,16 +13,25 @@ from tuanzi.machinery.several import SEVERAL, SEVERAL_ROWS
 from tuanzi.machinery.tables import table
 
 
-class StreamMessage(Struct, frozen=True, kw_only=True, gc=False):
-    """A message as it is kept; body: the JSON that is sent."""
+class StreamRun(Struct, frozen=True, kw_only=True, gc=False):
+    """Messages of a stream that were told together, from one number to another.
 
-    event_id: str
+    messages: a JSON list of what is sent.
+    """
+
     chapter: int
     stream: str
-    number: int
-    kind: str
+    last_number: int
+    first_number: int
     at: datetime
-    body: str
+    messages: str
+
+
+class PostedEvent(Struct, frozen=True, kw_only=True, gc=False):
+    """The id of a message that no log's event means, for as long as messages are kept."""
+
+    event_id: str
+    at: datetime
 
 
 class StreamChapter(Struct, frozen=True, kw_only=True, gc=False):
@@ -87,7 +96,8 @@ class StreamEscalation(Struct, frozen=True, kw_only=True, gc=False):
     at: datetime
 
 
-STREAM_MESSAGES = table("stream_messages", StreamMessage, key="event_id")
+STREAM_RUNS = table("stream_runs", StreamRun, key=("chapter", "stream", "last_number"))
+POSTED_EVENTS = table("posted_events", PostedEvent, key="event_id")
 STREAM_CHAPTERS = table("stream_chapters", StreamChapter, key="chapter")
 STREAM_CURSORS = table("stream_cursors", StreamCursor, key="stream")
 STREAM_FLOORS = table("stream_floors", StreamFloor, key="stream")
@@ -98,7 +108,8 @@ FORGOTTEN_STREAMS = table("forgotten_streams", ForgottenStream, key="stream")
 STREAM_ESCALATIONS = table("stream_escalations", StreamEscalation, key="id")
 
 TABLES = (
-    STREAM_MESSAGES,
+    STREAM_RUNS,
+    POSTED_EVENTS,
     STREAM_CHAPTERS,
     STREAM_CURSORS,
     STREAM_FLOORS,
@@ -118,9 +129,9 @@ POSITION = "SELECT number FROM log_positions WHERE source = :source ORDER BY sou
 STREAM_STATE = """
 SELECT
     COALESCE((
-        SELECT m.number FROM stream_chapters c CROSS JOIN stream_messages m
-        WHERE m.chapter = c.chapter AND m.stream = :stream
-        ORDER BY c.chapter DESC, m.number DESC LIMIT 1
+        SELECT r.last_number FROM stream_chapters c CROSS JOIN stream_runs r
+        WHERE r.chapter = c.chapter AND r.stream = :stream
+        ORDER BY c.chapter DESC, r.last_number DESC LIMIT 1
     ), 0),
     COALESCE((SELECT floor FROM stream_floors WHERE stream = :stream), 0),
     COALESCE((SELECT sent FROM stream_cursors WHERE stream = :stream), 0),
@@ -130,9 +141,9 @@ ORDER BY 1 LIMIT 1
 
 # Where several streams are: one with no message any more ends at its floor.
 NEWEST_OF_STREAMS = (
-    "SELECT " + "m.stream, MAX(m.number) FROM stream_chapters c CROSS JOIN " + SEVERAL_ROWS + " AS s"
-    " CROSS JOIN stream_messages m WHERE m.chapter = c.chapter AND m.stream = s.id"
-    " GROUP BY m.stream ORDER BY m.stream LIMIT 100"
+    "SELECT " + "r.stream, MAX(r.last_number) FROM stream_chapters c CROSS JOIN " + SEVERAL_ROWS + " AS s"
+    " CROSS JOIN stream_runs r WHERE r.chapter = c.chapter AND r.stream = s.id"
+    " GROUP BY r.stream ORDER BY r.stream LIMIT 100"
 )
 FLOORS_OF_STREAMS = (
     "SELECT " + "stream, floor FROM stream_floors WHERE stream IN (" + SEVERAL + ") ORDER BY stream LIMIT 100"
@@ -141,7 +152,7 @@ FLOORS_OF_STREAMS = (
 # All of them, chapter by chapter, then where those end that have no message any more.
 CHAPTERS_BEFORE = "SELECT chapter FROM stream_chapters WHERE chapter < :before ORDER BY chapter DESC LIMIT 1"
 NEWEST_OF_CHAPTER = """
-SELECT stream, MAX(number) FROM stream_messages WHERE chapter = :chapter AND stream > :after
+SELECT stream, MAX(last_number) FROM stream_runs WHERE chapter = :chapter AND stream > :after
 GROUP BY stream ORDER BY stream LIMIT :limit
 """
 FLOORS_AFTER = "SELECT stream, floor FROM stream_floors WHERE stream > :after ORDER BY stream LIMIT :limit"
@@ -150,40 +161,47 @@ CURSORS_OF_STREAMS = (
     "SELECT " + "stream, sent, acked FROM stream_cursors WHERE stream IN (" + SEVERAL + ") ORDER BY stream LIMIT 100"
 )
 
-MESSAGES_AFTER = """
-SELECT m.number, m.body FROM stream_chapters c CROSS JOIN stream_messages m
-WHERE m.chapter = c.chapter AND m.stream = :stream AND m.number > :after
-ORDER BY c.chapter, m.number LIMIT :limit
+# Runs of at least one message each; the first one may begin before.
+RUNS_AFTER = """
+SELECT r.first_number, r.messages FROM stream_chapters c CROSS JOIN stream_runs r
+WHERE r.chapter = c.chapter AND r.stream = :stream AND r.last_number > :after
+ORDER BY c.chapter, r.last_number LIMIT :limit
 """
 
 # The chapter that is written now, and how many messages it has.
 NEWEST_CHAPTER = """
-SELECT chapter, (SELECT COUNT(*) FROM stream_messages m WHERE m.chapter = c.chapter)
+SELECT chapter, COALESCE((
+    SELECT SUM(r.last_number - r.first_number + 1) FROM stream_runs r WHERE r.chapter = c.chapter
+), 0)
 FROM stream_chapters c ORDER BY chapter DESC LIMIT 1
 """
 
-KNOWN_EVENTS = (
-    "SELECT " + "event_id FROM stream_messages WHERE event_id IN (" + SEVERAL + ") ORDER BY event_id LIMIT 100"
-)
+KNOWN_POSTS = "SELECT " + "event_id FROM posted_events WHERE event_id IN (" + SEVERAL + ") ORDER BY event_id LIMIT 100"
+OLDEST_POSTS = """
+SELECT event_id FROM posted_events WHERE at_ms < :before_ms ORDER BY at_ms, event_id LIMIT :limit
+"""
 
-OLDEST_MESSAGES = """
-SELECT event_id, stream, number FROM stream_messages
-WHERE at_ms < :before_ms ORDER BY at_ms, event_id LIMIT :limit
+# Of chapters that were begun so long ago: of these all but the last have nothing else, and go when they are empty.
+OLDEST_RUNS = """
+SELECT r.chapter, r.stream, r.last_number FROM stream_chapters c CROSS JOIN stream_runs r
+WHERE c.begun_at_ms < :before_ms AND r.chapter = c.chapter AND r.at_ms < :before_ms
+ORDER BY c.chapter, r.stream, r.last_number LIMIT :limit
 """
 
 # Chapters before one that began so long ago, when none of their messages is left.
 EMPTY_CHAPTERS = """
 SELECT c.chapter FROM stream_chapters c
 WHERE c.chapter < (SELECT MAX(chapter) FROM stream_chapters WHERE begun_at_ms < :before_ms)
-AND NOT EXISTS (SELECT 1 FROM stream_messages m WHERE m.chapter = c.chapter)
+AND NOT EXISTS (SELECT 1 FROM stream_runs r WHERE r.chapter = c.chapter)
 ORDER BY c.chapter LIMIT :limit
 """
 
 # Of people who were erased lately; later nothing is told to them any more.
-FORGOTTEN_MESSAGES = """
-SELECT m.event_id, m.stream, m.number FROM forgotten_streams f CROSS JOIN stream_chapters c CROSS JOIN stream_messages m
-WHERE f.since_ms > :since_ms AND m.chapter = c.chapter AND m.stream = f.stream
-ORDER BY m.stream, m.number LIMIT :limit
+FORGOTTEN_RUNS = """
+SELECT r.chapter, r.stream, r.last_number
+FROM forgotten_streams f CROSS JOIN stream_chapters c CROSS JOIN stream_runs r
+WHERE f.since_ms > :since_ms AND r.chapter = c.chapter AND r.stream = f.stream
+ORDER BY r.stream, r.last_number LIMIT :limit
 """
 
 OLDEST_OWNERS = """
@@ -200,11 +218,16 @@ SELECT order_id, group_id, member_id, is_member, at_ms FROM order_owners
 WHERE group_id = :group_id AND is_member = 1 ORDER BY order_id LIMIT 200
 """
 
-# The newest number of each stream that was written to in the last moments of all; `stream < :end` and `>= :prefix`.
+# When the newest message of all was kept, and the newest number of each stream that was written to after a time, in the
+# chapters that were written then; `stream < :end` and `>= :prefix`.
+NEWEST_AT = """
+SELECT at_ms FROM stream_runs WHERE chapter = (SELECT MAX(chapter) FROM stream_chapters) ORDER BY at_ms DESC LIMIT 1
+"""
 RECENT_STREAMS = """
-SELECT stream, MAX(number) FROM stream_messages
-WHERE at_ms > (SELECT COALESCE(MAX(at_ms), 0) FROM stream_messages) - :back_ms AND stream >= :prefix AND stream < :end
-GROUP BY stream ORDER BY stream LIMIT :limit
+SELECT r.stream, MAX(r.last_number) FROM stream_chapters c CROSS JOIN stream_runs r
+WHERE c.chapter >= (SELECT COALESCE(MAX(chapter), 0) FROM stream_chapters WHERE begun_at_ms <= :after_ms)
+AND r.chapter = c.chapter AND r.at_ms > :after_ms AND r.stream >= :prefix AND r.stream < :end
+GROUP BY r.stream ORDER BY r.stream LIMIT :limit
 """
 ESCALATED_OF_STREAMS = (
     "SELECT "
@@ -235,10 +258,12 @@ WHERE f.since_ms > :since_ms AND e.stream = f.stream ORDER BY e.id LIMIT :limit
 """
 
 # Of one person, for his export.
-KEPT_MESSAGES = (
+_KEPT_RUN = ("last_number", *[column for column in STREAM_RUNS.columns if column != "last_number"])
+KEPT_RUNS = (
     "SELECT "
-    + ", ".join(STREAM_MESSAGES.columns)
-    + " FROM stream_messages WHERE stream = :person_id AND event_id > :after ORDER BY event_id LIMIT :limit"
+    + ", ".join(f"r.{column}" for column in _KEPT_RUN)
+    + " FROM stream_chapters c CROSS JOIN stream_runs r WHERE r.chapter = c.chapter AND r.stream = :person_id"
+    + " AND r.last_number > CAST(:after AS DECIMAL) ORDER BY r.last_number LIMIT :limit"
 )
 KEPT_CURSORS = """
 SELECT stream, sent, acked FROM stream_cursors
@@ -257,7 +282,7 @@ KEPT_OWNERS = (
     + ") ORDER BY order_id LIMIT 100"
 )
 KEEPS = (
-    Keeps(table="stream_messages", columns=STREAM_MESSAGES.columns, sql=KEPT_MESSAGES, prefix=PERSONS_STREAM),
+    Keeps(table="stream_runs", columns=_KEPT_RUN, sql=KEPT_RUNS, prefix=PERSONS_STREAM),
     Keeps(table="stream_cursors", columns=STREAM_CURSORS.columns, sql=KEPT_CURSORS, prefix=PERSONS_STREAM),
     Keeps(table="stream_escalations", columns=STREAM_ESCALATIONS.columns, sql=KEPT_ESCALATIONS, prefix=PERSONS_STREAM),
     Keeps(table="order_owners", columns=ORDER_OWNERS.columns, sql=KEPT_OWNERS, of_orders=True),

@@ -28,7 +28,7 @@ def connection(site: Site) -> Iterator[Connection]:
     database = MariaDb(address)
     migrate(database, ("every", "notices"), now=NOON)
     messages = [
-        (f"e{chapter}.{i:04}", chapter, f"user:{i:04}", chapter + 1, "test", chapter, "{}")
+        (chapter, f"user:{i:04}", chapter + 1, chapter + 1, chapter, "[{}]")
         for chapter in range(CHAPTERS)
         for i in range(STREAMS)
     ]
@@ -38,7 +38,7 @@ def connection(site: Site) -> Iterator[Connection]:
             before=0,
             after=1,
             event_number=0,
-            inserts=[(store.STREAM_CHAPTERS, chapters), (store.STREAM_MESSAGES, messages)],
+            inserts=[(store.STREAM_CHAPTERS, chapters), (store.STREAM_RUNS, messages)],
         )
     )
     opened = connect(address, Patience())
@@ -52,7 +52,7 @@ def connection(site: Site) -> Iterator[Connection]:
     [
         (store.STREAM_STATE, {"stream": "user:0007"}, [(20, 0, 0, 0)]),
         (store.STREAM_STATE, {"stream": "user:~"}, [(0, 0, 0, 0)]),
-        (store.MESSAGES_AFTER, {"stream": "user:0007", "after": 18, "limit": 9}, [(19, "{}"), (20, "{}")]),
+        (store.RUNS_AFTER, {"stream": "user:0007", "after": 18, "limit": 9}, [(19, "[{}]"), (20, "[{}]")]),
         (
             store.NEWEST_OF_STREAMS,
             next(several(["user:0299", "user:0007", "~"])),

@@ -127,7 +127,7 @@ class Campus:
         """Everybody is told something, so many times."""
         for _ in range(times):
             self.kept += 1
-            drafts = [Draft(f"e{self.kept}.{i}", f"user:p{i}", "test", b'{"n":1}') for i in range(PEOPLE)]
+            drafts = [Draft(f"user:p{i}", b'{"n":1}', event_id=f"e{self.kept}.{i}") for i in range(PEOPLE)]
             posted = asyncio.ensure_future(self.keeper.post(drafts))
             await asyncio.sleep(0)
             await self.keeper.step()
@@ -233,4 +233,4 @@ def catch_ups(city: Campus) -> list[int]:
 
 
 def _message(*, number: int) -> Batch:
-    return Batch(at=wiring.wall_clock(), messages=[(Draft("lost", "user:p0", "test", b'{"n":1}'), number)])
+    return Batch(at=wiring.wall_clock(), messages=[(Draft("user:p0", b'{"n":1}', event_id="lost"), number)])

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from tuanzi.base.time import to_ms
 from tuanzi.live.queries.desks import RowDesk
 from tuanzi.live.store import (
@@ -17,29 +19,31 @@ from tuanzi.live.store import (
     FLOORS_AFTER,
     FLOORS_OF_STREAMS,
     FORGOTTEN_ESCALATIONS,
-    FORGOTTEN_MESSAGES,
-    KNOWN_EVENTS,
+    FORGOTTEN_RUNS,
+    KNOWN_POSTS,
     LOG_POSITIONS,
-    MESSAGES_AFTER,
     NEWEST_CHAPTER,
     NEWEST_OF_CHAPTER,
     NEWEST_OF_STREAMS,
     OLDEST_ESCALATIONS,
-    OLDEST_MESSAGES,
     OLDEST_OWNERS,
+    OLDEST_POSTS,
+    OLDEST_RUNS,
     ORDER_OWNERS,
     POSITION,
+    POSTED_EVENTS,
+    RUNS_AFTER,
     STREAM_CHAPTERS,
     STREAM_CURSORS,
     STREAM_EPOCHS,
     STREAM_ESCALATIONS,
     STREAM_FLOORS,
-    STREAM_MESSAGES,
+    STREAM_RUNS,
     STREAM_STATE,
 )
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.internal import OLDEST_PARKED, PARKED_EVENT, PARKED_EVENTS, Rows
-from tuanzi.machinery.push.ports import Batch, StreamState
+from tuanzi.machinery.push.ports import Batch, Draft, StreamState
 from tuanzi.machinery.several import several
 from tuanzi.machinery.tables import Row
 
@@ -49,6 +53,8 @@ FORGETTING = timedelta(days=30)
 # half of it; but then a stream is read in twice as many parts.
 CHAPTER_MESSAGES = 8_000
 CHAPTER_MAX = 2**63 - 1  # before it are all
+# Our choice: some 300 bytes each. A board has hundreds told together, of which a reader may want the last.
+RUN_MAX = 32
 # Our choice: a page takes about 2 ms, of which those who decide in the same process wait for half.
 STREAMS_AT_ONCE = 1_000
 
@@ -87,8 +93,8 @@ class StreamArchive:
 
     async def read(self, stream: str, *, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Messages after a number."""
-        rows = await self._desk.rows(MESSAGES_AFTER, {"stream": stream, "after": after, "limit": limit})
-        return [(number, body.encode()) for number, body in rows]
+        rows = await self._desk.rows(RUNS_AFTER, {"stream": stream, "after": after, "limit": limit})
+        return messages_of(rows, after=after, limit=limit)
 
     async def newest(self, streams: Sequence[str]) -> dict[str, int]:
         """The newest number of each; 0 for one nobody wrote to."""
@@ -124,10 +130,15 @@ class StreamArchive:
             after = rows[-1][0]
         return True
 
+    async def position(self, source: str) -> int:
+        """The last event of a log whose messages are kept."""
+        rows = await self._desk.rows(POSITION, {"source": source})
+        return int(rows[0][0]) if rows else 0
+
     async def known(self, event_ids: Sequence[str]) -> set[str]:
-        """Which of these events are kept."""
+        """Which of these posts are kept."""
         return await self._desk.look(
-            lambda ask: {id for slots in several(event_ids) for (id,) in ask(KNOWN_EVENTS, slots)}
+            lambda ask: {id for slots in several(event_ids) for (id,) in ask(KNOWN_POSTS, slots)}
         )
 
     async def keep(self, batch: Batch) -> None:
@@ -137,19 +148,21 @@ class StreamArchive:
         begun: list[Row] = []
         if has >= self._chapter_messages:
             chapter, has, begun = chapter + 1, 0, [(chapter + 1, at_ms)]
-        messages = [
-            (draft.event_id, chapter, draft.stream, number, draft.kind, at_ms, draft.data.decode())
-            for draft, number in batch.messages
-        ]
+        posted = [(event_id, at_ms) for event_id in batch.posted]
         parked = [(source, number, name, reason, at_ms) for source, number, name, reason in batch.parked]
         rows = Rows(
-            inserts=[*batch.inserts, (STREAM_MESSAGES, messages), (PARKED_EVENTS, parked)],
+            inserts=[
+                *batch.inserts,
+                (STREAM_RUNS, runs_of(batch.messages, chapter=chapter, at_ms=at_ms)),
+                (POSTED_EVENTS, posted),
+                (PARKED_EVENTS, parked),
+            ],
             upserts=[*batch.upserts, (LOG_POSITIONS, list(batch.positions.items())), (STREAM_CHAPTERS, begun)],
             removes=[(PARKED_EVENTS, list(batch.heard))],
         )
         self._chapter = None  # whatever comes of it
         await self._desk.keep_rows(rows)
-        self._chapter = chapter, has + len(messages)
+        self._chapter = chapter, has + len(batch.messages)
 
     async def is_parked(self, source: str, number: int) -> bool:
         """Whether this event is laid aside."""
@@ -172,13 +185,14 @@ class StreamArchive:
         number it forgot."""
         slots = {"before_ms": to_ms(before), "limit": limit}
         since_ms = to_ms(before - FORGETTING)
-        old = await self._desk.rows(FORGOTTEN_MESSAGES, {"since_ms": since_ms, "limit": limit})
-        old = old or await self._desk.rows(OLDEST_MESSAGES, slots)
+        old = await self._desk.rows(FORGOTTEN_RUNS, {"since_ms": since_ms, "limit": limit})
+        old = old or await self._desk.rows(OLDEST_RUNS, slots)
+        posts = [event_id for (event_id,) in await self._desk.rows(OLDEST_POSTS, slots)]
         owners = [order_id for (order_id,) in await self._desk.rows(OLDEST_OWNERS, slots)]
         chapters = [chapter for (chapter,) in await self._desk.rows(EMPTY_CHAPTERS, slots)]
         escalations = await self._desk.rows(FORGOTTEN_ESCALATIONS, {"since_ms": since_ms, "limit": limit})
         escalations = escalations or await self._desk.rows(OLDEST_ESCALATIONS, slots)
-        if not old and not owners and not chapters and not escalations:
+        if not (old or posts or owners or chapters or escalations):
             return 0
         floors: dict[str, int] = {}
         for _, stream, number in old:
@@ -186,14 +200,15 @@ class StreamArchive:
         rows = Rows(
             upserts=[(STREAM_FLOORS, list(floors.items()))],
             removes=[
-                (STREAM_MESSAGES, [event_id for event_id, _, _ in old]),
+                (STREAM_RUNS, [(chapter, stream, number) for chapter, stream, number in old]),
+                (POSTED_EVENTS, posts),
                 (ORDER_OWNERS, owners),
                 (STREAM_CHAPTERS, chapters),
                 (STREAM_ESCALATIONS, [id for (id,) in escalations]),
             ],
         )
         await self._desk.keep_rows(rows)
-        return max(len(old), len(owners), len(escalations))
+        return max(len(old), len(posts), len(owners), len(escalations))
 
     async def keep_cursors(self, cursors: Sequence[tuple[str, int, int]]) -> None:
         """Remember how far streams were sent and acknowledged; what is kept never goes back, for another device of the
@@ -216,6 +231,38 @@ class StreamArchive:
                 rows.append((stream, max(sent, sent_before), max(acked, acked_before)))
         if rows:
             await self._desk.keep_rows(Rows(upserts=[(STREAM_CURSORS, rows)]))
+
+
+def runs_of(messages: Sequence[tuple[Draft, int]], *, chapter: int, at_ms: int) -> list[Row]:
+    """Numbered messages as rows of `stream_runs`, in order of their key."""
+    streams: dict[str, tuple[int, list[bytes]]] = {}
+    for draft, number in messages:
+        begun = streams.get(draft.stream)
+        if begun is None:
+            streams[draft.stream] = (number, [draft.data])
+        else:
+            begun[1].append(draft.data)
+    rows: list[Row] = []
+    for stream, (first, bodies) in sorted(streams.items()):
+        for at in range(0, len(bodies), RUN_MAX):
+            some = bodies[at : at + RUN_MAX]
+            text = (b"[" + b",".join(some) + b"]").decode()
+            rows.append((chapter, stream, first + at + len(some) - 1, first + at, at_ms, text))
+    return rows
+
+
+_read_run = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def messages_of(rows: Sequence[Row], *, after: int, limit: int) -> list[tuple[int, bytes]]:
+    """The numbers and messages of rows as RUNS_AFTER gives them, at most `limit` of them after a number."""
+    found = [
+        (number, bytes(message))
+        for first, messages in rows
+        for number, message in enumerate(_read_run(messages), first)
+        if number > after
+    ]
+    return found[:limit]
 
 
 def state_of(rows: Sequence[Row]) -> StreamState:

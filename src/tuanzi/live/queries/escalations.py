@@ -15,6 +15,7 @@ from tuanzi.live.store import (
     FLOORS_OF_STREAMS,
     FORGOTTEN_OF_STREAMS,
     LATE_ESCALATIONS,
+    NEWEST_AT,
     RECENT_STREAMS,
     STREAM_ESCALATIONS,
     EscalationState,
@@ -38,8 +39,11 @@ class Escalations:
 
     async def recent(self, prefix: str, *, back: timedelta) -> dict[str, int]:
         """The newest number of each stream that was written to in the last moments of all."""
+        newest = await self._desk.rows(NEWEST_AT)
+        if not newest:
+            return {}
         slots = {
-            "back_ms": back // timedelta(milliseconds=1),
+            "after_ms": newest[0][0] - back // timedelta(milliseconds=1),
             "prefix": prefix,
             "end": prefix[:-1] + chr(ord(prefix[-1]) + 1),
             "limit": RECENT_STREAMS_MAX,

@@ -8,8 +8,8 @@ from msgspec import Struct
 from tuanzi.base.ids import GroupId
 from tuanzi.groups import load_group
 from tuanzi.live.model import AnyMessage, GroupPicture
-from tuanzi.live.queries.archive import state_of
-from tuanzi.live.store import EPOCH, MESSAGES_AFTER, STREAM_STATE
+from tuanzi.live.queries.archive import messages_of, state_of
+from tuanzi.live.store import EPOCH, RUNS_AFTER, STREAM_STATE
 from tuanzi.machinery.http.routes import Desk
 
 _read = msgspec.json.Decoder(AnyMessage).decode
@@ -52,10 +52,11 @@ async def message_page(desk: Desk, stream: str, *, after: int | None, limit: int
     """A part of a stream; what nobody acknowledged yet when `after` is None."""
     state = state_of(await desk.rows(STREAM_STATE, {"stream": stream}))
     start = max(state.acked, state.floor) if after is None else after
-    rows = await desk.rows(MESSAGES_AFTER, {"stream": stream, "after": start, "limit": limit})
+    rows = await desk.rows(RUNS_AFTER, {"stream": stream, "after": start, "limit": limit})
+    found = messages_of(rows, after=start, limit=limit)
     epoch = await desk.rows(EPOCH)
     return MessagePage(
-        items=tuple(NumberedMessage(number=number, data=_read(body)) for number, body in rows),
+        items=tuple(NumberedMessage(number=number, data=_read(body)) for number, body in found),
         epoch=str(epoch[0][0]) if epoch else "",
         newest=state.newest,
         acked=state.acked,

@@ -3,6 +3,9 @@
 Numbers come from memory, backed by the table: a stream's next one is its newest plus one. Nothing is sent before it is
 kept; while more waits, a batch is sent and the next one is told while one is being kept, so that neither Python nor the
 disk waits. While little happens, what comes within a moment is kept together (decision 0021).
+
+What is told again is dropped: an event by its place in its log, kept in the commit of its messages (decision 0033); a
+post by its id (A3).
 """
 
 from __future__ import annotations
@@ -178,6 +181,7 @@ class Keeper:
         self._now = now
         self._numbers = Numbers()
         self._learned = -1  # the history of its numbers that was learned last
+        self._kept: dict[str, int] = {}  # by source: up to which event the table has all messages, as far as was asked
         self._posts: list[tuple[Sequence[Draft], asyncio.Future[None]]] = []
         self._again: list[tuple[str, int, Any, asyncio.Future[None]]] = []  # source, number, event
         self._wake = asyncio.Event()
@@ -342,6 +346,7 @@ class Keeper:
     def start_over(self) -> None:
         """Read again from the logs what was handed out and not kept; no batch may be in the air."""
         self._numbers.forget()
+        self._kept.clear()
         for each in self._logs:
             each.follower.start_over(each.follower.position)
             each.follower.expect(each.source.event_number)
@@ -381,15 +386,20 @@ class Keeper:
         """Say what some of one source's events mean."""
         began = asyncio.get_running_loop().time()
         source = each.follower.source
-        events = [request.command for request in requests if request.command is not None]
+        kept = self._kept.get(source)
+        if kept is None:
+            kept = self._kept[source] = await self._archive.position(source)
+        heard = [request for request in requests if request.command is not None]
+        if heard and heard[0].number <= kept:
+            some, heard = heard, [request for request in heard if request.number > kept]
+            self.figures.repeats += len(some) - len(heard)
+        events = [request.command for request in heard]
         await self._teller.prepare(events)
         now = self._now()
         drafts, parked = Drafts(), []
-        for request in requests:
-            if request.command is None:
-                continue
+        for request in heard:
             try:
-                self._teller.tell(source, request.number, request.command, drafts, now=now)
+                self._teller.tell(request.command, drafts, now=now)
             except Exception as error:
                 log.exception("push.event_parked", extra={"source": source, "number": request.number})
                 parked.append((source, request.number, type(request.command).name, type(error).__name__))
@@ -400,7 +410,8 @@ class Keeper:
         """Keep what was told of some events; what the table refuses is told again one by one, and False."""
         began = asyncio.get_running_loop().time()
         each, requests, drafts = told.log, told.requests, told.drafts
-        source, last = each.follower.source, requests[-1].number
+        source = each.follower.source
+        last = max(requests[-1].number, self._kept[source])
         batch = Batch(
             at=told.at, inserts=drafts.inserts, upserts=drafts.upserts, positions={source: last}, parked=told.parked
         )
@@ -415,6 +426,7 @@ class Keeper:
                 for request in requests:
                     await self._carry(await self._tell(each, [request]))
                 return False
+        self._kept[source] = last
         each.follower.kept(last)
         self.figures.parked += len(told.parked)
         self.figures.events += told.events
@@ -430,7 +442,7 @@ class Keeper:
                 raise NotParked(source=source, number=number)
             drafts, now = Drafts(), self._now()
             await self._teller.prepare([event])
-            self._teller.tell(source, number, event, drafts, now=now)
+            self._teller.tell(event, drafts, now=now)
             batch = Batch(at=now, inserts=drafts.inserts, upserts=drafts.upserts, heard=[(source, number)])
             await self._keep(batch, drafts.messages)
         except Exception as error:
@@ -447,7 +459,7 @@ class Keeper:
 
     async def _carry_posts(self, posts: list[tuple[Sequence[Draft], asyncio.Future[None]]]) -> None:
         try:
-            await self._keep(Batch(at=self._now()), [draft for messages, _ in posts for draft in messages])
+            await self._keep_posts([draft for messages, _ in posts for draft in messages])
         except Crashed as crashed:
             if len(posts) > 1:
                 for post in posts:
@@ -463,14 +475,31 @@ class Keeper:
                 future.set_result(None)
 
     async def _keep(self, batch: Batch, messages: Sequence[Draft]) -> None:
-        """Number, keep and publish messages that are new. Raises Crashed when the table refuses them all the same."""
+        """Number, keep and publish messages of a log. Raises Crashed when the table refuses them all the same."""
+        try:
+            kept = await self._number_and_keep(batch, messages)
+        except Crashed:
+            self._numbers.forget()  # memory may have forgotten something: ask the table for every number
+            kept = await self._number_and_keep(batch, messages)
+        self._publish(kept)
+
+    async def _keep_posts(self, messages: Sequence[Draft]) -> None:
+        """Number, keep and publish those messages that are new. Raises Crashed when the table refuses them all the
+        same."""
+        at = self._now()
         new = await self._new(messages, is_sure=False)
         try:
-            kept = await self._number_and_keep(batch, new)
+            kept = await self._number_and_keep(Batch(at=at, posted=[draft.event_id for draft in new]), new)
         except Crashed:
             # The filter or memory forgot something: ask the table for everything.
             self._numbers.forget()
-            kept = await self._number_and_keep(batch, await self._new(messages, is_sure=True))
+            new = await self._new(messages, is_sure=True)
+            kept = await self._number_and_keep(Batch(at=at, posted=[draft.event_id for draft in new]), new)
+        self.seen.add(draft.event_id for draft in new)
+        self._publish(kept)
+
+    def _publish(self, kept: list[Kept]) -> None:
+        """Have every gateway hear what was kept, in a moment."""
         self.figures.batches += 1
         self.figures.messages += len(kept)
         self._send()
@@ -493,13 +522,12 @@ class Keeper:
         await self._archive.keep(batch)
         for stream, reached in newest.items():
             numbers.keep(stream, reached or 0)
-        self.seen.add(draft.event_id for draft in messages)
         if self.escalator is not None:
             self.escalator.note(before, newest)
         return [Kept(draft.stream, number, draft.data) for draft, number in numbered]
 
     async def _new(self, messages: Sequence[Draft], *, is_sure: bool) -> list[Draft]:
-        """Those messages that are not kept yet, each once. is_sure: ask for all, whatever the filter says."""
+        """Those posts that are not kept yet, each once. is_sure: ask for all, whatever the filter says."""
         may_know = self.seen.may_know
         here: dict[str, None] = {}
         maybe: list[str] = []

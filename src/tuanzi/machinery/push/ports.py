@@ -61,22 +61,27 @@ class StreamState(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Draft(Struct, frozen=True, gc=False):
-    """A message that has no number yet. event_id: the same for every repeat, told apart from all others (A3)."""
+    """A message that has no number yet. data: JSON.
 
-    event_id: str
+    event_id: of a message that no log's event means: the same for every repeat, told apart from all others (A3). Of
+    the others the place of their event in its log says whether they were told.
+    """
+
     stream: str
-    kind: str
     data: bytes
+    event_id: str = ""
 
 
 class Batch(Struct):
     """What is kept together: numbered messages, the room's rows, how far each log is read, what was laid aside.
 
-    heard: what is laid aside no more.
+    messages: in order; those of a stream have one number after the other. posted: the ids of those that no log's event
+    means. heard: what is laid aside no more.
     """
 
     at: datetime
     messages: list[tuple[Draft, int]] = []
+    posted: list[str] = []
     inserts: list[tuple[Table[Any], list[Row]]] = []
     upserts: list[tuple[Table[Any], list[Row]]] = []
     positions: dict[str, int] = {}
@@ -99,11 +104,14 @@ class Archive(Protocol):
     async def newest_of_all(self, *, streams_max: int) -> dict[str, int] | None:
         """The newest number of every stream that was ever written to; None when there are more than `streams_max`."""
 
+    async def position(self, source: str) -> int:
+        """The last event of a log whose messages are kept, 0 before the first: the exact check of a log's events."""
+
     async def known(self, event_ids: Sequence[str]) -> set[str]:
-        """Which of these events are kept already: the exact check behind the Bloom filter (A3)."""
+        """Which of these posts are kept already: the exact check behind the Bloom filter (A3)."""
 
     async def keep(self, batch: Batch) -> None:
-        """Keep messages, rows and positions in one commit. Raises RowRefused's problem when an event id or number is
+        """Keep messages, rows and positions in one commit. Raises RowRefused's problem when a post's id or a number is
         there already, Unavailable when nothing can be kept now."""
 
     async def is_parked(self, source: str, number: int) -> bool:
@@ -113,7 +121,7 @@ class Archive(Protocol):
         """The number of the oldest event of a source that is laid aside."""
 
     async def sweep(self, *, before: datetime, limit: int) -> int:
-        """Forget at most `limit` messages from before a time, the oldest first; how many there were."""
+        """Forget at most `limit` rows from before a time, the oldest first; how many there were."""
 
     async def keep_cursors(self, cursors: Sequence[tuple[str, int, int]]) -> None:
         """Remember how far streams were sent and acknowledged: (stream, sent, acked). Less than before, or a repeat,
@@ -217,5 +225,5 @@ class Teller(Protocol):
     async def prepare(self, events: Sequence[Any]) -> None:
         """Learn what `tell` will need to know of these events; may ask the database."""
 
-    def tell(self, source: str, number: int, event: Any, drafts: Drafts, *, now: datetime) -> None:
+    def tell(self, event: Any, drafts: Drafts, *, now: datetime) -> None:
         """Add what one event means. What it raises lays this event aside and touches no other."""
