@@ -108,7 +108,8 @@ class Wire(WSListener):
                     phone.see(said.push.pub)
             elif said.connect is not None:
                 phone.enter(said.connect.subs[phone.channel])
-                self.is_connected.set_result(None)
+                if not self.is_connected.done():  # whoever waited for it may have left
+                    self.is_connected.set_result(None)
             elif not said.id:
                 transport.send(self.kind, self.pong)
         phone.acknowledge()
