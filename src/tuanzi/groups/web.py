@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from tuanzi.base.ids import BuildingId, CampaignId, CouponId, GroupId, OrderId
+from tuanzi.base.ids import BuildingId, CampaignId, CouponId, GroupId, OrderId, PersonId
 from tuanzi.base.problem import Problem, Unfitting, Unknown, Words
 from tuanzi.base.who import Role
 from tuanzi.catalog import (
@@ -61,7 +62,7 @@ from tuanzi.groups.service import (
     Seated,
     Wanted,
 )
-from tuanzi.machinery.http.routes import Call, Committed, NoBody, Reply, Route
+from tuanzi.machinery.http.routes import Call, Committed, Desk, NoBody, Reply, Route
 from tuanzi.money import (
     Awaiting,
     Cashier,
@@ -70,7 +71,7 @@ from tuanzi.money import (
     PaymentRefused,
     ProviderUnreachable,
 )
-from tuanzi.orders import NotPayable, OrderState, find_order
+from tuanzi.orders import NotPayable, Order, OrderState, find_order, find_placed
 from tuanzi.people import Payers, WechatAbsent, WechatNeeded, WechatTooOften, WechatUnreachable
 from tuanzi.pricing import CouponExpired, CouponTaken
 from tuanzi.stock import StockShort
@@ -273,13 +274,9 @@ async def _pay(call: Call[NoBody, None], cashier: Cashier, find_plan: FindPlan, 
     who = call.caller
     desks = call.desks
     order_id = OrderId(call.path["order_id"])
-    order = await find_order(desks.core, order_id)
-    if order.member_id != who.person_id:
-        raise Unknown(kind="order", id=order_id)
-    if order.state in (OrderState.CANCELLED, OrderState.REFUNDING, OrderState.REFUNDED):
-        raise NotPayable(order_id=order_id, state=order.state.value)
-    if order.paid or not order.payable:
-        return await standing_of(desks.core, order, find_plan=find_plan)
+    due = await _due_of(desks.core, order_id, who.person_id)
+    if isinstance(due, Order):
+        return await standing_of(desks.core, due, find_plan=find_plan)
     payer = ""
     if app := cashier.provider.payer_app:
         assert payers is not None, "who pays by openid needs somebody who finds it"
@@ -288,22 +285,47 @@ async def _pay(call: Call[NoBody, None], cashier: Cashier, find_plan: FindPlan, 
         desks.money,
         order_id=order_id,
         member_id=who.person_id,
-        amount_fen=order.payable.fen,
+        amount_fen=due.payable_fen,
         now=call.now,
         payer=payer,
-        pay_before=order.pay_before,
+        pay_before=due.pay_before,
     )
     if isinstance(paid, Awaiting):
+        order = await find_order(desks.core, order_id)
         standing = await standing_of(desks.core, order, find_plan=find_plan)
         return replace(standing, payment_id=paid.payment_id, prepay=dict(paid.prepay))
     if paid.events:
         events = await desks.core.followed("money", paid.events[-1][0])
-        if any(isinstance(event, GuestPaid) for event in events):
-            order = await find_order(desks.core, order_id)
-        elif events:
-            return outcome_of(order_id, events, group_id=order.group_id)
+        if events and not any(isinstance(event, GuestPaid) for event in events):
+            return outcome_of(order_id, events, group_id=due.group_id)
     order = await find_order(desks.core, order_id)
     return await standing_of(desks.core, order, find_plan=find_plan)
+
+
+class _Due(Struct, frozen=True, gc=False):
+    """What is to be paid for an order."""
+
+    group_id: str
+    payable_fen: int
+    pay_before: datetime
+
+
+async def _due_of(core: Desk, order_id: OrderId, person_id: PersonId) -> _Due | Order:
+    """What its member is to pay for an order; the order itself when that is nothing, or not any more.
+
+    Raises Unknown where it is somebody else's, NotPayable.
+    """
+    placed = find_placed(core, order_id)
+    if placed is not None and placed.member_id == person_id and placed.payable_fen:
+        return _Due(placed.group_id, placed.payable_fen, placed.pay_before)
+    order = await find_order(core, order_id)
+    if order.member_id != person_id:
+        raise Unknown(kind="order", id=order_id)
+    if order.state in (OrderState.CANCELLED, OrderState.REFUNDING, OrderState.REFUNDED):
+        raise NotPayable(order_id=order_id, state=order.state.value)
+    if order.paid or not order.payable:
+        return order
+    return _Due(order.group_id, order.payable.fen, order.pay_before)
 
 
 _CART = (DishNotInCampaign, DishNotOnSale, MerchantClosed, CouponTaken, CouponExpired)

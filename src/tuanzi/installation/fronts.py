@@ -134,6 +134,7 @@ class Front(Workshop):
         await self.hall.open()
         for campus, desks in self.campuses.items():
             orders.board_of(desks.core, shared=self.engines.cache, campus=campus)
+            orders.remember_placed(desks.core)
         try:
             async with asyncio.TaskGroup() as tasks:
                 beside = [tasks.create_task(each) for each in (self.live.run(), self._ask_figures(), self._hear())]
@@ -171,7 +172,7 @@ class Front(Workshop):
             self._opened.set()
 
     async def _listen(self, events: EventLog) -> None:
-        async for source, rows in events.listen(list(self.remote)):
+        async for source, rows in events.listen([name for name, desk in self.remote.items() if desk.is_heard]):
             try:
                 await self.remote[source].hear(rows)
             except Unavailable:

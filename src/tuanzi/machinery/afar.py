@@ -160,8 +160,9 @@ class Carrier:
 class RemoteDesk(Carrier):
     """A desk as the port says, and as `live` and the post use it. Reading blocks a thread, not the loop.
 
-    A subscriber hears an event twice at most times: with the reply to the command that this process sent, before
-    its caller is answered, and from the event log or the table like everybody else's, in order.
+    A subscriber hears an event with the reply to the command that this process sent, before its caller is answered, or
+    even before from the event log or the table, as all others and in order. What another database's event set off he
+    may hear twice.
     """
 
     def __init__(
@@ -177,6 +178,7 @@ class RemoteDesk(Carrier):
         self._subscribers: list[Subscriber] = []
         self._heard_at = 0.0
         self._known_number = 0  # the last event of an answer, whose position is known
+        self._told: set[int] = set()  # events of answers that the log has not brought yet
         # The desks of its campus by their databases, and what this one is known to have emitted for events of theirs.
         self.beside: Mapping[str, RemoteDesk] = {}
         self._heard: dict[tuple[str, int], tuple[Any, ...]] = {}
@@ -239,6 +241,11 @@ class RemoteDesk(Carrier):
         """Call `subscriber` with committed events; its errors hurt only itself."""
         self._subscribers.append(subscriber)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody here wants to be told of its events."""
+        return bool(self._subscribers)
+
     async def open(self) -> None:
         """Know where the log of events stands: what is told from now on is what comes after it. As long as the
         database is not there yet, or cannot be asked, it is asked again."""
@@ -268,7 +275,11 @@ class RemoteDesk(Carrier):
         while True:
             await asyncio.sleep(LOOKED_FOR_EVERY_S)
             try:
-                await self._catch_up(await self._newest())
+                newest = await self._newest()
+                if self.is_heard:
+                    await self._catch_up(newest)
+                else:
+                    self.event_number = newest
             except Unavailable:
                 log.warning("afar.unreadable", extra={"desk": self.name})
 
@@ -283,7 +294,10 @@ class RemoteDesk(Carrier):
         outcome = await super()._ask(command, who=who, key=key, is_accepted=is_accepted, heard_by=heard_by)
         if outcome.events:
             self._known_number = max(self._known_number, outcome.events[-1][0])
-            self._tell(outcome.events)
+            if self.is_heard:
+                news = [numbered for numbered in outcome.events if numbered[0] > self.event_number]
+                self._told.update([number for number, _ in news])
+                self._tell(news)
         return outcome
 
     def _as_of(self) -> float:
@@ -323,7 +337,11 @@ class RemoteDesk(Carrier):
         self.event_number = rows[-1][0]
         if self.event_number > self._known_number:
             self._heard_at = time.monotonic()
-        self._tell(tuple((row[0], self._events.event(row[1], row[2], row[4])) for row in rows))
+        told = self._told
+        news = [row for row in rows if row[0] not in told]
+        if len(news) < len(rows):
+            told.difference_update([row[0] for row in rows])
+        self._tell([(row[0], self._events.event(row[1], row[2], row[4])) for row in news])
 
     def _tell(self, events: Sequence[tuple[int, Any]]) -> None:
         for subscriber in self._subscribers:

@@ -1,7 +1,8 @@
 """What is read of orders: by pages, by shops, and beside other books (A2, B8, C3).
 
-`views`: orders as pages show them. `status`: of one order, from a cache that events keep fresh. `pages`: lists of them.
-`shops`: what they have to make, and are late with. `book`: the order book within a look.
+`views`: orders as pages show them. `status`: of one order, from a cache that events keep fresh. `placed`: of one that
+was placed a moment ago. `pages`: lists of them. `shops`: what they have to make, and are late with. `book`: the order
+book within a look.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tuanzi.orders.queries.pages import (
     sub_orders_of_group,
     sub_orders_of_order,
 )
+from tuanzi.orders.queries.placed import find_placed, remember_placed
 from tuanzi.orders.queries.shops import acceptance_terms, merchant_board, unaccepted, unready
 from tuanzi.orders.queries.status import OrderStatus, StatusBoard, board_of, find_order, share_versions
 from tuanzi.orders.queries.views import (
@@ -44,6 +46,7 @@ __all__ = [
     "board_of",
     "campus_order_page",
     "find_order",
+    "find_placed",
     "merchant_board",
     "order_book",
     "order_book_of",
@@ -52,6 +55,7 @@ __all__ = [
     "order_page",
     "order_rows",
     "orders_by_id",
+    "remember_placed",
     "rows_of_meal",
     "share_versions",
     "sub_orders_of_group",

@@ -87,7 +87,7 @@ class StatusBoard:
         return status if isinstance(status, Absent) else Shared(int(status.etag), _encode_status(status))
 
     def _hear(self, numbered: Sequence[tuple[int, Any]]) -> None:
-        for order_id in _changed_by(numbered):
+        for order_id in changed_by(numbered):
             self._cache.invalidate(order_id)
             if self._shared is not None:
                 self._shared.heard(order_id)
@@ -101,7 +101,7 @@ def share_versions(desk: Desk, shared: SharedCache, *, campus: str) -> None:
     """
 
     def hear(numbered: Sequence[tuple[int, Any]]) -> None:
-        for order_id in _changed_by(numbered):
+        for order_id in changed_by(numbered):
             order = desk.peek(Order, order_id)
             if order is not None and order.version > 1:  # of a new one there is nothing older
                 shared.forget(_prefix_of(campus) + order_id, version=order.version, keep_s=KEEP_S)
@@ -114,7 +114,7 @@ def _prefix_of(campus: str) -> str:
     return f"order:{campus}:"
 
 
-def _changed_by(numbered: Sequence[tuple[int, Any]]) -> dict[str, None]:
+def changed_by(numbered: Sequence[tuple[int, Any]]) -> dict[str, None]:
     """The orders that some events are about."""
     changed: dict[str, None] = {}
     for _, event in numbered:
