@@ -29,6 +29,14 @@ SEMI_SYNC_S_MAX = 10
 ANSWER_S = 30
 SOCKET_PATH_MAX = 107
 
+# What glibc gives back to the kernel after a batch is asked for again by the next, and zeroed. Measured with recorded
+# batches, in turns: 3 % of the processor of a primary and of its replica.
+_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
+    "MALLOC_TOP_PAD_": str(4 * 2**20),
+}
+
 _CONFIGURATION = """[mariadbd]
 {user}
 datadir={folder}/data
@@ -98,7 +106,8 @@ class Node:
             words += ["--rpl-semi-sync-slave-enabled=ON", "--init-rpl-role=SLAVE"]
         elif len(self._nodes) > 1:
             words += ["--rpl-semi-sync-master-enabled=ON"]
-        self._process = Process(self.name, words, log=self.folder / "output.log")
+        environment = {**os.environ, **_MEMORY}
+        self._process = Process(self.name, words, log=self.folder / "output.log", environment=environment)
         try:
             return self._process.start(self._answers, within_s=60)
         except ServerFailed as failed:
