@@ -26,6 +26,9 @@ from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.tables import Row
 
 _ADMIN_S_MAX = 10.0
+# Of events: nobody waits for them, and those of a campus's databases go together. A request costs the broker as much as
+# hundreds of records, and its listeners' as much again.
+_EVENTS_GATHER_MS = 10
 _HOUR_MS = 3_600_000
 
 
@@ -127,7 +130,10 @@ class KafkaEventLog:
         # A consumer must have a group; these never join it.
         self._hearing = {**settings.client_options, "group.id": f"{settings.prefix}.listeners"}
         self._sender = Sender(
-            f"{self._client}-events", settings.client_options, send_s_max=settings.send_s_max, clock=time.monotonic
+            f"{self._client}-events",
+            {**settings.client_options, "linger.ms": _EVENTS_GATHER_MS},
+            send_s_max=settings.send_s_max,
+            clock=time.monotonic,
         )
 
     async def ensure(self) -> None:
