@@ -42,3 +42,13 @@ def test_threads_that_write_the_same_values_at_once_write_each_as_it_is() -> Non
 
     wanted = [(str(i), f"[{i},{i + 1}]") for i in range(5_000) for _ in range(2)]
     assert all(rows == wanted for rows in written)
+
+
+def test_a_text_that_changes_its_length_a_little_is_kept_in_as_many_characters() -> None:
+    shelves = table("shelves", Shelf, key="id", padded={"books": 16})
+    some = [Shelf(id="a", books=books) for books in ((), (1, 2, 3), tuple(range(8)))]
+
+    rows = [shelves.to_row(shelf) for shelf in some]
+
+    assert [row[1] for row in rows] == ["[]" + 14 * " ", "[1,2,3]" + 9 * " ", "[0,1,2,3,4,5,6,7]" + 15 * " "]
+    assert [shelves.from_row(row) for row in rows] == some

@@ -7,7 +7,8 @@ from tuanzi.machinery.several import FEW, SEVERAL
 from tuanzi.machinery.tables import table
 from tuanzi.orders.model import AcceptanceTerms, Complaints, Order, OrderHold, OrderRecord, SubOrder
 
-ORDERS = table("orders", Order, key="id", alike=("quote",))
+# What can go back is said once it is paid: of three dishes in as many characters as that there is nothing.
+ORDERS = table("orders", Order, key="id", alike=("quote",), padded={"refundable": 32})
 SUB_ORDERS = table("sub_orders", SubOrder, key="id", alike=("order_lines",))
 ORDER_HOLDS = table("order_holds", OrderHold, key="order_id")
 ACCEPTANCE_TERMS = table("acceptance_terms", AcceptanceTerms, key="id")

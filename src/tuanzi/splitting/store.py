@@ -7,7 +7,7 @@ from tuanzi.splitting.model import Split, SplitBranches, SplitCoordinator, Split
 
 SPLITS = table("splits", Split, key="gid")
 SPLIT_PLANS = table("plans_of_splits", SplitPlan, key="gid")
-SPLIT_BRANCHES = table("branches_of_splits", SplitBranches, key="gid")
+SPLIT_BRANCHES = table("branches_of_splits", SplitBranches, key="gid", padded={"branches": 64})
 SPLIT_COORDINATORS = table("split_coordinators", SplitCoordinator, key="id")
 TABLES = (SPLITS, SPLIT_PLANS, SPLIT_BRANCHES, SPLIT_COORDINATORS)
 

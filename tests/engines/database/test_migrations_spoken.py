@@ -36,3 +36,15 @@ def test_a_check_of_an_added_column_is_added_to_the_table() -> None:
     assert said == (
         "ALTER TABLE balances ADD COLUMN least_fen BIGINT, ADD CHECK (least_fen IS NULL OR amount_fen >= least_fen)"
     )
+
+
+def test_a_state_is_as_long_whatever_it_says() -> None:
+    statement = (
+        "CREATE TABLE seats (id VARCHAR(64) NOT NULL PRIMARY KEY, state VARCHAR(16) NOT NULL, before_state TEXT)"
+    )
+
+    said = spoken(statement, COLLATION)
+
+    assert said.startswith(
+        "CREATE TABLE seats (id VARCHAR(64) NOT NULL PRIMARY KEY, state CHAR(16) NOT NULL, before_state MEDIUMTEXT)"
+    )

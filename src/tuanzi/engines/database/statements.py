@@ -221,10 +221,12 @@ def spoken(statement: str, collation: str) -> str:
     """A statement of the portable schema as this server keeps it best.
 
     TEXT holds 64 KiB there, so it is MEDIUMTEXT (16 MiB); a text's default must be an expression in MySQL. A column's
-    CHECK is the table's, for MySQL refuses a column's that names another column.
+    CHECK is the table's, for MySQL refuses a column's that names another column. A state is a CHAR: whatever it says it
+    is as long, so that a row goes from state to state where it is, and its page is not tidied up for it.
     """
     is_change = statement.upper().startswith("ALTER")
     statement = _COLUMN_CHECK.sub(r"\1, ADD CHECK (" if is_change else r"\1, CHECK (", statement)
+    statement = _STATE.sub("state CHAR(", statement)
     statement = re.sub(r"\bTEXT\b", "MEDIUMTEXT", statement)
     statement = re.sub(r"(MEDIUMTEXT NOT NULL DEFAULT) ('[^']*')", r"\1 (\2)", statement)
     if statement.upper().startswith("CREATE TABLE"):
@@ -232,5 +234,6 @@ def spoken(statement: str, collation: str) -> str:
     return statement
 
 
+_STATE = re.compile(r"\bstate VARCHAR\(")
 # A CHECK behind a column's type and words, not behind the comma that begins a definition of the table's own.
 _COLUMN_CHECK = re.compile(r"([^\s,(])\s+CHECK \(")
