@@ -12,12 +12,17 @@ from __future__ import annotations
 from tuanzi.machinery.room import Room
 from tuanzi.money import PaymentProvider
 from tuanzi.reconciliation import model, service, store
-from tuanzi.reconciliation.handlers import Books, Hears, Reconciler
-from tuanzi.reconciliation.model import Begin
+from tuanzi.reconciliation.handlers import Books, Comparison, EveryMinute, Hears, ReadableBooks, Reconciler
+from tuanzi.reconciliation.model import Begin, CheckBooks, RecordRun
 from tuanzi.reconciliation.queries import Watch
 from tuanzi.reconciliation.web import ROUTES
 
-__all__ = ["Begin", "Books", "Watch", "room"]
+__all__ = ["Begin", "Books", "CheckBooks", "RecordRun", "Watch", "every_minute", "room"]
+
+
+def every_minute(books: ReadableBooks, *, hears: Hears) -> EveryMinute:
+    """What compares the books of one campus each minute, for who does nothing else of the reconciliation."""
+    return EveryMinute(books, Comparison(books, hears=hears))
 
 
 def room(books: Books, provider: PaymentProvider, *, hears: Hears) -> Room:

@@ -2,7 +2,8 @@
 
 `hearing`: who hears what. `rooms`: every room, and what a writer knows by them. `databases`: which engine opens which.
 `desks`: what a request may reach. `workshop`: what every part of the house makes its desks with. `campus`: the writers
-of one campus. `telling`: who tells people what happened. `house`: all of it in one process.
+of one campus. `telling`: who tells people what happened. `checker`: who compares books in a process of its own, and
+`checking`, that process. `house`: all of it in one process.
 """
 
 from __future__ import annotations

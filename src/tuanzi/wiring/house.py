@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -12,8 +12,10 @@ from tuanzi import people, reconciliation
 from tuanzi.base.ids import Ids
 from tuanzi.engines.database.scribe import Scribe
 from tuanzi.machinery.desk import WriterDesk
+from tuanzi.machinery.room import ErrandHandler, Room
 from tuanzi.settings import Settings
 from tuanzi.wiring.campus import LocalCampus, WriterLine
+from tuanzi.wiring.checker import CheckerProcess
 from tuanzi.wiring.databases import CAMPUS_DATABASES
 from tuanzi.wiring.desks import CampusDesks, surely
 from tuanzi.wiring.rooms import Vendors
@@ -34,12 +36,21 @@ class House(Workshop):
         scribe: Scribe | None = None,
     ) -> None:
         super().__init__(settings, vendors, clock=clock, ids=ids, scribe=scribe)
+        # Where files are written by others, they are also compared by others.
+        self.checker = None if scribe is None else CheckerProcess()
         # Their routes serve every campus; what a campus's own desks do is done by rooms of its own.
         self.campuses: dict[str, CampusDesks] = {}
         self.rooms = self.rooms_without_campus(self._find_desk, campuses=lambda: self.campuses)
         self.platform = self.desk("platform", "platform", self.rooms, self.open("platform", "platform"))
         self.locals = [
-            LocalCampus(campus, self, self.open_campus(campus), platform=self.platform, find=self._find_desk)
+            LocalCampus(
+                campus,
+                self,
+                self.open_campus(campus),
+                platform=self.platform,
+                find=self._find_desk,
+                errands=self._errands_elsewhere(campus),
+            )
             for campus in settings.campuses
         ]
         self.campuses = {each.campus: each.desks for each in self.locals}
@@ -54,6 +65,12 @@ class House(Workshop):
         campus, _, kind = address.rpartition(".")
         desks = self.campuses.get(campus)
         return None if desks is None or kind not in CAMPUS_DATABASES else getattr(desks, kind)
+
+    def _errands_elsewhere(self, campus: str) -> Callable[[Sequence[Room]], Mapping[type, ErrandHandler]] | None:
+        """What another process does for a campus; None when there is nothing."""
+        if self.checker is None or self.settings.server_of(campus) is not None:
+            return None
+        return partial(self.checker.errands_of, campus, self.settings.data)
 
     def _tell_doorkeeper(self, numbered: Sequence[tuple[int, Any]]) -> None:
         for _, event in numbered:
@@ -90,6 +107,8 @@ class House(Workshop):
                 beside.cancel()
         finally:
             self.watch.disarm()
+            if self.checker is not None:
+                self.checker.close()
             for desk in self.desks:
                 desk.database.close()
 

@@ -11,7 +11,7 @@ import msgspec
 from tuanzi.machinery.database import DatabaseError, DatabaseUnavailable, Fenced, Flush, RowRefused, Update
 from tuanzi.machinery.tables import Row, Table
 
-_LENGTH_BYTES = 8
+LENGTH_BYTES = 8
 _ERRORS: tuple[type[DatabaseError], ...] = (RowRefused, DatabaseUnavailable, Fenced)
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -88,22 +88,22 @@ def send(line: socket, body: bytes) -> None:
 
 def framed(body: bytes) -> tuple[bytes, bytes]:
     """One message as it travels: its length, then itself."""
-    return len(body).to_bytes(_LENGTH_BYTES, "big"), body
+    return len(body).to_bytes(LENGTH_BYTES, "big"), body
 
 
 def unframed(got: bytearray) -> bytes | None:
     """The one message in what has come so far; None when it is not whole yet."""
-    end = _LENGTH_BYTES + int.from_bytes(got[:_LENGTH_BYTES], "big")
-    if len(got) < max(end, _LENGTH_BYTES):
+    end = LENGTH_BYTES + int.from_bytes(got[:LENGTH_BYTES], "big")
+    if len(got) < max(end, LENGTH_BYTES):
         return None
-    body = bytes(got[_LENGTH_BYTES:end])
+    body = bytes(got[LENGTH_BYTES:end])
     del got[:end]
     return body
 
 
 def receive(line: socket) -> bytearray | None:
     """The next message; None when the other end has gone."""
-    length = _exactly(line, _LENGTH_BYTES)
+    length = _exactly(line, LENGTH_BYTES)
     return None if length is None else _exactly(line, int.from_bytes(length, "big"))
 
 

@@ -7,7 +7,8 @@ the ledger with the provider's bills, `mending` is about one difference; `reconc
 
 from __future__ import annotations
 
-from tuanzi.reconciliation.handlers.books import FINDINGS_MAX, Books, Hears
+from tuanzi.reconciliation.handlers.books import FINDINGS_MAX, Books, Comparison, Hears, ReadableBooks
+from tuanzi.reconciliation.handlers.minute import EveryMinute
 from tuanzi.reconciliation.handlers.reconciler import Reconciler
 
-__all__ = ["FINDINGS_MAX", "Books", "Hears", "Reconciler"]
+__all__ = ["FINDINGS_MAX", "Books", "Comparison", "EveryMinute", "Hears", "ReadableBooks", "Reconciler"]

@@ -32,22 +32,35 @@ Hears = Callable[[], Mapping[tuple[str, str], Collection[str]]]
 # Our choice: a run tells so many differences, and the next one begins where it began.
 FINDINGS_MAX = 500
 # Python lets one thread work at a time. The loop gives its turn away with each request and answer, and waits up to half
-# a millisecond to have it again: people wait as long as a look computes. Measured at 700 chains/s with this beside: of
-# 500 orders a look took up to 200 ms and the slowest hundredth of chains 70 to 110, of 50 orders 20 ms and 40 to 58. An
-# order takes some 110 us of a reading thread either way.
+# a millisecond to have it again: people wait as long as a look computes. Measured at 700 chains/s with this beside in
+# the same process: of 500 orders a look took up to 200 ms and the slowest hundredth of chains 70 to 110, of 50 orders
+# 20 ms and 40 to 58. An order takes some 110 us either way, also in the checker, whom nobody waits for.
 ORDERS_AT_ONCE = 50
 MEALS_LOOK_BACK = timedelta(days=1)
 ORDERED_BEFORE_MEAL = timedelta(days=3)
 
 
-class Book(Protocol):
+class Readable(Protocol):
     """One database of a campus, as far as comparing needs it."""
 
     async def look(self, reading: Callable[[Ask], V]) -> V:
         """What `reading` makes of the answers to its questions, all of one committed state."""
 
+
+class Book(Readable, Protocol):
+    """One database of a campus, as far as mending needs it."""
+
     async def submit(self, command: Any, *, who: str = "", key: None = None, is_accepted: bool = False) -> Any:
         """Have the database's writer carry out a command; returns after the commit. Raises its Problem."""
+
+
+class ReadableBooks(Protocol):
+    """The books of a campus for who only looks at them."""
+
+    @property
+    def core(self) -> Readable: ...
+    @property
+    def money(self) -> Readable: ...
 
 
 class Books(Protocol):
@@ -62,7 +75,7 @@ class Books(Protocol):
 class Comparison:
     """Looks at the books of one campus, outside of every batch."""
 
-    def __init__(self, books: Books, *, hears: Hears) -> None:
+    def __init__(self, books: ReadableBooks, *, hears: Hears) -> None:
         self._books = books
         self._hears = hears
 

@@ -18,9 +18,9 @@ from tuanzi.reconciliation.handlers.books import (
     MEALS_LOOK_BACK,
     ORDERED_BEFORE_MEAL,
     ORDERS_AT_ONCE,
-    Book,
-    Books,
     Comparison,
+    Readable,
+    ReadableBooks,
 )
 from tuanzi.reconciliation.model import (
     CheckBooks,
@@ -58,7 +58,12 @@ class EveryMinute:
     """
 
     def __init__(
-        self, books: Books, comparison: Comparison, *, moved_max: int = MOVED_MAX, orders_max: int = ORDERS_MAX
+        self,
+        books: ReadableBooks,
+        comparison: Comparison,
+        *,
+        moved_max: int = MOVED_MAX,
+        orders_max: int = ORDERS_MAX,
     ) -> None:
         self._books = books
         self._comparison = comparison
@@ -135,7 +140,7 @@ class EveryMinute:
             proof=proof,
         )
 
-    async def _moved(self, book: Book, number: int) -> store.Told:
+    async def _moved(self, book: Readable, number: int) -> store.Told:
         """The orders that events after `number` are about, page after page; of what is more than one run compares the
         next one is told, and this is not complete."""
         most = self._moved_max
