@@ -35,9 +35,6 @@ LAST_LOOKED_AT = (
     "SELECT MIN(id), COUNT(*) FROM"
     " (SELECT id FROM orders WHERE id < :before ORDER BY id DESC LIMIT :looked) AS next_ones ORDER BY 1 LIMIT 1"
 )
-SUB_ORDERS_OF_ORDER = (
-    "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE id > :from_id AND id < :to_id ORDER BY id LIMIT 200"
-)
 SUB_ORDERS_OF_GROUP = (
     "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE group_id = :group_id ORDER BY id LIMIT 2000"
 )

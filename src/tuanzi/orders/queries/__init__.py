@@ -15,7 +15,6 @@ from tuanzi.orders.queries.pages import (
     order_page,
     orders_by_id,
     sub_orders_of_group,
-    sub_orders_of_order,
 )
 from tuanzi.orders.queries.placed import find_placed, remember_placed
 from tuanzi.orders.queries.shops import acceptance_terms, merchant_board, unaccepted, unready
@@ -59,7 +58,6 @@ __all__ = [
     "rows_of_meal",
     "share_versions",
     "sub_orders_of_group",
-    "sub_orders_of_order",
     "sub_view_of",
     "unaccepted",
     "unready",

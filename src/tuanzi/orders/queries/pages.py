@@ -28,7 +28,6 @@ from tuanzi.orders.store import (
     ORDERS_OF_MEMBER,
     SUB_ORDERS,
     SUB_ORDERS_OF_GROUP,
-    SUB_ORDERS_OF_ORDER,
 )
 
 # Our choice: an hour of a lunch wave; about 10 ms.
@@ -71,12 +70,6 @@ async def orders_by_id(desk: Desk, order_ids: Sequence[str]) -> list[OrderView]:
     return [
         view_of(ORDERS.from_row(row)) for slots in several(order_ids) for row in await desk.rows(ORDERS_NAMED, slots)
     ]
-
-
-async def sub_orders_of_order(desk: Desk, order_id: OrderId) -> list[SubOrderView]:
-    """An order's sub-orders, in the order of the cart."""
-    rows = await desk.rows(SUB_ORDERS_OF_ORDER, {"from_id": f"{order_id}.", "to_id": f"{order_id}/"})
-    return [sub_view_of(SUB_ORDERS.from_row(row)) for row in rows]
 
 
 async def sub_orders_of_group(desk: Desk, group_id: str) -> list[SubOrderView]:
