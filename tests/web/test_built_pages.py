@@ -98,7 +98,7 @@ async def test_a_browser_is_told_in_plain_words_that_a_page_is_not_there_and_a_m
     browser = await client(folder).get("/m/none")
     machine = await client(folder, accept="*/*").get("/m/none")
 
-    assert (browser.status_code, browser.text) == (404, "Not found\n")
+    assert (browser.status_code, browser.text) == (404, "没有这个页面。There is no such page.\n")
     assert browser.headers["content-type"] == "text/plain; charset=utf-8"
     assert (machine.status_code, machine.json()["code"]) == (404, "http/not-found")
     assert machine.headers["content-type"] == "application/problem+json"

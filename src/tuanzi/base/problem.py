@@ -61,7 +61,10 @@ class Forbidden(Problem):
 
 
 class Invalid(Problem):
-    """The request does not fit what is expected here."""
+    """The request does not fit what is expected here.
+
+    `detail` says what does not fit and what is expected, in the language asked for; `errors` where, for programs.
+    """
 
     code = "base/invalid"
     status = 422

@@ -33,6 +33,7 @@ _POLICY = (
 )
 _is_host = re.compile(r"[A-Za-z0-9.-]+|[0-9a-fA-F:.]+").fullmatch
 _ALWAYS = {"x-content-type-options": "nosniff", "referrer-policy": "same-origin"}
+_NO_PAGE = "没有这个页面。There is no such page.\n"
 _NOT_BUILT = "These pages are not built yet; `make setup` builds them. 页面尚未构建，请运行 make setup。\n"
 
 
@@ -83,7 +84,7 @@ class BuiltPages:
 
     def _answer(self, name: str, headers: Headers) -> Response:
         if name not in self._files:
-            return Response("Not found\n", 404, headers=_ALWAYS, media_type="text/plain")
+            return Response(_NO_PAGE, 404, headers=_ALWAYS, media_type="text/plain")
         file = self._load(name)
         kept = {**_ALWAYS, "cache-control": file.keeping, "etag": f'"{file.etag}"'}
         body = file.body
