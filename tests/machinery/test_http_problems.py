@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import httpx
+import msgspec
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +14,7 @@ from starlette.routing import Route as Page
 from tests.machinery.asgi_client import Full, ask, small_api
 from tuanzi.base.ids import Ids
 from tuanzi.base.money import Money
+from tuanzi.base.problem import Words
 from tuanzi.machinery.http.documents import document_of, preferred_language, problem_kinds
 from tuanzi.machinery.http.refusals import Refusals
 
@@ -57,6 +59,24 @@ def test_facts_stand_beside_the_members_and_never_in_their_place() -> None:
         b'{"type":"/problems/tests/full","title":"No seat is left in this group.","status":409,"code":"tests/full",'
         b'"instance":"r-1","paid":990,"detail":"Seat 5 of 5.","who":"<class \'object\'>"}'
     )
+
+
+@pytest.mark.parametrize(("language", "detail"), [("zh-CN", "第 5 个名额没有了。"), ("en", "Seat 5 is gone.")])
+def test_what_a_refusal_says_by_its_facts_is_the_detail_in_the_language_asked_for(language: str, detail: str) -> None:
+    document = msgspec.json.decode(document_of(Gone(seat=5), language=language, request_id=b"r-1"))
+
+    assert (document["detail"], document["seat"]) == (detail, 5)
+
+
+class Gone(Full):
+    """This seat is gone."""
+
+    code = "tests/gone"
+    title_zh = "名额没有了"
+
+    def sentence(self) -> Words:
+        """By its facts."""
+        return Words(f"第 {self.facts['seat']} 个名额没有了。", f"Seat {self.facts['seat']} is gone.")
 
 
 async def test_a_problems_address_explains_it_to_machines() -> None:

@@ -38,6 +38,10 @@ class Problem(Exception):
         super().__init__(f"{type(self).code} {facts}" if facts else type(self).code)
         self.facts = facts
 
+    def sentence(self) -> Words | None:
+        """What exactly is wrong, by the facts, where the title does not say it; shown as `detail`."""
+        return None
+
     @classmethod
     def title_en(cls) -> str:
         """The title in English: the first line of the docstring."""

@@ -46,15 +46,7 @@ describe('errors', () => {
     expect(sayError(new Refusal('people/code-wrong', 422, { tries_left: 3 }))).toBe('验证码不对，还可以试 3 次。')
   })
 
-  it('of price rules say which rule or sample, and what is wrong with it', () => {
-    const bad = {
-      title: '优惠规则有误',
-      row: 2,
-      rule_id: 'full',
-      why: 'unknown',
-      what: 'moon',
-      reason: 'unknown: moon',
-    }
+  it('of price rules say which sample, and what is wrong with it', () => {
     const cost = {
       sample: '双人餐',
       version: 3,
@@ -65,7 +57,6 @@ describe('errors', () => {
     }
     const skipped = { ...cost, skipped_rules: ['full', 'night'], why: 'skipped' }
 
-    expect(sayError(new Refusal('pricing/rule-invalid', 422, bad))).toBe('规则 full：不认识 moon。')
     expect(sayError(new Refusal('pricing/rules-unchecked', 409, cost))).toBe(
       `v3 的样例“双人餐”应付 ${yuan(2500)}，按规则算出 ${yuan(2600)}。`,
     )

@@ -65,6 +65,9 @@ def document_of(problem: Problem, *, language: str, request_id: bytes, known: Vo
         "instance": request_id.decode("ascii"),
     }
     is_english = language == ENGLISH
+    said = problem.sentence()
+    if said is not None:
+        document["detail"] = said.en if is_english else said.zh
     document |= field_members(problem.facts, Words(kind.title_zh, kind.title_en()), is_english=is_english, known=known)
     for name, fact in problem.facts.items():
         match fact:
