@@ -118,12 +118,13 @@ class JoinBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class QuoteBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A cart to be priced."""
+    """A cart to be priced. group_id: to join this group, whatever became of its campaign; without it, to open one."""
 
     campaign_id: Id
     building_id: Id
     lines: Lines
     coupon_id: Id | None = None
+    group_id: Id | None = None
 
 
 class GroupsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -206,6 +207,7 @@ async def quote(call: Call[QuoteBody, None]) -> Quoted:
         building_id=BuildingId(call.body.building_id),
         member_id=call.caller.person_id,
         lines=wanted(call.body.lines),
+        group_id=None if call.body.group_id is None else GroupId(call.body.group_id),
         coupon_id=None if call.body.coupon_id is None else CouponId(call.body.coupon_id),
         is_dorm_head=Role.DORM_HEAD in call.caller.roles,
         is_returning=call.caller.is_returning,

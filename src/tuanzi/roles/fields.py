@@ -45,6 +45,7 @@ _NAMES: Final = {
         ("full_name", "真实姓名", "full name"),
         ("given_up_minutes", "多久不接就自动退款（分钟）", "minutes until it is refunded"),
         ("grant_id", "批次号", "name of the grant"),
+        ("group_id", "拼团", "group"),
         ("group_lasts_minutes", "一个团多久（分钟）", "minutes a group lasts"),
         ("guest_campuses", "可跨校参团的校区", "campuses of guests"),
         ("hours", "营业时间", "opening hours"),

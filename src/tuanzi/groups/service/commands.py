@@ -63,12 +63,16 @@ class Seated(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class QuoteCart(Struct, frozen=True, kw_only=True, gc=False):
-    """Price a cart at every tier of a campaign without taking a seat; nothing changes."""
+    """Price a cart at every tier without taking a seat; nothing changes.
+
+    group_id: as who joins this group would pay, by what its campaign was when it was opened; None: as its opener would.
+    """
 
     campaign_id: CampaignId
     building_id: BuildingId
     member_id: PersonId
     lines: tuple[Wanted, ...]
+    group_id: GroupId | None = None
     coupon_id: CouponId | None = None
     is_dorm_head: bool = False
     is_returning: bool = False

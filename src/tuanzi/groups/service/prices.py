@@ -12,6 +12,7 @@ from tuanzi.base.ids import BuildingId, MerchantId
 from tuanzi.base.money import ZERO
 from tuanzi.base.unit import Unit
 from tuanzi.catalog import (
+    Campaign,
     CampaignTier,
     Dish,
     Merchant,
@@ -44,26 +45,29 @@ def quote_cart(unit: Unit, command: QuoteCart, *, now: datetime) -> Quoted:
 
     Raises Unknown, CampaignNotLive, BuildingNotServed, and what the catalog and coupons refuse.
     """
-    campaign = load_campaign_for_opening(unit, command.campaign_id, now=now)
-    load_building_served(unit, command.building_id, campaign=campaign)
-    dishes = dishes_for_cart(
-        unit, [line.dish_id for line in command.lines], merchant_ids=campaign.merchant_ids, now=now
-    )
+    terms: Campaign | Group
+    if command.group_id is None:
+        terms = load_campaign_for_opening(unit, command.campaign_id, now=now)
+        load_building_served(unit, command.building_id, campaign=terms)
+    else:
+        terms = unit.load(Group, command.group_id)
+    dishes = dishes_for_cart(unit, [line.dish_id for line in command.lines], merchant_ids=terms.merchant_ids, now=now)
     coupon = None
     if command.coupon_id is not None:
         coupon = load_free_coupon(unit, coupon_id=command.coupon_id, member_id=command.member_id, now=now)
     is_first_order = ordered_before(unit, command.member_id).is_none and not command.is_returning
     book = active_rules(unit)
     quotes = []
-    for tier in campaign.tiers:
+    for tier in terms.tiers:
         cart = Cart(
             lines=_cart_lines(command.lines, dishes),
             tier=_priced(tier),
-            delivery_fee=campaign.delivery_fee,
+            delivery_fee=terms.delivery_fee,
             fee_shares=tier.size,
             priced_at=now,
             is_first_order=is_first_order,
             is_dorm_head=command.is_dorm_head,
+            is_leader=command.group_id is None,
             building_id=command.building_id,
             coupon=coupon,
         )
@@ -78,7 +82,7 @@ def quote_cart(unit: Unit, command: QuoteCart, *, now: datetime) -> Quoted:
                 payable_fen=priced.payable.fen,
                 saved_fen=priced.saved.fen,
             )
-            for tier, priced in zip(campaign.tiers, quotes, strict=True)
+            for tier, priced in zip(terms.tiers, quotes, strict=True)
         ),
         delivery_fen=quotes[0].delivery_fee.fen,
         rule_version=quotes[0].rule_version,
