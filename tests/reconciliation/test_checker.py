@@ -101,13 +101,33 @@ async def test_it_finds_what_would_be_found_here(checker: CheckerProcess, campus
     assert children_of(os.getpid()) == [checker.pid]
 
 
-async def test_it_gives_way_to_everybody_else(checker: CheckerProcess, tmp_path: Path) -> None:
+async def test_it_works_while_a_core_is_idle(checker: CheckerProcess, tmp_path: Path) -> None:
     campus = Audited()
     await asked(checks(campus, checker, tmp_path), campus)
     assert checker.pid is not None
 
-    assert os.sched_getscheduler(checker.pid) == os.SCHED_BATCH
-    assert os.getpriority(os.PRIO_PROCESS, checker.pid) == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
+    assert os.sched_getscheduler(checker.pid) == os.SCHED_IDLE
+
+
+async def test_one_that_finds_no_idle_core_is_followed_by_one_that_has_a_share_of_one(
+    checker: CheckerProcess, campus: Audited, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    check = checks(campus, checker, tmp_path)
+    await asked(check, campus)
+    starved = checker.pid
+    assert starved is not None
+    os.kill(starved, signal.SIGSTOP)
+    checker.patience_s = 0.05
+
+    with caplog.at_level(logging.WARNING), pytest.raises(Unavailable):
+        await asked(check, campus)
+    found = await asked(check, campus)
+
+    assert [record.message for record in caplog.records] == ["checker.starved"]
+    assert found.orders_read == ORDERS
+    assert checker.pid not in (None, starved)
+    assert os.sched_getscheduler(checker.pid or 0) == os.SCHED_BATCH
+    assert os.getpriority(os.PRIO_PROCESS, checker.pid or 0) == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
 
 
 async def test_campuses_are_compared_beside_each_other_each_with_its_own_books(

@@ -26,6 +26,8 @@ from tuanzi.wiring.hearing import names_heard
 log = logging.getLogger("tuanzi.checker")
 
 END_S_MAX = 5.0
+# Our choice: a run takes a second, and an errand may take 30 in all. Whoever is not done by then found no idle core.
+PATIENCE_S = 10.0
 
 
 class Errand(Struct, frozen=True, kw_only=True, gc=False):
@@ -94,9 +96,14 @@ class Line(asyncio.Protocol):
 
 
 class CheckerProcess:
-    """The process that compares books for this one. It is started by the first errand, and anew when it has died."""
+    """The process that compares books for this one. It is started by the first errand, and anew when it has died.
+
+    It works while a core is idle. Where none is for `patience_s`, another takes its place that has a share of one.
+    """
 
     def __init__(self) -> None:
+        self.patience_s = PATIENCE_S
+        self._is_hurried = False
         self._process: subprocess.Popen[bytes] | None = None
         self._line: Line | None = None
         self._number = 0
@@ -125,7 +132,13 @@ class CheckerProcess:
         try:
             async with self._starting:
                 line = await self._connected()
-            found = await line.ask(errand)
+            async with asyncio.timeout(None if self._is_hurried else self.patience_s):
+                found = await line.ask(errand)
+        except TimeoutError as error:
+            log.warning("checker.starved")
+            self._is_hurried = True
+            self.close()
+            raise Unavailable(retry_after_s=2) from error
         except OSError as error:
             log.warning("checker.gone", extra={"reason": type(error).__name__})
             raise Unavailable(retry_after_s=2) from error
@@ -147,7 +160,7 @@ class CheckerProcess:
         ours, its = socket.socketpair()
         with its:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tuanzi.wiring.checking", str(its.fileno())],
+                [sys.executable, "-m", "tuanzi.wiring.checking", str(its.fileno()), *(["hurried"] * self._is_hurried)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(its.fileno(),),

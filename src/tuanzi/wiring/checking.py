@@ -1,8 +1,8 @@
 """The checker: the process that compares the books of campuses, and does nothing else (decision 0034).
 
-`python -m tuanzi.wiring.checking N`: the descriptor N is the end of a line over which come the errands, each with the
-files to compare, and go what the comparisons found. It only reads. It ends when its line is closed, whatever it is
-doing; no signal meant for whoever sends the errands ends it earlier.
+`python -m tuanzi.wiring.checking N [hurried]`: the descriptor N is the end of a line over which come the errands, each
+with the files to compare, and go what the comparisons found. It only reads. It ends when its line is closed, whatever
+it is doing; no signal meant for whoever sends the errands ends it earlier.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ V = TypeVar("V")
 RESTS = 3
 # As `Unhurried`: an errand may take 30 s in all.
 REST_S_MAX = 0.5
-# Where both cores are wanted it has a tenth of one.
+# In a hurry, where both cores are wanted, it has a tenth of one.
 NICE = 10
+HURRIED = "hurried"
 
 
 class FileBook:
@@ -114,17 +115,25 @@ async def serve(line: socket.socket) -> None:
         os._exit(0)  # nobody waits for what is under way
 
 
-def main(line: socket.socket) -> None:
+def main(line: socket.socket, *, is_hurried: bool) -> None:
     """Do what comes over the line, out of everybody's way."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    if hasattr(os, "SCHED_BATCH"):  # Linux: nobody who is woken waits for it
-        with suppress(OSError):  # where that may not be asked for
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    os.nice(NICE)
+    give_way(is_hurried=is_hurried)
     gc.freeze()
     asyncio.run(serve(line))
 
 
+def give_way(*, is_hurried: bool) -> None:
+    """Use what nobody else wants of the processor; in a hurry, what is a small share.
+
+    sched(7), SCHED_IDLE: whoever is woken has the core at once, also a scribe, who takes it from nobody else.
+    """
+    if hasattr(os, "SCHED_IDLE"):  # Linux
+        with suppress(OSError):  # where that may not be asked for
+            os.sched_setscheduler(0, os.SCHED_BATCH if is_hurried else os.SCHED_IDLE, os.sched_param(0))
+    os.nice(NICE)
+
+
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])))
+    main(socket.socket(fileno=int(sys.argv[1])), is_hurried=HURRIED in sys.argv[2:])
