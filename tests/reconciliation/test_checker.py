@@ -218,7 +218,7 @@ async def test_it_ends_with_whoever_asked_it_however_that_ended(tmp_path: Path) 
     assert asker.returncode == -signal.SIGKILL
 
 
-def test_three_times_as_long_as_a_look_took_it_does_nothing(tmp_path: Path) -> None:
+def test_seven_times_as_long_as_a_look_took_it_does_nothing(tmp_path: Path) -> None:
     clock = Clock()
     loop = VirtualLoop(clock, latency=lambda: 0.0)
     Sqlite(tmp_path / "core.db").close()
@@ -233,7 +233,7 @@ def test_three_times_as_long_as_a_look_took_it_does_nothing(tmp_path: Path) -> N
 
     assert not looking.done()
     assert began_to_rest_at == pytest.approx(0.02)
-    assert ends_at == pytest.approx(0.08)
+    assert ends_at == pytest.approx(0.16)
 
 
 @pytest.mark.parametrize("is_written_apart", [True, False])
