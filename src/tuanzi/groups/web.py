@@ -294,6 +294,7 @@ async def _pay(call: Call[NoBody, None], cashier: Cashier, find_plan: FindPlan, 
     )
     if isinstance(paid, Awaiting):
         order = await find_order(desks.core, order_id)
+        _check_payable(order)  # it may have ended meanwhile: nobody is asked to pay for it
         standing = await standing_of(desks.core, order, find_plan=find_plan)
         return replace(standing, payment_id=paid.payment_id, prepay=dict(paid.prepay))
     if paid.events:
@@ -323,11 +324,16 @@ async def _due_of(core: Desk, order_id: OrderId, person_id: PersonId) -> _Due | 
     order = await find_order(core, order_id)
     if order.member_id != person_id:
         raise Unknown(kind="order", id=order_id)
-    if order.state in (OrderState.CANCELLED, OrderState.REFUNDING, OrderState.REFUNDED):
-        raise NotPayable(order_id=order_id, state=order.state.value)
+    _check_payable(order)
     if order.paid or not order.payable:
         return order
     return _Due(order.group_id, order.payable.fen, order.pay_before)
+
+
+def _check_payable(order: Order) -> None:
+    """Raises NotPayable when an order has ended."""
+    if order.state in (OrderState.CANCELLED, OrderState.REFUNDING, OrderState.REFUNDED):
+        raise NotPayable(order_id=order.id, state=order.state.value)
 
 
 _CART = (DishNotInCampaign, DishNotOnSale, MerchantClosed, CouponTaken, CouponExpired)
