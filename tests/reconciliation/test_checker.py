@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from tuanzi.wiring import House, Vendors
 from tuanzi.wiring.checker import CheckerProcess
 from tuanzi.wiring.checking import FileBook
 
+Begun = Callable[[], set[int]]
 # Of `campus_at_work`.
 ORDERS = 7
 # Has an empty campus compared, tells who did it, and is killed.
@@ -50,6 +51,13 @@ asyncio.run(asked(checks(campus, checker, Path(sys.argv[1])), campus))
 print(checker.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+@pytest.fixture
+def begun() -> Begun:
+    """The processes that this one has started since; servers of other tests may be there already."""
+    before = set(children_of(os.getpid()))
+    return lambda: set(children_of(os.getpid())) - before
 
 
 @pytest.fixture
@@ -87,7 +95,9 @@ def is_there(pid: int) -> bool:
         return False
 
 
-async def test_it_finds_what_would_be_found_here(checker: CheckerProcess, campus: Audited, tmp_path: Path) -> None:
+async def test_it_finds_what_would_be_found_here(
+    begun: Begun, checker: CheckerProcess, campus: Audited, tmp_path: Path
+) -> None:
     payment_id = payment_of(campus.ids[0])
     campus.plant("money", f"DELETE FROM entries WHERE journal_id = 'capture:{payment_id}';")
     hears = wiring.names_heard(campus.rooms)
@@ -98,7 +108,7 @@ async def test_it_finds_what_would_be_found_here(checker: CheckerProcess, campus
 
     assert found == here
     assert [finding.difference.key for finding in found.findings] == [payment_id]
-    assert children_of(os.getpid()) == [checker.pid]
+    assert begun() == {checker.pid}
 
 
 async def test_it_works_while_a_core_is_idle(checker: CheckerProcess, tmp_path: Path) -> None:
@@ -131,7 +141,7 @@ async def test_one_that_finds_no_idle_core_is_followed_by_one_that_has_a_share_o
 
 
 async def test_campuses_are_compared_beside_each_other_each_with_its_own_books(
-    checker: CheckerProcess, campus: Audited, tmp_path: Path
+    begun: Begun, checker: CheckerProcess, campus: Audited, tmp_path: Path
 ) -> None:
     busy, empty = campus, Audited()
     first, second = checks(busy, checker, tmp_path), checks(empty, checker, tmp_path, name="shanghai")
@@ -139,7 +149,7 @@ async def test_campuses_are_compared_beside_each_other_each_with_its_own_books(
     found = await asyncio.gather(asked(first, busy), asked(second, empty), asked(first, busy))
 
     assert [run.orders_read for run in found] == [ORDERS, 0, ORDERS]
-    assert children_of(os.getpid()) == [checker.pid]
+    assert begun() == {checker.pid}
 
 
 async def test_one_that_was_killed_is_started_anew(checker: CheckerProcess, campus: Audited, tmp_path: Path) -> None:
@@ -237,7 +247,9 @@ def test_seven_times_as_long_as_a_look_took_it_does_nothing(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("is_written_apart", [True, False])
-async def test_a_house_has_one_where_others_write_its_files(tmp_path: Path, is_written_apart: bool) -> None:
+async def test_a_house_has_one_where_others_write_its_files(
+    begun: Begun, tmp_path: Path, is_written_apart: bool
+) -> None:
     settings = read_settings(environment(tmp_path))
     vendors = Vendors(codes=Unsent(), payments=SandboxProvider(remembered_max=10))
     with Scribe() as scribe:
@@ -249,13 +261,13 @@ async def test_a_house_has_one_where_others_write_its_files(tmp_path: Path, is_w
         await money.submit(AskRun(by=PersonId("p_operator")))
         await until(lambda: reports_in(money.database))
         beside = [] if house.checker is None else [house.checker.pid]
-        running = set(children_of(os.getpid())) - {scribe.pid}
+        running = begun() - {scribe.pid}
         house.close()
         await working
 
         assert running == set(beside)
         assert len(beside) == is_written_apart
-        assert set(children_of(os.getpid())) == {scribe.pid}
+        assert begun() == {scribe.pid}
 
 
 def reports_in(database: Database) -> list[Row]:
