@@ -102,16 +102,23 @@ class PagesHouse:
 
     def hire(self, role: str, *, merchant_id: str | None = None) -> dict[str, Any]:
         """Somebody whom an operator gave a role; gives his session, as the console keeps it."""
+        hired = self._sign_in(self.next_phone())
+        body = {"roles": [role], "merchant_id": merchant_id}
+        self._put(f"/v1/people/{hired['person_id']}/roles", body)
+        return {**hired, **body}
+
+    def put_campaign(self, id: str, *, like: str, state: str) -> None:
+        """A campaign of Beijing is as another one now, in this state."""
+        campaigns = "/v1/campuses/beijing/campaigns"
+        entry = self.client.get(f"{campaigns}/{like}").raise_for_status().json()
+        self._put(f"{campaigns}/{id}", {**entry, "id": id, "state": state})
+
+    def _put(self, path: str, body: dict[str, Any]) -> None:
+        """What an operator puts."""
         if self._operator is None:
             self._operator = self._sign_in("13800000000")["token"]
-        hired = self._sign_in(self.next_phone())
-        headers = {
-            "authorization": f"Bearer {self._operator}",
-            "idempotency-key": f"hire-{hired['person_id']}",
-        }
-        body = {"roles": [role], "merchant_id": merchant_id}
-        self.client.put(f"/v1/people/{hired['person_id']}/roles", json=body, headers=headers).raise_for_status()
-        return {**hired, **body}
+        headers = {"authorization": f"Bearer {self._operator}", "idempotency-key": f"operator-{next(self._keys)}"}
+        self.client.put(path, json=body, headers=headers).raise_for_status()
 
     def _sign_in(self, phone: str) -> dict[str, Any]:
         def newest() -> str | None:

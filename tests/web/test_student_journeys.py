@@ -124,6 +124,25 @@ def test_the_last_seat_goes_to_one_and_the_other_is_told_kindly(house: PagesHous
     first.sees("3 人成团，开始备餐")
 
 
+def test_a_group_whose_campaign_has_ended_is_joined_at_the_price_that_it_was_opened_with(
+    house: PagesHouse, window: Window
+) -> None:
+    house.put_campaign("brief", like="duo", state="live")
+    group_id = house.student().open_group("brief", building="bj-dorm-04")
+    house.put_campaign("brief", like="brief", state="ended")
+    window.sign_in(building="松园4号楼")
+
+    window.go(f"group/group?campus=beijing&id={group_id}")
+    window.press("参团（还有 1 个名额）")
+    fill_cart(window, dish="宫保鸡丁饭")
+
+    # 15.00 less 10 %, with half of 6.00 for delivery.
+    window.sees("¥16.50")
+    window.press("锁定名额")
+    pay(window)
+    window.sees("2 人成团，开始备餐")
+
+
 def test_a_cut_line_is_said_and_everything_missed_is_there_when_it_is_back(house: PagesHouse, window: Window) -> None:
     group_id = house.student().open_group("beijing-always", building="bj-dorm-04")
     window.sign_in(building="松园4号楼")
@@ -212,7 +231,7 @@ def test_the_pages_speak_the_language_that_was_chosen_and_remember_it(window: Wi
 
 
 def test_a_shared_link_opens_the_group_for_somebody_who_is_not_signed_in(house: PagesHouse, window: Window) -> None:
-    group_id = house.student().open_group("beijing-always", building="bj-dorm-05")
+    group_id = house.student().open_group("beijing-always", building="bj-dorm-04")
 
     window.go(f"group/group?campus=beijing&id={group_id}")
 
