@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.heart import OPERATOR, START, TRIO, Campus, lines
+from tuanzi.base.ids import BuildingId, CampaignId, GroupId, PersonId
 from tuanzi.base.problem import Unknown
 from tuanzi.catalog import CampaignNotLive, CampaignState, PutCampaign
 from tuanzi.groups import QuoteCart, Quoted
@@ -38,11 +39,11 @@ def campus() -> Campus:
 def quoted(campus: Campus, member: str, *, group: str | None = None) -> int:
     """What beef would cost a member in the smallest group."""
     quote = QuoteCart(
-        campaign_id=TRIO.id,  # type: ignore[arg-type]
-        building_id="dorm-1",  # type: ignore[arg-type]
-        member_id=member,  # type: ignore[arg-type]
+        campaign_id=CampaignId(TRIO.id),
+        building_id=BuildingId("dorm-1"),
+        member_id=PersonId(member),
         lines=lines("beef"),
-        group_id=group,  # type: ignore[arg-type]
+        group_id=None if group is None else GroupId(group),
     )
     answer: Quoted = campus.do(quote)
     return answer.tiers[0].payable_fen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.heart import OPERATOR, TO_THE_DOOR, Campus
+from tuanzi.base.ids import OrderId
 from tuanzi.base.problem import Unknown
 from tuanzi.events import OrderAdvanced, OrderCancelled, RefundDue, SubOrderAdvanced
 from tuanzi.orders import AdvanceSubOrder, IllegalStep, RefundOrder, RefundTooLarge, SubStep
@@ -16,14 +17,14 @@ def campus() -> Campus:
     return Campus()
 
 
-def two_merchants(campus: Campus, *, coupon: str | None = None) -> str:
+def two_merchants(campus: Campus, *, coupon: str | None = None) -> OrderId:
     """A split order with beef of one merchant and milk tea of another, 3700 - 300 + 301 fen: 2022, 1378 and the fee."""
     first = campus.open("m1", "beef", "milk-tea", coupon=coupon)
     campus.pay(first.order_id)
     for member in ("m2", "m3"):
         campus.pay(campus.join(first.group_id, member).order_id)
     campus.settle_refunds()
-    return first.order_id
+    return OrderId(first.order_id)
 
 
 def refundable(campus: Campus, order_id: str) -> list[int]:
@@ -132,7 +133,7 @@ def test_b4_a_coupon_is_free_again_when_all_goes_back_before_a_rider_has_it(camp
     coupon = campus.grant("m1", "c1", 500)
     order_id = two_merchants(campus, coupon=coupon)
 
-    campus.do(RefundOrder(order_id=order_id, amount_fen=None, reason="kind", by=OPERATOR))  # type: ignore[arg-type]
+    campus.do(RefundOrder(order_id=order_id, amount_fen=None, reason="kind", by=OPERATOR))
 
     assert campus.coupon(coupon).state is CouponState.FREE
 
@@ -143,14 +144,14 @@ def test_b4_a_coupon_stays_used_when_one_merchant_made_his_part(campus: Campus) 
     campus.advance(f"{order_id}.1", *TO_THE_DOOR)
 
     campus.advance(f"{order_id}.2", SubStep.REJECT)
-    campus.do(RefundOrder(order_id=order_id, amount_fen=None, reason="cold", by=OPERATOR))  # type: ignore[arg-type]
+    campus.do(RefundOrder(order_id=order_id, amount_fen=None, reason="cold", by=OPERATOR))
 
     assert campus.coupon(coupon).state is CouponState.USED
 
 
 def test_after_a_hand_made_refund_rejects_still_give_back_exactly_what_is_left(campus: Campus) -> None:
     order_id = two_merchants(campus)
-    campus.do(RefundOrder(order_id=order_id, amount_fen=1000, reason="kind", by=OPERATOR))  # type: ignore[arg-type]
+    campus.do(RefundOrder(order_id=order_id, amount_fen=1000, reason="kind", by=OPERATOR))
     assert sum(refundable(campus, order_id)) == 2701
 
     campus.advance(f"{order_id}.1", SubStep.REJECT)
@@ -197,7 +198,7 @@ def test_a_free_order_that_is_rejected_ends_with_nothing_to_pay(campus: Campus) 
 
 def test_a_refunded_order_moves_no_more(campus: Campus) -> None:
     order_id = two_merchants(campus)
-    campus.do(RefundOrder(order_id=order_id, amount_fen=None, reason="kind", by=OPERATOR))  # type: ignore[arg-type]
+    campus.do(RefundOrder(order_id=order_id, amount_fen=None, reason="kind", by=OPERATOR))
 
     for number in (1, 2):
         with campus.refused(IllegalStep):
@@ -212,7 +213,7 @@ def test_partial_refunds_sum_to_what_was_paid_and_never_above(campus: Campus) ->
     order_id = two_merchants(campus)
 
     def refund(amount_fen: int) -> None:
-        campus.do(RefundOrder(order_id=order_id, amount_fen=amount_fen, reason="kind", by=OPERATOR))  # type: ignore[arg-type]
+        campus.do(RefundOrder(order_id=order_id, amount_fen=amount_fen, reason="kind", by=OPERATOR))
 
     for amount_fen in (1, 999, 1700):
         refund(amount_fen)
@@ -232,13 +233,13 @@ def test_nothing_and_less_cannot_be_refunded(campus: Campus, amount_fen: int) ->
     order_id = two_merchants(campus)
 
     with campus.refused(RefundTooLarge):
-        campus.do(RefundOrder(order_id=order_id, amount_fen=amount_fen, reason="kind", by=OPERATOR))  # type: ignore[arg-type]
+        campus.do(RefundOrder(order_id=order_id, amount_fen=amount_fen, reason="kind", by=OPERATOR))
 
 
 def test_an_order_is_refunded_only_when_every_one_of_its_refunds_arrived(campus: Campus) -> None:
     seated = campus.group("m1", "m2", "m3")
     order_id = seated[1].order_id
-    campus.do(RefundOrder(order_id=order_id, amount_fen=None, reason="kind", by=OPERATOR))  # type: ignore[arg-type]
+    campus.do(RefundOrder(order_id=order_id, amount_fen=None, reason="kind", by=OPERATOR))
 
     assert [(refund.reason, refund.amount.fen) for refund in campus.order(order_id).refunds] == [
         ("tier_difference", 1),

@@ -8,10 +8,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -82,9 +81,10 @@ def checks(campus: Audited, checker: CheckerProcess, folder: Path, *, name: str 
     return checker.errands_of(name, folder, campus.rooms)[CheckBooks]
 
 
-def asked(check: ErrandHandler, campus: Audited) -> Coroutine[Any, Any, Any]:
-    """An errand under way."""
-    return check(CheckBooks(), now=campus.now)  # type: ignore[return-value]
+async def asked(check: ErrandHandler, campus: Audited) -> reconciliation.RecordRun:
+    """What comes of an errand."""
+    run: reconciliation.RecordRun = await check(CheckBooks(), now=campus.now)
+    return run
 
 
 def is_there(pid: int) -> bool:
