@@ -28,6 +28,8 @@ log = logging.getLogger("tuanzi.checker")
 END_S_MAX = 5.0
 # Our choice: a run takes a second, and an errand may take 30 in all. Whoever is not done by then found no idle core.
 PATIENCE_S = 10.0
+# What is said to that one's successor.
+HURRIED = "hurried"
 
 
 class Errand(Struct, frozen=True, kw_only=True, gc=False):
@@ -160,7 +162,7 @@ class CheckerProcess:
         ours, its = socket.socketpair()
         with its:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tuanzi.wiring.checking", str(its.fileno()), *(["hurried"] * self._is_hurried)],
+                [sys.executable, "-m", "tuanzi.wiring.checking", str(its.fileno()), *([HURRIED] * self._is_hurried)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(its.fileno(),),

@@ -25,24 +25,17 @@ from tuanzi import reconciliation
 from tuanzi.engines.database.dictation import LENGTH_BYTES, framed
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.machinery.database import Ask
-from tuanzi.wiring.checker import Errand, Found
+from tuanzi.machinery.unhurried import rest_since
+from tuanzi.wiring.checker import HURRIED, Errand, Found
 
 V = TypeVar("V")
 
-# Our choice, as `Unhurried`: an eighth of a core. Measured without rests, 24,000 orders of which all events were new:
-# 6.3 s of a core, for each is compared twice while the two logs do not advance alike. So it keeps up with 480 a second,
-# where a thread of the process that decides did some 230. With 3 it keeps up with 950, and whoever decides at half of
-# the full rate on two cores has a p99 of 49 to 63 ms, so 31 to 44 with nothing beside.
-RESTS = 7
-# As `Unhurried`: an errand may take 30 s in all.
-REST_S_MAX = 0.5
 # In a hurry, where both cores are wanted, it has a tenth of one.
 NICE = 10
-HURRIED = "hurried"
 
 
 class FileBook:
-    """One file, looked at in no hurry. It is opened by the first look."""
+    """One file, looked at unhurried. It is opened by the first look."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -53,12 +46,11 @@ class FileBook:
 
     async def look(self, reading: Callable[[Ask], V]) -> V:
         """What `reading` makes of the answers to its questions, all of one committed state; returns after a rest."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = asyncio.get_running_loop().time()
         try:
             return self._file.look(reading)
         finally:
-            await asyncio.sleep(min(RESTS * (loop.time() - began), REST_S_MAX))
+            await rest_since(began)
 
 
 class FileBooks:
