@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from random import Random
@@ -18,12 +19,12 @@ from simulation.invariants import guests as between_campuses
 from tests.groups.test_walks import check_coupons, check_ledger, check_refunds, check_stock, values
 from tests.heart import CAMPAIGNS, OPERATOR, Books, Campus, run
 from tuanzi import catalog, guests
-from tuanzi.base.ids import CampusId, Ids, PersonId, SessionId
+from tuanzi.base.ids import CampusId, Ids, OrderId, PersonId, SessionId
 from tuanzi.base.once import once
 from tuanzi.base.problem import Problem
 from tuanzi.base.who import Role, Who
 from tuanzi.groups import Group, GroupState, Seated, SeatState
-from tuanzi.groups.store import GROUPS
+from tuanzi.groups.store import CAMPAIGN_USES, GROUPS
 from tuanzi.groups.web import CartLineBody
 from tuanzi.guests import GUEST_SEATS, GuestSeat, GuestSeatState
 from tuanzi.guests.web import GuestBody, join_as_guest
@@ -290,9 +291,22 @@ def check_one_outcome(city: City) -> None:
     assert at_home.keys() <= seats.keys()
     for id, part in parts.items():
         check_part(part, home[id])
+    check_uses(city, {**orders, **{order.id: order for order in values(city.home, ORDERS)}})
     fences = {fence.gid: fence for fence in values(city.home, FENCES) if fence.branch == "seat"}
     for gid, fence in fences.items():
         assert (fence.state == "tried") <= (gid.rpartition(".seat")[0] in at_home), fence
+
+
+def check_uses(city: City, orders: Mapping[OrderId, Order]) -> None:
+    """Every member has as many orders of a limited campaign as seats, of both campuses, that came to something."""
+    uses = Counter(
+        (group.campaign_id, seat.member_id)
+        for group in values(city.home, GROUPS)
+        for seat in group.seats
+        if group.per_user_limit and group.state is not GroupState.FAILED and orders[seat.order_id].state not in ENDED
+    )
+    kept = {(use.campaign_id, use.member_id): use.orders for use in values(city.home, CAMPAIGN_USES)}
+    assert {key: count for key, count in kept.items() if count} == dict(uses)
 
 
 def check_seat(order: Order, part: Group, group: Any, there: Any) -> None:

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from tests.groups.test_walks import values
 from tests.guests.city import City, check_books, check_one_outcome, say_again
+from tests.heart import OPERATOR
 from tuanzi.base.ids import OrderId, PersonId
 from tuanzi.base.problem import Problem
 from tuanzi.groups import CancelOrder
 from tuanzi.groups.store import GROUPS
 from tuanzi.machinery.post import Letter
-from tuanzi.orders import ORDERS, OrderState
+from tuanzi.orders import ORDERS, OrderState, RefundOrder
 
 WALKS = 40
 STEPS = 30
@@ -99,6 +100,12 @@ class Walk:
         order = self.order(side, n, OrderState.CREATED, OrderState.PAID)
         side.do(CancelOrder(order_id=OrderId(order.id), member_id=PersonId(order.member_id)))
 
+    def refund_there(self, n: int) -> None:
+        """An operator gives a guest money back, all or a part, as far as his order's state lets him."""
+        order_id = OrderId(self.order(self.city.away, n).id)
+        amount = None if n % 3 else n % 1500
+        self.city.away.do(RefundOrder(order_id=order_id, amount_fen=amount, reason="kind", by=OPERATOR))
+
     def wait(self, n: int) -> None:
         self.city.pass_time(seconds=n % 90)
 
@@ -143,6 +150,7 @@ DEEDS: dict[str, Callable[[Walk, int], None]] = {
     "pay late": Walk.pay_late,
     "leave here": Walk.leave_here,
     "leave there": Walk.leave_there,
+    "refund there": Walk.refund_there,
     "wait": Walk.wait,
     "wait long": Walk.wait_long,
     "break the post": Walk.break_the_post,

@@ -14,16 +14,29 @@ from typing import Any
 import pytest
 
 from tests.guests.city import AWAY, City, Side, check_one_outcome, say_again
-from tests.heart import Books
+from tests.heart import OPERATOR, Books
 from tests.splitting.test_crash_cells import MOMENTS, decide_only
-from tuanzi.base.ids import CampusId
+from tuanzi.base.ids import CampusId, OrderId
 from tuanzi.groups import AlreadyMember
-from tuanzi.guests import GuestsTold, HearHome, HomeAway, LeaveSeat, PaySeat, PlaceSeat, RecordAnswer, SeatGone, TrySeat
+from tuanzi.guests import (
+    CancelledTold,
+    ForgetGuest,
+    GuestsTold,
+    HearHome,
+    HomeAway,
+    LeaveSeat,
+    PaySeat,
+    PlaceSeat,
+    RecordAnswer,
+    SeatGone,
+    TrySeat,
+)
 from tuanzi.machinery.post import Letter
 from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.writer import Request
+from tuanzi.orders import RefundOrder
 
-STEPS = ("try", "pay", "pay late", "leave unpaid", "leave paid", "news")
+STEPS = ("try", "pay", "pay late", "leave unpaid", "leave paid", "news", "refund")
 HAPPENINGS = ("its sender is killed", "its receiver is killed", "the answer is lost", "it comes twice")
 CELLS = list(product(STEPS, MOMENTS, HAPPENINGS))
 
@@ -34,8 +47,9 @@ SAID = {
     "leave unpaid": LeaveSeat,
     "leave paid": LeaveSeat,
     "news": HearHome,
+    "refund": ForgetGuest,
 }
-RECORDED = {"try": PlaceSeat, "news": GuestsTold}
+RECORDED = {"try": PlaceSeat, "news": GuestsTold, "refund": CancelledTold}
 
 
 class Dead(Exception):
@@ -164,7 +178,8 @@ def calm(city: City, sabotage: Sabotage) -> None:
 def tell(city: City, sabotage: Sabotage) -> tuple[str, str, str]:
     """The story in which the step occurs; the group, the guest's order, and what it must have become."""
     step = sabotage.step
-    seated = city.home.group("m1", "m2", paid=2 if step in ("try", "pay", "pay late") else 1)
+    early, campaign = step in ("try", "pay", "pay late", "refund"), "once" if step == "refund" else "trio"
+    seated = city.home.group("m1", "m2", paid=2 if early else 1, campaign=campaign)
     group_id, second = seated[0].group_id, seated[1].order_id
     if step == "try":
         arm(city, sabotage)
@@ -188,6 +203,11 @@ def tell(city: City, sabotage: Sabotage) -> tuple[str, str, str]:
         calm(city, sabotage)
         return group_id, order_id, "split"
     arm(city, sabotage)
+    if step == "refund":
+        survive(city, lambda: city.away.do(a_refund(order_id)))
+        survive(city, city.settle)
+        calm(city, sabotage)
+        return group_id, order_id, "refunded"
     if step == "news":
         member(city, group_id, second)
         calm(city, sabotage)
@@ -199,6 +219,11 @@ def tell(city: City, sabotage: Sabotage) -> tuple[str, str, str]:
     for order in (second, third.order_id):
         member(city, group_id, order)
     return group_id, order_id, "refunded"
+
+
+def a_refund(order_id: str) -> RefundOrder:
+    """All of an order's money goes back after its split."""
+    return RefundOrder(order_id=OrderId(order_id), amount_fen=None, reason="goodwill", by=OPERATOR)
 
 
 @pytest.mark.parametrize(("step", "moment", "happening"), CELLS, ids=str)
@@ -213,7 +238,9 @@ def test_every_crash_cell_of_a_seat_has_one_outcome(step: str, moment: str, happ
     assert city.away.state(order_id) == must
     group = city.home.the_group(group_id)
     assert (group.state, len(group.seats)) == ("closed", 3)
-    assert [seat.order_id for seat in group.seats if seat.campus_id == AWAY] == [order_id] * (must == "split")
+    assert [seat.order_id for seat in group.seats if seat.campus_id == AWAY] == [order_id] * (
+        must == "split" or step == "refund"
+    )
     check_one_outcome(city)
     for side in city.sides.values():
         assert [id for id in side.timers() if id.startswith("guest")] == []
@@ -221,5 +248,5 @@ def test_every_crash_cell_of_a_seat_has_one_outcome(step: str, moment: str, happ
     say_again(city, letters)
 
 
-def test_there_are_a_hundred_and_twenty_cells() -> None:
-    assert len(CELLS) == len(set(CELLS)) == 120
+def test_there_are_a_hundred_and_forty_cells() -> None:
+    assert len(CELLS) == len(set(CELLS)) == 140

@@ -10,7 +10,7 @@ from simulation.house import VirtualHouse
 from simulation.invariants import store
 
 STOCK, SHARING, DELIVERY = "stock", "sharing", "delivery"
-SEAT = "seat"  # of a guest, in his group's home: a transaction of its own
+OF_GUESTS = ("seat", "use")  # of a guest, in his group's home: transactions of their own
 HOME = "core"  # where the coordinator is, and the branch of stock
 FINAL = {"confirmed": frozenset({"confirmed"}), "cancelled": frozenset({"cancelled", "suspended"})}
 UNDONE = frozenset({"cancelled", "suspended"})
@@ -135,7 +135,7 @@ def effects_follow_fences(known: Transactions) -> Iterator[str]:
 def fences_are_known(known: Transactions) -> Iterator[str]:
     """I4, always: each fence belongs to a registered branch and is in one database only; of seats see `guests`."""
     for (gid, branch), places in known.fences.items():
-        if branch == SEAT:
+        if branch in OF_GUESTS:
             continue
         if branch not in known.branches.get(gid, {}) or len(places) != 1:
             yield f"the fence of {branch} of {gid} is in {sorted(places)}, and nobody registered it so"

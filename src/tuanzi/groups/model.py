@@ -112,6 +112,14 @@ class Group(Struct, frozen=True, kw_only=True, gc=False):
         has_closed = self.state is GroupState.FAILED and self.paid_count >= self.tiers[0].size
         return GroupState.CLOSED if has_closed else self.state
 
+    def counts(self, seat: Seat) -> bool:
+        """Whether a seat of this group, which takes no more members, counts against its member's limit.
+
+        All do once it has closed. A split that fails takes this campus's own out; guests may have their meals all the
+        same, and their campuses say when they have not.
+        """
+        return self.state is GroupState.CLOSED or (seat.campus_id is not None and self.outcome is GroupState.CLOSED)
+
     @property
     def own_order_ids(self) -> tuple[OrderId, ...]:
         """The orders of this campus, in the order of their seats."""

@@ -1,8 +1,8 @@
 """Guests: seats of one campus's students in groups of another one (B7). Database: core.
 
-Owns guest_seats. Hears GuestPaid, GuestLeaving, GroupFormed, TierReached, GroupClosed, GroupFailed. Emits nothing
-of its own: what comes of a seat is told by groups and orders. A seat is a small TCC over two campuses' core databases:
-docs/decisions/0015.
+Owns guest_seats. Hears GuestPaid, GuestLeaving, GroupFormed, TierReached, GroupClosed, GroupFailed,
+OrderCancelled. Emits nothing of its own: what comes of a seat is told by groups and orders. A seat is a small TCC over
+two campuses' core databases: docs/decisions/0015.
 """
 
 from __future__ import annotations
@@ -11,17 +11,22 @@ from collections.abc import Callable
 
 from tuanzi.guests import service
 from tuanzi.guests.handlers import (
+    CancelledTold,
     Courier,
     GuestsTold,
+    TellCancelled,
     TellGuests,
+    cancelled_told,
     guests_told,
     on_group_moved,
     on_guest_leaving,
     on_guest_paid,
+    on_order_cancelled,
 )
 from tuanzi.guests.model import (
     EndEmptyPart,
     ExpireGuestSeat,
+    ForgetGuest,
     GuestSeat,
     GuestSeatState,
     HearHome,
@@ -31,6 +36,7 @@ from tuanzi.guests.model import (
     SeatAnswer,
     TrySeat,
     branch_of,
+    forgetting_of,
 )
 from tuanzi.guests.problems import GuestsNotTaken, HomeAway, SeatGone
 from tuanzi.guests.service import AskAgain, AskSeat, GiveUpSeat, PlaceSeat, RecordAnswer, SendWord, Word
@@ -43,8 +49,10 @@ __all__ = [
     "GUEST_SEATS",
     "AskAgain",
     "AskSeat",
+    "CancelledTold",
     "EndEmptyPart",
     "ExpireGuestSeat",
+    "ForgetGuest",
     "GiveUpSeat",
     "GuestSeat",
     "GuestSeatState",
@@ -60,13 +68,16 @@ __all__ = [
     "SeatAnswer",
     "SeatGone",
     "SendWord",
+    "TellCancelled",
     "TellGuests",
     "TrySeat",
     "Word",
     "branch_of",
+    "forgetting_of",
     "on_group_moved",
     "on_guest_leaving",
     "on_guest_paid",
+    "on_order_cancelled",
     "room",
 ]
 
@@ -82,6 +93,7 @@ def room(post: Post, *, is_campus: Callable[[str], bool]) -> Room:
             TrySeat: service.try_seat,
             PaySeat: service.pay_seat,
             LeaveSeat: service.leave_seat,
+            ForgetGuest: service.forget_guest,
             ExpireGuestSeat: service.expire_guest_seat,
             LookAtGroup: service.look_at_group,
             AskSeat: service.ask_seat,
@@ -92,8 +104,13 @@ def room(post: Post, *, is_campus: Callable[[str], bool]) -> Room:
             HearHome: service.hear_home,
             EndEmptyPart: service.end_empty_part,
             GuestsTold: guests_told,
+            CancelledTold: cancelled_told,
         },
-        errands={SendWord: courier.send_word, TellGuests: courier.tell_guests},
+        errands={
+            SendWord: courier.send_word,
+            TellGuests: courier.tell_guests,
+            TellCancelled: courier.tell_cancelled,
+        },
         routes=routes(post, is_campus),
         keeps=KEEPS,
     )

@@ -10,9 +10,11 @@ from msgspec.structs import replace
 
 from tuanzi.base.ids import CampusId, GroupId, OrderId
 from tuanzi.base.unit import Unit
-from tuanzi.events import GroupClosed, GroupFailed, GroupFormed, GuestLeaving, GuestPaid, TierReached
-from tuanzi.groups import Group, HomeNews, news_of
+from tuanzi.events import GroupClosed, GroupFailed, GroupFormed, GuestLeaving, GuestPaid, OrderCancelled, TierReached
+from tuanzi.groups import Group, GroupState, HomeNews, news_of
 from tuanzi.guests.model import (
+    ForgetGuest,
+    GuestForgotten,
     GuestSeat,
     GuestSeatState,
     HearHome,
@@ -21,6 +23,7 @@ from tuanzi.guests.model import (
     PaySeat,
     SeatAnswer,
     branch_of,
+    forgetting_of,
 )
 from tuanzi.guests.service import RecordAnswer, SendWord, Word, send, take_late_money
 from tuanzi.machinery.post import Letter, Post
@@ -82,6 +85,38 @@ def on_group_moved(unit: Unit, event: GroupFormed | TierReached | GroupClosed | 
         unit.schedule(f"guests:{group.id}", TellGuests(group_id=group.id, told=tuple(told)), at=now)
 
 
+class TellCancelled(Struct, frozen=True, kw_only=True, gc=False):
+    """Errand: tell a group's home that a guest's order came to nothing after its split."""
+
+    order_id: OrderId
+    group_id: GroupId
+    campus_id: CampusId
+    home_id: CampusId
+
+
+class CancelledTold(Struct, frozen=True, kw_only=True, gc=False):
+    """Home counts the order no more."""
+
+    order_id: OrderId
+
+
+def cancelled_told(unit: Unit, command: CancelledTold, *, now: datetime) -> None:
+    """Nothing is left to be told."""
+
+
+def on_order_cancelled(unit: Unit, event: OrderCancelled, *, now: datetime) -> None:
+    """An order came to nothing. Of a guest's whose group had closed his home is told, which counts it for him; what
+    ended before, home decided or hears by his seat."""
+    part = unit.load(Group, GroupId(event.group_id))
+    if part.home is None or part.outcome is not GroupState.CLOSED:
+        return
+    order_id = OrderId(event.order_id)
+    if part.seat_of(order_id) is not None:
+        seat = unit.load(GuestSeat, order_id)
+        told = TellCancelled(order_id=order_id, group_id=part.id, campus_id=seat.campus_id, home_id=part.home.campus_id)
+        unit.schedule(f"guest-use:{order_id}", told, at=now)
+
+
 class Courier:
     """Carries errands to the other campuses; what is not answered is tried again by the desk, later and later."""
 
@@ -118,6 +153,18 @@ class Courier:
         for answer in await self._post.send(letters):
             _heard(answer, NewsTaken)
         return GuestsTold(group_id=errand.group_id)
+
+    async def tell_cancelled(self, errand: TellCancelled, *, now: datetime) -> CancelledTold:
+        """Errand: one guest's order that came to nothing. Raises what came instead of an answer."""
+        letter = ForgetGuest(
+            branch=forgetting_of(errand.order_id, errand.campus_id),
+            group_id=errand.group_id,
+            order_id=errand.order_id,
+            campus_id=errand.campus_id,
+        )
+        (answer,) = await self._post.send([_letter(errand.home_id, letter)])
+        _heard(answer, GuestForgotten)
+        return CancelledTold(order_id=errand.order_id)
 
 
 def _letter(campus_id: CampusId, command: Any) -> Letter:

@@ -19,6 +19,7 @@ ASK_WITHIN: Final = timedelta(seconds=10)
 # Our choice: money that came at the last moment has so long to be heard of at home.
 GRACE: Final = timedelta(minutes=1)
 SEAT: Final = "seat"
+USE: Final = "use"
 
 
 class GuestSeatState(StrEnum):
@@ -75,6 +76,11 @@ def branch_of(order_id: OrderId, campus_id: CampusId, *, attempt: int = 0) -> Br
     and never takes it back, so that an old process can say nothing but a repeat."""
     gid = f"{order_id}.seat{attempt or ''}"
     return Branch(gid=gid, branch=SEAT, coordinator=f"{campus_id}.guests", epoch=0)
+
+
+def forgetting_of(order_id: OrderId, campus_id: CampusId) -> Branch:
+    """The branch at home of counting a guest's order no more, which happens once."""
+    return Branch(gid=f"{order_id}.use", branch=USE, coordinator=f"{campus_id}.guests", epoch=0)
 
 
 class PartTerms(Struct, frozen=True, kw_only=True, gc=False):
@@ -140,6 +146,22 @@ class LeaveSeat(Struct, frozen=True, kw_only=True, gc=False):
     order_id: OrderId
     campus_id: CampusId
     reason: str
+
+
+class ForgetGuest(Struct, frozen=True, kw_only=True, gc=False):
+    """A guest's order was split and came to nothing all the same: it counts against no limit any more."""
+
+    branch: Branch
+    group_id: GroupId
+    order_id: OrderId
+    campus_id: CampusId
+
+
+class GuestForgotten(Struct, frozen=True, kw_only=True, gc=False):
+    """Whether it counted until now; a repeat is told that it did not."""
+
+    order_id: OrderId
+    is_forgotten: bool
 
 
 class LookAtGroup(Struct, frozen=True, kw_only=True, gc=False):

@@ -29,7 +29,7 @@ HEARD: dict[type[Event], tuple[tuple[str, Listener], ...]] = {
     events.OrderDoubted: (("core", orders.on_order_doubted),),
     events.DifferenceRepaired: (("core", orders.on_difference_repaired),),
     events.SubOrderAdvanced: (("delivery", delivery.on_sub_order_advanced),),
-    events.OrderCancelled: (("core", groups.on_order_cancelled),),
+    events.OrderCancelled: (("core", groups.on_order_cancelled), ("core", guests.on_order_cancelled)),
     events.BundlePickedUp: (("core", orders.on_bundle_picked_up),),
     events.ParcelDelivered: (("core", orders.on_parcel_delivered), ("money", sharing.on_parcel_delivered)),
 }

@@ -51,8 +51,10 @@ def close(unit: Unit, group: Group) -> Group:
 
 def fail(unit: Unit, group: Group, *, reason: str, refund_reason: str = "group_failed") -> Group:
     """The group comes to nothing: who paid is refunded, each on his own (P7, P8); unpaid orders end."""
+    failed = group.ended(GroupState.FAILED)
     for seat in group.seats:
-        count_use(unit, group, member_id=seat.member_id, by=-1)
+        if not failed.counts(seat):
+            count_use(unit, group, member_id=seat.member_id, by=-1)
         if seat.campus_id is not None:
             continue  # his own campus gives him back what is his
         order = unit.load(Order, seat.order_id)
@@ -61,7 +63,7 @@ def fail(unit: Unit, group: Group, *, reason: str, refund_reason: str = "group_f
         else:
             orders.cancel_unpaid(unit, order, reason="group_failed")
             unit.unschedule(f"seat:{order.id}")
-    group = group.ended(GroupState.FAILED)
+    group = failed
     unit.put(group)
     unit.unschedule(f"close:{group.id}")
     unlist(unit, group)

@@ -9,17 +9,20 @@ from msgspec.structs import replace
 
 from tuanzi.base.ids import GroupId, OrderId, PersonId, is_made_before
 from tuanzi.base.unit import Unit
-from tuanzi.groups.model import UNPAID_MAX, UNSERVED_MAX, CampaignUse, Group, GroupState, OrderedBefore
+from tuanzi.groups.model import UNPAID_MAX, UNSERVED_MAX, CampaignUse, Group, OrderedBefore
 from tuanzi.groups.problems import TooManyUnpaid, UserLimitReached
 from tuanzi.orders import HOLDING, Order, OrderState, forget_complaints
 from tuanzi.people import ForgetPerson, Forgotten
 
 
 def forget_use(unit: Unit, group_id: GroupId, *, order_id: OrderId) -> None:
-    """An order that ended after its group had closed no longer counts against its member's limit in the campaign."""
+    """An order that ended after its group had closed no longer counts against its member's limit in the campaign.
+
+    A guest's counts at the group's home: a part of a group limits nobody.
+    """
     group = unit.load(Group, group_id)
     seat = group.seat_of(order_id)
-    if group.state is GroupState.CLOSED and seat is not None:
+    if seat is not None and group.counts(seat):
         count_use(unit, group, member_id=seat.member_id, by=-1)
 
 
@@ -31,7 +34,8 @@ def count_use(unit: Unit, group: Group, *, member_id: PersonId, by: int) -> None
     used = 0 if use is None else use.orders
     if by > 0 and used >= group.per_user_limit:
         raise UserLimitReached(campaign_id=group.campaign_id, limit=group.per_user_limit)
-    unit.put(CampaignUse(campaign_id=group.campaign_id, member_id=member_id, orders=used + by))
+    # Before a guest was counted for himself, a group whose own split failed gave him back too: then none is left.
+    unit.put(CampaignUse(campaign_id=group.campaign_id, member_id=member_id, orders=max(used + by, 0)))
 
 
 def forget_member(unit: Unit, command: ForgetPerson, *, now: datetime) -> Forgotten:

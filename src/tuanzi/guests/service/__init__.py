@@ -27,7 +27,7 @@ from tuanzi.guests.service.commands import (
     SendWord,
     Word,
 )
-from tuanzi.guests.service.home import expire_guest_seat, leave_seat, look_at_group, pay_seat, try_seat
+from tuanzi.guests.service.home import expire_guest_seat, forget_guest, leave_seat, look_at_group, pay_seat, try_seat
 
 __all__ = [
     "AskAgain",
@@ -42,6 +42,7 @@ __all__ = [
     "ask_seat",
     "end_empty_part",
     "expire_guest_seat",
+    "forget_guest",
     "give_up_seat",
     "hear_home",
     "leave_seat",

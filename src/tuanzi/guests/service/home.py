@@ -20,6 +20,7 @@ from tuanzi.groups import (
     Seat,
     SeatState,
     UserLimitReached,
+    forget_use,
     news_of,
     release_seat,
     seat_guest,
@@ -28,6 +29,8 @@ from tuanzi.groups import (
 from tuanzi.guests.model import (
     GRACE,
     ExpireGuestSeat,
+    ForgetGuest,
+    GuestForgotten,
     LeaveSeat,
     LookAtGroup,
     PartTerms,
@@ -101,6 +104,22 @@ def leave_seat(unit: Unit, command: LeaveSeat, *, now: datetime) -> SeatAnswer:
     if is_free and group is not None:
         group = _let_go(unit, group, command.order_id, reason=command.reason)
     return _answer(group, command.order_id, command.campus_id)
+
+
+def forget_guest(unit: Unit, command: ForgetGuest, *, now: datetime) -> GuestForgotten:
+    """A guest's order that came to nothing after its group had closed no longer counts here; a repeat changes nothing.
+
+    Nor does what is said of anybody else's seat, or of a group that failed, which gave its guests back by itself.
+    """
+    group = unit.find(Group, command.group_id)
+    seat = None if group is None else group.seat_of(command.order_id)
+    if group is None or seat is None or seat.campus_id != command.campus_id or not group.counts(seat):
+        return GuestForgotten(order_id=command.order_id, is_forgotten=False)
+    is_first = try_branch(unit, command.branch, content=command, now=now)
+    if is_first:
+        confirm_branch(unit, command.branch, now=now)
+        forget_use(unit, group.id, order_id=seat.order_id)
+    return GuestForgotten(order_id=seat.order_id, is_forgotten=is_first)
 
 
 def expire_guest_seat(unit: Unit, command: ExpireGuestSeat, *, now: datetime) -> None:
