@@ -44,8 +44,10 @@ from tuanzi.wiring import House
 log = logging.getLogger("tuanzi.api")
 
 DRAIN_S_MAX = 10
-# The page carries its own style and script and speaks only to this server.
-_HOME_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+# The page carries its own style and script and speaks only to this server, which also has its icon.
+_HOME_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src 'self'"
+)
 
 
 _NOT_KEPT = {"cache-control": "no-store"}
