@@ -13,8 +13,8 @@ from tests.live.office import FILTERS, Direct
 from tuanzi import live, wiring
 from tuanzi.engines.fanout.here import Here
 from tuanzi.engines.post.desks import DeskPost
-from tuanzi.machinery.push import keeper as keeping
 from tuanzi.machinery.push.keeper import Keeper
+from tuanzi.machinery.push.keeper import numbers as keeping
 from tuanzi.machinery.push.ports import Draft, Kept
 from tuanzi.machinery.push.seen import ITEMS_MAX, WINDOW_S, Seen
 from tuanzi.money import SandboxProvider

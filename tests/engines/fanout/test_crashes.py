@@ -218,7 +218,7 @@ async def test_a_bell_that_was_lost_is_missed_at_the_next(redis_cluster: RedisCl
         city.keeping._numbers[CAMPUS] += 1  # as if Redis had not taken it
         await city.archive.keep(_message(number=city.kept + 1))
         city.kept += 1
-        city.keeper._numbers.forget()
+        city.keeper.start_over()
         await until(lambda: [each.figures.missed for each in city.serving] == [1, 1])
         await until(lambda: [line.numbers[-1] for line in city.lines[::PEOPLE]] == [city.kept] * 2)
         caught_up = [after - before for before, after in zip(caught_up, catch_ups(city), strict=True)]

@@ -1,29 +1,22 @@
-"""Turns committed events into numbered messages, a batch at a time, in one commit with the logs' positions (A3, A4).
-
-Numbers come from memory, backed by the table: a stream's next one is its newest plus one. Nothing is sent before it is
-kept; while more waits, a batch is sent and the next one is told while one is being kept, so that neither Python nor the
-disk waits. While little happens, what comes within a moment is kept together (decision 0021).
-
-What is told again is dropped: an event by its place in its log, kept in the commit of its messages (decision 0033); a
-post by its id (A3).
-"""
+"""The keeper: reads the logs, has told what events mean, has it kept, and sends it (A3, A4)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from tuanzi.base.problem import Problem
-from tuanzi.machinery.follower import Follower, Numbered
+from tuanzi.machinery.follower import Numbered
 from tuanzi.machinery.internal import EVENTS_AFTER
 from tuanzi.machinery.problems import Crashed, NotParked
 from tuanzi.machinery.push.escalation import Escalator
+from tuanzi.machinery.push.keeper.shelf import Shelf
+from tuanzi.machinery.push.keeper.words import AT_ONCE, KeeperFigures, Log, Pace, ToldEvents
 from tuanzi.machinery.push.ports import Archive, Batch, Draft, Drafts, FanOut, Kept, Teller
 from tuanzi.machinery.push.seen import Seen
 from tuanzi.machinery.writer import Request
@@ -34,124 +27,12 @@ log = logging.getLogger("tuanzi.push")
 # message costs a tenth less than in commits of 512.
 EVENTS_AT_ONCE = 1024
 POSTS_WAITING_MAX = 20_000
-# Streams whose newest number is in memory, in each of two generations; about 150 bytes each. At first twice as many.
-NUMBERS_MAX = 100_000
 RETRY_S = 1.0
 # Measured: after three turns of the loop the desk has had the commit begun, and whoever does it needs this loop no
 # more; to send and to tell meanwhile takes some 30 ms.
 UNDER_WAY_TURNS = 4
 # What is kept is sent after this long, though the next batch needs to be read for.
 SENT_S_MAX = 0.02
-KEPT_FOR = timedelta(days=7)
-SWEEP_EVERY_S = 60.0
-SWEPT_AT_ONCE = 500
-
-
-class Source(Protocol):
-    """The desk whose events are followed."""
-
-    @property
-    def event_number(self) -> int: ...
-
-    async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]: ...
-
-    def subscribe(self, subscriber: Callable[[Sequence[Numbered]], None]) -> None: ...
-
-
-@dataclass(slots=True)
-class Log:
-    """One source and how far it is read."""
-
-    source: Source
-    follower: Follower
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How batches are begun: at once when the last one began `every_s` ago, else together with what comes until then,
-    or with `events_max` events, whichever is first (decision 0021).
-
-    patient_s: in place of `every_s`, if it is more, while only events wait that the teller calls patient.
-    """
-
-    every_s: float = 0.0
-    patient_s: float = 0.0
-    events_max: int = 64
-
-    def wait_s(self, *, since_s: float, waiting: int, is_hurried: bool = True) -> float:
-        """How long the next batch may wait for more. since_s: how long ago the last one began."""
-        every_s = self.every_s if is_hurried else max(self.every_s, self.patient_s)
-        return 0.0 if waiting >= self.events_max else max(0.0, every_s - since_s)
-
-
-# Every batch begins as soon as the one before is kept.
-AT_ONCE = Pace()
-
-
-@dataclass(frozen=True, slots=True)
-class ToldEvents:
-    """Some events of one log, and the messages that they mean; those have no numbers yet."""
-
-    log: Log
-    requests: Sequence[Request]
-    events: int
-    drafts: Drafts
-    parked: list[tuple[str, int, str, str]]
-    at: datetime
-
-
-class KeeperFigures:
-    """What a keeper has done since it started, for `/metrics`."""
-
-    def __init__(self) -> None:
-        self.batches = 0
-        self.events = 0
-        self.messages = 0
-        self.repeats = 0  # dropped by the exact check
-        self.parked = 0
-        self.swept = 0
-        self.busy_s = 0.0
-
-
-class Numbers:
-    """The newest number of each stream, as far as memory knows, in two generations.
-
-    Once all were learned it knows that a stream it does not have was never written to, until one has to leave.
-    """
-
-    def __init__(self) -> None:
-        self.is_complete = False
-        self.history = 0  # changes when what was read of the table before may lead back
-        self._young: dict[str, int] = {}
-        self._old: dict[str, int] = {}
-
-    def find(self, stream: str) -> int | None:
-        """The newest number, None when it must be asked."""
-        number = self._young.get(stream)
-        if number is None:
-            number = self._old.get(stream)
-        return 0 if number is None and self.is_complete else number
-
-    def keep(self, stream: str, number: int) -> None:
-        """Remember it."""
-        if len(self._young) >= NUMBERS_MAX and stream not in self._young:
-            self._young, self._old = {}, self._young
-            self.is_complete = False
-            self.history += 1
-        self._young[stream] = number
-
-    def learn(self, numbers: Mapping[str, int], *, history: int) -> None:
-        """Know those of all streams, as the table had them when `history` was read or later. What was kept here since
-        is newer. Nothing when one that was kept since may have left: its number here would go back."""
-        if history == self.history:
-            self._old = dict(numbers)
-            self.is_complete = True
-
-    def forget(self) -> None:
-        """The table is asked again."""
-        self._young, self._old = {}, {}
-        self.is_complete = False
-        self.history += 1
 
 
 class Keeper:
@@ -179,8 +60,7 @@ class Keeper:
         self._archive = archive
         self._fan_out = fan_out
         self._now = now
-        self._numbers = Numbers()
-        self._learned = -1  # the history of its numbers that was learned last
+        self._shelf = Shelf(archive, seen=seen, figures=self.figures, escalator=escalator)
         self._kept: dict[str, int] = {}  # by source: up to which event the table has all messages, as far as was asked
         self._posts: list[tuple[Sequence[Draft], asyncio.Future[None]]] = []
         self._again: list[tuple[str, int, Any, asyncio.Future[None]]] = []  # source, number, event
@@ -256,7 +136,7 @@ class Keeper:
             each.follower.expect(each.source.event_number)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._sweep())
+                tasks.create_task(self._shelf.tend(self._now))
                 if self.escalator is not None:
                     tasks.create_task(self.escalator.run())
                 while True:
@@ -345,7 +225,7 @@ class Keeper:
 
     def start_over(self) -> None:
         """Read again from the logs what was handed out and not kept; no batch may be in the air."""
-        self._numbers.forget()
+        self._shelf.forget()
         self._kept.clear()
         for each in self._logs:
             each.follower.start_over(each.follower.position)
@@ -416,7 +296,7 @@ class Keeper:
             at=told.at, inserts=drafts.inserts, upserts=drafts.upserts, positions={source: last}, parked=told.parked
         )
         try:
-            await self._keep(batch, drafts.messages)
+            self._publish(await self._shelf.keep(batch, drafts.messages))
         except Crashed:
             if len(requests) == 1:
                 self.figures.parked += 1
@@ -444,7 +324,7 @@ class Keeper:
             await self._teller.prepare([event])
             self._teller.tell(event, drafts, now=now)
             batch = Batch(at=now, inserts=drafts.inserts, upserts=drafts.upserts, heard=[(source, number)])
-            await self._keep(batch, drafts.messages)
+            self._publish(await self._shelf.keep(batch, drafts.messages))
         except Exception as error:
             if not isinstance(error, Problem):
                 log.exception("push.event_parked", extra={"source": source, "number": number})
@@ -459,7 +339,8 @@ class Keeper:
 
     async def _carry_posts(self, posts: list[tuple[Sequence[Draft], asyncio.Future[None]]]) -> None:
         try:
-            await self._keep_posts([draft for messages, _ in posts for draft in messages])
+            messages = [draft for drafts, _ in posts for draft in drafts]
+            self._publish(await self._shelf.keep_posts(messages, at=self._now()))
         except Crashed as crashed:
             if len(posts) > 1:
                 for post in posts:
@@ -474,30 +355,6 @@ class Keeper:
             if not future.done():
                 future.set_result(None)
 
-    async def _keep(self, batch: Batch, messages: Sequence[Draft]) -> None:
-        """Number, keep and publish messages of a log. Raises Crashed when the table refuses them all the same."""
-        try:
-            kept = await self._number_and_keep(batch, messages)
-        except Crashed:
-            self._numbers.forget()  # memory may have forgotten something: ask the table for every number
-            kept = await self._number_and_keep(batch, messages)
-        self._publish(kept)
-
-    async def _keep_posts(self, messages: Sequence[Draft]) -> None:
-        """Number, keep and publish those messages that are new. Raises Crashed when the table refuses them all the
-        same."""
-        at = self._now()
-        new = await self._new(messages, is_sure=False)
-        try:
-            kept = await self._number_and_keep(Batch(at=at, posted=[draft.event_id for draft in new]), new)
-        except Crashed:
-            # The filter or memory forgot something: ask the table for everything.
-            self._numbers.forget()
-            new = await self._new(messages, is_sure=True)
-            kept = await self._number_and_keep(Batch(at=at, posted=[draft.event_id for draft in new]), new)
-        self.seen.add(draft.event_id for draft in new)
-        self._publish(kept)
-
     def _publish(self, kept: list[Kept]) -> None:
         """Have every gateway hear what was kept, in a moment."""
         self.figures.batches += 1
@@ -506,66 +363,3 @@ class Keeper:
         self._unsent = kept
         if kept:
             self._sending = asyncio.get_running_loop().call_later(SENT_S_MAX, self._send)
-
-    async def _number_and_keep(self, batch: Batch, messages: Sequence[Draft]) -> list[Kept]:
-        numbers = self._numbers
-        newest = {draft.stream: numbers.find(draft.stream) for draft in messages}
-        unknown = [stream for stream, number in newest.items() if number is None]
-        if unknown:
-            newest.update(await self._archive.newest(unknown))
-        before = newest.copy()
-        numbered: list[tuple[Draft, int]] = []
-        for draft in messages:
-            number = newest[draft.stream] = (newest[draft.stream] or 0) + 1
-            numbered.append((draft, number))
-        batch.messages = numbered
-        await self._archive.keep(batch)
-        for stream, reached in newest.items():
-            numbers.keep(stream, reached or 0)
-        if self.escalator is not None:
-            self.escalator.note(before, newest)
-        return [Kept(draft.stream, number, draft.data) for draft, number in numbered]
-
-    async def _new(self, messages: Sequence[Draft], *, is_sure: bool) -> list[Draft]:
-        """Those posts that are not kept yet, each once. is_sure: ask for all, whatever the filter says."""
-        may_know = self.seen.may_know
-        here: dict[str, None] = {}
-        maybe: list[str] = []
-        new: list[Draft] = []
-        for draft in messages:
-            if draft.event_id in here:
-                self.figures.repeats += 1
-                continue
-            here[draft.event_id] = None
-            if is_sure or may_know(draft.event_id):
-                maybe.append(draft.event_id)
-            new.append(draft)
-        if not maybe:
-            return new
-        known = await self._archive.known(maybe)
-        self.figures.repeats += len(known)
-        return [draft for draft in new if draft.event_id not in known]
-
-    async def _learn(self) -> None:
-        """Learn the newest numbers of all streams, again when they had to be forgotten. Of more than memory holds those
-        are asked for that are needed: a rush of people who were told nothing since the start took a sixth of a core for
-        such questions, measured with 40 chapters, and more with each chapter there is."""
-        history = self._numbers.history
-        if history != self._learned:
-            with contextlib.suppress(Problem):
-                numbers = await self._archive.newest_of_all(streams_max=2 * NUMBERS_MAX)
-                self._learned = history
-                if numbers is not None:
-                    self._numbers.learn(numbers, history=history)
-
-    async def _sweep(self) -> None:
-        """Know all streams, and forget messages when they are old, a few at a time."""
-        while True:
-            await self._learn()
-            try:
-                swept = await self._archive.sweep(before=self._now() - KEPT_FOR, limit=SWEPT_AT_ONCE)
-            except Problem:
-                swept = 0
-            self.figures.swept += swept
-            if swept < SWEPT_AT_ONCE:
-                await asyncio.sleep(SWEEP_EVERY_S)
