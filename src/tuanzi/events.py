@@ -334,6 +334,14 @@ class SubOrderAdvanced(Event, frozen=True, kw_only=True, gc=False):
     by: str
 
 
+class OrderPutOnHold(Event, frozen=True, kw_only=True, gc=False):
+    """Nothing is made for an order until a difference between books has ended (D2)."""
+
+    name = "orders.put_on_hold"
+    order_id: str
+    because: str
+
+
 class SubOrdersLate(Event, frozen=True, kw_only=True, gc=False):
     """A shop has not accepted these in time; unless it does, they are given up and their price goes back (B8, B9)."""
 

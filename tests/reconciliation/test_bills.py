@@ -12,7 +12,8 @@ from tests.heart import run, students
 from tests.reconciliation.auditor import Audited
 from tuanzi.base.ids import OrderId
 from tuanzi.base.time import SHANGHAI
-from tuanzi.events import BillsUnusable, DifferenceFound, DifferenceRaised, PaymentCaptured
+from tuanzi.events import BillsUnusable, DifferenceFound, DifferenceRaised, OrderDoubted, PaymentCaptured
+from tuanzi.machinery.internal import HearParked
 from tuanzi.machinery.writer import Request
 from tuanzi.money import BillKind, BillLine, BillState, RecordCapture, payment_of
 from tuanzi.orders import AdvanceSubOrder, OrderHeld, SubStep
@@ -235,6 +236,44 @@ def test_an_order_is_not_held_for_a_difference_that_ended_while_it_was_mended() 
     campus.hear()
 
     campus.advance(f"{order_id}.1", SubStep.ACCEPT)
+
+
+def hear_doubt_again(campus: Audited) -> None:
+    """Core had laid the doubt aside, and hears it only now (`tuanzi parked hear`)."""
+    sql = "SELECT number, name, version, body FROM events WHERE name = :name ORDER BY number"
+    ((number, name, version, body),) = campus.rows(sql, {"name": OrderDoubted.name}, database="money")
+    campus.core.database.execute_script(
+        f"INSERT INTO parked_events VALUES ('money', {number}, '{name}', 'a listener failed', 0);"
+    )
+    campus.evict()
+    hear = HearParked(source="money", number=number, name=name, version=version, body=body)
+    campus._one(campus.core, Request(hear))
+    campus.hear()
+
+
+def test_an_order_goes_on_whose_doubt_was_laid_aside_and_is_heard_when_its_difference_has_ended() -> None:
+    campus, order_id, found = doubted()
+    campus.ask(SettleDifference(difference_id=found.id, by="p_operator", reason="paid in cash"))
+    campus.hear()
+    assert campus.rows("SELECT * FROM order_holds") == []
+
+    hear_doubt_again(campus)
+
+    assert campus.rows("SELECT * FROM order_holds") == []
+    campus.advance(f"{order_id}.1", SubStep.ACCEPT)
+    assert [(one.id, one.state, one.reason) for one in campus.differences()] == [
+        (found.id, State.SETTLED, "paid in cash")
+    ]
+
+
+def test_an_order_stays_held_whose_doubt_is_heard_again_while_its_difference_is_open() -> None:
+    campus, order_id, found = doubted()
+
+    hear_doubt_again(campus)
+
+    with campus.refused(OrderHeld):
+        campus.advance(f"{order_id}.1", SubStep.ACCEPT)
+    assert campus.rows("SELECT order_id, because FROM order_holds") == [(order_id, found.id)]
 
 
 def test_d2_a_payment_that_the_bill_left_out_but_the_provider_knows_is_raised_and_not_reversed() -> None:

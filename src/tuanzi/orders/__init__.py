@@ -3,7 +3,7 @@
 Owns orders, sub_orders, order_holds, acceptance_terms, complaints. Hears RefundSettled, OrderDoubted and
 DifferenceRepaired of money, and BundlePickedUp and ParcelDelivered of delivery, through their logs.
 Emits OrderPlaced, OrderPaid, OrderAdvanced, OrderCompleted, OrderCancelled, RefundDue, OrderRefunded, SubOrderAdvanced,
-SubOrdersLate, SubOrdersUnready.
+SubOrdersLate, SubOrdersUnready, OrderPutOnHold.
 The seat belongs to groups, which calls down; what a step must mean above is told by events.
 """
 

@@ -1,6 +1,7 @@
 """Reconciliation: ledger, order book, stock and the provider's bills say the same, or it is told (C3). Database: money.
 
-Owns reconciliation_cursors, reconciliation_runs, differences, reconciliation_reports. Hears nothing: it looks.
+Owns reconciliation_cursors, reconciliation_runs, differences, reconciliation_reports. Hears OrderPutOnHold of
+core, through its log; all else it looks for.
 Emits DifferenceFound, DifferenceRaised and BillsUnusable (a person must act), DifferenceRepaired.
 Every minute the books of the campus are compared, every day the bills of the day before. What differs is one of seven
 classes (reliability.md 3.3); what is safe is mended by the commands that a callback or event would have given, or by
@@ -12,12 +13,20 @@ from __future__ import annotations
 from tuanzi.machinery.room import Room
 from tuanzi.money import PaymentProvider
 from tuanzi.reconciliation import model, service, store
-from tuanzi.reconciliation.handlers import Books, Comparison, EveryMinute, Hears, ReadableBooks, Reconciler
+from tuanzi.reconciliation.handlers import (
+    Books,
+    Comparison,
+    EveryMinute,
+    Hears,
+    ReadableBooks,
+    Reconciler,
+    on_order_put_on_hold,
+)
 from tuanzi.reconciliation.model import Begin, CheckBooks, RecordRun
 from tuanzi.reconciliation.queries import Watch
 from tuanzi.reconciliation.web import ROUTES
 
-__all__ = ["Begin", "Books", "CheckBooks", "RecordRun", "Watch", "every_minute", "room"]
+__all__ = ["Begin", "Books", "CheckBooks", "RecordRun", "Watch", "every_minute", "on_order_put_on_hold", "room"]
 
 
 def every_minute(books: ReadableBooks, *, hears: Hears) -> EveryMinute:

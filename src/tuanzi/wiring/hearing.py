@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tuanzi import delivery, events, groups, guests, live, orders, sharing, splitting
+from tuanzi import delivery, events, groups, guests, live, orders, reconciliation, sharing, splitting
 from tuanzi.events import Event
 from tuanzi.machinery.codec import Codec
 from tuanzi.machinery.follower import Follower
@@ -28,6 +28,7 @@ HEARD: dict[type[Event], tuple[tuple[str, Listener], ...]] = {
     events.RefundSettled: (("core", orders.on_refund_settled), ("money", sharing.on_refund_settled)),
     events.OrderDoubted: (("core", orders.on_order_doubted),),
     events.DifferenceRepaired: (("core", orders.on_difference_repaired),),
+    events.OrderPutOnHold: (("money", reconciliation.on_order_put_on_hold),),
     events.SubOrderAdvanced: (("delivery", delivery.on_sub_order_advanced),),
     events.OrderCancelled: (("core", groups.on_order_cancelled), ("core", guests.on_order_cancelled)),
     events.BundlePickedUp: (("core", orders.on_bundle_picked_up),),

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from tuanzi.base.ids import OrderId
 from tuanzi.base.unit import RowDamaged, Unit
+from tuanzi.events import OrderPutOnHold
 from tuanzi.orders.model import Order, OrderHold, OrderRecord, SubOrder
 from tuanzi.orders.service.commands import HearRefund, OrderRestored, RestoreOrder, RestoreSubOrders
 from tuanzi.orders.service.refunds import settle_refund
@@ -61,8 +62,12 @@ def restore_sub_orders(unit: Unit, command: RestoreSubOrders, *, now: datetime) 
 
 
 def hold_order(unit: Unit, order_id: OrderId, *, because: str) -> None:
-    """Let nothing more be made for an order (D2). A repeat changes nothing."""
+    """Let nothing more be made for an order (D2). A repeat changes nothing, and is told again.
+
+    Whoever knows the difference hears of it: one that had ended before frees the order again.
+    """
     unit.put(OrderHold(order_id=order_id, because=because))
+    unit.emit(OrderPutOnHold(order_id=order_id, because=because))
 
 
 def free_order(unit: Unit, order_id: OrderId, *, because: str) -> None:
