@@ -15,6 +15,7 @@ from tuanzi.catalog import store
 from tuanzi.catalog.model import Building, CampaignState, Campus, Meal, MealPeriod, meal_on, read_meal_id
 from tuanzi.catalog.store import CampaignEntry, DishEntry, MerchantEntry
 from tuanzi.machinery.http.routes import Desk
+from tuanzi.machinery.several import whole_rows_there
 
 
 class CampusPage(Struct, frozen=True, kw_only=True, gc=False):
@@ -58,7 +59,7 @@ async def campus_page(desk: Desk, *, campus_id: CampusId) -> CampusPage:
     rows = await desk.rows(store.CAMPUS, {"id": campus_id})
     if not rows:
         raise Unknown(kind="campus", id=campus_id)
-    buildings = await desk.rows(store.ALL_BUILDINGS)
+    buildings = await whole_rows_there(desk.rows, store.ALL_BUILDINGS)
     periods = await desk.rows(store.ALL_PERIODS)
     return CampusPage(
         campus=store.CAMPUSES.from_row(rows[0]),
@@ -88,8 +89,8 @@ async def has_merchant(desk: Desk, merchant_id: str) -> bool:
 
 
 async def merchant_ids(desk: Desk) -> list[str]:
-    """The ids of all merchants, up to a thousand."""
-    return [id for (id,) in await desk.rows(store.MERCHANT_IDS)]
+    """The ids of all merchants."""
+    return [id for (id,) in await whole_rows_there(desk.rows, store.MERCHANT_IDS)]
 
 
 async def dish_page(
@@ -118,7 +119,8 @@ async def campaign_page(
     desk: Desk, *, building_id: BuildingId | None, after: str, limit: int, now: datetime
 ) -> CampaignPage:
     """Up to `limit` campaigns after that id in which groups can be opened now, for one building or any."""
-    rows = await desk.rows(store.LIVE_CAMPAIGNS_AFTER, {"now_ms": to_ms(now), "after": after})
+    slots = {"now_ms": to_ms(now), "after": after}
+    rows = await whole_rows_there(desk.rows, store.LIVE_CAMPAIGNS_AFTER, slots)
     campaigns = [store.CAMPAIGNS.from_row(row) for row in rows]
     serving = [campaign for campaign in campaigns if building_id is None or campaign.serves(building_id)]
     items = [store.campaign_entry(campaign) for campaign in serving[:limit]]

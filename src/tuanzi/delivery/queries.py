@@ -43,7 +43,7 @@ from tuanzi.delivery.store import (
     RIDERS_AFTER,
 )
 from tuanzi.machinery.http.routes import Desk
-from tuanzi.machinery.several import several
+from tuanzi.machinery.several import several, whole_rows_there
 
 
 class ParcelView(Struct, frozen=True, kw_only=True, gc=False):
@@ -247,7 +247,7 @@ async def riders_expected(desk: Desk) -> RidersExpected:
 
 async def delivery_of_order(desk: Desk, *, order_id: str, member_id: str | None) -> OrderDelivery:
     """How an order comes; member_id: who asks, None for an operator. Raises Unknown (not his, or not split yet)."""
-    rows = await desk.rows(DELIVERY_OF_ORDER, {"order_id": order_id})
+    rows = await whole_rows_there(desk.rows, DELIVERY_OF_ORDER, {"order_id": order_id})
     if not rows or (member_id is not None and rows[0][1] != member_id):
         raise Unknown(kind="delivery", id=order_id)
     drop_offs = [

@@ -43,7 +43,7 @@ PARCELS_UNFETCHED = (
 DELIVERY_OF_ORDER = """
 SELECT d.sub_order_id, d.member_id, d.state, p.id, p.merchant_id, p.building_id, p.arrives_at_ms
 FROM drop_offs d JOIN parcels p ON p.id = d.parcel_id
-WHERE d.order_id = :order_id ORDER BY d.sub_order_id LIMIT 200
+WHERE d.order_id = :order_id ORDER BY d.sub_order_id LIMIT :limit
 """
 
 # Of one person, for his export: what was brought to him; as a rider, where he is free and what he brought.
@@ -52,7 +52,7 @@ KEPT_DROP_OFFS = (
     + ", ".join(DROP_OFFS.columns)
     + " FROM drop_offs WHERE order_id IN ("
     + SEVERAL
-    + ") ORDER BY sub_order_id LIMIT 10000"
+    + ") ORDER BY sub_order_id LIMIT :limit"
 )
 KEPT_RIDER = "SELECT " + _RIDER_COLUMNS + " FROM riders WHERE id = :person_id AND id > :after ORDER BY id LIMIT :limit"
 KEPT_BUNDLES = (

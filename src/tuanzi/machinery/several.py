@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from tuanzi.base.time import to_ms
 from tuanzi.machinery.database import Ask
+
+# What asks a desk in SQL, with `:name` slots.
+Rows = Callable[[str, Mapping[str, Any] | None], Awaitable[list[tuple[Any, ...]]]]
 
 # Our choice: one statement serves all pages, so that it stays prepared; a short page repeats its last id.
 AT_ONCE = 100
@@ -26,6 +29,38 @@ FEW = ", ".join(f":id{i}" for i in range(FEW_AT_ONCE))
 OF_PERIOD_AT_ONCE = 1_000
 
 
+# Our choice: what must be whole is asked for so; as many rows as that may not be all, and more are asked for.
+WHOLE_AT_FIRST = 1_000
+WHOLE_TIMES = 8
+
+
+def whole_rows(ask: Ask, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+    """All rows of `... LIMIT :limit`, however many there are: for what is added up, or shown as all there is."""
+    for bounded in _bounds(slots):
+        rows = ask(sql, bounded)
+        if len(rows) < bounded["limit"]:
+            break
+    return rows
+
+
+async def whole_rows_there(
+    rows_of_desk: Rows, sql: str, slots: Mapping[str, Any] | None = None
+) -> list[tuple[Any, ...]]:
+    """As `whole_rows`, asked of a desk: `whole_rows_there(desk.rows, sql)`."""
+    for bounded in _bounds(slots):
+        rows = await rows_of_desk(sql, bounded)
+        if len(rows) < bounded["limit"]:
+            break
+    return rows
+
+
+def _bounds(slots: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
+    limit = WHOLE_AT_FIRST
+    while True:
+        yield {**(slots or {}), "limit": limit}
+        limit *= WHOLE_TIMES
+
+
 def several(ids: Sequence[str], *, at_once: int = AT_ONCE) -> Iterator[dict[str, str]]:
     """The slots of SEVERAL, or of FEW, page by page; none for no ids."""
     for i in range(0, len(ids), at_once):
@@ -35,8 +70,13 @@ def several(ids: Sequence[str], *, at_once: int = AT_ONCE) -> Iterator[dict[str,
 
 
 def rows_of(ask: Ask, sql: str, ids: Sequence[str]) -> list[tuple[Any, ...]]:
-    """The rows of a statement with SEVERAL, for all of these ids."""
-    return [row for slots in several(ids) for row in ask(sql, slots)]
+    """The rows of a statement with SEVERAL, for all of these ids; all, where it is bounded by `:limit`."""
+    return [row for slots in several(ids) for row in whole_rows(ask, sql, slots)]
+
+
+async def rows_of_there(rows_of_desk: Rows, sql: str, ids: Sequence[str]) -> list[tuple[Any, ...]]:
+    """As `rows_of`, asked of a desk."""
+    return [row for slots in several(ids) for row in await whole_rows_there(rows_of_desk, sql, slots)]
 
 
 def rows_of_period(ask: Ask, sql: str, begins: datetime, ends: datetime) -> Iterator[tuple[Any, ...]]:

@@ -13,7 +13,7 @@ from tuanzi.base.problem import Unknown
 from tuanzi.base.time import from_ms
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.http.routes import Desk
-from tuanzi.machinery.several import rows_of, rows_of_period, several
+from tuanzi.machinery.several import rows_of, rows_of_period, rows_of_there, several, whole_rows_there
 from tuanzi.money import store
 from tuanzi.money.model import OFF_MAX, Account, AccountOff, JournalKind, LedgerProof, Payment, Refund
 
@@ -192,11 +192,13 @@ async def order_ledger(desk: Desk, order_id: str, *, member_id: str | None) -> O
     Raises Unknown when nothing was paid for it, or by somebody else.
     """
     slots = {"order_id": order_id}
-    payments = [store.PAYMENTS.from_row(row) for row in await desk.rows(store.PAYMENTS_OF_ORDER, slots)]
+    payments = [
+        store.PAYMENTS.from_row(row) for row in await whole_rows_there(desk.rows, store.PAYMENTS_OF_ORDER, slots)
+    ]
     if not payments or any(member_id not in (None, payment.member_id) for payment in payments):
         raise Unknown(kind="order", id=order_id)
-    refunds = [store.REFUNDS.from_row(row) for row in await desk.rows(store.REFUNDS_OF_ORDER, slots)]
-    entries = await desk.rows(store.ENTRIES_OF_ORDER, slots)
+    refunds = [store.REFUNDS.from_row(row) for row in await whole_rows_there(desk.rows, store.REFUNDS_OF_ORDER, slots)]
+    entries = await whole_rows_there(desk.rows, store.ENTRIES_OF_ORDER, slots)
     return OrderLedger(
         order_id=order_id,
         captured_fen=_sum(entries, Account.PROVIDER_CLEARING, JournalKind.CAPTURE),
@@ -216,8 +218,9 @@ async def entries_of_orders(desk: Desk, order_ids: Sequence[str]) -> list[OrderE
     """Every line of the ledger about these orders, by time and journal; they add up to zero, as each journal does."""
     return [
         OrderEntry(order_id=order_id, journal_id=journal_id, at=from_ms(at_ms), account=account, amount_fen=fen)
-        for slots in several(order_ids)
-        for order_id, journal_id, at_ms, account, fen in await desk.rows(store.ENTRIES_OF_ORDERS, slots)
+        for order_id, journal_id, at_ms, account, fen in await rows_of_there(
+            desk.rows, store.ENTRIES_OF_ORDERS, order_ids
+        )
     ]
 
 

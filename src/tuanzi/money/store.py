@@ -47,7 +47,7 @@ ORDER BY j.id LIMIT 100
 PAYMENTS_OF_ORDER = """
 SELECT id, order_id, member_id, amount_fen, state, provider, out_trade_no, opened_at_ms, transaction_id,
     captured_at_ms, captured_fen, refunded_fen
-FROM payments WHERE order_id = :order_id ORDER BY order_id, id LIMIT 100
+FROM payments WHERE order_id = :order_id ORDER BY order_id, id LIMIT :limit
 """
 
 PAYMENT = """
@@ -65,13 +65,13 @@ FROM payments WHERE id > :after ORDER BY id LIMIT :limit
 REFUNDS_OF_ORDER = """
 SELECT id, order_id, payment_id, amount_fen, state, out_refund_no, reason, due_at_ms, settled_at_ms, refusal,
     sub_order_id
-FROM refunds WHERE order_id = :order_id ORDER BY order_id, id LIMIT 100
+FROM refunds WHERE order_id = :order_id ORDER BY order_id, id LIMIT :limit
 """
 
 ENTRIES_OF_ORDER = """
 SELECT e.journal_id, j.at_ms, e.account, e.amount_fen
 FROM entries e JOIN journals j ON j.id = e.journal_id
-WHERE e.order_id = :order_id ORDER BY j.at_ms, e.journal_id, e.line LIMIT 1000
+WHERE e.order_id = :order_id ORDER BY j.at_ms, e.journal_id, e.line LIMIT :limit
 """
 
 # The books side by side (C3): several ids at once, whole rows; each list is bounded by its ids or its page.
@@ -81,15 +81,15 @@ _REFUND = "SELECT " + ", ".join(REFUNDS.columns) + " FROM refunds "
 _JOURNAL = "SELECT " + ", ".join(JOURNALS.columns) + " FROM journals "
 _ENTRY = "SELECT " + ", ".join(ENTRIES.columns) + " FROM entries "
 
-PAYMENTS_OF_ORDERS = _PAYMENT + "WHERE order_id IN (" + SEVERAL + ") ORDER BY id LIMIT 10000"
+PAYMENTS_OF_ORDERS = _PAYMENT + "WHERE order_id IN (" + SEVERAL + ") ORDER BY id LIMIT :limit"
 PAYMENTS_NAMED = _PAYMENT + "WHERE id IN (" + SEVERAL + ") ORDER BY id LIMIT 100"
-REFUNDS_OF_ORDERS = _REFUND + "WHERE order_id IN (" + SEVERAL + ") ORDER BY id LIMIT 10000"
+REFUNDS_OF_ORDERS = _REFUND + "WHERE order_id IN (" + SEVERAL + ") ORDER BY id LIMIT :limit"
 REFUNDS_NAMED = _REFUND + "WHERE id IN (" + SEVERAL + ") ORDER BY id LIMIT 100"
 JOURNALS_NAMED = _JOURNAL + "WHERE id IN (" + SEVERAL + ") ORDER BY id LIMIT 100"
-ENTRIES_OF_JOURNALS = _ENTRY + "WHERE journal_id IN (" + SEVERAL + ") ORDER BY journal_id, line LIMIT 100000"
+ENTRIES_OF_JOURNALS = _ENTRY + "WHERE journal_id IN (" + SEVERAL + ") ORDER BY journal_id, line LIMIT :limit"
 
 JOURNALS_OF_ORDERS = (
-    "SELECT " + "DISTINCT journal_id FROM entries WHERE order_id IN (" + SEVERAL + ") ORDER BY journal_id LIMIT 100000"
+    "SELECT " + "DISTINCT journal_id FROM entries WHERE order_id IN (" + SEVERAL + ") ORDER BY journal_id LIMIT :limit"
 )
 
 BALANCES_NAMED = (
@@ -98,7 +98,7 @@ BALANCES_NAMED = (
 ENTRIES_OF_ORDERS = (
     "SELECT "
     + "e.order_id, e.journal_id, j.at_ms, e.account, e.amount_fen FROM entries e JOIN journals j ON j.id = e.journal_id"
-    " WHERE e.order_id IN (" + SEVERAL + ") ORDER BY j.at_ms, e.journal_id, e.line LIMIT 10000"
+    " WHERE e.order_id IN (" + SEVERAL + ") ORDER BY j.at_ms, e.journal_id, e.line LIMIT :limit"
 )
 
 # Whose orders they are about, in the order of their ids; "~" sorts after all.
@@ -126,15 +126,19 @@ KEPT_PAYMENTS = (
     + ", ".join(PAYMENTS.columns)
     + " FROM payments WHERE order_id IN ("
     + SEVERAL
-    + ") ORDER BY id LIMIT 10000"
+    + ") ORDER BY id LIMIT :limit"
 )
 KEPT_REFUNDS = (
-    "SELECT " + ", ".join(REFUNDS.columns) + " FROM refunds WHERE order_id IN (" + SEVERAL + ") ORDER BY id LIMIT 10000"
+    "SELECT "
+    + ", ".join(REFUNDS.columns)
+    + " FROM refunds WHERE order_id IN ("
+    + SEVERAL
+    + ") ORDER BY id LIMIT :limit"
 )
 KEPT_ENTRIES = (
     "SELECT " + "journal_id, line, account, order_id, amount_fen FROM entries"
     " WHERE account IN ('order_escrow', 'user_refund_payable') AND order_id IN (" + SEVERAL + ")"
-    " ORDER BY journal_id, line LIMIT 10000"
+    " ORDER BY journal_id, line LIMIT :limit"
 )
 # That such an account has an owner is said for SQLite, whose index has no others (migration 0010).
 KEPT_OWED = """

@@ -36,7 +36,7 @@ LAST_LOOKED_AT = (
     " (SELECT id FROM orders WHERE id < :before ORDER BY id DESC LIMIT :looked) AS next_ones ORDER BY 1 LIMIT 1"
 )
 SUB_ORDERS_OF_GROUP = (
-    "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE group_id = :group_id ORDER BY id LIMIT 2000"
+    "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE group_id = :group_id ORDER BY id LIMIT :limit"
 )
 SUB_ORDERS_OF_MERCHANT = (
     "SELECT " + _SUB_ORDER_COLUMNS + " FROM sub_orders WHERE merchant_id = :merchant_id AND state = :state"
@@ -83,7 +83,7 @@ KEPT_SUB_ORDERS = (
     "SELECT "
     + ", ".join([f"s.{column}" for column in SUB_ORDERS.columns])
     + " FROM orders o JOIN sub_orders s ON s.group_id = o.group_id AND s.order_id = o.id"
-    " WHERE o.id IN (" + SEVERAL + ") ORDER BY s.id LIMIT 10000"
+    " WHERE o.id IN (" + SEVERAL + ") ORDER BY s.id LIMIT :limit"
 )
 KEPT_HOLDS = (
     "SELECT " + "order_id, because FROM order_holds WHERE order_id IN (" + SEVERAL + ") ORDER BY order_id LIMIT 100"

@@ -13,7 +13,7 @@ from tuanzi.installation import Front
 from tuanzi.machinery.http.routes import Call, Desk, Route
 from tuanzi.machinery.internal import ANSWERS_OF
 from tuanzi.machinery.room import Keeps
-from tuanzi.machinery.several import AT_ONCE, several
+from tuanzi.machinery.several import AT_ONCE, rows_of_there
 from tuanzi.orders import order_ids_of
 from tuanzi.wiring import CAMPUS_DATABASES, House
 
@@ -63,7 +63,7 @@ class Part:
             rows = await self.desk.rows(keeps.sql, slots)
             return self._shown(rows), str(rows[-1][0]) if len(rows) == limit else ""
         ids = await order_ids_of(self.core, person_id, after=after, limit=AT_ONCE)
-        rows = [row for slots in several(ids) for row in await self.desk.rows(keeps.sql, slots)]
+        rows = await rows_of_there(self.desk.rows, keeps.sql, ids)
         return self._shown(rows), ids[-1] if len(ids) == AT_ONCE else ""
 
     def _shown(self, rows: Sequence[tuple[Any, ...]]) -> list[KeptRow]:

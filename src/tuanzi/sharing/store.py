@@ -143,18 +143,18 @@ ORDER BY order_id LIMIT 1
 
 SHARES_OF_ORDER = """
 SELECT id, order_id, payment_id, out_order_no, state, parts, sent_at_ms, ended_at_ms, reason
-FROM shares WHERE order_id = :order_id ORDER BY sent_at_ms, id LIMIT 100
+FROM shares WHERE order_id = :order_id ORDER BY sent_at_ms, id LIMIT :limit
 """
 
 SHARE_PARTS_OF_ORDER = """
 SELECT share_id, number, order_id, line, payee_id, kind, account, amount_fen, result, reason, back_fen
-FROM share_parts WHERE order_id = :order_id ORDER BY share_id, number LIMIT 10000
+FROM share_parts WHERE order_id = :order_id ORDER BY share_id, number LIMIT :limit
 """
 
 RETURNS_OF_ORDER = """
 SELECT id, order_id, refund_id, share_id, part, kind, account, owed_in, amount_fen, withheld_fen, out_return_no,
     attempts, state, due_at_ms, ended_at_ms, reason
-FROM share_returns WHERE order_id = :order_id ORDER BY due_at_ms, id LIMIT 10000
+FROM share_returns WHERE order_id = :order_id ORDER BY due_at_ms, id LIMIT :limit
 """
 
 # Entries on both of a merchant's accounts: what he is owed, and what he owes of refunds that were advanced. That they
@@ -200,7 +200,7 @@ FROM cases WHERE state = :state AND id > :after AND id < :until ORDER BY id LIMI
 
 SETTLEMENTS_OF_CASE = """
 SELECT case_id, number, reason, how, settled_by, settled_at_ms, note
-FROM case_settlements WHERE case_id = :case_id ORDER BY case_id, number DESC LIMIT 100
+FROM case_settlements WHERE case_id = :case_id ORDER BY case_id, number DESC LIMIT :limit
 """
 
 PAYEES_AFTER = """
@@ -216,13 +216,13 @@ _RETURN = "SELECT " + ", ".join(RETURNS.columns) + " FROM share_returns "
 _CLAW_BACK = "SELECT " + ", ".join(CLAW_BACKS.columns) + " FROM claw_backs "
 
 SHARINGS_OF_ORDERS = _SHARING + "WHERE order_id IN (" + SEVERAL + ") ORDER BY order_id LIMIT 100"
-SHARES_OF_ORDERS = _SHARE + "WHERE order_id IN (" + SEVERAL + ") ORDER BY id LIMIT 10000"
-PARTS_OF_ORDERS = _PART + "WHERE order_id IN (" + SEVERAL + ") ORDER BY share_id, number LIMIT 100000"
-RETURNS_OF_ORDERS = _RETURN + "WHERE order_id IN (" + SEVERAL + ") ORDER BY id LIMIT 10000"
-CLAW_BACKS_OF_ORDERS = _CLAW_BACK + "WHERE order_id IN (" + SEVERAL + ") ORDER BY refund_id LIMIT 10000"
+SHARES_OF_ORDERS = _SHARE + "WHERE order_id IN (" + SEVERAL + ") ORDER BY id LIMIT :limit"
+PARTS_OF_ORDERS = _PART + "WHERE order_id IN (" + SEVERAL + ") ORDER BY share_id, number LIMIT :limit"
+RETURNS_OF_ORDERS = _RETURN + "WHERE order_id IN (" + SEVERAL + ") ORDER BY id LIMIT :limit"
+CLAW_BACKS_OF_ORDERS = _CLAW_BACK + "WHERE order_id IN (" + SEVERAL + ") ORDER BY refund_id LIMIT :limit"
 SHARES_NUMBERED = _SHARE + "WHERE out_order_no IN (" + SEVERAL + ") ORDER BY id LIMIT 100"
 RETURNS_NUMBERED = _RETURN + "WHERE out_return_no IN (" + SEVERAL + ") ORDER BY id LIMIT 100"
-PARTS_OF_SHARES = _PART + "WHERE share_id IN (" + SEVERAL + ") ORDER BY share_id, number LIMIT 10000"
+PARTS_OF_SHARES = _PART + "WHERE share_id IN (" + SEVERAL + ") ORDER BY share_id, number LIMIT :limit"
 # Of one day; they read the whole table once, beside the writer.
 SHARES_ENDED = (
     _SHARE + "WHERE id > :after AND ended_at_ms >= :from_ms AND ended_at_ms < :until_ms ORDER BY id LIMIT :limit"

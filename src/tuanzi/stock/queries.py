@@ -7,6 +7,7 @@ from msgspec import Struct
 from tuanzi.base.ids import MealId
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.http.routes import Desk
+from tuanzi.machinery.several import whole_rows
 from tuanzi.stock.model import Portions, PortionsLeft, shown
 from tuanzi.stock.store import MEALS_FROM, PORTIONS, PORTIONS_OF_MEAL, PORTIONS_OF_MEAL_ALL
 
@@ -27,9 +28,9 @@ async def portions_page(desk: Desk, *, meal_id: MealId, after: str, limit: int) 
 
 def portions_of_meal(ask: Ask, meal_id: str) -> list[Portions]:
     """The portions of a meal, within a look (C3)."""
-    return [PORTIONS.from_row(row) for row in ask(PORTIONS_OF_MEAL_ALL, {"meal_id": meal_id})]
+    return [PORTIONS.from_row(row) for row in whole_rows(ask, PORTIONS_OF_MEAL_ALL, {"meal_id": meal_id})]
 
 
 def meals_from(ask: Ask, day: str) -> list[str]:
     """The meals of `day` (as in their ids) and later that have portions."""
-    return [row[0] for row in ask(MEALS_FROM, {"from_id": day})]
+    return [row[0] for row in whole_rows(ask, MEALS_FROM, {"from_id": day})]

@@ -20,7 +20,7 @@ FROM campuses WHERE id = :id ORDER BY id LIMIT 1
 
 ALL_BUILDINGS = """
 SELECT id, kind, name_zh, name_en, latitude_e6, longitude_e6, residents
-FROM buildings ORDER BY id LIMIT 1000
+FROM buildings ORDER BY id LIMIT :limit
 """
 
 ALL_PERIODS = """
@@ -38,7 +38,7 @@ SELECT id, name_zh, name_en, latitude_e6, longitude_e6, hours, is_open, delivery
 FROM merchants WHERE id = :id ORDER BY id LIMIT 1
 """
 
-MERCHANT_IDS = "SELECT id FROM merchants ORDER BY id LIMIT 1000"
+MERCHANT_IDS = "SELECT id FROM merchants ORDER BY id LIMIT :limit"
 
 MERCHANTS_AFTER = """
 SELECT id, name_zh, name_en, latitude_e6, longitude_e6, hours, is_open, delivery_fee_fen, min_order_fen
@@ -80,10 +80,10 @@ SELECT id, name_zh, name_en, tiers, merchant_ids, building_ids, period_ids, star
 FROM campaigns WHERE id > :after ORDER BY id LIMIT :limit
 """
 
-# Buildings are a list in one column, so that the page filters them; a campus has far fewer live campaigns than 500.
+# Buildings are a list in one column, so that the page filters them.
 LIVE_CAMPAIGNS_AFTER = """
 SELECT id, name_zh, name_en, tiers, merchant_ids, building_ids, period_ids, starts_at_ms, ends_at_ms,
     group_lasts_minutes, pay_within_s, per_order_limit, per_user_limit, delivery_fee_fen, state, guest_campuses
 FROM campaigns WHERE state = 'live' AND starts_at_ms <= :now_ms AND ends_at_ms > :now_ms AND id > :after
-ORDER BY id LIMIT 500
+ORDER BY id LIMIT :limit
 """

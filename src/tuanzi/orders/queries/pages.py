@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tuanzi.base.ids import OrderId, PersonId
 from tuanzi.machinery.http.routes import Desk
-from tuanzi.machinery.several import several
+from tuanzi.machinery.several import several, whole_rows_there
 from tuanzi.orders.model import Complaints, Order, OrderState
 from tuanzi.orders.queries.views import (
     AfterSaleView,
@@ -74,7 +74,7 @@ async def orders_by_id(desk: Desk, order_ids: Sequence[str]) -> list[OrderView]:
 
 async def sub_orders_of_group(desk: Desk, group_id: str) -> list[SubOrderView]:
     """A closed group's sub-orders: its split plan, and how far each is."""
-    rows = await desk.rows(SUB_ORDERS_OF_GROUP, {"group_id": group_id})
+    rows = await whole_rows_there(desk.rows, SUB_ORDERS_OF_GROUP, {"group_id": group_id})
     return [sub_view_of(SUB_ORDERS.from_row(row)) for row in rows]
 
 

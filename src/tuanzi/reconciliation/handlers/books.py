@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from tuanzi import money, orders
 from tuanzi.machinery.database import Ask
+from tuanzi.machinery.several import whole_rows
 from tuanzi.machinery.tables import Row
 from tuanzi.money import LedgerProof
 from tuanzi.reconciliation import store
@@ -141,10 +142,9 @@ class Comparison:
         return await self._books.money.look(money.find_proof)
 
     async def in_state(self, state: State) -> list[KeptDifference]:
-        """The differences in a state, the first thousand by id."""
-        rows = await self._books.money.look(
-            lambda ask: ask(store.DIFFERENCES_IN_STATE, {"state": state.value, "after": "", "limit": 1000})
-        )
+        """All differences in a state, by id."""
+        slots = {"state": state.value, "after": ""}
+        rows = await self._books.money.look(lambda ask: whole_rows(ask, store.DIFFERENCES_IN_STATE, slots))
         return [store.DIFFERENCES.from_row(row) for row in rows]
 
     async def find_difference(self, difference_id: str) -> KeptDifference | None:

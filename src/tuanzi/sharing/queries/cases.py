@@ -9,6 +9,7 @@ from msgspec import Struct
 from tuanzi.base.problem import Unknown
 from tuanzi.base.time import from_ms
 from tuanzi.machinery.http.routes import Desk
+from tuanzi.machinery.several import whole_rows_there
 from tuanzi.sharing import store
 from tuanzi.sharing.model import Case, CaseKind, CaseState, case_ids_begin
 from tuanzi.sharing.queries.order import OrderMoney, order_money
@@ -81,9 +82,10 @@ async def case_evidence(desk: Desk, case_id: str) -> CaseEvidence:
         order = await order_money(desk, case.order_id, member_id=None)
     except Unknown:
         order = None
+    settled = await whole_rows_there(desk.rows, store.SETTLEMENTS_OF_CASE, {"case_id": case_id})
     settlements = [
         SettlementView(number=number, reason=reason, how=how, settled_by=by, settled_at=from_ms(at_ms), note=note)
-        for _, number, reason, how, by, at_ms, note in await desk.rows(store.SETTLEMENTS_OF_CASE, {"case_id": case_id})
+        for _, number, reason, how, by, at_ms, note in settled
     ]
     return CaseEvidence(case=_case_view(case), settlements=settlements, order=order)
 

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from tuanzi.machinery.http.routes import Desk
+from tuanzi.machinery.several import whole_rows_there
 from tuanzi.money import PAID_OTHERWISE, WRITTEN_OFF, OrderLedger, order_ledger
 from tuanzi.sharing import store
 from tuanzi.sharing.model import Share, SharePart, ShareReturn, Sharing, SharingState, Transfer
@@ -98,9 +99,11 @@ async def order_money(desk: Desk, order_id: str, *, member_id: str | None) -> Or
     rows = await desk.rows(store.SHARING, slots)
     sharing = store.SHARINGS.from_row(rows[0]) if rows else None
     transfers = await _transfers(desk, sharing)
-    parts = [store.SHARE_PARTS.from_row(row) for row in await desk.rows(store.SHARE_PARTS_OF_ORDER, slots)]
-    shares = [store.SHARES.from_row(row) for row in await desk.rows(store.SHARES_OF_ORDER, slots)]
-    returns = [store.RETURNS.from_row(row) for row in await desk.rows(store.RETURNS_OF_ORDER, slots)]
+    parts = [
+        store.SHARE_PARTS.from_row(row) for row in await whole_rows_there(desk.rows, store.SHARE_PARTS_OF_ORDER, slots)
+    ]
+    shares = [store.SHARES.from_row(row) for row in await whole_rows_there(desk.rows, store.SHARES_OF_ORDER, slots)]
+    returns = [store.RETURNS.from_row(row) for row in await whole_rows_there(desk.rows, store.RETURNS_OF_ORDER, slots)]
     is_posted = sharing is not None and sharing.state is SharingState.POSTED
     parties_fen = sum(each.net.fen for each in transfers if is_posted and not each.is_subsidy)
     otherwise = sum(refund.amount_fen for refund in ledger.refunds if refund.refusal == PAID_OTHERWISE)
