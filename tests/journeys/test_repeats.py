@@ -230,7 +230,12 @@ def reconciliation_writes(cast: Cast) -> list[Write]:
         "INSERT INTO differences VALUES ('d_one', 'D3', 'p_one', '', '[]', '[]', 1, 'none', '{}', 'open', 'a_run', 0,"
         " 0, 1, 1, NULL, NULL, NULL);"
     )
-    cast.town.house.campuses["beijing"].money.database.execute_script(row)
+    misfit = row.replace("d_one", "d_two").replace("p_one", "p_two")
+    misfit += (
+        "INSERT INTO payments VALUES ('p_two', 'o_two', 'm_two', 100, 'misfit', 'sandbox', 'p_two', 0, 't_two', 0, 99,"
+        " 0);"
+    )
+    cast.town.house.campuses["beijing"].money.database.execute_script(row + misfit)
     return [
         Write(f"{at}/runs", cast.warden, "reconciliation/runs", {}, {"on": "2026-11-21"}),
         Write(
@@ -239,6 +244,13 @@ def reconciliation_writes(cast: Cast) -> list[Write]:
             "reconciliation/differences/d_one/settlement",
             {"reason": "found it"},
             {"reason": "found it twice"},
+        ),
+        Write(
+            f"{at}/differences/{{difference_id}}/return",
+            cast.warden,
+            "reconciliation/differences/d_two/return",
+            {},
+            SAME_IN_OTHER_BYTES,
         ),
     ]
 

@@ -120,6 +120,8 @@ RIGHTS = {
     "GET /v1/campuses/{campus}/reconciliation/differences": OPERATORS,
     "GET /v1/campuses/{campus}/reconciliation/differences/{difference_id}": OPERATORS,
     "POST /v1/campuses/{campus}/reconciliation/differences/{difference_id}/settlement": OPERATORS,
+    "GET /v1/campuses/{campus}/reconciliation/suspense": OPERATORS,
+    "POST /v1/campuses/{campus}/reconciliation/differences/{difference_id}/return": OPERATORS,
     "GET /v1/campuses/{campus}/reconciliation/reports": OPERATORS,
     "GET /v1/campuses/{campus}/reconciliation/reports/{number}": OPERATORS,
     "GET /v1/campuses/{campus}/reconciliation/reports/{number}/differences.csv": OPERATORS,

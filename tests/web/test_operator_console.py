@@ -637,3 +637,37 @@ def test_a_student_who_opens_it_is_refused(house: PagesHouse, console: ConsoleWi
     for path in ("overview", "operator/orders", "operator/groups"):
         answer = house.client.get(f"/v1/campuses/beijing/{path}", headers={"authorization": f"Bearer {kept}"})
         assert answer.status_code == 403, path
+
+
+def paid_wrongly(house: PagesHouse, order_id: str) -> str:
+    """A second payment of an order, of another amount than was asked, is in the books."""
+    id = f"p_wrong{order_id[-6:]}"
+    columns = "id, order_id, member_id, amount_fen, state, provider, out_trade_no, opened_at_ms, transaction_id,"
+    columns += " captured_at_ms, captured_fen, refunded_fen"
+    sql = f"INSERT INTO payments ({columns}) SELECT '{id}', order_id, member_id, 1300, 'misfit', provider, '{id}',"
+    plant(house, "money", f"{sql} 0, 't_wrong', 0, 1234, 0 FROM payments WHERE order_id = '{order_id}'")
+    plant(house, "money", f"INSERT INTO journals VALUES ('misfit:{id}', 'misfit', '{id}', 2, 1234, 0)")
+    for line, account, fen in ((0, "provider_clearing", 1234), (1, "suspense", -1234)):
+        plant(house, "money", f"INSERT INTO entries VALUES ('misfit:{id}', {line}, '{account}', '{order_id}', {fen})")
+    return id
+
+
+def test_money_of_another_amount_than_asked_is_sent_back_to_who_paid_it(
+    house: PagesHouse, operator: ConsoleWindow
+) -> None:
+    (order_id,) = rows(house, "core", f"SELECT MIN(id) FROM orders WHERE group_id = '{closed_group(house)}'")[0]
+    payment_id = paid_wrongly(house, order_id)
+    operator.go("operator/books")
+
+    operator.press("立即核对")
+    told = operator.page.locator(".differences li", has_text=f"o_…{order_id[-6:]}").filter(has_text="misfit")
+    expect(told).to_have_count(1, timeout=WAIT_MS)
+    operator.page.get_by_role("tab", name="待查款").click()
+    row = operator.page.locator("tr", has_text=f"o_…{order_id[-6:]}")
+    expect(row).to_have_count(1, timeout=WAIT_MS)
+    row.get_by_role("button", name="退回付款人").click()
+    guard(operator, "确认退回")
+
+    expect(row).to_have_count(0, timeout=WAIT_MS)
+    kept = f"SELECT amount_fen, reason FROM refunds WHERE payment_id = '{payment_id}'"
+    assert rows(house, "money", kept) == [(1234, "amount_differs")]

@@ -3,7 +3,8 @@
 Owns payments, refunds, journals, entries, balances, payout_holds, ledger_proofs.
 Emits PaymentCaptured, once for each payment; RefundSettled; RefundRefused, which asks for a person.
 Nobody else writes entries. The payment company is behind a port and called outside of every batch.
-Accounts: a capture goes provider_clearing <- order_escrow (of a wrong amount: <- suspense), a refund that is due
+Accounts: a capture goes provider_clearing <- order_escrow (of a wrong amount: <- suspense, which
+goes suspense <- order_escrow when a person sends it back), a refund that is due
 order_escrow <- user_refund_payable, a settled one user_refund_payable <- provider_clearing; debits are positive.
 """
 
@@ -50,6 +51,7 @@ from tuanzi.money.model import (
 )
 from tuanzi.money.problems import (
     BillNotReady,
+    NotInSuspense,
     PaymentDiffers,
     PaymentEnded,
     PaymentRefused,
@@ -70,6 +72,7 @@ from tuanzi.money.queries import (
     order_ids_between,
     order_ledger,
     payments_by_id,
+    payments_named,
     payments_of_orders,
     prove_ledger,
     refunds_by_id,
@@ -95,6 +98,7 @@ from tuanzi.money.service import (
     resend_refund,
     restore_balance,
     restore_journal,
+    return_suspense,
     reverse_capture,
     send_refund,
     set_aside,
@@ -166,6 +170,7 @@ __all__ = [
     "JournalKind",
     "LedgerProof",
     "Merchant",
+    "NotInSuspense",
     "OrderEntry",
     "OrderLedger",
     "OrderRows",
@@ -227,6 +232,7 @@ __all__ = [
     "payment_of",
     "payment_to_refund",
     "payments_by_id",
+    "payments_named",
     "payments_of_orders",
     "payouts_held",
     "promise_refund",
@@ -241,6 +247,7 @@ __all__ = [
     "resend_refund",
     "restore_balance",
     "restore_journal",
+    "return_suspense",
     "reverse_capture",
     "room",
     "rows_of_orders",

@@ -64,6 +64,14 @@ class ProviderUnreachable(Problem):
     title_zh = "支付渠道暂无响应，请稍后重试，不会重复扣款"
 
 
+class NotInSuspense(Problem):
+    """This money waits for nobody: it was what was asked, or it is on its way back."""
+
+    code = "money/not-in-suspense"
+    status = 409
+    title_zh = "该笔款项不在待查款中，或已在退回途中"
+
+
 class ReceiverRefused(Problem):
     """The payment company does not let this account receive shares."""
 

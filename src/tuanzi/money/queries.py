@@ -294,6 +294,11 @@ def payments_of_orders(ask: Ask, order_ids: Sequence[str]) -> list[Payment]:
     return [store.PAYMENTS.from_row(row) for row in rows_of(ask, store.PAYMENTS_OF_ORDERS, order_ids)]
 
 
+async def payments_named(desk: Desk, payment_ids: Sequence[str]) -> list[Payment]:
+    """The payments with these ids, as far as there are."""
+    return [store.PAYMENTS.from_row(row) for row in await rows_of_there(desk.rows, store.PAYMENTS_NAMED, payment_ids)]
+
+
 def payments_by_id(ask: Ask, payment_ids: Sequence[str]) -> list[Payment]:
     """The payments with these ids, as far as there are."""
     return [store.PAYMENTS.from_row(row) for row in rows_of(ask, store.PAYMENTS_NAMED, payment_ids)]

@@ -50,6 +50,7 @@ def room(books: Books, provider: PaymentProvider, *, hears: Hears) -> Room:
             model.RecordRun: service.record_run,
             model.EndDifference: service.end_difference,
             model.SettleDifference: service.settle_difference,
+            model.ReturnSuspense: service.return_from_suspense,
             model.RaiseDifference: service.raise_difference,
             model.TryAgain: service.try_again,
             model.RestoreCapture: service.restore_capture,

@@ -12,11 +12,13 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
+from tuanzi.base.ids import PaymentId
 from tuanzi.base.problem import Unknown
 from tuanzi.events import BillsUnusable, DifferenceFound, DifferenceRaised, DifferenceRepaired
 from tuanzi.machinery.http.routes import Desk
+from tuanzi.money import payments_named
 from tuanzi.reconciliation import store
-from tuanzi.reconciliation.model import Cursor, KeptDifference, Report, Side, State, broken_links
+from tuanzi.reconciliation.model import Cursor, KeptDifference, Kind, Report, Side, State, broken_links
 
 COLUMNS = ("class", "key", "order_id", "merchants", "sides", "unexplained_fen", "mend", "state", "found_at")
 
@@ -227,6 +229,47 @@ async def differences_page(
         rows = await desk.rows(store.DIFFERENCES_AFTER, slots)
     items = tuple(difference_view(store.DIFFERENCES.from_row(row)) for row in rows[:limit])
     return DifferencesPage(items=items, next=items[-1].id if len(rows) > limit else None)
+
+
+class SuspenseView(Struct, frozen=True, kw_only=True, gc=False):
+    """Money of another amount than was asked: no order has it, and it waits until a person sends it back."""
+
+    difference_id: str
+    payment_id: str
+    order_id: str
+    member_id: str
+    asked_fen: int
+    came_fen: int
+    came_at: datetime | None
+
+
+class SuspensePage(Struct, frozen=True, kw_only=True, gc=False):
+    """Money in suspense by difference; `next` is where the next page begins, None on the last; a page may be short."""
+
+    items: tuple[SuspenseView, ...]
+    next: str | None
+
+
+async def suspense_page(desk: Desk, *, after: str, limit: int) -> SuspensePage:
+    """Money that came and was not what was asked, and that nobody has dealt with."""
+    slots = {"kind": Kind.AMOUNTS.value, "after": after, "limit": limit + 1}
+    found = [store.DIFFERENCES.from_row(row) for row in await desk.rows(store.AMOUNTS_OPEN, slots)]
+    page = found[:limit]
+    payments = {one.id: one for one in await payments_named(desk, [kept.item for kept in page])}
+    items = tuple(
+        SuspenseView(
+            difference_id=kept.id,
+            payment_id=payment.id,
+            order_id=payment.order_id,
+            member_id=payment.member_id,
+            asked_fen=payment.amount.fen,
+            came_fen=payment.captured.fen,
+            came_at=payment.captured_at,
+        )
+        for kept in page
+        if (payment := payments.get(PaymentId(kept.item))) is not None and payment.is_in_suspense
+    )
+    return SuspensePage(items=items, next=page[-1].id if len(found) > limit else None)
 
 
 async def difference(desk: Desk, difference_id: str) -> DifferenceView:

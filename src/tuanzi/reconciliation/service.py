@@ -20,6 +20,7 @@ from tuanzi.events import BillsUnusable, DifferenceFound, DifferenceRaised, Diff
 from tuanzi.machinery.memory import Place
 from tuanzi.money import (
     Balance,
+    NotInSuspense,
     Payment,
     RecordRefund,
     Refund,
@@ -35,6 +36,7 @@ from tuanzi.money import (
     refund_settled_journal,
     restore_balance,
     restore_journal,
+    return_suspense,
     reverse_capture,
     set_aside,
 )
@@ -52,6 +54,7 @@ from tuanzi.reconciliation.model import (
     EndDifference,
     Finding,
     KeptDifference,
+    Kind,
     Mend,
     MendDifference,
     OweRefund,
@@ -62,12 +65,14 @@ from tuanzi.reconciliation.model import (
     RestoreBalance,
     RestoreCapture,
     RestoreRefund,
+    ReturnSuspense,
     ReverseCapture,
     Run,
     RunKind,
     SetAside,
     SettleDifference,
     State,
+    SuspenseReturned,
     TryAgain,
     report_hash,
 )
@@ -271,6 +276,21 @@ def settle_difference(unit: Unit, command: SettleDifference, *, now: datetime) -
     if kept.is_ended:
         raise DifferenceEnded(difference_id=kept.id, state=kept.state.value)
     return _end(unit, kept, State.SETTLED, by=command.by, reason=command.reason, now=now)
+
+
+def return_from_suspense(unit: Unit, command: ReturnSuspense, *, now: datetime) -> SuspenseReturned:
+    """Send money of another amount than was asked back to who paid it; the difference is settled by who said so.
+
+    Also of one that a person had settled and left in suspense. Raises Unknown, NotInSuspense: of anything else, and
+    when it was sent back before.
+    """
+    kept = unit.load(KeptDifference, command.difference_id)
+    payment = unit.find(Payment, kept.item)
+    if kept.kind is not Kind.AMOUNTS or payment is None:
+        raise NotInSuspense(payment_id=kept.item)
+    refund = return_suspense(unit, payment.id, now=now)
+    _end(unit, kept, State.SETTLED, by=command.by, reason="sent_back", now=now)
+    return SuspenseReturned(difference_id=kept.id, refund_id=refund.id, amount_fen=refund.amount.fen)
 
 
 def raise_difference(unit: Unit, command: RaiseDifference, *, now: datetime) -> DifferenceStanding:

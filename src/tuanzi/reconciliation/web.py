@@ -8,11 +8,27 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from tuanzi.base.who import Role
-from tuanzi.machinery.http.routes import Call, Committed, Reply, Route
+from tuanzi.machinery.http.routes import Call, Committed, NoBody, Reply, Route
+from tuanzi.money import NotInSuspense
 from tuanzi.reconciliation import queries
-from tuanzi.reconciliation.model import Asked, AskRun, DifferenceStanding, SettleDifference, State
+from tuanzi.reconciliation.model import (
+    Asked,
+    AskRun,
+    DifferenceStanding,
+    ReturnSuspense,
+    SettleDifference,
+    State,
+    SuspenseReturned,
+)
 from tuanzi.reconciliation.problems import BillsGone, DayNotOver, DifferenceEnded
-from tuanzi.reconciliation.queries import DifferencesPage, DifferenceView, ReportsPage, ReportView, RunsPage
+from tuanzi.reconciliation.queries import (
+    DifferencesPage,
+    DifferenceView,
+    ReportsPage,
+    ReportView,
+    RunsPage,
+    SuspensePage,
+)
 
 
 class RunsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,6 +43,13 @@ class DifferencesQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     state: State | None = None
     run_id: Annotated[str, Meta(max_length=64)] | None = None
+    after: Annotated[str, Meta(max_length=64)] = ""
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+class SuspenseQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which part of the list."""
+
     after: Annotated[str, Meta(max_length=64)] = ""
     limit: Annotated[int, Meta(ge=1, le=100)] = 50
 
@@ -78,6 +101,18 @@ async def post_settlement(call: Call[SettlementBody, None]) -> Committed:
     """POST /v1/campuses/{campus}/reconciliation/differences/{difference_id}/settlement: a person has dealt with it."""
     seen = await queries.difference(call.desks.money, call.path["difference_id"])
     command = SettleDifference(difference_id=seen.id, by=call.caller.person_id, reason=call.body.reason)
+    return await call.desks.money.submit(command, who=call.caller.person_id, key=call.key)
+
+
+async def list_suspense(call: Call[None, SuspenseQuery]) -> SuspensePage:
+    """GET /v1/campuses/{campus}/reconciliation/suspense"""
+    return await queries.suspense_page(call.desks.money, after=call.query.after, limit=call.query.limit)
+
+
+async def post_return(call: Call[NoBody, None]) -> Committed:
+    """POST /v1/campuses/{campus}/reconciliation/differences/{difference_id}/return: to who paid it, by the provider."""
+    seen = await queries.difference(call.desks.money, call.path["difference_id"])
+    command = ReturnSuspense(difference_id=seen.id, by=call.caller.person_id)
     return await call.desks.money.submit(command, who=call.caller.person_id, key=call.key)
 
 
@@ -151,6 +186,26 @@ ROUTES = (
         roles=_OPERATOR,
         problems=(DifferenceEnded,),
         summary="Settle a difference by hand",
+    ),
+    Route(
+        "GET",
+        f"{_AT}/suspense",
+        list_suspense,
+        answer=SuspensePage,
+        query=SuspenseQuery,
+        roles=_OPERATOR,
+        summary="Money of another amount than was asked, which waits for a person",
+    ),
+    Route(
+        "POST",
+        f"{_AT}/differences/{{difference_id}}/return",
+        post_return,
+        answer=SuspenseReturned,
+        body=NoBody,
+        status=202,
+        roles=_OPERATOR,
+        problems=(NotInSuspense,),
+        summary="Send money that is in suspense back to who paid it",
     ),
     Route(
         "GET",

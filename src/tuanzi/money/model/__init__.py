@@ -46,6 +46,7 @@ from tuanzi.money.model.payments import (
     out_trade_no_of,
     payment_named,
     payment_of,
+    suspense_ended_journal,
 )
 from tuanzi.money.model.refunds import (
     PAID_OTHERWISE,
@@ -111,5 +112,6 @@ __all__ = [
     "refund_due_journal",
     "refund_named",
     "refund_settled_journal",
+    "suspense_ended_journal",
     "transfer",
 ]

@@ -61,6 +61,7 @@ class JournalKind(StrEnum):
 
     CAPTURE = "capture"
     MISFIT = "misfit"
+    SUSPENSE_ENDED = "suspense_ended"  # what was in suspense is its order's, so that it can go back as any refund
     REFUND_DUE = "refund_due"
     REFUND_SETTLED = "refund_settled"
     SHARING = "sharing"  # who gets what of an order, once its split is confirmed

@@ -59,6 +59,11 @@ class Payment(Struct, frozen=True, kw_only=True, gc=False):
         """What can still go back."""
         return self.captured - self.refunded
 
+    @property
+    def is_in_suspense(self) -> bool:
+        """Whether another amount than was asked came, and nobody has sent it back."""
+        return self.state is PaymentState.MISFIT and bool(self.left())
+
     def promise_back(self, amount: Money) -> Payment:
         """With that much more promised back. Raises ValueError above what was paid (B5)."""
         return replace(self, refunded=self.refunded + amount)
@@ -86,6 +91,19 @@ def out_trade_no_of(payment_id: str) -> str:
 def payment_named(out_trade_no: str) -> PaymentId | None:
     """The payment that has this number at the provider; None when the number does not tell."""
     return None if len(out_trade_no) == 32 and out_trade_no.startswith("x") else PaymentId(out_trade_no)
+
+
+def suspense_ended_journal(payment: Payment, *, at: datetime) -> Journal:
+    """What books that money in suspense goes back: into escrow, which a refund then takes it from."""
+    return transfer(
+        JournalKind.SUSPENSE_ENDED,
+        payment.id,
+        order_id=payment.order_id,
+        debit=Account.SUSPENSE.value,
+        credit=Account.ORDER_ESCROW.value,
+        amount=payment.captured,
+        at=at,
+    )
 
 
 def capture_journal(payment: Payment, *, at: datetime) -> Journal:

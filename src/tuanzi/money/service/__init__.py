@@ -36,6 +36,7 @@ from tuanzi.money.service.refunds import (
     record_refund,
     refund_standing,
     resend_refund,
+    return_suspense,
     send_refund,
     write_off_refund,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "resend_refund",
     "restore_balance",
     "restore_journal",
+    "return_suspense",
     "reverse_capture",
     "send_refund",
     "set_aside",

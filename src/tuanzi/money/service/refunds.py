@@ -34,8 +34,10 @@ from tuanzi.money.model import (
     payment_of,
     refund_due_journal,
     refund_settled_journal,
+    suspense_ended_journal,
     transfer,
 )
+from tuanzi.money.problems import NotInSuspense
 from tuanzi.money.service.ledger import book, book_new
 
 
@@ -103,6 +105,33 @@ def promise_refund(unit: Unit, refund: Refund, *, now: datetime) -> RefundStandi
     book(unit, refund_due_journal(refund, at=now))
     unit.schedule(_refund_timer(refund), _sending(promised, payment), at=now)
     return refund_standing(promised)
+
+
+def return_suspense(unit: Unit, payment_id: PaymentId, *, now: datetime) -> Refund:
+    """Owe all of a payment in suspense to who paid it and send it, once for each payment (C4).
+
+    From here on it is a refund as any other; what the provider refuses is a person's case. Raises Unknown,
+    NotInSuspense (what a repeat gets).
+    """
+    payment = unit.load(Payment, payment_id)
+    if not payment.is_in_suspense:
+        raise NotInSuspense(payment_id=payment.id)
+    refund_id = f"{payment.id}.back"
+    refund = Refund(
+        id=RefundId(refund_id),
+        order_id=payment.order_id,
+        payment_id=payment.id,
+        amount=payment.left(),
+        state=RefundState.DUE,
+        out_refund_no=out_refund_no_of(refund_id),
+        reason="amount_differs",
+        due_at=now,
+    )
+    unit.add(refund)
+    unit.put(payment.promise_back(refund.amount))
+    book_new(unit, suspense_ended_journal(payment, at=now), refund_due_journal(refund, at=now))
+    unit.schedule(_refund_timer(refund), _sending(refund, payment), at=now)
+    return refund
 
 
 def hold_refund(unit: Unit, refund_id: str) -> None:

@@ -36,9 +36,11 @@ from tuanzi.reconciliation.model.commands import (
     RestoreBalance,
     RestoreCapture,
     RestoreRefund,
+    ReturnSuspense,
     ReverseCapture,
     SetAside,
     SettleDifference,
+    SuspenseReturned,
     TryAgain,
 )
 from tuanzi.reconciliation.model.differences import SAFE, Book, Difference, Kind, Mend, Side, difference_id
@@ -91,6 +93,7 @@ __all__ = [
     "RestoreBalance",
     "RestoreCapture",
     "RestoreRefund",
+    "ReturnSuspense",
     "ReverseCapture",
     "Run",
     "RunKind",
@@ -99,6 +102,7 @@ __all__ = [
     "Side",
     "State",
     "Statement",
+    "SuspenseReturned",
     "TryAgain",
     "bill_fault",
     "broken_links",

@@ -98,6 +98,21 @@ class SettleDifference(Struct, frozen=True, kw_only=True, gc=False):
     reason: str
 
 
+class ReturnSuspense(Struct, frozen=True, kw_only=True, gc=False):
+    """An operator sends money that is in suspense back to who paid it, which ends its difference."""
+
+    difference_id: str
+    by: str
+
+
+class SuspenseReturned(Struct, frozen=True, kw_only=True, gc=False):
+    """The refund that is on its way, and how much."""
+
+    difference_id: str
+    refund_id: str
+    amount_fen: int
+
+
 class RestoreCapture(Struct, frozen=True, kw_only=True, gc=False):
     """Write a payment and its journal as they must have been; `seen` is the row as it was read."""
 

@@ -39,9 +39,9 @@ def _captures(books: OrderBooks) -> Iterator[Difference]:
 
 
 def _in_suspense(books: OrderBooks) -> Iterator[Difference]:
-    """Money that came and was not what was asked: no order has it, nothing sends it back, so a person must look."""
+    """Money that came and was not what was asked: no order has it, and a person sends it back."""
     for payment in books.payments:
-        if payment.state is PaymentState.MISFIT:
+        if payment.is_in_suspense:
             yield difference_of(
                 Kind.AMOUNTS,
                 payment.id,
