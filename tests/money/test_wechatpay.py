@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from tuanzi.money import Merchant, PaymentEnded, ProviderUnreachable, WeChatPay
 from tuanzi.money.model import RefundProgress
 from tuanzi.money.vendors import BillKind, TradeState
 from tuanzi.money.vendors.bills import bill_lines, fen_of
+from tuanzi.money.vendors.wechatpay.signed import ERRANDS_AT_ONCE
 
 __all__ = ["company"]
 
@@ -146,6 +149,32 @@ async def test_an_answer_that_does_not_come_in_time_is_unknown_and_what_was_done
         await bench.wechat.open(asked(), now=bench.now)
 
     assert (await bench.wechat.query(NUMBER, now=bench.now)).state is TradeState.WAITING
+
+
+async def test_errands_of_an_outage_wait_for_each_other_and_keep_nobody_from_paying(bench: CompanyBench) -> None:
+    running: list[str] = []
+    may_end = asyncio.Event()
+
+    async def errand(number: str, _: object) -> tuple[int, str]:
+        running.append(number)
+        await may_end.wait()
+        return 200, "{}"
+
+    numbers = [f"r_{i}" for i in range(4 * ERRANDS_AT_ONCE)]
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        asking = [tasks.create_task(bench.wechat._line.ask(partial(errand, each), number=each)) for each in numbers]
+        looking = tasks.create_task(bench.wechat.query(NUMBER, now=bench.now))
+        opening = await bench.wechat.open(asked(), now=bench.now)
+
+        assert opening.seen.state is TradeState.WAITING
+        assert running == numbers[:ERRANDS_AT_ONCE]
+        assert not looking.done()
+        may_end.set()
+
+    assert all(answer.result().is_good for answer in asking)
+    assert running == numbers
+    assert looking.result().state is TradeState.WAITING
+    assert bench.wechat.unknown == {}
 
 
 async def test_by_certificates_it_is_the_same(company: CompanyProcess, bench: CompanyBench) -> None:

@@ -37,7 +37,7 @@ from tuanzi.money.vendors import (
 )
 from tuanzi.money.vendors.bills import bill_lines, is_ready
 from tuanzi.money.vendors.trade_numbers import numbers_of
-from tuanzi.money.vendors.wechatpay.signed import Answer, Merchant, SignedLine
+from tuanzi.money.vendors.wechatpay.signed import Answer, Merchant, SignedLine, waited_for
 from tuanzi.money.vendors.wechatpay.words import (
     RELATIONS,
     TYPES,
@@ -100,6 +100,10 @@ class WeChatPay:
         Who pays from another account than before gets an order under the next number, and what pays it only when the
         orders before can no longer be paid; when one of them was paid meanwhile, that counts (decision 0027).
         """
+        with waited_for():
+            return await self._open(asked, now=now)
+
+    async def _open(self, asked: PaymentAsked, *, now: datetime) -> PaymentOpening:
         payable: list[str] = []  # numbers with other terms that may still be paid
         for number in numbers_of(asked.out_trade_no):
             is_another = number != asked.out_trade_no
