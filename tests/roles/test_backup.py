@@ -85,6 +85,23 @@ def test_what_was_backed_up_is_restored_with_its_secret_as_another_history_of_me
     assert epochs[0] == [("before",)] != epochs[1]
 
 
+def test_a_campus_that_the_settings_of_the_call_forget_is_backed_up_and_restored_too(
+    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TUANZI_CAMPUSES", "beijing,wuhan")
+    for name in sources_of(["wuhan"])[1:]:
+        with closing(open_where_set(read_settings(), name, name.rpartition(".")[2], now=LUNCH)) as database:
+            database.execute_script("UPDATE writer_cursor SET position = 9;")
+    monkeypatch.setenv("TUANZI_CAMPUSES", "beijing")
+
+    assert main(["backup", str(place.backup)]) == 0
+    place.use(tmp_path / "again")
+    assert main(["restore", str(place.backup)]) == 0
+
+    assert found_in(tmp_path / "again") == found_in(place.data)
+    assert rows(tmp_path / "again/wuhan/money.db", "SELECT position FROM writer_cursor") == [(9,)]
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [

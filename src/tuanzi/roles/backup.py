@@ -19,7 +19,7 @@ from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.machinery.database import DatabaseError
 from tuanzi.roles.folder import FolderLock, held_by_another
 from tuanzi.settings import Settings, SettingWrong, read_settings
-from tuanzi.wiring import CAMPUS_DATABASES, file_of, wall_clock
+from tuanzi.wiring import CAMPUS_DATABASES, file_of, files_in, wall_clock
 
 CONTENTS = "backup.json"
 SECRET = "secret"
@@ -84,10 +84,12 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"backup": backup, "restor
 
 def _back_up(settings: Settings, folder: Path) -> Contents:
     """Make a backup beside whoever works there; the folder is only there when it is whole."""
-    names = ["platform", *(f"{campus}.{kind}" for campus in settings.campuses for kind in CAMPUS_DATABASES)]
-    for name in names:
+    named = ["platform", *(f"{campus}.{kind}" for campus in settings.campuses for kind in CAMPUS_DATABASES)]
+    for name in named:
         if settings.server_of(name) is not None:
             raise SettingWrong(f"{name} is on a server: its own tools make backups there (docs/runbooks/backup.md)")
+    # Those too that the settings of this call do not name: whoever restores wants what was there.
+    names = list(dict.fromkeys([*named, *files_in(settings.data)]))
     if folder.exists():
         raise FileExistsError(f"{folder} is there already")
     making = folder.with_name(f"{folder.name}.part")
@@ -101,7 +103,7 @@ def _back_up(settings: Settings, folder: Path) -> Contents:
             _copy_private(settings.data / SECRET, making / SECRET)
         contents = Contents(at=at, databases=copied, held_ms=round(held_s * 1000, 1), has_secret=has_secret)
         (making / CONTENTS).write_bytes(msgspec.json.format(msgspec.json.encode(contents), indent=1))
-        for path in (*(making / campus for campus in settings.campuses), making / CONTENTS, making):
+        for path in (*{file_of(making, name).parent for name in names}, making / CONTENTS, making):
             sync(path)
         making.rename(folder)
     except BaseException:

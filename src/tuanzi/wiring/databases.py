@@ -60,6 +60,13 @@ def file_of(folder: Path, name: str) -> Path:
     return folder / f"{name.replace('.', '/')}.db"
 
 
+def files_in(folder: Path) -> list[str]:
+    """The databases that are in a data folder, whichever campuses the settings name; the platform's first."""
+    names = ["platform", *sorted(f"{path.parent.name}.{path.stem}" for path in folder.glob("*/*.db"))]
+    is_ours = {"platform", *CAMPUS_DATABASES}
+    return [name for name in names if name.rpartition(".")[2] in is_ours and file_of(folder, name).exists()]
+
+
 def schema_on(server: Address, name: str) -> Address:
     """Where the database `platform` or e.g. `beijing.core` is on a server."""
     return replace(server, schema=f"{server.schema}_{name.replace('.', '_')}")
