@@ -64,7 +64,7 @@ class Ground:
 
     async def seed(self) -> City:
         """A campus and students with sessions."""
-        place = {"TUANZI_DATABASE": self.settings["TUANZI_DATABASE"]}
+        place = {name: self.settings[name] for name in ("TUANZI_DATABASE", "TUANZI_SECRET")}
         return await seed(self._folder / "seeding", students=STUDENTS, **place)
 
     def files(self, at: Node | None = None) -> Copies:

@@ -104,6 +104,24 @@ def test_what_cannot_be_appointed_is_told_in_one_line_and_changes_nothing(
     assert "is an operator of the platform now" in capsys.readouterr().err
 
 
+def test_nobody_is_appointed_under_another_secret_than_that_of_the_house(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["appoint", PHONE]) == 0
+    capsys.readouterr()
+    monkeypatch.delenv("TUANZI_SECRET")
+
+    code = main(["appoint", PHONE])
+
+    assert code == 1
+    assert capsys.readouterr().err == (
+        "tuanzi: TUANZI_SECRET or its file: the people here are kept under another; nobody would be known by this one\n"
+    )
+    monkeypatch.setenv("TUANZI_SECRET", "s" * 32)
+    assert main(["appoint", PHONE]) == 0
+    assert "was an operator of the platform already" in capsys.readouterr().err
+
+
 def test_only_the_platform_is_opened(tmp_path: Path) -> None:
     main(["appoint", PHONE])
 

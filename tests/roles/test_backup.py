@@ -102,6 +102,20 @@ def test_a_campus_that_the_settings_of_the_call_forget_is_backed_up_and_restored
     assert rows(tmp_path / "again/wuhan/money.db", "SELECT position FROM writer_cursor") == [(9,)]
 
 
+def test_a_secret_that_opens_nobodys_phone_is_not_taken_for_the_one_of_the_house(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TUANZI_SECRET", "the secret of the house, in its environment")
+    assert main(["appoint", "13900000001"]) == 0
+    monkeypatch.delenv("TUANZI_SECRET")
+
+    assert main(["backup", str(place.backup)]) == 0
+
+    assert "secret is not in it" in capsys.readouterr().out
+    assert not (place.backup / "secret").exists()
+    assert json.loads((place.backup / "backup.json").read_bytes())["has_secret"] is False
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [

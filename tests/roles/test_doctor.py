@@ -140,6 +140,22 @@ def test_a_database_of_another_release_is_wrong_and_of_an_older_one_a_warning(
     assert of(findings, "database beijing.money")["says"] == "older than this release: 1 migrations are missing"
 
 
+def test_a_secret_by_which_nobody_is_known_is_wrong(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["appoint", "13900000001"])
+    capsys.readouterr()
+    _, before = told(capsys)
+    monkeypatch.setenv("TUANZI_SECRET", "another secret than the house has, by mistake")
+
+    code, findings = told(capsys)
+
+    assert "secret of people" not in [each["check"] for each in before]
+    assert code == 1
+    assert of(findings, "secret of people")["state"] == "wrong"
+    assert "kept under another" in of(findings, "secret of people")["says"]
+
+
 def test_a_parked_event_is_a_warning(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     place.change("beijing.delivery", "INSERT INTO parked_events VALUES ('core', 3, 'a.b', 'unheard of', 0);")
 

@@ -30,7 +30,7 @@ from tuanzi.people.model import (
     tidy_name,
 )
 from tuanzi.people.problems import WechatAbsent, WechatNeeded, WechatTooOften, WechatUnreachable
-from tuanzi.people.queries import Doorkeeper, Payers, find_strangers, find_who, me
+from tuanzi.people.queries import Doorkeeper, Payers, are_sealed_otherwise, find_strangers, find_who, me
 from tuanzi.people.vendors import (
     LOGIN_GATEWAY,
     AbsentLogin,
@@ -77,6 +77,7 @@ __all__ = [
     "WechatNeeded",
     "WechatTooOften",
     "WechatUnreachable",
+    "are_sealed_otherwise",
     "find_strangers",
     "find_who",
     "me",

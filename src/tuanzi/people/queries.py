@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -151,6 +151,15 @@ async def is_bound_with(desk: Desk, *, person_id: PersonId, code_hash: str) -> b
     """Whether somebody's WeChat account was bound with this very code: then he asks again, and WeChat would refuse."""
     rows = await desk.rows(store.WECHAT_OF_PERSON, {"person_id": person_id})
     return any(bound_with == code_hash for _, _, bound_with, _ in rows)
+
+
+def are_sealed_otherwise(ask: Callable[[str], list[Any]], *, keys: Keys) -> bool:
+    """Whether people are kept here and none of the first hundred is known by these keys: another secret sealed them.
+
+    Who was let in by mistake under another secret, before or after, is not what tells: one who is known is enough.
+    """
+    sealed = [phone for (phone,) in ask(store.FIRST_SEALED_PHONES)]
+    return bool(sealed) and not keys.opens_any(sealed)
 
 
 class Payers:

@@ -82,6 +82,10 @@ LIVING_OF_CAMPUS = (
     + ") AND campus_id = :campus_id AND erased_at_ms IS NULL ORDER BY id LIMIT 100"
 )
 
+FIRST_SEALED_PHONES = """
+SELECT phone_sealed FROM people WHERE phone_sealed IS NOT NULL ORDER BY id LIMIT 100
+"""
+
 SESSIONS_OF_PERSON = """
 SELECT id, created_at_ms, expires_at_ms FROM sessions WHERE person_id = :person_id ORDER BY id LIMIT :limit
 """

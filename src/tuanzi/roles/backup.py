@@ -7,6 +7,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from tuanzi import live
 from tuanzi.engines.database.copying import Copied, check_copy, copy_at_once, sync
 from tuanzi.engines.database.sqlite import Sqlite
 from tuanzi.machinery.database import DatabaseError
+from tuanzi.people import Keys, are_sealed_otherwise
 from tuanzi.roles.folder import FolderLock, held_by_another
-from tuanzi.settings import Settings, SettingWrong, read_settings
+from tuanzi.settings import SECRET_BYTES_MIN, Settings, SettingWrong, read_settings
 from tuanzi.wiring import CAMPUS_DATABASES, file_of, files_in, wall_clock
 
 CONTENTS = "backup.json"
@@ -54,7 +56,7 @@ def backup(arguments: Sequence[str]) -> int:
     for each in contents.databases:
         print(f"{each.name:24}{each.size_bytes / 1024**2:10.1f} MiB  up to event {each.event_number}")
     if not contents.has_secret:
-        print("The secret is not in it: keep TUANZI_SECRET or its file too, or no phone can be read again.")
+        print("The house's secret is not in it: keep TUANZI_SECRET or its file too, or no phone can be read again.")
     return _say(f"{options.folder} is a whole backup; for {contents.held_ms:.0f} ms nobody could commit")
 
 
@@ -98,7 +100,7 @@ def _back_up(settings: Settings, folder: Path) -> Contents:
         at = wall_clock()
         sources = {name: file_of(settings.data, name) for name in names}
         copied, held_s = copy_at_once(sources, {name: file_of(making, name) for name in names})
-        has_secret = (settings.data / SECRET).exists()
+        has_secret = _is_of_house(settings.data / SECRET, file_of(making, "platform"))
         if has_secret:
             _copy_private(settings.data / SECRET, making / SECRET)
         contents = Contents(at=at, databases=copied, held_ms=round(held_s * 1000, 1), has_secret=has_secret)
@@ -111,6 +113,18 @@ def _back_up(settings: Settings, folder: Path) -> Contents:
         raise
     sync(folder.absolute().parent)
     return contents
+
+
+def _is_of_house(secret: Path, platform: Path) -> bool:
+    """Whether the secret that lies there is the one under which people are kept; a process without the settings of the
+    house makes one too, which opens nothing."""
+    if not secret.exists():
+        return False
+    content = secret.read_bytes().strip()
+    if len(content) < SECRET_BYTES_MIN:
+        return False
+    with closing(Sqlite(platform)) as database:
+        return not are_sealed_otherwise(database.rows, keys=Keys(content))
 
 
 def _restore(settings: Settings, folder: Path) -> Contents:

@@ -30,11 +30,12 @@ from tuanzi.roles.looks import (
     look_at_people,
     look_at_ports,
     look_at_residences,
+    look_at_seals,
     look_at_secrets,
     look_at_witness,
 )
 from tuanzi.roles.where import Need, Unwell, find_needs, look_at_brokers
-from tuanzi.settings import Settings, SettingWrong, read_settings
+from tuanzi.settings import SECRET_BYTES_MIN, Settings, SettingWrong, read_settings
 from tuanzi.wiring import wall_clock
 
 # Blocking drivers: one thread for each server, database and file that is asked at once.
@@ -105,6 +106,9 @@ async def examine(
             findings.append(await asyncio.to_thread(look_at_clock, primary, clock=clock))
             if named.others:
                 findings.append(await asyncio.to_thread(look_at_witness, primary))
+    platform = None if settings.database is None else primaries[settings.database]
+    if (settings.database is None or platform is not None) and len(settings.secret) >= SECRET_BYTES_MIN:
+        findings += await asyncio.to_thread(look_at_seals, settings, platform)
     looks = []
     for name in sources_of(settings.campuses):
         server = settings.server_of(name)

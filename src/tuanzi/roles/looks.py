@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -18,13 +19,14 @@ from msgspec import Struct
 
 from tuanzi.base.time import to_ms
 from tuanzi.engines.database.connections import Address
-from tuanzi.engines.database.looking import Sight, look_at_file, look_at_schema, look_at_server
+from tuanzi.engines.database.looking import Sight, in_file, in_schema, look_at_file, look_at_schema, look_at_server
 from tuanzi.engines.database.residence import Elsewhere, Residence
 from tuanzi.machinery.database import DatabaseUnavailable
 from tuanzi.machinery.migrate import released
+from tuanzi.people import Keys, are_sealed_otherwise
 from tuanzi.roles.where import CHECK_S_MAX
 from tuanzi.settings import SECRET_BYTES_MIN, WECHAT, Settings, is_play_money
-from tuanzi.wiring import campus_on, file_of, schema_on
+from tuanzi.wiring import ANOTHER_SECRET, campus_on, file_of, schema_on
 
 # Our choice: an hour of lunch writes some 1 GB of events and rows into a busy campus's databases.
 SPACE_LEAST = 200 * 1024**2
@@ -78,7 +80,7 @@ def look_at_secrets(settings: Settings, environment: Mapping[str, str]) -> list[
     findings = []
     path = Path(environment.get("TUANZI_SECRET_FILE", settings.data / "secret"))
     if len(settings.secret) < SECRET_BYTES_MIN:
-        do = f"set TUANZI_SECRET or its file to at least {SECRET_BYTES_MIN} bytes; everybody signs in again then"
+        do = f"set TUANZI_SECRET or its file to at least {SECRET_BYTES_MIN} bytes, and never to others"
         findings.append(Finding("secret", State.WRONG, f"{len(settings.secret)} bytes are too short", do))
     elif environment.get("TUANZI_SECRET"):
         findings.append(Finding("secret", State.OK, f"{len(settings.secret)} bytes, by the environment"))
@@ -91,6 +93,21 @@ def look_at_secrets(settings: Settings, environment: Mapping[str, str]) -> list[
         if is_ours and name != "TUANZI_SECRET_FILE" and Path(value).exists() and Path(value).stat().st_mode & 0o077:
             findings.append(Finding(name, State.WARNING, f"others may open {value}", f"chmod 600 {value}"))
     return findings
+
+
+def look_at_seals(settings: Settings, primary: Address | None) -> list[Finding]:
+    """Whether people are known by the secret, where there are some; nothing where that cannot be asked, which the look
+    at their database says. primary: the server that has it; None for a file."""
+    is_sealed_otherwise = partial(are_sealed_otherwise, keys=Keys(settings.secret))
+    try:
+        if primary is None:
+            is_wrong = in_file(file_of(settings.data, "platform"), is_sealed_otherwise)
+        else:
+            is_wrong = in_schema(schema_on(primary, "platform"), is_sealed_otherwise)
+    except DatabaseUnavailable:
+        return []
+    do = "give this process the secret of the house; the one that a command makes where it finds none is not it"
+    return [Finding("secret of people", State.WRONG, ANOTHER_SECRET, do)] if is_wrong else []
 
 
 async def look_at_ports(settings: Settings) -> list[Finding]:

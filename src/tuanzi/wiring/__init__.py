@@ -33,9 +33,10 @@ from tuanzi.wiring.hearing import (
 from tuanzi.wiring.house import House
 from tuanzi.wiring.rooms import Vendors, rooms_of, schema_of
 from tuanzi.wiring.telling import GateSide, Telling
-from tuanzi.wiring.workshop import Workshop, wall_clock
+from tuanzi.wiring.workshop import ANOTHER_SECRET, Workshop, wall_clock
 
 __all__ = [
+    "ANOTHER_SECRET",
     "CAMPUS_DATABASES",
     "FOLLOWS",
     "FOR_OUTSIDE_READERS",

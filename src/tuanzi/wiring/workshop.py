@@ -22,10 +22,13 @@ from tuanzi.machinery.migrate import Migratable
 from tuanzi.machinery.room import ErrandHandler, Room
 from tuanzi.machinery.stopwatch import shared
 from tuanzi.machinery.writer import Writer
-from tuanzi.settings import Settings
+from tuanzi.settings import Settings, SettingWrong
 from tuanzi.wiring.databases import CAMPUS_DATABASES, SERVED_PACE_S, campus_on, open_where_set, schema_on
 from tuanzi.wiring.desks import CampusBooks, FindDesk
 from tuanzi.wiring.rooms import Vendors, rooms_of, schema_of
+
+PLATFORM = "platform"
+ANOTHER_SECRET = "the people here are kept under another; nobody would be known by this one"
 
 
 def wall_clock() -> datetime:
@@ -98,11 +101,16 @@ class Workshop:
     def open(self, kind: str, name: str, *, takes_over: bool = False, settings: Settings | None = None) -> Migratable:
         """A database of this installation, made when it is not there. name: "platform", or a campus and the kind.
 
-        settings: those in force inside of `residing`.
+        settings: those in force inside of `residing`. Raises SettingWrong when the platform's people are kept under
+        another secret: nobody would be known, and whoever comes would be somebody new.
         """
-        return open_where_set(
+        database = open_where_set(
             settings or self.settings, name, kind, now=self.clock(), takes_over=takes_over, scribe=self.scribe
         )
+        if name == PLATFORM and people.are_sealed_otherwise(database.rows, keys=self.keys):
+            database.close()
+            raise SettingWrong(f"TUANZI_SECRET or its file: {ANOTHER_SECRET}")
+        return database
 
     def open_for_reading(self, kind: str, name: str) -> Whereabouts:
         """A database that a writer elsewhere keeps; it may not be there yet, and then cannot be asked, and may move."""

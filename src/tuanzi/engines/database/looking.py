@@ -69,25 +69,26 @@ class ServerSight:
 
 def look_at_file(path: Path) -> Sight | None:
     """What a SQLite database keeps; None when it was not made yet. Raises DatabaseUnavailable."""
-    return _in_file(path, _sight)
+    return in_file(path, _sight)
 
 
 def look_at_schema(address: Address) -> Sight | None:
     """What a schema of a server keeps; None when it was not made yet. Raises DatabaseUnavailable."""
-    return _in_schema(address, _sight)
+    return in_schema(address, _sight)
 
 
 def parked_in_file(path: Path) -> list[ParkedEvent]:
     """Events laid aside in a SQLite database, the oldest first. Raises DatabaseUnavailable."""
-    return _in_file(path, _parked) or []
+    return in_file(path, _parked) or []
 
 
 def parked_in_schema(address: Address) -> list[ParkedEvent]:
     """Events laid aside in a schema of a server, as `parked_in_file`. Raises DatabaseUnavailable."""
-    return _in_schema(address, _parked) or []
+    return in_schema(address, _parked) or []
 
 
-def _in_file(path: Path, reading: Callable[[Rows], V]) -> V | None:
+def in_file(path: Path, reading: Callable[[Rows], V]) -> V | None:
+    """What `reading` makes of a SQLite database; None when it was not made yet. Raises DatabaseUnavailable."""
     if not path.exists():
         return None
     try:
@@ -101,7 +102,8 @@ def _in_file(path: Path, reading: Callable[[Rows], V]) -> V | None:
         raise DatabaseUnavailable(f"{path}: {error}") from error
 
 
-def _in_schema(address: Address, reading: Callable[[Rows], V]) -> V | None:
+def in_schema(address: Address, reading: Callable[[Rows], V]) -> V | None:
+    """What `reading` makes of a schema of a server; None when it was not made yet. Raises DatabaseUnavailable."""
     try:
         connection = connect(address, PATIENCE)
         try:

@@ -7,8 +7,11 @@ import hmac
 import re
 import unicodedata
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from msgspec import Struct
 
@@ -104,6 +107,14 @@ class Keys:
     def unseal(self, sealed: str) -> str:
         """The 11 digits again. Raises cryptography's InvalidTag when it was sealed with another secret."""
         return self._siv.decrypt(urlsafe_b64decode(sealed), [b"phone"]).decode()
+
+    def opens_any(self, sealed: Sequence[str]) -> bool:
+        """Whether one of these phones was sealed with this secret."""
+        for each in sealed:
+            with suppress(InvalidTag):
+                self.unseal(each)
+                return True
+        return False
 
     def seal_openid(self, openid: str, *, appid: str) -> SealedOpenid:
         """Who WeChat says somebody is, sealed."""
