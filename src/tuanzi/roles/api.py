@@ -33,7 +33,7 @@ from tuanzi.machinery.http.routes import Call, Route
 from tuanzi.machinery.http.server import Server
 from tuanzi.roles.fields import FIELDS
 from tuanzi.roles.live import live_gateway
-from tuanzi.roles.metrics import Metrics
+from tuanzi.roles.metrics import Metrics, Watched
 from tuanzi.roles.overview import overview_route
 from tuanzi.roles.pages import BuiltPages
 from tuanzi.roles.poster import LANGUAGES, Posters, facts_of, link_of
@@ -55,6 +55,9 @@ _NOT_KEPT = {"cache-control": "no-store"}
 
 # The house whose desks are here, or the one whose desks are elsewhere.
 Serving = House | Front
+
+# Who decides for campuses, or does their errands, and serves nobody.
+Deciding = WriterSide | WorkerSide
 
 # The role and phone of each.
 Accounts = Sequence[tuple[Role, str]]
@@ -107,9 +110,12 @@ def routes_of(house: Serving) -> list[Route]:
     ]
 
 
-def application(house: Serving, *, inbox: Inbox | None = None, accounts: Accounts = ()) -> Api:
+def application(
+    house: Serving, *, others: Sequence[Deciding] = (), inbox: Inbox | None = None, accounts: Accounts = ()
+) -> Api:
     """The ASGI application over a house that runs.
 
+    others: other parts that work in this process, of whom machines are told too.
     inbox: where the demo keeps what it would have sent to phones; shown to callers on this machine only, as are
     accounts: whom of the demo a person may be.
     """
@@ -120,13 +126,13 @@ def application(house: Serving, *, inbox: Inbox | None = None, accounts: Account
         desks_of=house.desks_of,
         ids=house.ids,
         clock=house.clock,
-        fallback=_behind(house, inbox, accounts),
+        fallback=_behind(house, others, inbox, accounts),
         limits=Limits(requests_per_s=house.settings.requests_per_s),
         known=FIELDS,
     )
 
 
-def _behind(house: Serving, inbox: Inbox | None, accounts: Accounts) -> Starlette:
+def _behind(house: Serving, others: Sequence[Deciding], inbox: Inbox | None, accounts: Accounts) -> Starlette:
     """Health and metrics, which machines ask; pages and posters for people."""
     posters = Posters()
 
@@ -173,7 +179,7 @@ def _behind(house: Serving, inbox: Inbox | None, accounts: Accounts) -> Starlett
     return Refusals(house.ids).application(
         [
             Page("/", show_home),
-            *health_of(house),
+            *health_of(house, *others),
             Page("/demo/inbox", show_inbox),
             Page("/demo/accounts", show_accounts),
             Page("/share/campuses/{campus}/groups/{group_id}/poster.png", show_poster),
@@ -189,20 +195,21 @@ def _is_here(request: Request) -> bool:
     return request.client is not None and request.client.host in here and request.url.hostname in here
 
 
-def health_application(part: Serving | WriterSide | WorkerSide) -> Starlette:
+def health_application(first: Serving | Deciding, *others: Serving | Deciding) -> Starlette:
     """The ASGI application of a process that answers nobody but machines that watch it."""
-    return Refusals(part.ids).application(health_of(part))
+    return Refusals(first.ids).application(health_of(first, *others))
 
 
-def health_of(part: Serving | WriterSide | WorkerSide) -> list[Page]:
-    """What machines ask of any process: whether it lives, whether it works, and its figures."""
-    metrics = Metrics(part)
+def health_of(first: Serving | Deciding, *others: Serving | Deciding) -> list[Page]:
+    """What machines ask of any process: whether it lives, whether it works, and the figures of all its parts."""
+    watched = Watched(first, *others)
+    metrics = Metrics(watched)
 
     async def healthz(request: Request) -> Response:
         return JSONResponse({"status": "alive"})
 
     async def readyz(request: Request) -> Response:
-        closed = part.closed
+        closed = watched.closed
         return JSONResponse({"status": "ready" if not closed else "starting", "closed": closed}, 503 if closed else 200)
 
     async def figures(request: Request) -> Response:
@@ -224,7 +231,7 @@ class Part(Protocol):
 async def serve(
     house: Serving,
     *,
-    others: Sequence[Part] = (),
+    others: Sequence[Deciding] = (),
     has_api: bool = True,
     has_gateway: bool = True,
     beside: Callable[[], Awaitable[Any]] | None = None,
@@ -239,15 +246,17 @@ async def serve(
     inbox, accounts: as for `application`.
     """
     settings = house.settings
-    serving = application(house, inbox=inbox, accounts=accounts) if has_api else health_application(house)
+    app: Any = health_application(house, *others)
+    if has_api:
+        app = application(house, others=others, inbox=inbox, accounts=accounts)
     gateway = live_gateway(house, _bound(settings.host, settings.live_port)) if has_gateway else None
     refuse = Refusals(house.ids).tell
-    await _serve(settings, serving, [house, *others], refuse=refuse, gateway=gateway, beside=_beside(house, beside))
+    await _serve(settings, app, [house, *others], refuse=refuse, gateway=gateway, beside=_beside(house, beside))
 
 
-async def serve_health(first: WriterSide | WorkerSide, *others: WriterSide | WorkerSide) -> None:
-    """As `serve`, for a process that answers nobody but machines that watch it; they are told of its first part."""
-    await _serve(first.settings, health_application(first), [first, *others], refuse=Refusals(first.ids).tell)
+async def serve_health(first: Deciding, *others: Deciding) -> None:
+    """As `serve`, for a process that answers nobody but machines that watch it."""
+    await _serve(first.settings, health_application(first, *others), [first, *others], refuse=Refusals(first.ids).tell)
 
 
 async def _serve(

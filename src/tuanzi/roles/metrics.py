@@ -11,11 +11,17 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from tuanzi import reconciliation
 from tuanzi.engines.cache.redis import RedisCache
 from tuanzi.engines.fanout.redis import RedisFanOut
 from tuanzi.installation import ERRANDS, Engines, Front, WorkerSide, WriterSide
+from tuanzi.machinery.desk import WriterDesk
 from tuanzi.machinery.pool import Pool
 from tuanzi.machinery.problems import Unavailable
+from tuanzi.machinery.push.gateway import Gateway
+from tuanzi.machinery.push.hub import Hub
+from tuanzi.machinery.push.keeper import Keeper
+from tuanzi.machinery.room import Room
 from tuanzi.machinery.workqueue import Backlog, WorkQueue
 from tuanzi.money import PaymentProvider, WeChatPay
 from tuanzi.wiring import House
@@ -34,10 +40,57 @@ _COUNTERS = {
 }
 
 
+Part = House | Front | WriterSide | WorkerSide
+
+
+class Watched:
+    """All parts of a process, as those see them who count; what each has is asked anew each time, for campuses come
+    and go. payments: the one company that all of them have."""
+
+    def __init__(self, first: Part, *others: Part) -> None:
+        self.parts = (first, *others)
+        self.payments = first.payments
+
+    @property
+    def desks(self) -> list[WriterDesk]:
+        """The desks that work in this process."""
+        return [desk for part in self.parts for desk in part.desks]
+
+    @property
+    def closed(self) -> list[str]:
+        """The desks that do not take commands yet, or cannot be asked."""
+        return sorted({name for part in self.parts for name in part.closed})
+
+    @property
+    def campus_rooms(self) -> list[tuple[str, Room]]:
+        """The rooms of each campus that this process decides for."""
+        return [(campus, room) for part in self.parts for campus, rooms in part.campus_rooms.items() for room in rooms]
+
+    @property
+    def watches(self) -> list[reconciliation.Watch]:
+        """What the comparing of books found on each campus."""
+        return [watch for part in self.parts for watch in part.watches]
+
+    @property
+    def hubs(self) -> dict[str, Hub]:
+        """Who hands messages out, by campus."""
+        return {campus: hub for part in self.parts for campus, hub in part.live.hubs.items()}
+
+    @property
+    def keepers(self) -> dict[str, Keeper]:
+        """Who keeps streams, by campus."""
+        return {campus: keeper for part in self.parts for campus, keeper in part.live.keepers.items()}
+
+    @property
+    def gateway(self) -> Gateway | None:
+        """Who takes WebSockets."""
+        return next((part.live.gateway for part in self.parts if part.live.gateway is not None), None)
+
+
 class HouseCollector(Collector):
     """Reads the desks' figures when Prometheus asks."""
 
-    def __init__(self, house: House | Front | WriterSide | WorkerSide) -> None:
+    def __init__(self, house: Watched) -> None:
         self._house = house
 
     def collect(self) -> Iterator[Metric]:
@@ -70,8 +123,8 @@ class HouseCollector(Collector):
     def _of_rooms(self) -> Iterator[Metric]:
         """What the rooms of each campus count themselves."""
         families: dict[str, CounterMetricFamily] = {}
-        for campus, rooms in self._house.campus_rooms.items():
-            for figure in [figure for room in rooms for figure in room.figures()]:
+        for campus, room in self._house.campus_rooms:
+            for figure in room.figures():
                 if figure.name not in families:
                     families[figure.name] = CounterMetricFamily(
                         figure.name, figure.about, labels=["campus", *figure.labels]
@@ -99,7 +152,7 @@ def _of_payments(provider: PaymentProvider) -> Iterator[Metric]:
     yield from (notices, unknown)
 
 
-def _reconciliation(house: House | Front | WriterSide | WorkerSide) -> Iterator[Metric]:
+def _reconciliation(house: Watched) -> Iterator[Metric]:
     """What the comparing of books has found since this process started, and when it last did (C3)."""
     labels = ["campus", "difference_class"]
     found = CounterMetricFamily("tuanzi_differences_found_total", "Differences between books.", labels=labels)
@@ -154,8 +207,8 @@ _ESCALATION_COUNTERS = {
 class LiveCollector(Collector):
     """Reads the figures of the gateway and of those who keep streams; arrival is arrived and late over expected."""
 
-    def __init__(self, house: House | Front | WriterSide | WorkerSide) -> None:
-        self._live = house.live
+    def __init__(self, house: Watched) -> None:
+        self._live = house
 
     def collect(self) -> Iterator[Metric]:
         """Every figure of every campus; the label `campus` is one of few."""
@@ -300,16 +353,18 @@ def _gauge(name: str, about: str, value: float) -> Metric:
 class Metrics:
     """The registry of one process."""
 
-    def __init__(self, house: House | Front | WriterSide | WorkerSide) -> None:
+    def __init__(self, watched: Watched) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(HouseCollector(house))
-        self._registry.register(LiveCollector(house))
+        self._registry.register(HouseCollector(watched))
+        self._registry.register(LiveCollector(watched))
         self._works: EnginesCollector | None = None
-        if not isinstance(house, House):
-            engines = EnginesCollector(house.engines, house if isinstance(house, WorkerSide) else None)
+        apart = [part for part in watched.parts if not isinstance(part, House)]
+        if apart:
+            worker = next((part for part in apart if isinstance(part, WorkerSide)), None)
+            engines = EnginesCollector(apart[0].engines, worker)
             self._registry.register(engines)
             # Who puts works and who does them; to be asked by every process would be the broker's main work.
-            self._works = engines if isinstance(house, (WorkerSide, WriterSide)) else None
+            self._works = engines if any(isinstance(part, (WorkerSide, WriterSide)) for part in apart) else None
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
