@@ -198,8 +198,11 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         raise SettingWrong(f"TUANZI_DATA={data}: {error.strerror}") from error
     campuses = tuple(name.strip() for name in environment.get("TUANZI_CAMPUSES", "beijing,shanghai").split(","))
     for name in campuses:
-        if not name.isalnum() or not name.islower() or len(name) > 20 or name == "platform":
+        is_id = name.isascii() and name.isalnum() and name.islower() and len(name) <= 20
+        if not is_id or name == "platform":
             raise SettingWrong(f"TUANZI_CAMPUSES: a campus id is 1 to 20 lower-case letters and digits, not {name!r}")
+        if campuses.count(name) > 1:
+            raise SettingWrong(f"TUANZI_CAMPUSES: {name} is there twice")
     port = _whole(environment, "TUANZI_PORT", 8000, 0, 65535)
     is_demo = demo or environment.get("TUANZI_DEMO") == "1"
     payments = _payments(environment, demo=is_demo)

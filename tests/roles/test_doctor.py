@@ -241,6 +241,33 @@ def test_a_house_that_only_a_proxy_reaches_and_that_believes_none_is_a_warning(
     assert [each["state"] for each in findings if each["check"] == "TUANZI_PROXIES"] == states
 
 
+@pytest.mark.parametrize("campuses", ["beijing,beijing", "beijing, beijing", "北京a", "beijíng", "Beijing", "beijing,"])
+def test_a_campus_twice_or_one_that_no_address_can_name_is_wrong(
+    alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], campuses: str
+) -> None:
+    monkeypatch.setenv("TUANZI_CAMPUSES", campuses)
+
+    code, findings = told(capsys)
+
+    assert code == 1
+    assert [each["says"].startswith("TUANZI_CAMPUSES: ") for each in findings] == [True]
+
+
+def test_a_campus_that_is_there_and_for_which_nobody_works_is_a_warning(
+    alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TUANZI_CAMPUSES", "beijing,wuhan")
+    Place()
+    monkeypatch.setenv("TUANZI_CAMPUSES", "beijing")
+
+    code, findings = told(capsys)
+
+    assert code == 0
+    assert of(findings, "campus wuhan")["state"] == "warning"
+    assert "TUANZI_CAMPUSES does not name it" in of(findings, "campus wuhan")["says"]
+    assert "campus beijing" not in [each["check"] for each in findings]
+
+
 def test_a_short_secret_is_wrong(
     alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,6 +22,7 @@ from tuanzi.roles.listing import STRANGE, Setting, list_settings
 from tuanzi.roles.looks import (
     Finding,
     State,
+    look_at_campuses,
     look_at_clock,
     look_at_copies,
     look_at_database,
@@ -114,6 +115,7 @@ async def examine(
         server = settings.server_of(name)
         if server is None or primaries[server] is not None:  # else its need says already that there is none
             looks.append(look_at_database(settings, None if server is None else primaries[server], name))
+    findings += look_at_campuses(settings)
     findings += await asyncio.to_thread(look_at_residences, settings)
     for several in await asyncio.gather(*looks):
         findings += several

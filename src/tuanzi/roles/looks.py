@@ -26,7 +26,7 @@ from tuanzi.machinery.migrate import released
 from tuanzi.people import Keys, are_sealed_otherwise
 from tuanzi.roles.where import CHECK_S_MAX
 from tuanzi.settings import SECRET_BYTES_MIN, WECHAT, Settings, is_play_money
-from tuanzi.wiring import ANOTHER_SECRET, campus_on, file_of, schema_on
+from tuanzi.wiring import ANOTHER_SECRET, campus_on, file_of, files_in, schema_on
 
 # Our choice: an hour of lunch writes some 1 GB of events and rows into a busy campus's databases.
 SPACE_LEAST = 200 * 1024**2
@@ -223,6 +223,16 @@ async def look_at_database(settings: Settings, primary: Address | None, name: st
         _of_events(check, sight),
         *_of_parked(check, sight),
     ]
+
+
+def look_at_campuses(settings: Settings) -> list[Finding]:
+    """Campuses whose databases are in the data folder, and for which no process with these settings works."""
+    if settings.database is not None:
+        return []
+    there = {campus for campus, dot, _ in [name.partition(".") for name in files_in(settings.data)] if dot}
+    says = "its databases are here, and TUANZI_CAMPUSES does not name it: its orders and refunds stand still"
+    do = "name it, or take its folder away when it is closed"
+    return [Finding(f"campus {campus}", State.WARNING, says, do) for campus in sorted(there - set(settings.campuses))]
 
 
 def look_at_residences(settings: Settings) -> list[Finding]:
