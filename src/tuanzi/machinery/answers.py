@@ -146,14 +146,17 @@ class _Line:
         self._wake.set()
 
     async def _run(self) -> None:
-        tries = 0
+        """Talk until nothing was sent for a while, also while the line was being closed for that."""
+        tries, now = 0, asyncio.get_running_loop().time
         try:
             while tries < self.TRIES_MAX:
+                began = now()
                 try:
                     await self._talk()
-                    return
+                    if not self._waiting:
+                        return
                 except (OSError, asyncio.IncompleteReadError, TimeoutError):
-                    tries += 1
+                    tries = tries + 1 if now() - began < self.IDLE_S else 1  # what held so long was there
                     await asyncio.sleep(AGAIN_S)
             log.warning("answers.nobody_there", extra={"address": self._address, "dropped": len(self._waiting)})
         finally:
