@@ -138,6 +138,7 @@ async def ask(
     query: str = "",
     token: str = "",
     send: Send | None = None,
+    client: str = "127.0.0.1",
 ) -> Answer:
     """Ask and collect the answer. body: several chunks are sent in several messages; a Receive is used as it is."""
     sent: list[Message] = []
@@ -162,7 +163,7 @@ async def ask(
         "raw_path": path.encode(),
         "query_string": query.encode(),
         "headers": [*authorization, *headers],
-        "client": ("127.0.0.1", 50000),
+        "client": (client, 50000),
     }
     await app(scope, body if callable(body) else receive, send or keep)
     if not sent:

@@ -499,6 +499,16 @@ async def test_strangers_are_counted_by_their_address_ten_times_as_many_and_vend
     assert (await ask(api, "POST", "/v1/notices", JSON, body=b"signed")).json["path"] == {"length": "6"}
 
 
+async def test_who_has_a_network_of_ipv6_is_one_stranger_whichever_of_its_addresses_he_takes() -> None:
+    api = small_api(limits=Limits(requests_per_s=1))
+
+    statuses = [(await ask(api, "GET", DISHES, client=f"2001:db8:7::{i:x}")).status for i in range(1, 102)]
+
+    assert statuses == [200] * 100 + [429]
+    assert (await ask(api, "GET", DISHES, client="2001:db8:7:1::1")).status == 200
+    assert (await ask(api, "GET", DISHES, client="::ffff:10.0.0.1")).status == 200
+
+
 async def test_without_a_limit_anybody_may_ask_as_often_as_he_likes() -> None:
     api = small_api()
 

@@ -429,6 +429,17 @@ async def test_only_proxies_that_are_believed_say_who_asks(proxies: str, said: b
         assert (await answer(reader))[2].split(b" ")[3] == client
 
 
+def test_a_proxy_is_believed_also_where_one_socket_hears_ipv4_and_ipv6() -> None:
+    server = Server(Echo(), refuse=REFUSALS.tell, proxies="127.0.0.1")
+
+    heard = [
+        server.client_of((peer, 1), [(b"x-forwarded-for", b"9.9.9.9")])
+        for peer in ("::ffff:127.0.0.1", "::ffff:127.0.0.2")
+    ]
+
+    assert heard == [("9.9.9.9", 0), ("::ffff:127.0.0.2", 1)]
+
+
 def test_a_proxy_that_is_no_address_is_refused() -> None:
     with pytest.raises(ValueError, match="nowhere"):
         Server(Echo(), refuse=REFUSALS.tell, proxies="nowhere")

@@ -22,6 +22,7 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tuanzi.base.ids import Ids
+from tuanzi.base.network import network_of
 from tuanzi.base.once import once
 from tuanzi.base.problem import Forbidden, Problem, Unknown
 from tuanzi.base.who import Who
@@ -78,7 +79,8 @@ STRANGERS = 10
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How long a request may take, to arrive and to be answered; and how many a second one person may send in the long
-    run, 0 for any number. Who is not signed in is counted by his address, which may send ten times as many."""
+    run, 0 for any number. Who is not signed in is counted by his address, of IPv6 by its /64, which may send ten times
+    as many."""
 
     body_wait_s: float = 10.0
     answer_wait_s: float = 10.0
@@ -193,7 +195,7 @@ class Api:
         limiter = self._strangers if who is None else self._persons
         # What is signed comes from a vendor's few addresses, as often as there is something to tell.
         if limiter is not None and not endpoint.route.is_raw:
-            wait_s = limiter.take(host if who is None else who.person_id, now)
+            wait_s = limiter.take(network_of(host) if who is None else who.person_id, now)
             if wait_s:
                 raise TooManyRequests(retry_after_s=ceil(wait_s))
         if not endpoint.is_open_to(who, campus):

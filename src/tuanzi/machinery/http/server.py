@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp
 
+from tuanzi.base.network import plain_address
 from tuanzi.base.problem import Problem
 from tuanzi.machinery.http.connection import Bounds, Connection
 from tuanzi.machinery.http.reading import Headers
@@ -104,7 +105,7 @@ class Server:
 
     def _is_trusted(self, host: str) -> bool:
         try:
-            address = ipaddress.ip_address(host)
+            address = plain_address(host)
         except ValueError:
             return False
         return any(address in network for network in self._trusted)

@@ -9,12 +9,12 @@ import unicodedata
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from contextlib import suppress
-from ipaddress import IPv6Address, ip_address
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from msgspec import Struct
 
+from tuanzi.base.network import network_of
 from tuanzi.people.problems import PhoneInvalid
 
 # Our choice, as is usual for codes by text message (J3).
@@ -135,11 +135,11 @@ class Keys:
 
     def mark_wechat(self, asker: str) -> str:
         """What sign-ins with WeChat are counted by: a client address as for codes, or who is signed in."""
-        return _digest(self._mark_key, f"wechat {_network_of(asker)}")
+        return _digest(self._mark_key, f"wechat {network_of(asker)}")
 
     def mark_address(self, address: str) -> str:
         """What codes asked from a client address are counted by; IPv6 by its /64, for that is what one client has."""
-        return _digest(self._mark_key, f"address {_network_of(address)}")
+        return _digest(self._mark_key, f"address {network_of(address)}")
 
     def sign(self, text: str) -> str:
         """What proves that this house said a text, such as a token's claim."""
@@ -165,13 +165,3 @@ def _subkey(secret: bytes, purpose: str) -> bytes:
 
 def _digest(key: bytes, text: str) -> str:
     return hmac.digest(key, text.encode(), "sha256").hex()
-
-
-def _network_of(address: str) -> str:
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is None:
-        return str(int(parsed) >> 64)
-    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
