@@ -163,6 +163,7 @@ async def town(*, batch: int) -> AsyncIterator[Town]:
         catalog = bench.bench_catalog(now)
         for campaign in catalog["campaigns"]:
             campaign["tiers"] = [{"size": bench.SIZE, "off_percent": 10}, {"size": 10, "off_percent": 20}]
+        bench.make_databases(settings, bench.CAMPUS, now=now)
         core = wiring.open_database(settings.data / bench.CAMPUS / "core.db", "core", now=now)
         bench.keep_catalog(core, wiring.schema_of("core", rooms), catalog, now=now)
         core.close()

@@ -31,7 +31,7 @@ from tuanzi.machinery.room import Room
 from tuanzi.machinery.writer import Request, Schema, Writer, drive
 from tuanzi.money import SandboxProvider
 from tuanzi.people import ConsoleSender, Keys
-from tuanzi.settings import read_settings
+from tuanzi.settings import Settings, read_settings
 from tuanzi.stock import SetPortions
 
 CAMPUS = "beijing"
@@ -89,6 +89,7 @@ def seed(data: Path, *, students: int, out: Path, campus: str = CAMPUS) -> None:
         is_campus=lambda name: name in settings.campuses,
         post=DeskPost(lambda address: None),
     )
+    make_databases(settings, campus, now=now)
     catalog = bench_catalog(now, campus=campus)
     core = wiring.open_where_set(settings, f"{campus}.core", "core", now=now)
     keep_catalog(core, wiring.schema_of("core", rooms), catalog, now=now)
@@ -103,6 +104,12 @@ def seed(data: Path, *, students: int, out: Path, campus: str = CAMPUS) -> None:
             Known(campus=campus, campaign_id=CAMPAIGN, building_id=BUILDING, dishes=dishes, students=known)
         )
     )
+
+
+def make_databases(settings: Settings, campus: str, *, now: datetime) -> None:
+    """Make all databases of a campus before one of them is written to, as a house does."""
+    for name in ("platform", *(f"{campus}.{kind}" for kind in wiring.CAMPUS_DATABASES)):
+        wiring.open_where_set(settings, name, name.rpartition(".")[2], now=now).close()
 
 
 def keep_catalog(database: Migratable, schema: Schema, catalog: Catalog, *, now: datetime) -> None:

@@ -193,6 +193,22 @@ def test_a_corrupt_database_is_named_in_one_line_and_left_as_it_is(city: City, n
     assert digests(city.data) == before
 
 
+@pytest.mark.parametrize("name", ["platform.db", f"{CAMPUS}/core.db", f"{CAMPUS}/money.db"])
+def test_a_database_that_is_gone_is_named_in_one_line_and_not_made_anew_beside_the_others(
+    city: City, name: str
+) -> None:
+    for path in city.data.glob(f"{name}*"):
+        path.unlink()
+    before = digests(city.data)
+
+    code, lines = run_to_end(city.data)
+
+    assert code == 1, lines
+    assert len(lines) == 1
+    assert name in lines[0]
+    assert digests(city.data) == before
+
+
 def test_a_database_made_with_another_migration_is_refused_in_one_line(city: City) -> None:
     with closing(sqlite3.connect(city.data / CAMPUS / "core.db")) as connection:
         connection.execute("UPDATE schema_migrations SET digest = 'other' WHERE name = 'core/0006_groups'")

@@ -13,10 +13,11 @@ import pytest
 from tests.journeys.conftest import LUNCH
 from tuanzi.engines.database import copying
 from tuanzi.installation import sources_of
+from tuanzi.machinery.database import DatabaseUnavailable
 from tuanzi.roles.cli import main
 from tuanzi.roles.folder import FolderLock
 from tuanzi.settings import read_settings
-from tuanzi.wiring import file_of, open_where_set
+from tuanzi.wiring import check_files, file_of, open_where_set
 
 NAMES = ["platform", "beijing.core", "beijing.money", "beijing.delivery", "beijing.notices"]
 
@@ -159,6 +160,46 @@ def test_a_house_that_never_pauses_is_not_stopped_for_long(
 
     assert "no moment was found" in capsys.readouterr().err
     assert not place.backup.exists()
+
+
+@pytest.mark.parametrize("done", range(5))
+def test_no_house_begins_on_what_a_killed_restore_left(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, done: int
+) -> None:
+    assert main(["backup", str(place.backup)]) == 0
+    again, rename = tmp_path / "again", Path.rename
+    renamed: list[Path] = []
+    place.use(again)
+
+    def rename_some(self: Path, target: Path) -> Path:
+        if len(renamed) == done:
+            raise KeyboardInterrupt
+        renamed.append(target)
+        return rename(self, target)
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "rename", rename_some)
+        with pytest.raises(KeyboardInterrupt):
+            main(["restore", str(place.backup)])
+    left = found_in(again)
+    capsys.readouterr()
+
+    if done:
+        with pytest.raises(DatabaseUnavailable, match="is gone"):
+            check_files(again, ["beijing"])
+        assert main(["appoint", "13900000001"]) == 1
+        assert "is gone" in capsys.readouterr().err
+    else:
+        check_files(again, ["beijing"])  # as if nothing had been restored
+    assert [name for name in found_in(again) if not name.endswith(("-shm", "-wal"))] == left
+
+
+def test_a_house_killed_while_it_makes_a_campus_begins_again(place: Place) -> None:
+    for name in ("wuhan.core", "wuhan.money"):
+        with closing(open_where_set(read_settings(), name, name.rpartition(".")[2], now=LUNCH)):
+            pass
+
+    check_files(place.data, ["beijing", "wuhan"])
 
 
 @pytest.mark.parametrize(

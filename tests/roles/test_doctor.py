@@ -268,6 +268,18 @@ def test_a_campus_that_is_there_and_for_which_nobody_works_is_a_warning(
     assert "campus beijing" not in [each["check"] for each in findings]
 
 
+def test_a_database_that_is_gone_is_wrong(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Place().change("beijing.core", "UPDATE writer_cursor SET position = 5;")
+    (alone / "beijing/money.db").unlink()
+
+    code, findings = told(capsys)
+
+    assert code == 1
+    assert of(findings, "databases")["says"] == (
+        f"{alone / 'beijing/money.db'}: is gone, and was there when {alone / 'beijing/core.db'} was written"
+    )
+
+
 def test_a_short_secret_is_wrong(
     alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

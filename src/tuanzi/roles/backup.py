@@ -158,7 +158,8 @@ def _restore(settings: Settings, folder: Path) -> Contents:
         for path in made:
             path.unlink(missing_ok=True)
         raise
-    for path in made:
+    # The platform's last: without it no house begins here (`check_files`), so none goes on with a half of what was.
+    for path in sorted(made, key=lambda path: path.parent == settings.data):
         path.rename(path.with_suffix(""))
         sync(path.parent)
     return contents

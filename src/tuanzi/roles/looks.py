@@ -26,7 +26,7 @@ from tuanzi.machinery.migrate import released
 from tuanzi.people import Keys, are_sealed_otherwise
 from tuanzi.roles.where import CHECK_S_MAX
 from tuanzi.settings import SECRET_BYTES_MIN, WECHAT, Settings, is_play_money
-from tuanzi.wiring import ANOTHER_SECRET, campus_on, file_of, files_in, schema_on
+from tuanzi.wiring import ANOTHER_SECRET, campus_on, check_files, file_of, files_in, schema_on
 
 # Our choice: an hour of lunch writes some 1 GB of events and rows into a busy campus's databases.
 SPACE_LEAST = 200 * 1024**2
@@ -226,9 +226,15 @@ async def look_at_database(settings: Settings, primary: Address | None, name: st
 
 
 def look_at_campuses(settings: Settings) -> list[Finding]:
-    """Campuses whose databases are in the data folder, and for which no process with these settings works."""
+    """Databases that are gone from the data folder; campuses that have some there, and for which no process with these
+    settings works."""
     if settings.database is not None:
         return []
+    try:
+        check_files(settings.data, settings.campuses)
+    except DatabaseUnavailable as error:
+        do = "stop the house, and restore a backup into an empty folder (runbooks/backup.md)"
+        return [Finding("databases", State.WRONG, str(error), do)]
     there = {campus for campus, dot, _ in [name.partition(".") for name in files_in(settings.data)] if dot}
     says = "its databases are here, and TUANZI_CAMPUSES does not name it: its orders and refunds stand still"
     do = "name it, or take its folder away when it is closed"

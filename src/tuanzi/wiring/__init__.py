@@ -12,6 +12,7 @@ from tuanzi.wiring.campus import LocalCampus, WriterLine
 from tuanzi.wiring.databases import (
     CAMPUS_DATABASES,
     campus_on,
+    check_files,
     file_of,
     files_in,
     open_database,
@@ -53,6 +54,7 @@ __all__ = [
     "WriterLine",
     "all_events",
     "campus_on",
+    "check_files",
     "file_of",
     "files_in",
     "follower_of",

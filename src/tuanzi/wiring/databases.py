@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from tuanzi.engines.database.connections import Address
+from tuanzi.engines.database.looking import position_in_file
 from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.engines.database.replicas import Replicated
 from tuanzi.engines.database.scribe import Dictated, Scribe
 from tuanzi.engines.database.sqlite import Sqlite
+from tuanzi.machinery.database import DatabaseUnavailable
 from tuanzi.machinery.internal import POSITION_OF_SOURCE
 from tuanzi.machinery.migrate import Migratable, migrate
 from tuanzi.settings import Settings
@@ -65,6 +68,21 @@ def files_in(folder: Path) -> list[str]:
     names = ["platform", *sorted(f"{path.parent.name}.{path.stem}" for path in folder.glob("*/*.db"))]
     is_ours = {"platform", *CAMPUS_DATABASES}
     return [name for name in names if name.rpartition(".")[2] in is_ours and file_of(folder, name).exists()]
+
+
+def check_files(folder: Path, campuses: Sequence[str]) -> None:
+    """Raises DatabaseUnavailable when a database is gone: another was written to, which begins when all are there.
+
+    A house that makes it anew beside the others has lost what was in it without a word, and never hears what happens
+    there: the others have heard of more. A campus of which there is nothing is a new one.
+    """
+    platform = file_of(folder, "platform")
+    for campus in campuses:
+        paths = [file_of(folder, f"{campus}.{kind}") for kind in CAMPUS_DATABASES]
+        there = [path for path in paths if path.exists()]
+        gone = [path for path in (platform, *paths) if not path.exists()]
+        if there and gone and any(position_in_file(path) for path in there):
+            raise DatabaseUnavailable(f"{gone[0]}: is gone, and was there when {there[0]} was written")
 
 
 def schema_on(server: Address, name: str) -> Address:

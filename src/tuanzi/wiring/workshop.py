@@ -23,7 +23,7 @@ from tuanzi.machinery.room import ErrandHandler, Room
 from tuanzi.machinery.stopwatch import shared
 from tuanzi.machinery.writer import Writer
 from tuanzi.settings import Settings, SettingWrong
-from tuanzi.wiring.databases import CAMPUS_DATABASES, SERVED_PACE_S, campus_on, open_where_set, schema_on
+from tuanzi.wiring.databases import CAMPUS_DATABASES, SERVED_PACE_S, campus_on, check_files, open_where_set, schema_on
 from tuanzi.wiring.desks import CampusBooks, FindDesk
 from tuanzi.wiring.rooms import Vendors, rooms_of, schema_of
 
@@ -48,7 +48,10 @@ class Workshop:
         ids: Ids | None = None,
         scribe: Scribe | None = None,
     ) -> None:
-        """scribe: who writes into SQLite's files; None for this process itself."""
+        """scribe: who writes into SQLite's files; None for this process itself. Raises DatabaseUnavailable when one of
+        those is gone."""
+        if settings.database is None:
+            check_files(settings.data, settings.campuses)
         self.settings = settings
         self.scribe = scribe
         self.clock = clock

@@ -34,6 +34,7 @@ SELECT (SELECT COUNT(*) FROM events), (SELECT COALESCE(MIN(number), 0) FROM even
 _PARKED = """
 SELECT source, number, name, reason, parked_at_ms FROM parked_events ORDER BY parked_at_ms, source, number LIMIT 1000
 """
+_POSITION = "SELECT position FROM writer_cursor WHERE id = 1"
 _SERVER = "SELECT @@global.read_only, VERSION(), CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)"
 # MariaDB says master, MySQL says source; neither has a row where semi-sync is not built in.
 _WITNESSED = "SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_%_status'"
@@ -85,6 +86,11 @@ def parked_in_file(path: Path) -> list[ParkedEvent]:
 def parked_in_schema(address: Address) -> list[ParkedEvent]:
     """Events laid aside in a schema of a server, as `parked_in_file`. Raises DatabaseUnavailable."""
     return in_schema(address, _parked) or []
+
+
+def position_in_file(path: Path) -> int:
+    """How often a SQLite database was written to, 0 when it was not made yet. Raises DatabaseUnavailable."""
+    return in_file(path, lambda rows: sum(int(position) for (position,) in rows(_POSITION))) or 0
 
 
 def in_file(path: Path, reading: Callable[[Rows], V]) -> V | None:
