@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from servers.process import free_ports
 from tests.databases import servers
 from tests.engines.database.test_replicas import SHORT, Trio, wait_until
 from tests.engines.database.things import ids, keep, prepare, thing
+from tuanzi.engines.database import promotion
+from tuanzi.engines.database.connections import Patience, ask, connect
 from tuanzi.engines.database.promotion import NotPromoted, promote
 from tuanzi.engines.database.replicas import Replicated
 from tuanzi.roles.cli import main
@@ -171,6 +174,30 @@ def test_a_promotion_that_broke_anywhere_is_gone_on_with_by_a_repeat(trio: Trio)
     assert [node.ask("SELECT @@read_only") for node in (chosen, other)] == [[(0,)], [(1,)]]
     assert rows == [[("after",), ("before",)]] * 2
     assert heard == "Yes"
+
+
+def test_what_it_received_may_be_applied_for_as_long_as_was_said(
+    trio: Trio, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promotion, "ANSWER_S_MAX", 2.0)
+    old, replica, other = trio.servers.nodes
+    other.kill()
+    database = Replicated(trio.address_of_all(), patience=SHORT)
+    prepare(database)
+    wait_until(lambda: replica.ask("SELECT @@gtid_slave_pos") == old.ask("SELECT @@gtid_current_pos"))
+    with closing(connect(trio.operated(replica), Patience(connect_s=2.0, answer_s=60.0), schema=False)) as holding:
+        ask(holding, "FLUSH TABLES WITH READ LOCK")  # it receives, and applies nothing
+        keep(database, thing("kept"))
+        old.kill()
+        wait_until(lambda: replica.slave_status()["Slave_IO_Running"] != "Yes")
+
+        code = main([*words(trio, tmp_path, replica), "--within-s", "4"])
+
+    said = capsys.readouterr().err
+    assert code == 1
+    assert "has not applied" in said
+    assert "within 4 s" in said
+    database.close()
 
 
 def test_two_that_take_writes_are_not_made_one_by_a_promotion(trio: Trio) -> None:

@@ -16,6 +16,8 @@ from tuanzi.engines.database.statements import literal
 
 # What was received is on the replica's disk; it is applied at thousands of transactions a second.
 APPLY_S_MAX = 60.0
+# Our choice: to stop a replica waits for the transaction that it applies.
+ANSWER_S_MAX = 70.0
 
 
 class NotPromoted(Exception):
@@ -56,7 +58,7 @@ def promote(replicas: Sequence[Address], *, copying: Copying, apply_s_max: float
         except MySQLError as error:
             raise NotPromoted(f"{address}: {error}; leave it out only if it is lost for good") from error
     chosen = _choose(found)
-    with _asked(chosen) as ask:
+    with _asked(chosen, wait_s=apply_s_max) as ask:
         position = _take_over(ask, chosen, apply_s_max)
     others = [each.address for each in found if each.address is not chosen]
     for address in others:
@@ -172,9 +174,9 @@ def _status(ask: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def _asked(address: Address) -> Iterator[Any]:
-    """Asks one server, row by row as a mapping."""
-    connection = connect(address, Patience(connect_s=2.0, answer_s=APPLY_S_MAX + 10.0), schema=False)
+def _asked(address: Address, *, wait_s: float = 0.0) -> Iterator[Any]:
+    """Asks one server, row by row as a mapping. wait_s: for how long it may be told to wait itself."""
+    connection = connect(address, Patience(connect_s=2.0, answer_s=ANSWER_S_MAX + wait_s), schema=False)
 
     def ask(sql: str) -> list[dict[str, Any]]:
         with connection.cursor(pymysql.cursors.DictCursor) as cursor:
