@@ -14,6 +14,7 @@ from pathlib import Path
 from msgspec.structs import replace as replace_struct
 
 from tuanzi.engines.database.connections import Address, address_of
+from tuanzi.machinery.http.server import networks_of
 from tuanzi.money import GATEWAY, NOTIFY_PATH, Merchant
 from tuanzi.people import LOGIN_GATEWAY, SmsAccount, WechatApp
 
@@ -225,7 +226,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         live_gather_ms=_whole(environment, "TUANZI_LIVE_GATHER_MS", 250, 0, 10_000),
         live_patient_ms=_whole(environment, "TUANZI_LIVE_PATIENT_MS", 2000, 0, 10_000),
         live_escalate_s=_whole(environment, "TUANZI_LIVE_ESCALATE_S", 10, 6, 86_400),
-        proxies=environment.get("TUANZI_PROXIES", ""),
+        proxies=_proxies(environment),
         requests_per_s=_whole(environment, "TUANZI_REQUESTS_PER_S", 20, 0, 1_000_000),
         demo=is_demo,
         public_url=_public_url(environment),
@@ -302,6 +303,16 @@ def server_at(url: str, *, like: Address | None) -> Address:
     says a password."""
     address = address_of(url)
     return address if address.password or like is None else replace(address, password=like.password)
+
+
+def _proxies(environment: Mapping[str, str]) -> str:
+    """Whose word is taken for who asks, as the server reads it. Raises SettingWrong."""
+    proxies = environment.get("TUANZI_PROXIES", "")
+    try:
+        networks_of(proxies)
+    except ValueError as error:
+        raise SettingWrong(f"TUANZI_PROXIES={proxies}: {error}") from None
+    return proxies
 
 
 def _public_url(environment: Mapping[str, str]) -> str:

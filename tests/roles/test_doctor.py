@@ -280,6 +280,30 @@ def test_a_database_that_is_gone_is_wrong(alone: Path, capsys: pytest.CaptureFix
     )
 
 
+@pytest.mark.parametrize("proxies", ["nowhere", "10.0.0.1/8", "127.0.0.1;10.0.0.1", "127.0.0.1, *"])
+def test_a_proxy_that_is_no_address_is_wrong_for_no_house_begins_with_it(
+    alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], proxies: str
+) -> None:
+    monkeypatch.setenv("TUANZI_PROXIES", proxies)
+
+    code, findings = told(capsys)
+
+    assert code == 1
+    assert [each["says"].startswith(f"TUANZI_PROXIES={proxies}: ") for each in findings] == [True]
+
+
+def test_one_port_for_both_servers_is_wrong(
+    alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TUANZI_LIVE_PORT", os.environ["TUANZI_PORT"])
+
+    code, findings = told(capsys)
+
+    assert code == 1
+    assert of(findings, "TUANZI_LIVE_PORT")["state"] == "wrong"
+    assert of(findings, "TUANZI_LIVE_PORT")["says"].endswith("is TUANZI_PORT's")
+
+
 def test_a_short_secret_is_wrong(
     alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -38,7 +38,7 @@ from tuanzi.roles.overview import overview_route
 from tuanzi.roles.pages import BuiltPages
 from tuanzi.roles.poster import LANGUAGES, Posters, facts_of, link_of
 from tuanzi.roles.records import records_route
-from tuanzi.settings import Settings, SettingWrong, is_play_money
+from tuanzi.settings import Settings, is_play_money
 from tuanzi.wiring import House
 
 log = logging.getLogger("tuanzi.api")
@@ -269,10 +269,7 @@ async def _serve(
     beside: Coroutine[Any, Any, None] | None = None,
 ) -> None:
     """Serve an application while parts work; when one of them ends, all do."""
-    try:
-        server = Server(app, refuse=refuse, proxies=settings.proxies, drain_s_max=DRAIN_S_MAX)
-    except ValueError as error:
-        raise SettingWrong(f"TUANZI_PROXIES: {error}") from None
+    server = Server(app, refuse=refuse, proxies=settings.proxies, drain_s_max=DRAIN_S_MAX)
     listening = _bound(settings.host, settings.port)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

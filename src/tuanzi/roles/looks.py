@@ -116,7 +116,9 @@ async def look_at_ports(settings: Settings) -> list[Finding]:
     findings = []
     for name, port in (("TUANZI_PORT", settings.port), ("TUANZI_LIVE_PORT", settings.live_port)):
         where, taken = f"{settings.host}:{port}", _taken(settings.host, port)
-        if not taken:
+        if name == "TUANZI_LIVE_PORT" and port and port == settings.port:
+            findings.append(Finding(name, State.WRONG, f"{where} is TUANZI_PORT's", f"set {name} to another port"))
+        elif not taken:
             findings.append(Finding(name, State.OK, f"{where} is free"))
         elif is_here:
             findings.append(Finding(name, State.OK, f"{where}: tuanzi runs there already"))

@@ -20,6 +20,15 @@ USUAL = Bounds()
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+ALL = "*"
+
+
+def networks_of(proxies: str) -> list[Network]:
+    """The networks that proxies are in, as `Server` takes them; none for `*`. Raises ValueError."""
+    names = [] if proxies.strip() == ALL else proxies.split(",")
+    return [ipaddress.ip_network(name.strip()) for name in names if name.strip()]
+
+
 class Server:
     """Listens until `close`, then answers what came and lets go.
 
@@ -43,10 +52,8 @@ class Server:
         self.bounds = bounds
         self.ticks = 0
         self.is_stopping = False
-        self._trusts_all = proxies.strip() == "*"
-        self._trusted: list[Network] = [
-            ipaddress.ip_network(one.strip()) for one in ([] if self._trusts_all else proxies.split(",")) if one.strip()
-        ]
+        self._trusts_all = proxies.strip() == ALL
+        self._trusted = networks_of(proxies)
         self._drain_s_max = drain_s_max
         self._connections: set[Connection] = set()
         self._closing = asyncio.Event()
