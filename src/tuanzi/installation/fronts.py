@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -25,8 +26,9 @@ from tuanzi.machinery.eventlog import EventLog
 from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.push.limits import PushLimits
 from tuanzi.machinery.room import Room
-from tuanzi.settings import Settings
+from tuanzi.settings import Settings, SettingWrong
 from tuanzi.wiring import (
+    ANOTHER_SECRET,
     CAMPUS_DATABASES,
     GateSide,
     Vendors,
@@ -164,12 +166,23 @@ class Front(Workshop):
         """Hear of every database's events, from when all of them are there."""
         for desk in self.remote.values():
             await desk.open()
+        if await self._is_stranger():
+            raise SettingWrong(f"TUANZI_SECRET or its file: {ANOTHER_SECRET}")
         async with asyncio.TaskGroup() as tasks:
             for desk in self.remote.values():
                 tasks.create_task(desk.watch())
             if self.engines.events is not None:
                 tasks.create_task(self._listen(self.engines.events))
             self._opened.set()
+
+    async def _is_stranger(self) -> bool:
+        """Whether nobody is known by the secret of this process: then no writer answers it either."""
+        is_sealed_otherwise = partial(people.are_sealed_otherwise, keys=self.keys)
+        while True:
+            try:
+                return await self.platform.look(is_sealed_otherwise)
+            except Unavailable:
+                await asyncio.sleep(OPENED_AGAIN_S)
 
     async def _listen(self, events: EventLog) -> None:
         async for source, rows in events.listen([name for name, desk in self.remote.items() if desk.is_heard]):
