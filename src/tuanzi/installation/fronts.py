@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from tuanzi import live, orders, people, reconciliation
 from tuanzi.base.ids import Ids
@@ -192,7 +193,8 @@ class Front(Workshop):
                 log.warning("installation.events_unreadable", extra={"desk": source})
 
     async def _ask_figures(self) -> None:
-        """Know how each campus does, now and then; from one that does not answer, what it said last."""
+        """Know how each campus does, now and then; of one for which nobody answers, what was said last, and that nobody
+        decides for it now."""
         async with asyncio.TaskGroup() as tasks:
             for campus in self.campuses:
                 tasks.create_task(self._ask_figures_of(campus))
@@ -200,12 +202,19 @@ class Front(Workshop):
     async def _ask_figures_of(self, campus: str) -> None:
         decode = msgspec.json.Decoder(CampusFigures).decode
         while True:
+            told = None
             with suppress(Problem, TimeoutError):
                 async with asyncio.timeout(2 * FIGURES_EVERY_S):
                     reply: Reply = await self.senders[campus].ask("core", FIGURES, b"", is_accepted=True)
                 if not reply.problem:
-                    self.figures[campus] = decode(reply.body)
+                    told = decode(reply.body)
+            self.figures[campus] = told or _left(self.figures[campus])
             await asyncio.sleep(FIGURES_EVERY_S)
+
+
+def _left(figures: CampusFigures) -> CampusFigures:
+    """What was said of a campus for which nobody answers any more."""
+    return replace(figures, owner="", writers=[replace(line, is_open=False) for line in figures.writers])
 
 
 class FrontLive:
