@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ class Flights:
         self._figures = figures
         self._ahead_min = ahead_min
         self._pace_s = pace_s
-        self._began = 0.0
+        self._began = -math.inf  # the loop's clock may have begun with the machine, a moment ago
         self._finished = 0.0
 
     async def run(self) -> None:
