@@ -14,7 +14,7 @@ from tuanzi.base.ids import PersonId
 from tuanzi.base.once import Once
 from tuanzi.base.problem import Busy
 from tuanzi.base.who import Role, Who
-from tuanzi.events import PersonJoined
+from tuanzi.events import PersonJoined, SessionEnded
 from tuanzi.people import Doorkeeper
 
 SOON = NOON + timedelta(seconds=1)
@@ -300,3 +300,20 @@ async def test_strangers_are_bounded_too() -> None:
         await doorkeeper.authenticate(f"{i:064x}", SOON)
 
     assert platform.desk.reads == 4
+
+
+async def test_who_signs_out_while_the_newest_sessions_are_read_is_not_remembered_as_he_was() -> None:
+    platform = Platform()
+    token, who = await opened(platform)
+    other, still_there = await opened(platform, OTHER_PHONE)
+    desk = SlowDesk(platform)
+    doorkeeper = Doorkeeper(desk)
+
+    warming = asyncio.create_task(doorkeeper.warm_up(SOON))
+    await settle()
+    doorkeeper.on_event(SessionEnded(person_id=who.person_id, session_id=who.session_id))
+    desk.gate.set()
+    await warming
+
+    assert doorkeeper.recall(token, SOON) is None
+    assert doorkeeper.recall(other, SOON) == still_there
