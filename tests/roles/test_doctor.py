@@ -126,6 +126,24 @@ def test_a_gap_among_events_is_wrong(place: Place, capsys: pytest.CaptureFixture
     assert of(findings, "database beijing.core events")["says"] == "2 are missing between 1 and 4"
 
 
+def test_of_a_long_log_only_the_newest_events_are_counted(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = Place()
+    for name, gap in (("beijing.core", 99_000), ("beijing.money", 101_000)):
+        place.change(
+            name,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)"
+            f" INSERT INTO events SELECT i, 'a.b', 1, 0, '{{}}' FROM n WHERE i <> {gap};"
+            "UPDATE writer_cursor SET event_number = 300000;",
+        )
+
+    code, findings = told(capsys)
+
+    assert code == 1
+    assert of(findings, "database beijing.core events")["says"] == "the newest 200000, without a gap"
+    assert of(findings, "database beijing.money events")["says"] == "1 are missing between 100001 and 300000"
+    assert of(findings, "database beijing.delivery events")["says"] == "0, without a gap"
+
+
 def test_a_database_of_another_release_is_wrong_and_of_an_older_one_a_warning(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:

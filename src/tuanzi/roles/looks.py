@@ -19,7 +19,15 @@ from msgspec import Struct
 
 from tuanzi.base.time import to_ms
 from tuanzi.engines.database.connections import Address
-from tuanzi.engines.database.looking import Sight, in_file, in_schema, look_at_file, look_at_schema, look_at_server
+from tuanzi.engines.database.looking import (
+    COUNTED_MAX,
+    Sight,
+    in_file,
+    in_schema,
+    look_at_file,
+    look_at_schema,
+    look_at_server,
+)
 from tuanzi.engines.database.residence import Elsewhere, Residence
 from tuanzi.machinery.database import DatabaseUnavailable
 from tuanzi.machinery.migrate import released
@@ -281,10 +289,11 @@ def _of_events(check: str, sight: Sight) -> Finding:
     if sight.newest != sight.recorded:
         says = f"the last event is {sight.newest}, and its writer noted {sight.recorded}"
         return Finding(check, State.WRONG, says, do)
-    if sight.events and sight.events != sight.newest - sight.oldest + 1:
-        lost = sight.newest - sight.oldest + 1 - sight.events
-        return Finding(check, State.WRONG, f"{lost} are missing between {sight.oldest} and {sight.newest}", do)
-    return Finding(check, State.OK, f"{sight.events}, without a gap")
+    first = max(sight.oldest, sight.newest - COUNTED_MAX + 1)
+    if sight.counted and (lost := sight.newest - first + 1 - sight.counted):
+        return Finding(check, State.WRONG, f"{lost} are missing between {first} and {sight.newest}", do)
+    newest = "the newest " if first > sight.oldest else ""
+    return Finding(check, State.OK, f"{newest}{sight.counted}, without a gap")
 
 
 def _of_parked(check: str, sight: Sight) -> list[Finding]:
