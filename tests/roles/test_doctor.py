@@ -310,6 +310,31 @@ def test_a_proxy_that_is_no_address_is_wrong_for_no_house_begins_with_it(
     assert [each["says"].startswith(f"TUANZI_PROXIES={proxies}: ") for each in findings] == [True]
 
 
+@pytest.mark.parametrize(
+    ("kafka", "host", "states"),
+    [
+        ("10.255.0.1:9092, 10.255.0.2:9092", "", ["warning"]),
+        ("10.255.0.1:9092", "10.255.0.9", ["ok"]),
+        ("127.0.0.1:1, localhost:1", "", []),
+    ],
+)
+def test_a_process_that_writers_on_other_machines_cannot_answer_is_a_warning(
+    kafka: str,
+    host: str,
+    states: list[str],
+    alone: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TUANZI_KAFKA", kafka)
+    if host:
+        monkeypatch.setenv("TUANZI_ANSWERS_HOST", host)
+
+    _, findings = told(capsys)
+
+    assert [each["state"] for each in findings if each["check"] == "TUANZI_ANSWERS_HOST"] == states
+
+
 def test_one_port_for_both_servers_is_wrong(
     alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

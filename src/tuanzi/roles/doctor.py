@@ -22,6 +22,7 @@ from tuanzi.roles.listing import STRANGE, Setting, list_settings
 from tuanzi.roles.looks import (
     Finding,
     State,
+    look_at_answers,
     look_at_campuses,
     look_at_clock,
     look_at_copies,
@@ -92,7 +93,7 @@ async def examine(
     settings = settings.settled
     findings = [look_at_folder(settings.data), *look_at_secrets(settings, environment)]
     findings += await look_at_ports(settings)
-    findings += look_at_people(settings)
+    findings += [*look_at_people(settings), *look_at_answers(settings)]
     needs = await find_needs(settings)
     findings += [_of_need(need) for need in needs]
     if settings.kafka and all(need.is_healthy for need in needs if need.need == "command log"):

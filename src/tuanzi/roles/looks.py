@@ -155,6 +155,20 @@ def look_at_people(settings: Settings) -> list[Finding]:
     return findings
 
 
+def look_at_answers(settings: Settings) -> list[Finding]:
+    """Whether writers of other machines can answer this process; nothing where all of an installation is on one, as far
+    as its brokers tell."""
+    if not settings.kafka or {server.strip().rpartition(":")[0] for server in settings.kafka.split(",")} <= _LOOPBACK:
+        return []
+    check, host = "TUANZI_ANSWERS_HOST", settings.answers_host
+    if host not in _LOOPBACK:
+        return [Finding(check, State.OK, f"answers come to {host}")]
+    says = (
+        f"answers come to {host}, where only this machine's writers find it: people would wait for the others in vain"
+    )
+    return [Finding(check, State.WARNING, says, "set it to the name by which other machines reach this one")]
+
+
 def look_at_clock(primary: Address, *, clock: Callable[[], datetime]) -> Finding:
     """How far this machine's clock is from the database server's."""
     check = "clock"
