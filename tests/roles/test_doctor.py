@@ -335,6 +335,26 @@ def test_a_process_that_writers_on_other_machines_cannot_answer_is_a_warning(
     assert [each["state"] for each in findings if each["check"] == "TUANZI_ANSWERS_HOST"] == states
 
 
+@pytest.mark.parametrize(
+    ("kafka", "url", "states"),
+    [("127.0.0.1:1", "", ["warning"]), ("127.0.0.1:1", "wss://live.example.edu", ["ok"]), ("", "", [])],
+)
+def test_apis_that_tell_nobody_where_the_gateways_are_is_a_warning(
+    kafka: str,
+    url: str,
+    states: list[str],
+    alone: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TUANZI_KAFKA", kafka)
+    monkeypatch.setenv("TUANZI_LIVE_URL", url)
+
+    _, findings = told(capsys)
+
+    assert [each["state"] for each in findings if each["check"] == "TUANZI_LIVE_URL"] == states
+
+
 def test_one_port_for_both_servers_is_wrong(
     alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,6 +28,7 @@ from tuanzi.roles.looks import (
     look_at_copies,
     look_at_database,
     look_at_folder,
+    look_at_gateways,
     look_at_payments,
     look_at_people,
     look_at_ports,
@@ -93,7 +94,7 @@ async def examine(
     settings = settings.settled
     findings = [look_at_folder(settings.data), *look_at_secrets(settings, environment)]
     findings += await look_at_ports(settings)
-    findings += [*look_at_people(settings), *look_at_answers(settings)]
+    findings += [*look_at_people(settings), *look_at_answers(settings), *look_at_gateways(settings)]
     needs = await find_needs(settings)
     findings += [_of_need(need) for need in needs]
     if settings.kafka and all(need.is_healthy for need in needs if need.need == "command log"):

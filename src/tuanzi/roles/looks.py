@@ -169,6 +169,16 @@ def look_at_answers(settings: Settings) -> list[Finding]:
     return [Finding(check, State.WARNING, says, "set it to the name by which other machines reach this one")]
 
 
+def look_at_gateways(settings: Settings) -> list[Finding]:
+    """Whether an api of an installation tells people where the gateways are; a house in one process is one itself."""
+    if not settings.kafka:
+        return []
+    if settings.live_url:
+        return [Finding("TUANZI_LIVE_URL", State.OK, f"people are sent to {settings.live_url}")]
+    says = "an api that is no gateway itself tells nobody where one is: its pages hear nothing by themselves"
+    return [Finding("TUANZI_LIVE_URL", State.WARNING, says, "set it to where the gateways are, wss://live.example.edu")]
+
+
 def look_at_clock(primary: Address, *, clock: Callable[[], datetime]) -> Finding:
     """How far this machine's clock is from the database server's."""
     check = "clock"
