@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tests.people.people_bench import PHONE, SECRET
-from tuanzi.people import Keys
-from tuanzi.people.model import mainland_phone, tidy_name
+from tests.bench_unit import rows_of
+from tests.people.people_bench import NOON, PHONE, SECRET, Platform
+from tuanzi.base.ids import CampusId, PersonId
+from tuanzi.people import Keys, are_sealed_otherwise, store
+from tuanzi.people.model import Person, mainland_phone, tidy_name
 from tuanzi.people.problems import NameInvalid, PhoneInvalid
 
 KEYS = Keys(SECRET)
@@ -95,3 +99,37 @@ def test_a_name_is_tidied_and_bounded() -> None:
     for wrong in ("字" * 21, "a\u202eb", "a\nb", "a\x00b"):
         with pytest.raises(NameInvalid):
             tidy_name(wrong)
+
+
+@pytest.mark.parametrize(
+    ("sealed_by", "is_otherwise"),
+    [
+        ("", False),
+        ("o", True),
+        ("oh", False),
+        ("o" * 150 + "h", False),
+        ("h" + "o" * 150, False),
+        ("o" * 300, True),
+    ],
+)
+def test_a_house_is_known_by_one_of_its_first_or_newest_people(sealed_by: str, is_otherwise: bool) -> None:
+    """h: under the secret of the house, o: under another one."""
+    keys = {"h": KEYS, "o": Keys(b"another secret than the house has, by mistake")}
+    unit = Platform().unit
+    for i, key in enumerate(sealed_by):
+        phone = keys[key].seal(f"138{i:08}")
+        person = Person(
+            id=PersonId(f"p{i:04}"),
+            campus_id=CampusId("beijing"),
+            roles=(),
+            phone_hash=phone.hash,
+            phone_masked=phone.masked,
+            phone_sealed=phone.sealed,
+            joined_at=NOON,
+        )
+        unit.add(person)
+
+    def ask(sql: str) -> list[tuple[Any, ...]]:
+        return rows_of(unit, store.TABLES, "platform", sql, None)
+
+    assert are_sealed_otherwise(ask, keys=KEYS) is is_otherwise

@@ -86,6 +86,10 @@ FIRST_SEALED_PHONES = """
 SELECT phone_sealed FROM people WHERE phone_sealed IS NOT NULL ORDER BY id LIMIT 100
 """
 
+NEWEST_SEALED_PHONES = """
+SELECT phone_sealed FROM people WHERE phone_sealed IS NOT NULL ORDER BY id DESC LIMIT 100
+"""
+
 SESSIONS_OF_PERSON = """
 SELECT id, created_at_ms, expires_at_ms FROM sessions WHERE person_id = :person_id ORDER BY id LIMIT :limit
 """
