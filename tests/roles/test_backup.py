@@ -194,6 +194,15 @@ def test_no_house_begins_on_what_a_killed_restore_left(
     assert [name for name in found_in(again) if not name.endswith(("-shm", "-wal"))] == left
 
 
+def test_only_the_messages_may_be_taken_away_and_begin_anew(place: Place) -> None:
+    (place.data / "beijing/notices.db").unlink()
+
+    check_files(place.data, ["beijing"])
+    (place.data / "beijing/delivery.db").unlink()
+    with pytest.raises(DatabaseUnavailable, match=r"delivery\.db: is gone"):
+        check_files(place.data, ["beijing"])
+
+
 def test_a_house_killed_while_it_makes_a_campus_begins_again(place: Place) -> None:
     for name in ("wuhan.core", "wuhan.money"):
         with closing(open_where_set(read_settings(), name, name.rpartition(".")[2], now=LUNCH)):

@@ -74,13 +74,15 @@ def check_files(folder: Path, campuses: Sequence[str]) -> None:
     """Raises DatabaseUnavailable when a database is gone: another was written to, which begins when all are there.
 
     A house that makes it anew beside the others has lost what was in it without a word, and never hears what happens
-    there: the others have heard of more. A campus of which there is nothing is a new one.
+    there: the others have heard of more. A campus of which there is nothing is a new one. Messages may begin anew, from
+    what happens next: nobody hears what is in `notices`.
     """
     platform = file_of(folder, "platform")
     for campus in campuses:
         paths = [file_of(folder, f"{campus}.{kind}") for kind in CAMPUS_DATABASES]
         there = [path for path in paths if path.exists()]
-        gone = [path for path in (platform, *paths) if not path.exists()]
+        heard = (platform, *(path for path in paths if path.stem != "notices"))
+        gone = [path for path in heard if not path.exists()]
         if there and gone and any(position_in_file(path) for path in there):
             raise DatabaseUnavailable(f"{gone[0]}: is gone, and was there when {there[0]} was written")
 
