@@ -36,6 +36,7 @@ help: ## list what can be made
 setup: .venv/complete tests/live/sdk/node_modules/.complete $(BUILT) ## install everything that run and test need; harmless twice
 
 run: .venv/runtime $(BUILT) ## serve the demo campuses on TUANZI_PORT (8000), databases in TUANZI_DATA (./data)
+	@echo "Tuanzi 团子 at http://127.0.0.1:$(TUANZI_PORT) in a moment; Ctrl-C stops it, what it keeps is in $(TUANZI_DATA)"
 	@exec $(BIN)/tuanzi run --demo
 
 # Simulations compute in virtual time, so how busy the machine is means nothing to them: two processes do them at the lowest

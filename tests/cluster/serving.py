@@ -21,7 +21,7 @@ from tuanzi.catalog import PutCampaign
 from tuanzi.installation import Front, WorkerSide, WriterSide, engines_of
 from tuanzi.money import SandboxProvider
 from tuanzi.roles.api import serve, serve_health
-from tuanzi.roles.logs import log_json
+from tuanzi.roles.logs import log_structured
 from tuanzi.roles.parts import Part
 from tuanzi.settings import read_settings
 from tuanzi.wiring import Vendors, wall_clock
@@ -77,7 +77,7 @@ async def main(roles: Sequence[str]) -> None:
     clock, phones = Clock(settings.data / AHEAD), Phones(settings.data / CODES)
     vendors = Vendors(codes=phones, payments=SandboxProvider())
     engines = await engines_of(settings, name=" ".join(roles), now=clock.now)
-    log_json()
+    log_structured()
     async with engines.connected():
         watching = asyncio.create_task(clock.watch(lambda: _ring(part)))
         part: Front | WriterSide | WorkerSide

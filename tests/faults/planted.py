@@ -20,7 +20,7 @@ from tuanzi.machinery.http.routes import Call, Committed, Route
 from tuanzi.machinery.room import Room
 from tuanzi.money import SandboxProvider
 from tuanzi.roles.api import serve
-from tuanzi.roles.logs import log_json
+from tuanzi.roles.logs import log_structured
 from tuanzi.settings import read_settings
 from tuanzi.wiring import FindDesk, House, Vendors
 
@@ -89,6 +89,6 @@ async def run() -> None:
 
 
 if __name__ == "__main__":
-    log_json()
+    log_structured()
     uvloop.run(run())
     sys.exit(0)

@@ -23,7 +23,7 @@ from tuanzi.machinery.desk import WriterDesk
 from tuanzi.money import Fault, SandboxProvider
 from tuanzi.people import ConsoleSender
 from tuanzi.roles.api import serve
-from tuanzi.roles.logs import log_json
+from tuanzi.roles.logs import log_structured
 from tuanzi.settings import read_settings
 from tuanzi.wiring import House, Vendors, wall_clock
 
@@ -99,7 +99,7 @@ async def main(port: str, live_port: str, data: str, campuses: str) -> None:
             sys.stdout.write("heard\n")
             sys.stdout.flush()
 
-    log_json()
+    log_structured()
     await serve(house, beside=beside, inbox=console, accounts=living.ACCOUNTS)
 
 

@@ -35,7 +35,7 @@ from tuanzi.people import (
 from tuanzi.roles.api import routes_of, serve
 from tuanzi.roles.company import Company, CompanyFailed
 from tuanzi.roles.folder import FolderLock, held_by_another
-from tuanzi.roles.logs import log_json
+from tuanzi.roles.logs import log_structured
 from tuanzi.roles.parts import Part, parts_of, serve_parts
 from tuanzi.settings import INPROCESS, SECRET_BYTES_MIN, WECHAT, Settings, SettingWrong, read_settings
 from tuanzi.wiring import House, Vendors, wall_clock
@@ -133,7 +133,7 @@ def _openapi() -> str:
 def _run(settings: Settings, parts: Collection[Part]) -> int:
     if len(settings.secret) < SECRET_BYTES_MIN:
         raise SettingWrong(f"TUANZI_SECRET or its file: at least {SECRET_BYTES_MIN} bytes are expected")
-    log_json()
+    log_structured()
     os.environ.setdefault(*POLLING_THREAD)
     if parts:
         uvloop.run(_serve(settings, parts, scribe=None))
