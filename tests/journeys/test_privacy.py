@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -220,3 +221,19 @@ async def test_a_page_of_the_export_that_cannot_be_is_refused(cast: Cast) -> Non
     await refused(cast.ming.get("/v1/me/records?after=x"), 422, "base/invalid")
     await refused(cast.ming.get("/v1/me/records?after=%0A"), 422, "base/invalid")
     assert (await done(cast.ming.get("/v1/me/records?after=9999.")))["items"] == []
+
+
+async def test_who_reads_his_export_again_and_again_waits_and_nobody_else_does(tmp_path: Path) -> None:
+    async with Town(tmp_path, TUANZI_REQUESTS_PER_S="0") as town:
+        ming, hua = await town.sign_in(), await town.sign_in()
+
+        statuses = [(await ming.get("/v1/me/records")).status_code for _ in range(201)]
+        last = await refused(ming.get("/v1/me/records"), 429, "http/too-many-requests")
+        others = [(await hua.get("/v1/me/records")).status_code, (await ming.get("/v1/me")).status_code]
+        town.pass_time(seconds=1)
+        later = [(await ming.get("/v1/me/records")).status_code for _ in range(2)]
+
+    assert statuses == [200] * 200 + [429]
+    assert last["retry_after_s"] == 1
+    assert others == [200, 200]
+    assert later == [200, 429]
