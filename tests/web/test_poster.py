@@ -7,12 +7,14 @@ import io
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import zxingcpp
 from PIL import Image
 
 from tests.journeys.conftest import BEEF_RICE, LADDER, Town, done
-from tuanzi.roles.poster import WAITING_MAX
+from tuanzi.roles.api import application
+from tuanzi.roles.poster import DRAWN_AT_ONCE, DRAWN_PER_S, WAITING_MAX
 from tuanzi.settings import SettingWrong, read_settings
 
 BYTES_MAX = 120_000
@@ -140,6 +142,30 @@ async def test_a_crowd_that_asks_for_ever_new_posters_is_told_to_come_back(tmp_p
     late = next(answer for answer in answers if answer.status_code == 429)
     assert (late.json()["code"], late.headers["retry-after"]) == ("base/busy", "1")
     assert again.result().content == kept.content
+
+
+async def test_who_has_had_many_posters_drawn_waits_for_new_ones_and_nobody_else_does(tmp_path: Path) -> None:
+    async with Town(tmp_path) as town:
+        opened = await opened_group(town)
+        elsewhere = httpx.AsyncClient(
+            transport=httpx.ASGITransport(application(town.house), client=("10.0.0.2", 1)), base_url="http://tuanzi"
+        )
+
+        async def asked(number: int, *, client: httpx.AsyncClient = town.client) -> httpx.Response:
+            return await client.get(poster_of(opened, language="en"), headers={"host": f"h{number}"})
+
+        drawn = [(await asked(number)).status_code for number in range(DRAWN_AT_ONCE)]
+        refused = await asked(DRAWN_AT_ONCE)
+        others = [(await asked(0)).status_code, (await asked(DRAWN_AT_ONCE, client=elsewhere)).status_code]
+        town.pass_time(seconds=1)
+        later = [(await asked(DRAWN_AT_ONCE + 1 + number)).status_code for number in range(DRAWN_PER_S + 1)]
+        await elsewhere.aclose()
+
+    assert drawn == [200] * DRAWN_AT_ONCE
+    assert (refused.status_code, refused.json()["code"]) == (429, "http/too-many-requests")
+    assert refused.headers["retry-after"] == "1"
+    assert others == [200, 200]
+    assert later == [200] * DRAWN_PER_S + [429]
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def _behind(house: Serving, others: Sequence[Deciding], inbox: Inbox | None, acc
         link = link_of(campus, group_id, public_url=house.settings.public_url, asked_at=asked_at)
         facts = await facts_of(desks.core, GroupId(group_id), campus=campus, language=language, link=link)
         return Response(
-            await posters.poster(facts),
+            await posters.poster(facts, asker="" if request.client is None else request.client.host, now=house.clock()),
             headers={"cache-control": "public, max-age=10", "vary": "accept-language"},
             media_type="image/png",
         )
