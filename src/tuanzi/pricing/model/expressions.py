@@ -38,7 +38,7 @@ class ExpressionBad(ValueError):
     """The expression cannot be used, or gave what is neither a yes/no nor an amount in fen.
 
     why, what: the same for pages, which say it in their language: the kind of fault, and which word or value it is;
-    the engine's own words are for who reads the reason.
+    the engine's own words are for who calls it.
     """
 
     def __init__(self, reason: str, *, why: str = "expression", what: str = "") -> None:

@@ -219,53 +219,51 @@ def facts_of(kind: RuleKind) -> frozenset[str]:
 
 
 def check_rules(rules: Sequence[Rule], samples: Sequence[Sample]) -> None:
-    """Make sure that a version may be saved. Raises RuleInvalid with the row, counted from 1, and the reason."""
+    """Make sure that a version may be saved. Raises RuleInvalid with the row, counted from 1, and what is wrong."""
     if len(rules) > RULES_MAX or len(samples) > SAMPLES_MAX:
-        reason = f"at most {RULES_MAX} rules and {SAMPLES_MAX} sample carts"
-        raise RuleInvalid(row=0, why="many", what=f"{RULES_MAX}, {SAMPLES_MAX}", reason=reason)
+        raise RuleInvalid(row=0, why="many", what=f"{RULES_MAX}, {SAMPLES_MAX}")
     seen: set[str] = set()
     for row, rule in enumerate(rules, start=1):
-        fault = Fault("twice", "its id is used twice") if rule.id in seen else next(_faults(rule), None)
+        fault = Fault("twice") if rule.id in seen else next(_faults(rule), None)
         if fault is not None:
-            raise RuleInvalid(row=row, rule_id=rule.id, why=fault.why, what=fault.what, reason=fault.reason)
+            raise RuleInvalid(row=row, rule_id=rule.id, why=fault.why, what=fault.what)
         seen.add(rule.id)
     for row, sample in enumerate(samples, start=1):
         fault = next(_faults_of_sample(sample), None)
         if fault is not None:
-            raise RuleInvalid(row=row, sample=sample.name, why=fault.why, reason=fault.reason)
+            raise RuleInvalid(row=row, sample=sample.name, why=fault.why)
 
 
 class Fault(Struct, frozen=True, gc=False):
-    """What is wrong. why, what: as of `ExpressionBad`; reason: in English, for who reads problem documents."""
+    """What is wrong. why, what: as of `ExpressionBad`; `problems.WRONG` says it in both languages."""
 
     why: str
-    reason: str
     what: str = ""
 
 
 def _faults_of_sample(sample: Sample) -> Iterator[Fault]:
     if sample.priced_at.tzinfo is None:
-        yield Fault("zone", "a time without its zone")
+        yield Fault("zone")
     elif not PRICED_FROM <= sample.priced_at < PRICED_UNTIL:
-        yield Fault("century", "a time outside of 2000 to 2100")
+        yield Fault("century")
     if any(line.addon and line.set_meal_id for line in sample.lines):
-        yield Fault("addon", "an add-on in a set meal")
+        yield Fault("addon")
 
 
 def _faults(rule: Rule) -> Iterator[Fault]:
     if not _ID.fullmatch(rule.id) or rule.id in (TIER, COUPON, PROMISE):
-        yield Fault("id", "its id must be 1 to 40 of a-z 0-9 _ - and not tier, coupon or promise")
+        yield Fault("id")
     times = [at for at in (rule.starts_at, rule.ends_at) if at is not None]
     if any(at.tzinfo is None for at in times) or (len(times) == 2 and times[0] >= times[1]):
-        yield Fault("period", "its period must have zones and end after it starts")
+        yield Fault("period")
     if (rule.set_meal_id is not None) != (rule.kind is RuleKind.SET_MEAL):
-        yield Fault("set-meal", "set_meal_id belongs to a set meal, and must be there")
+        yield Fault("set-meal")
     if bool(rule.dish_ids) != (rule.kind in (RuleKind.SET_MEAL, RuleKind.ADDON)):
-        yield Fault("dishes", "dish_ids belong to a set meal or an add-on, and must be there")
+        yield Fault("dishes")
     try:
         _try_out(rule)
     except ExpressionBad as error:
-        yield Fault(error.why, str(error), error.what)
+        yield Fault(error.why, error.what)
 
 
 def _try_out(rule: Rule) -> None:
