@@ -191,6 +191,51 @@ async def test_the_export_has_every_row_that_any_database_keeps_of_somebody(cast
     assert missing == told
 
 
+# What an operator did is kept with his id: by database and table, a row as he left it.
+DONE = {
+    "core.rule_versions": "'v-9', 9, '[]', '[]', 'spring', '{by}', 1",
+    "core.coupon_grants": "'g-9', 'spring', 3, 100, 0, NULL, 1, '{by}', 1",
+    "money.sharing_terms": "'t-9', 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 'spring', '{by}', 1",
+    "money.cases": "'refund.o_x', 'refund', 'o_x.r1', 'o_x', 5, 'closed', 'settled', 1, 2, 2, '{by}', 'retry',"
+    " 'called'",
+    "money.case_settlements": "'refund.o_x', 1, 'closed', 'retry', '{by}', 1, 'called'",
+    "money.differences": "'d_9', 'D3', 'p_x', 'o_x', '[]', '[]', 1, 'none', '{{}}', 'settled', 'a_run', 0, 0, 1, 1, 2,"
+    " '{by}', 'found it'",
+}
+
+
+async def test_the_export_has_what_somebody_did_as_an_operator_and_names_nobody_else(cast: Cast) -> None:
+    desks = cast.town.house.campuses["beijing"]
+    for person in (cast.warden, cast.hua):
+        for name, row in DONE.items():
+            database, _, table = name.partition(".")
+            said = row.format(by=person.id).replace("9", "9" if person is cast.warden else "8")
+            said = said.replace("o_x", "o_x" if person is cast.warden else "o_y")
+            getattr(desks, database).database.execute_script(f"INSERT INTO {table} VALUES ({said});")
+
+    records = await all_records(cast.warden)
+
+    found = {f"{each['database']}.{each['table']}": each["row"] for each in records}
+    assert found.keys() >= DONE.keys()
+    assert found["core.rule_versions"] == {
+        "id": "v-9",
+        "version": 9,
+        "note": "spring",
+        "made_by": cast.warden.id,
+        "made_at_ms": 1,
+    }
+    assert (found["core.coupon_grants"]["given_by"], found["core.coupon_grants"]["granted"]) == (cast.warden.id, 3)
+    assert (found["money.sharing_terms"]["id"], found["money.sharing_terms"]["made_by"]) == ("t-9", cast.warden.id)
+    assert (found["money.cases"]["settled_how"], found["money.cases"]["note"]) == ("retry", "called")
+    assert found["money.case_settlements"]["settlements"] == 1
+    assert (found["money.differences"]["ended_by"], found["money.differences"]["reason"]) == (
+        cast.warden.id,
+        "found it",
+    )
+    assert not [each for each in records if cast.hua.id in repr(each) or "p_x" in repr(each["row"])]
+    assert not [each for each in await all_records(cast.ming) if f"{each['database']}.{each['table']}" in DONE]
+
+
 async def test_the_export_has_nothing_of_others(cast: Cast) -> None:
     await ming_with_a_past(cast)
     await cast.town.settled()

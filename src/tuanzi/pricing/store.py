@@ -51,4 +51,20 @@ KEPT_COUPONS = (
     + ", ".join(COUPONS.columns)
     + " FROM coupons WHERE member_id = :person_id AND id > :after ORDER BY id LIMIT :limit"
 )
-KEEPS = (Keeps(table="coupons", columns=COUPONS.columns, sql=KEPT_COUPONS),)
+# What somebody did as an operator; there are as many rows as they did such things, a few a day.
+_MADE = ("id", "version", "note", "made_by", "made_at_ms")
+KEPT_VERSIONS = (
+    "SELECT "
+    + ", ".join(_MADE)
+    + " FROM rule_versions WHERE made_by = :person_id AND id > :after ORDER BY id LIMIT :limit"
+)
+KEPT_GRANTS = (
+    "SELECT "
+    + ", ".join(COUPON_GRANTS.columns)
+    + " FROM coupon_grants WHERE given_by = :person_id AND id > :after ORDER BY id LIMIT :limit"
+)
+KEEPS = (
+    Keeps(table="coupons", columns=COUPONS.columns, sql=KEPT_COUPONS),
+    Keeps(table="rule_versions", columns=_MADE, sql=KEPT_VERSIONS),
+    Keeps(table="coupon_grants", columns=COUPON_GRANTS.columns, sql=KEPT_GRANTS),
+)

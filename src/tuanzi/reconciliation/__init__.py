@@ -69,4 +69,5 @@ def room(books: Books, provider: PaymentProvider, *, hears: Hears) -> Room:
         },
         assumed_new={model.RecordRun: service.new_to_run},
         routes=ROUTES,
+        keeps=store.KEEPS,
     )

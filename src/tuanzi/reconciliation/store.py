@@ -10,6 +10,7 @@ from msgspec import Struct
 from tuanzi import money, orders, sharing, stock
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.internal import EVENTS_AFTER, POSITION_OF_SOURCE
+from tuanzi.machinery.room import Keeps
 from tuanzi.machinery.several import SEVERAL, rows_of
 from tuanzi.machinery.tables import Row, table
 from tuanzi.money import ENTRIES, JOURNALS, PAYMENTS, REFUNDS
@@ -53,6 +54,14 @@ COUNTS = """
 SELECT state, kind, is_raised, COUNT(*), SUM(unexplained_fen) FROM differences
 GROUP BY state, kind, is_raised ORDER BY state, kind, is_raised LIMIT 100
 """
+# Of one person, for his export: the differences that he ended as an operator, without whose they were.
+_ENDED = ("id", "ended_by", "ended_at_ms", "reason")
+KEPT_ENDED = (
+    "SELECT "
+    + ", ".join(_ENDED)
+    + " FROM differences WHERE ended_by = :person_id AND id > :after ORDER BY id LIMIT :limit"
+)
+KEEPS = (Keeps(table="differences", columns=_ENDED, sql=KEPT_ENDED),)
 LAST_NUMBER = "SELECT event_number FROM writer_cursor WHERE id = 1 ORDER BY id LIMIT 1"
 
 

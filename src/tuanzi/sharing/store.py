@@ -237,4 +237,28 @@ KEPT_PAYEE = (
     + ", ".join(PAYEES.columns)
     + " FROM payees WHERE id = :person_id AND id > :after ORDER BY id LIMIT :limit"
 )
-KEEPS = (Keeps(table="payees", columns=PAYEES.columns, sql=KEPT_PAYEE, prefix="person:"),)
+# What somebody did as an operator; of a case, which is about an order of somebody else, that alone.
+_MADE = ("id", "version", "note", "made_by", "made_at_ms")
+KEPT_TERMS = (
+    "SELECT "
+    + ", ".join(_MADE)
+    + " FROM sharing_terms WHERE made_by = :person_id AND id > :after ORDER BY id LIMIT :limit"
+)
+_SETTLED = ("id", "settled_by", "settled_at_ms", "settled_how", "note")
+KEPT_CASES = (
+    "SELECT "
+    + ", ".join(_SETTLED)
+    + " FROM cases WHERE settled_by = :person_id AND id > :after ORDER BY id LIMIT :limit"
+)
+# A case that came up again was settled as often; the times of one case are one row, so that a page cuts none in two.
+_SETTLEMENTS = ("case_id", "settled_by", "settlements", "settled_at_ms")
+KEPT_SETTLEMENTS = """
+SELECT case_id, settled_by, COUNT(*), MAX(settled_at_ms) FROM case_settlements
+WHERE settled_by = :person_id AND case_id > :after GROUP BY case_id, settled_by ORDER BY case_id LIMIT :limit
+"""
+KEEPS = (
+    Keeps(table="payees", columns=PAYEES.columns, sql=KEPT_PAYEE, prefix="person:"),
+    Keeps(table="sharing_terms", columns=_MADE, sql=KEPT_TERMS),
+    Keeps(table="cases", columns=_SETTLED, sql=KEPT_CASES),
+    Keeps(table="case_settlements", columns=_SETTLEMENTS, sql=KEPT_SETTLEMENTS),
+)
