@@ -29,7 +29,7 @@ from tuanzi import catalog
 from tuanzi.base.ids import MerchantId
 from tuanzi.base.money import Money
 from tuanzi.base.problem import Unknown
-from tuanzi.catalog import CampaignState, problems, service, store
+from tuanzi.catalog import Campaign, CampaignState, problems, service, store
 from tuanzi.events import CampaignChanged, CatalogChanged
 
 BEEF_ENTRY = store.dish_entry(BEEF)
@@ -268,3 +268,44 @@ def test_entries_say_what_values_are() -> None:
         "off_percent": 12,
         "off_fen": 100,
     }
+
+
+def known(unit: BenchUnit, command: Any, *campuses: str) -> Any:
+    """Carry a command out where these are all the campuses there are."""
+    room = catalog.room(is_campus=lambda id: id in campuses)
+    return room.commands[type(command)](unit, command, now=NOON)
+
+
+def test_guests_of_a_campus_that_there_is_not_are_refused_and_nothing_is_kept() -> None:
+    unit = new_unit(*EVERYTHING)
+    wrong = campaign(guest_campuses=("shanghai", "atlantis"))
+
+    with pytest.raises(problems.GuestCampusUnknown) as refused:
+        known(unit, wrong, "beijing", "shanghai")
+
+    assert refused.value.facts == {"field": "guest_campuses", "value": "atlantis"}
+    assert unit.load(Campaign, CAMPAIGN.id) == CAMPAIGN
+    assert known(unit, campaign(guest_campuses=("shanghai",)), "beijing", "shanghai").guest_campuses == ("shanghai",)
+
+
+def test_a_campus_that_is_gone_since_may_stay_named_so_that_its_campaign_can_be_ended() -> None:
+    unit = new_unit(*EVERYTHING)
+    known(unit, campaign(guest_campuses=("shanghai",)), "beijing", "shanghai")
+
+    ended = known(unit, campaign(guest_campuses=("shanghai",), state=CampaignState.ENDED), "beijing")
+
+    assert (ended.state, ended.guest_campuses) == (CampaignState.ENDED, ("shanghai",))
+
+
+def test_a_file_that_names_a_campus_that_there_is_not_is_refused_by_its_row() -> None:
+    unit = new_unit(*EVERYTHING)
+    entry = msgspec.structs.replace(store.campaign_entry(CAMPAIGN), id="new", guest_campuses=("atlantis",))
+    content = msgspec.json.encode({"campaigns": [entry]}).decode()
+    file = service.ImportCatalog(
+        campus_id=CAMPUS.id, kind=service.ImportKind.CATALOG, content=content, is_dry_run=True, by=OPERATOR
+    )
+
+    (error,) = known(unit, file, "beijing", "shanghai").errors
+
+    assert (error.row, error.column, error.code) == (1, "guest_campuses", "catalog/guest-campus-unknown")
+    assert unit.find(Campaign, "new") is None

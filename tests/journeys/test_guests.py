@@ -235,7 +235,8 @@ async def test_only_campaigns_that_say_so_take_guests_and_only_of_the_campuses_t
     await refused(pair.wei.get(own.replace("/shanghai/groups", "/atlantis/groups")), 404, "base/unknown")
     path = "/v1/campuses/beijing/campaigns/bj-lunch-3"
     campaign = await done(pair.operator.get(path))
-    for wrong, code in ((["beijing"], "guest-campus-invalid"), (["shanghai", "shanghai"], "given-twice")):
+    wrongs = (["beijing"], "guest-campus-invalid"), (["shanghai", "shanghai"], "given-twice")
+    for wrong, code in (*wrongs, (["shanghai", "atlantis"], "guest-campus-unknown")):
         body = {**campaign, "guest_campuses": wrong}
         await refused(pair.operator.send("PUT", path, body), 422, f"catalog/{code}")
 

@@ -8,6 +8,9 @@ Values are immutable; a group keeps what it needs of the `Campaign` it was opene
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from tuanzi.catalog.model import (
     Building,
     BuildingKind,
@@ -125,8 +128,11 @@ __all__ = [
 ]
 
 
-def room() -> Room:
-    """The room, as wiring puts it into the house."""
+def room(*, is_campus: Callable[[str], bool] = lambda _: True) -> Room:
+    """The room, as wiring puts it into the house.
+
+    is_campus: whether there is a campus of this name; where nobody can know, any may be named as a guest's.
+    """
     return Room(
         name="catalog",
         database="core",
@@ -138,8 +144,8 @@ def room() -> Room:
             PutMealPeriod: put_meal_period,
             PutDish: put_dish,
             SetDishOnSale: set_dish_on_sale,
-            PutCampaign: put_campaign,
-            ImportCatalog: import_catalog,
+            PutCampaign: partial(put_campaign, is_campus=is_campus),
+            ImportCatalog: partial(import_catalog, is_campus=is_campus),
         },
         routes=ROUTES,
     )

@@ -90,6 +90,14 @@ class GuestCampusInvalid(Unfit):
     title_zh = "跨校参团的校区不能是活动所在校区"
 
 
+class GuestCampusUnknown(Unfit):
+    """There is no such campus, so that no guest can come from it."""
+
+    code = "catalog/guest-campus-unknown"
+    status = 422
+    title_zh = "没有这个校区，不能从那里跨校参团"
+
+
 class HoursInvalid(Unfit):
     """Opening hours are given for seven days, each span after the one before, at most 24 hours long."""
 

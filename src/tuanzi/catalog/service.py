@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TypeVar
 
@@ -34,6 +34,7 @@ from tuanzi.catalog.problems import (
     DishNotInCampaign,
     DishNotOnSale,
     GuestCampusInvalid,
+    GuestCampusUnknown,
     IdMismatch,
     ImportRefused,
     MerchantClosed,
@@ -67,6 +68,8 @@ MEALS_AHEAD_DAYS = 31
 V = TypeVar("V", Campus, Building, Merchant, Dish, MealPeriod, Campaign)
 Known = Mapping[tuple[type[Value], str], Value]
 _NOTHING: Known = {}
+# Whether there is a campus of this name; a campus's own database knows no other.
+IsCampus = Callable[[str], bool]
 
 
 class PutCampus(Struct, frozen=True, kw_only=True, gc=False):
@@ -262,18 +265,20 @@ def set_dish_on_sale(unit: Unit, command: SetDishOnSale, *, now: datetime) -> Di
     return dish_entry(dish)
 
 
-def put_campaign(unit: Unit, command: PutCampaign, *, now: datetime) -> CampaignEntry:
+def put_campaign(unit: Unit, command: PutCampaign, *, now: datetime, is_campus: IsCampus) -> CampaignEntry:
     """Keep a campaign; groups already open keep what they were opened with (P22). Raises an Unfit."""
-    return campaign_entry(_keep(unit, command.campaign.value()))
+    campaign = command.campaign.value()
+    _check_guests(unit, campaign, is_campus=is_campus)
+    return campaign_entry(_keep(unit, campaign))
 
 
-def import_catalog(unit: Unit, command: ImportCatalog, *, now: datetime) -> Imported:
+def import_catalog(unit: Unit, command: ImportCatalog, *, now: datetime, is_campus: IsCampus) -> Imported:
     """Keep all that a file holds, or say what is wrong with it, row by row.
 
     Raises ImportTooLarge; ImportRefused with the errors, where a dry run answers them.
     """
     sheet = read_sheet(command.kind, command.content)
-    errors = (*sheet.errors, *_reference_errors(unit, sheet, campus_id=command.campus_id))
+    errors = (*sheet.errors, *_reference_errors(unit, sheet, campus_id=command.campus_id, is_campus=is_campus))
     errors = tuple(sorted(errors, key=lambda error: (error.kind, error.row)))
     listed = errors[:ERRORS_LISTED_MAX]
     if errors and not command.is_dry_run:
@@ -292,7 +297,7 @@ def import_catalog(unit: Unit, command: ImportCatalog, *, now: datetime) -> Impo
     )
 
 
-def _reference_errors(unit: Unit, sheet: Sheet, *, campus_id: CampusId) -> Iterator[RowError]:
+def _reference_errors(unit: Unit, sheet: Sheet, *, campus_id: CampusId, is_campus: IsCampus) -> Iterator[RowError]:
     """What is wrong with good rows in the light of each other and of what the campus has."""
     known: Known = {(type(row.value), row.value.id): row.value for row in sheet.rows}
     # Found one by one before anything is checked: a value that is not in memory costs a new start of the command.
@@ -303,6 +308,8 @@ def _reference_errors(unit: Unit, sheet: Sheet, *, campus_id: CampusId) -> Itera
     for row in sheet.rows:
         try:
             _check(unit, row.value, campus_id=campus_id, known=known)
+            if isinstance(row.value, Campaign):
+                _check_guests(unit, row.value, is_campus=is_campus)
         except Unfit as problem:
             yield refusal_error(row.kind, row.row, problem)
 
@@ -400,6 +407,16 @@ def _check_campaign(unit: Unit, campaign: Campaign, *, known: Known) -> None:
     for campus_id in campaign.guest_campuses:
         if _find(unit, Campus, id=campus_id, known=known) is not None:  # a database knows one campus: its own
             raise GuestCampusInvalid(field="guest_campuses", value=campus_id)
+
+
+def _check_guests(unit: Unit, campaign: Campaign, *, is_campus: IsCampus) -> None:
+    """Guests come from campuses that there are. One that was named before may stay, or the campaign could not be ended
+    when its campus is gone. Raises GuestCampusUnknown."""
+    before = unit.find(Campaign, campaign.id)
+    named = () if before is None else before.guest_campuses
+    for campus_id in campaign.guest_campuses:
+        if campus_id not in named and not is_campus(campus_id):
+            raise GuestCampusUnknown(field="guest_campuses", value=campus_id)
 
 
 def _check_exist(unit: Unit, kind: type[V], *, ids: Iterable[str], field: str, known: Known) -> None:

@@ -327,6 +327,7 @@ ROUTES = (
             problems.TimesInvalid,
             problems.CampaignStepRefused,
             problems.GuestCampusInvalid,
+            problems.GuestCampusUnknown,
         ),
     ),
     Route(

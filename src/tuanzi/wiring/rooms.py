@@ -67,7 +67,7 @@ def rooms_of(
     login = login or people.AbsentLogin()
     payers = people.Payers(keys=keys, login=login, phones=phones)
     rooms = [
-        catalog.room(),
+        catalog.room(is_campus=is_campus),
         pricing.room(find_strangers=people.find_strangers, see_merchant=catalog.merchant_view),
         stock.room(),
         orders.room(),
