@@ -309,3 +309,42 @@ def test_a_file_that_names_a_campus_that_there_is_not_is_refused_by_its_row() ->
 
     assert (error.row, error.column, error.code) == (1, "guest_campuses", "catalog/guest-campus-unknown")
     assert unit.find(Campaign, "new") is None
+
+
+def test_sets_do_not_nest_a_dish_that_may_be_a_part_becomes_no_set() -> None:
+    """B4: a set holds a portion of each of its parts, and no part's parts."""
+    unit = new_unit(*EVERYTHING)
+    do(unit, dish(SET_ENTRY))
+    of_soup = (catalog.SetMealItem(dish_id="soup", quantity=1),)
+
+    with pytest.raises(problems.DishBecomesSet) as refused:
+        do(unit, dish(changed(BEEF_ENTRY, items=of_soup)))
+
+    assert refused.value.facts == {"field": "items", "value": "beef"}
+    assert unit.load(type(BEEF), BEEF.id) == BEEF
+    with pytest.raises(problems.SetMealInvalid):
+        do(unit, dish(changed(SET_ENTRY, id="outer", items=(catalog.SetMealItem(dish_id="set", quantity=1),))))
+
+
+def test_a_set_may_have_other_parts_or_none_any_more() -> None:
+    unit = new_unit(*EVERYTHING)
+    do(unit, dish(SET_ENTRY))
+
+    assert do(unit, dish(changed(SET_ENTRY, items=SET_ENTRY.items[:1]))).items == SET_ENTRY.items[:1]
+    assert do(unit, dish(changed(SET_ENTRY, items=()))).items == ()
+
+
+def test_a_file_makes_no_set_of_a_dish_that_was_sold_by_itself() -> None:
+    unit = new_unit(*EVERYTHING)
+    of_soup = (catalog.SetMealItem(dish_id="soup", quantity=1),)
+    content = msgspec.json.encode({"dishes": [changed(BEEF_ENTRY, items=of_soup), SET_ENTRY]}).decode()
+    file = service.ImportCatalog(
+        campus_id=CAMPUS.id, kind=service.ImportKind.CATALOG, content=content, is_dry_run=True, by=OPERATOR
+    )
+
+    errors = do(unit, file).errors
+
+    assert [(one.row, one.code) for one in errors] == [
+        (1, "catalog/dish-becomes-set"),
+        (2, "catalog/set-meal-invalid"),
+    ]

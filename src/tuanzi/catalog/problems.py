@@ -82,6 +82,14 @@ class OffMap(Unfit):
     title_zh = "位置不在校园地图范围内"
 
 
+class DishBecomesSet(Unfit):
+    """A dish that is sold by itself may be a part of a set, and sets do not nest; make another dish of the set."""
+
+    code = "catalog/dish-becomes-set"
+    status = 422
+    title_zh = "单品可能已在别的套餐里，不能改成套餐；请另建一个套餐"
+
+
 class GuestCampusInvalid(Unfit):
     """A campaign's guests come from other campuses than its own."""
 

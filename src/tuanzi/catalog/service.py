@@ -30,6 +30,7 @@ from tuanzi.catalog.problems import (
     BuildingNotServed,
     CampaignNotServing,
     CampaignStepRefused,
+    DishBecomesSet,
     DishFieldFixed,
     DishNotInCampaign,
     DishNotOnSale,
@@ -303,6 +304,7 @@ def _reference_errors(unit: Unit, sheet: Sheet, *, campus_id: CampusId, is_campu
     # Found one by one before anything is checked: a value that is not in memory costs a new start of the command.
     outside = {place for row in sheet.rows for place in _references(row.value)} - known.keys()
     outside |= {(Campaign, row.value.id) for row in sheet.rows if isinstance(row.value, Campaign)}
+    outside |= {(Dish, row.value.id) for row in sheet.rows if isinstance(row.value, Dish) and row.value.items}
     for kind, id in sorted(outside, key=lambda place: (place[0].__name__, place[1])):
         unit.find(kind, id)
     for row in sheet.rows:
@@ -389,6 +391,9 @@ def _check_period(unit: Unit, period: MealPeriod, *, known: Known) -> None:
 
 def _check_dish(unit: Unit, dish: Dish, *, known: Known) -> None:
     _check_exist(unit, Merchant, ids=(dish.merchant_id,), field="merchant_id", known=known)
+    before = unit.find(Dish, dish.id) if dish.items else None
+    if before is not None and not before.items:  # a set that has it as a part cannot be found by it
+        raise DishBecomesSet(field="items", value=dish.id)
     for item in dish.items:
         part = _find(unit, Dish, id=item.dish_id, known=known)
         if part is None:
