@@ -19,6 +19,7 @@ from tuanzi.groups import AlreadyMember, CancelOrder, GroupFull, GroupNotOpen, U
 from tuanzi.guests import (
     AskAgain,
     AskSeat,
+    ForgetSeat,
     GiveUpSeat,
     GuestSeatState,
     GuestsNotTaken,
@@ -900,3 +901,72 @@ def test_every_letter_said_again_at_the_end_changes_nothing() -> None:
     assert {type(letter.command) for _, letter in letters} >= {TrySeat, PaySeat, LeaveSeat}
     say_again(city, letters)
     check_one_outcome(city)
+
+
+def refused_once(city: City) -> str:
+    """A guest was refused a seat of a full group, under the key "once"; home has heard that he gave up."""
+    full = city.home.group("m1", "m2", "m3", paid=2)[0].group_id
+    with pytest.raises(GroupFull):
+        city.join(full, "g1", key="once")
+    city.settle()
+    assert [seat.state for seat in city.guest_seats()] == [GuestSeatState.GONE]
+    return full
+
+
+def test_what_became_no_order_is_forgotten_after_a_week() -> None:
+    city = City()
+    full = refused_once(city)
+
+    city.pass_time(days=6, hours=23)
+    with pytest.raises(GroupFull):
+        city.join(full, "g1", key="once")
+    assert len(city.guest_seats()) == 1
+    city.pass_time(hours=2)
+
+    assert city.guest_seats() == []
+    assert [id for id in city.away.timers() if id.startswith("forget-seat")] == []
+
+
+def test_what_became_an_order_is_kept_however_it_ended() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    left = city.join(group_id, "g1")
+    city.away.leave(group_id, "g1")
+    city.settle()
+    paid = city.join(group_id, "g2")
+    city.away.pay(paid.order_id)
+
+    city.pass_time(days=9)
+
+    assert {seat.order_id for seat in city.guest_seats()} == {left.order_id, paid.order_id}
+
+
+def test_a_seat_that_was_asked_for_anew_is_not_forgotten_with_its_first_attempt() -> None:
+    city = City()
+    group_id = two_of_three(city)
+    city.home.is_away = True
+    with pytest.raises(HomeAway):
+        city.join(group_id, "g1", key="once")
+    city.home.is_away = False
+    city.pass_time(minutes=2)
+    (first,) = city.guest_seats()
+    assert first.state is GuestSeatState.GONE
+    seated = city.join(group_id, "g1", key="once")
+    city.away.pay(seated.order_id)
+
+    city.pass_time(days=9)
+
+    assert [(seat.order_id, seat.attempt) for seat in city.guest_seats()] == [(seated.order_id, 1)]
+    assert city.away.order(seated.order_id).paid == city.away.order(seated.order_id).payable
+
+
+def test_forgetting_is_harmless_twice_and_a_late_answer_to_a_forgotten_seat_changes_nothing() -> None:
+    city = City()
+    refused_once(city)
+    (seat,) = city.guest_seats()
+    city.pass_time(days=8)
+    letters = [(side, letter) for side in city.sides.values() for letter in side.post.sent if "." in letter.address]
+
+    with city.away.nothing_changes():
+        city.away.do(ForgetSeat(order_id=seat.order_id))
+    say_again(city, letters)

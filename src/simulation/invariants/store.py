@@ -50,8 +50,10 @@ POSITION = "SELECT number FROM follower_positions WHERE source = :source"
 LAST_BY_NAME = "SELECT name, MAX(number) FROM events GROUP BY name ORDER BY name"
 PARKED = "SELECT source, number, name, reason FROM parked_events ORDER BY source, number"
 TIMERS_DUE = "SELECT id, command FROM timers WHERE due_at_ms <= :by_ms ORDER BY due_at_ms, id LIMIT 20"
-# But for those that are set for ever: the next comparison of the books.
-LAST_TIMER = "SELECT MAX(due_at_ms) FROM timers WHERE id NOT LIKE 'reconciliation:%'"
+# But for those that are set for ever, the next comparison of the books, and those that only forget, days later.
+LAST_TIMER = """
+SELECT MAX(due_at_ms) FROM timers WHERE id NOT LIKE 'reconciliation:%' AND id NOT LIKE 'forget-seat:%'
+"""
 WATCHED = "SELECT id FROM timers WHERE id LIKE 'accept:%' ORDER BY id LIMIT 10000"
 TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
 

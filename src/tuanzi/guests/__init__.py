@@ -39,7 +39,7 @@ from tuanzi.guests.model import (
     forgetting_of,
 )
 from tuanzi.guests.problems import GuestsNotTaken, HomeAway, SeatGone
-from tuanzi.guests.service import AskAgain, AskSeat, GiveUpSeat, PlaceSeat, RecordAnswer, SendWord, Word
+from tuanzi.guests.service import AskAgain, AskSeat, ForgetSeat, GiveUpSeat, PlaceSeat, RecordAnswer, SendWord, Word
 from tuanzi.guests.store import GUEST_SEATS, KEEPS
 from tuanzi.guests.web import routes
 from tuanzi.machinery.post import Post
@@ -53,6 +53,7 @@ __all__ = [
     "EndEmptyPart",
     "ExpireGuestSeat",
     "ForgetGuest",
+    "ForgetSeat",
     "GiveUpSeat",
     "GuestSeat",
     "GuestSeatState",
@@ -100,6 +101,7 @@ def room(post: Post, *, is_campus: Callable[[str], bool]) -> Room:
             AskAgain: service.ask_again,
             PlaceSeat: service.place_seat,
             GiveUpSeat: service.give_up_seat,
+            ForgetSeat: service.forget_seat,
             RecordAnswer: service.record_answer,
             HearHome: service.hear_home,
             EndEmptyPart: service.end_empty_part,

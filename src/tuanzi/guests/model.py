@@ -18,6 +18,8 @@ from tuanzi.groups import HomeNews, Wanted
 ASK_WITHIN: Final = timedelta(seconds=10)
 # Our choice: money that came at the last moment has so long to be heard of at home.
 GRACE: Final = timedelta(minutes=1)
+# Our choice: longer than an answer is kept under its key (three days), for a repeat is told by the seat what was said.
+FORGOTTEN_AFTER: Final = timedelta(days=7)
 SEAT: Final = "seat"
 USE: Final = "use"
 
@@ -44,8 +46,8 @@ class GuestSeat(Struct, frozen=True, kw_only=True, gc=False):
     home had been away or the seat was gone when the money came; each has a branch of its own at home. is_late: his
     money came too late for the seat he had, and home is asked for another one.
 
-    Never swept: it belongs to his order as long as that is kept, in his export too, and home's late answers are known
-    by it. About 500 bytes for each order of a guest.
+    One that became an order is never swept: it belongs to that as long as it is kept, in his export too, and home's
+    late answers are known by it; about 500 bytes each. One that became none goes FORGOTTEN_AFTER home has let it go.
     """
 
     order_id: OrderId

@@ -10,6 +10,7 @@ from tuanzi.guests.service.away import (
     ask_again,
     ask_seat,
     end_empty_part,
+    forget_seat,
     give_up_seat,
     hear_home,
     place_seat,
@@ -20,6 +21,7 @@ from tuanzi.guests.service.away import (
 from tuanzi.guests.service.commands import (
     AskAgain,
     AskSeat,
+    ForgetSeat,
     GiveUpSeat,
     PlaceSeat,
     RecordAnswer,
@@ -32,6 +34,7 @@ from tuanzi.guests.service.home import expire_guest_seat, forget_guest, leave_se
 __all__ = [
     "AskAgain",
     "AskSeat",
+    "ForgetSeat",
     "GiveUpSeat",
     "PlaceSeat",
     "RecordAnswer",
@@ -43,6 +46,7 @@ __all__ = [
     "end_empty_part",
     "expire_guest_seat",
     "forget_guest",
+    "forget_seat",
     "give_up_seat",
     "hear_home",
     "leave_seat",

@@ -26,6 +26,7 @@ from tuanzi.groups import (
 )
 from tuanzi.guests.model import (
     ASK_WITHIN,
+    FORGOTTEN_AFTER,
     GRACE,
     EndEmptyPart,
     GuestSeat,
@@ -39,6 +40,7 @@ from tuanzi.guests.problems import HomeAway, SeatGone
 from tuanzi.guests.service.commands import (
     AskAgain,
     AskSeat,
+    ForgetSeat,
     GiveUpSeat,
     PlaceSeat,
     RecordAnswer,
@@ -162,6 +164,9 @@ def record_answer(unit: Unit, command: RecordAnswer, *, now: datetime) -> SeatSt
             seat = _ask_anew(unit, seat, now=now)
         else:
             seat = replace(seat, state=GuestSeatState.GONE)
+            if unit.find(Order, seat.order_id) is None:
+                forget = ForgetSeat(order_id=seat.order_id)
+                unit.schedule(f"forget-seat:{seat.order_id}", forget, at=now + FORGOTTEN_AFTER)
             if part is not None and place is not None and part.state in LIVE:
                 lose_seat(unit, part, seat=place, reason="left" if command.word is Word.LEAVE else "late")
         unit.put(seat)
@@ -204,6 +209,14 @@ def end_empty_part(unit: Unit, command: EndEmptyPart, *, now: datetime) -> PartE
         return PartEnded(group_id=part.id, is_ended=False)
     unit.put(part.ended(GroupState.FAILED))
     return PartEnded(group_id=part.id, is_ended=True)
+
+
+def forget_seat(unit: Unit, command: ForgetSeat, *, now: datetime) -> None:
+    """Forget a seat that is gone and never became an order; one that was asked for anew since stays."""
+    seat = unit.find(GuestSeat, command.order_id)
+    is_gone = seat is not None and seat.state is GuestSeatState.GONE
+    if is_gone and unit.find(Order, command.order_id) is None:
+        unit.remove(GuestSeat, command.order_id)
 
 
 def send(unit: Unit, seat: GuestSeat, *, word: Word, now: datetime) -> None:

@@ -63,6 +63,12 @@ class GiveUpSeat(Struct, frozen=True, kw_only=True, gc=False):
     attempt: int = 0
 
 
+class ForgetSeat(Struct, frozen=True, kw_only=True, gc=False):
+    """Timer: a seat that came to nothing before there was an order, and that nobody asks for any more."""
+
+    order_id: OrderId
+
+
 class SendWord(Struct, frozen=True, kw_only=True, gc=False):
     """Errand: tell the home campus, again and again until it answers."""
 
