@@ -16,7 +16,7 @@ from tuanzi.base.money import ZERO, Money
 from tuanzi.money import Account
 from tuanzi.sharing.model.terms import Party
 
-POOL: Final = "pool"  # holds the riders' money until one has delivered
+POOL: Final = "pool"  # holds the riders' money until one has delivered, for ever when none is known to (decision 0035)
 # A payment can be shared a minute after it was made (WeChat Q&A; its guide says 30 s: reliability.md 5.2).
 PROVIDER_WAIT: Final = timedelta(minutes=1)
 # WeChat takes nothing back from persons, so they are given theirs when after-sale can be asked for no more (orders).
