@@ -70,7 +70,10 @@ INSERT INTO cases (id, kind, reference, order_id, amount_fen, reason, state, ope
 DIFFERENCES = """
 INSERT INTO differences VALUES
     ('d_one', 'D3', 'p_one', '', '[]', '[]', 1, 'none', '{}', 'open', 'a_run', 0, 0, 1, 1, NULL, NULL, NULL),
-    ('d_two', 'D1', 'p_two', '', '[]', '[]', 1, 'none', '{}', 'open', 'a_run', 0, 0, 1, 1, NULL, NULL, NULL);
+    ('d_two', 'D1', 'p_two', '', '[]', '[]', 1, 'none', '{}', 'open', 'a_run', 0, 0, 1, 1, NULL, NULL, NULL),
+    ('d_three', 'D3', 'p_three', 'o_x', '[]', '[]', 1, 'none', '{}', 'open', 'a_run', 0, 0, 1, 1, NULL, NULL, NULL);
+INSERT INTO payments VALUES
+    ('p_three', 'o_x', 'm_x', 100, 'misfit', 'sandbox', 'p_three', 0, 't_x', 0, 99, 0);
 """
 SHIFT = {"latitude_e6": 39_990_000, "longitude_e6": 116_300_000, "until": "2026-11-23T15:00:00+08:00"}
 ENDING = ("people_close_session", "people_erase")
@@ -171,7 +174,7 @@ async def things(town: Town, cast: Cast) -> dict[str, list[str]]:
         "payment_id": [payment_id for (payment_id,) in payments],
         "bundle_id": [bundle["bundle_id"]],
         "parcel_id": [parcel["parcel_id"] for parcel in bundle["parcels"]],
-        "difference_id": ["d_one", "d_two"],
+        "difference_id": ["d_one", "d_two", "d_three"],
         "number": ["1"],
         "case_id": ["refund.o_lost.r1", "refund.o_lost.r2"],
         "person_id": [cast.stranger.id],
@@ -250,6 +253,7 @@ async def good_requests(cast: Cast, real: dict[str, list[str]]) -> dict[str, tup
         "delivery_put_riders_expected": ({}, {"riders": 8}),
         "reconciliation_post_run": ({}, {}),
         "reconciliation_post_settlement": ({"difference_id": "d_one"}, {"reason": "found it"}),
+        "reconciliation_post_return": ({"difference_id": "d_three"}, {}),
         "people_set_roles": ({"person_id": real["person_id"][0]}, {"roles": ["student", "ambassador"]}),
     }
 
