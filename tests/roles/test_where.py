@@ -122,6 +122,24 @@ def test_what_does_not_listen_is_not_healthy_and_says_why(
     assert "hidden" not in json.dumps(needs)
 
 
+def test_what_a_house_in_one_process_does_not_use_is_not_said_to_meet_its_needs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUANZI_REDIS", "127.0.0.1:1")
+    monkeypatch.setenv("TUANZI_RABBIT", "amqp://tuanzi:hidden@127.0.0.1:1/")
+
+    code, needs = asked(capsys)
+
+    assert code == 0
+    assert [
+        (need["need"], need["engine"]) for need in needs if need["need"] in ("work queue", "shared cache", "fan-out")
+    ] == [
+        ("work queue", "this process"),
+        ("shared cache", "each process"),
+        ("fan-out", "this process"),
+    ]
+
+
 def test_what_listens_and_never_answers_is_given_up(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -72,12 +72,14 @@ async def find_needs(settings: Settings) -> list[Need]:
 
 
 def places_of(settings: Settings) -> list[Place]:
-    """Where each need is met, in the order in which they are shown."""
+    """Where each need is met, in the order in which they are shown. A house in one process meets nobody: what the
+    settings name beside Kafka's brokers is not used without these."""
+    rabbit, redis = (settings.rabbit, settings.redis) if settings.kafka else ("", "")
     return [
         *_databases(settings),
         *_logs(settings),
-        _queue(settings.rabbit),
-        *_redis(settings.redis, password=settings.redis_password),
+        _queue(rabbit),
+        *_redis(redis, password=settings.redis_password),
         _payments(settings),
     ]
 
