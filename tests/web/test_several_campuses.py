@@ -58,3 +58,17 @@ def test_price_rules_are_taken_to_another_campus_as_a_draft_of_its_own(
     assert [(one["version"], one["is_active"]) for one in there["items"]] == [(1, False)]
     assert re.fullmatch("来自.+ v1", there["items"][0]["note"])
     assert [one["note"] for one in here["items"]] == [""]
+
+
+def test_where_there_is_nothing_yet_a_screen_says_so_in_its_middle(operator: ConsoleWindow) -> None:
+    operator.go("operator/books")
+    operator.sees("没有差异：各本账一致")
+
+    left, right, middle = operator.page.evaluate("""() => {
+        const said = [...document.querySelectorAll('div.words')].find(each => each.checkVisibility())
+        const pane = said.closest('.el-tab-pane').getBoundingClientRect(), own = said.getBoundingClientRect()
+        return [pane.left, pane.right, (own.left + own.right) / 2]
+    }""")
+
+    assert abs(middle - (left + right) / 2) < 1
+    assert right - left > DESK["width"] / 2
