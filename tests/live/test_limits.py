@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -116,6 +117,20 @@ async def test_nothing_of_a_client_who_has_gone_is_left_for_the_collector(cast: 
             gc.enable()
 
     assert not left
+
+
+async def test_a_phone_that_comes_and_goes_leaves_no_line_in_the_log(
+    cast: Cast, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        told = await token_of(cast.ming)
+        phone = Phone(cast.ming.id, told["token"])
+        await phone.connect(told["port"])
+        phone.drop()
+        await until(lambda: cast.town.house.live.gateway.connections == 0)
+
+    of_clients = ("picows.client.", "httpx")
+    assert [record.getMessage() for record in caplog.records if not record.name.startswith(of_clients)] == []
 
 
 async def test_one_connection_too_many_of_a_person_closes_his_oldest_and_nobody_elses(cast: Cast) -> None:

@@ -27,6 +27,10 @@ from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.push.sockets import Accept, Listener
 
 log = logging.getLogger("tuanzi.sockets")
+# What picows says itself, but not two lines with an address for each phone that comes and goes: thousands at once after
+# a restart, at some 25 us. Figures say how many are here.
+_ITS_LOG = logging.getLogger("tuanzi.sockets.picows")
+_ITS_LOG.setLevel(logging.WARNING)
 
 # Grows for who sends more; a client's messages are mostly acknowledgements of 40 bytes.
 _READ_BUFFER_BYTES = 1024
@@ -170,7 +174,7 @@ async def serve_sockets(
         listen,
         sock=listening,
         websocket_handshake_timeout=_HANDSHAKE_S_MAX,
-        logger_name="gateway",
+        logger_name=_ITS_LOG,
         enable_auto_ping=False,
         max_frame_size=message_bytes_max,
         read_buffer_init_size=_READ_BUFFER_BYTES,
