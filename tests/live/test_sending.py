@@ -270,6 +270,51 @@ async def test_a_message_that_the_table_refuses_is_laid_aside_and_later_ones_are
     assert keeper.positions == {"core": EVENTS_AT_ONCE + 1}
 
 
+async def test_an_event_for_which_the_teller_cannot_learn_what_it_needs_is_laid_aside_alone() -> None:
+    class Startled(Teller):
+        async def prepare(self, heard: Sequence[Any]) -> None:
+            if any(event.state in ("n3", "n7") for event in heard):
+                raise ValueError("a damaged row")
+            await super().prepare(heard)
+
+    node, desk = Told(), Direct(SCHEMA)
+    teller = Startled(desk)
+    keeper, source = keeper_of(desk, node, teller=teller)
+
+    source.happen(8)
+    await carried(keeper)
+
+    assert teller.numbers == [1, 2, 4, 5, 6, 8]
+    assert numbers_told(node) == up_to(6)
+    parked = desk.database.rows("SELECT source, number, reason FROM parked_events ORDER BY number")
+    assert parked == [("core", 3, "ValueError"), ("core", 7, "ValueError")]
+    assert keeper.positions == {"core": 8}
+    assert keeper.figures.parked == 2
+
+
+async def test_while_the_database_is_away_nothing_is_laid_aside() -> None:
+    class Blind(Teller):
+        is_away = True
+
+        async def prepare(self, heard: Sequence[Any]) -> None:
+            if self.is_away:
+                raise Unavailable(retry_after_s=2)
+
+    node, desk = Told(), Direct(SCHEMA)
+    teller = Blind(desk)
+    keeper, source = keeper_of(desk, node, teller=teller)
+    source.happen(3)
+    with pytest.raises(Unavailable):
+        await keeper.step()
+
+    teller.is_away = False
+    keeper.start_over()
+    await carried(keeper)
+
+    assert numbers_told(node) == up_to(3)
+    assert desk.database.rows("SELECT COUNT(*) FROM parked_events") == [(0,)]
+
+
 async def test_an_event_that_was_laid_aside_is_told_once_when_somebody_has_it_told() -> None:
     node, desk = Told(), Picky(SCHEMA, refuses='"n2"')
     keeper, source = keeper_of(desk, node)

@@ -13,10 +13,10 @@ from typing import Any
 from tuanzi.base.problem import Problem
 from tuanzi.machinery.follower import Numbered
 from tuanzi.machinery.internal import EVENTS_AFTER
-from tuanzi.machinery.problems import Crashed, NotParked
+from tuanzi.machinery.problems import Crashed, NotParked, Unavailable
 from tuanzi.machinery.push.escalation import Escalator
 from tuanzi.machinery.push.keeper.shelf import Shelf
-from tuanzi.machinery.push.keeper.words import AT_ONCE, KeeperFigures, Log, Pace, ToldEvents
+from tuanzi.machinery.push.keeper.words import AT_ONCE, KeeperFigures, Log, Pace, Parked, ToldEvents
 from tuanzi.machinery.push.ports import Archive, Batch, Draft, Drafts, FanOut, Kept, Teller
 from tuanzi.machinery.push.seen import Seen
 from tuanzi.machinery.writer import Request
@@ -273,18 +273,31 @@ class Keeper:
         if heard and heard[0].number <= kept:
             some, heard = heard, [request for request in heard if request.number > kept]
             self.figures.repeats += len(some) - len(heard)
-        events = [request.command for request in heard]
-        await self._teller.prepare(events)
+        parked: list[Parked] = []
+        heard = await self._prepared(source, heard, parked)
         now = self._now()
-        drafts, parked = Drafts(), []
+        drafts = Drafts()
         for request in heard:
             try:
                 self._teller.tell(request.command, drafts, now=now)
             except Exception as error:
-                log.exception("push.event_parked", extra={"source": source, "number": request.number})
-                parked.append((source, request.number, type(request.command).name, type(error).__name__))
+                parked.append(_laid_aside(source, request, error))
         self.figures.busy_s += asyncio.get_running_loop().time() - began
-        return ToldEvents(each, requests, len(events), drafts, parked, now)
+        return ToldEvents(each, requests, len(heard), drafts, parked, now)
+
+    async def _prepared(self, source: str, heard: list[Request], parked: list[Parked]) -> list[Request]:
+        """Let the teller learn what it needs for these; gives those for which it did, and lays the others aside: one
+        damaged row must not keep all that comes after it from being told. Raises Unavailable."""
+        try:
+            await self._teller.prepare([request.command for request in heard])
+        except Unavailable:
+            raise
+        except Exception as error:
+            if len(heard) > 1:
+                return [ready for request in heard for ready in await self._prepared(source, [request], parked)]
+            parked += [_laid_aside(source, request, error) for request in heard]
+            return []
+        return heard
 
     async def _carry(self, told: ToldEvents) -> bool:
         """Keep what was told of some events; what the table refuses is told again one by one, and False."""
@@ -363,3 +376,9 @@ class Keeper:
         self._unsent = kept
         if kept:
             self._sending = asyncio.get_running_loop().call_later(SENT_S_MAX, self._send)
+
+
+def _laid_aside(source: str, request: Request, error: Exception) -> Parked:
+    """An event that could not be told, logged, as it is kept for a person."""
+    log.error("push.event_parked", exc_info=error, extra={"source": source, "number": request.number})
+    return source, request.number, type(request.command).name, type(error).__name__

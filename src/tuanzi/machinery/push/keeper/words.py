@@ -11,6 +11,9 @@ from tuanzi.machinery.follower import Follower, Numbered
 from tuanzi.machinery.push.ports import Drafts
 from tuanzi.machinery.writer import Request
 
+# An event that was laid aside: of which source, its number and name, and what went wrong.
+Parked = tuple[str, int, str, str]
+
 
 class Source(Protocol):
     """The desk whose events are followed."""
@@ -61,7 +64,7 @@ class ToldEvents:
     requests: Sequence[Request]
     events: int
     drafts: Drafts
-    parked: list[tuple[str, int, str, str]]
+    parked: list[Parked]
     at: datetime
 
 
