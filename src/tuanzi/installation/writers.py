@@ -335,22 +335,31 @@ class WriterSide(Workshop):
                     tasks.create_task(desk.run())
         except BaseException as error:
             if not isinstance(error, asyncio.CancelledError):
-                self._failure = error
-                self._failed.set()
+                self._fail(error)
             raise
         finally:
             for desk in held.writers.values():
                 desk.database.close()
 
+    def _fail(self, error: BaseException) -> None:
+        """End the process with this error; others take its campuses over within seconds."""
+        self._failure = error
+        self._failed.set()
+
     def _start(self, work: Any, held: Held) -> None:
-        """Do work beside the desks of a campus for as long as they work."""
+        """Do work beside the desks of a campus for as long as they work.
+
+        What ends it earlier ends the process, as what ends a desk does: were it only logged, orders would go on while
+        nobody is told of any.
+        """
 
         async def beside() -> None:
             assert held.task is not None
             working = asyncio.ensure_future(work)
             await asyncio.wait({working, held.task}, return_when=asyncio.FIRST_COMPLETED)
-            if working.done() and not working.cancelled() and working.exception() is not None:
-                log.error("installation.beside_failed", extra={"campus": held.name}, exc_info=working.exception())
+            if working.done() and not working.cancelled() and (error := working.exception()) is not None:
+                log.error("installation.beside_failed", extra={"campus": held.name}, exc_info=error)
+                self._fail(error)
             working.cancel()
 
         task = asyncio.create_task(beside())
