@@ -11,6 +11,14 @@ from playwright.sync_api import Browser, expect
 from tests.web.conftest import PHONE, PagesHouse, Window
 
 
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PagesHouse]:
+    """A house in which nothing has happened yet."""
+    house = PagesHouse(tmp_path_factory.mktemp("front"))
+    yield house
+    house.stop()
+
+
 @pytest.fixture
 def visitor(house: PagesHouse, browser: Browser) -> Iterator[Window]:
     """Somebody with a Chinese phone before the front page; nothing may have gone wrong in his window."""

@@ -20,7 +20,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PagesHouse]:
     house.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def operator(house: PagesHouse, browser: Browser) -> Iterator[ConsoleWindow]:
     """The operator of the platform; nothing may have gone wrong in his window."""
     window = ConsoleWindow(house, browser.new_context(viewport=DESK, locale="zh-CN"))
