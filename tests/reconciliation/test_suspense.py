@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.heart import run
 from tests.reconciliation.auditor import Audited
-from tests.reconciliation.test_whole_lists import Shown
+from tests.shown import Shown
 from tuanzi.events import RefundDue, RefundSettled
 from tuanzi.money import Cashier, NotInSuspense, payment_of
 from tuanzi.money.model import OpenPayment
@@ -32,7 +32,7 @@ def short_paid(campus: Audited, member: str = "y1") -> str:
 
 def in_suspense(campus: Audited) -> list[Any]:
     """What an operator is shown."""
-    return list(run(suspense_page(Shown(campus, "money"), after="", limit=50)).items)  # type: ignore[arg-type]
+    return list(run(suspense_page(Shown(campus, "money"), after="", limit=50)).items)
 
 
 def the_difference(campus: Audited) -> Any:

@@ -12,6 +12,7 @@ import pytest
 from tests.heart import BEIJING, LUNCH, Campus, run, students
 from tests.reconciliation.auditor import Audited
 from tests.reconciliation.test_bills import TODAY
+from tests.shown import Shown
 from tuanzi import catalog, stock
 from tuanzi.base.ids import BuildingId
 from tuanzi.catalog.queries import campaign_page, campus_page
@@ -21,19 +22,6 @@ from tuanzi.orders import sub_orders_of_group
 from tuanzi.orders.queries import unaccepted
 from tuanzi.reconciliation.handlers.books import Comparison
 from tuanzi.reconciliation.model import State
-
-
-class Shown:
-    """A database of a campus as routes read it. asked: how often."""
-
-    def __init__(self, campus: Campus, kind: str = "core") -> None:
-        self._campus, self._kind = campus, kind
-        self.asked = 0
-
-    async def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """As `Desk.rows`."""
-        self.asked += 1
-        return self._campus.rows(sql, slots, database=self._kind)
 
 
 def copied(campus: Campus, table: str, count: int, *, key: str = "id", database: str = "core", **changed: str) -> None:
@@ -68,7 +56,7 @@ def test_a_campus_shows_more_than_a_thousand_buildings() -> None:
     campus = Campus()
     copied(campus, "buildings", 1_200)
 
-    page = run(campus_page(Shown(campus), campus_id=BEIJING))  # type: ignore[arg-type]
+    page = run(campus_page(Shown(campus), campus_id=BEIJING))
 
     assert len(page.buildings) == 1_203
 
@@ -82,7 +70,7 @@ def test_late_sub_orders_of_every_merchant_are_listed() -> None:
     )
     now = campus.now + timedelta(hours=1)
 
-    page = run(unaccepted(Shown(campus), after="", limit=50, now=now))  # type: ignore[arg-type]
+    page = run(unaccepted(Shown(campus), after="", limit=50, now=now))
 
     assert sorted({sub.order_id for sub in page.items}) == sorted(one.order_id for one in seated)
 
@@ -95,7 +83,7 @@ def test_campaigns_of_a_building_are_found_behind_five_hundred_of_others() -> No
         "UPDATE campaigns SET state = 'ended' WHERE id < 'z';"
     )
 
-    page = run(campaign_page(Shown(campus), building_id=BuildingId("dorm-3"), after="", limit=20, now=campus.now))  # type: ignore[arg-type]
+    page = run(campaign_page(Shown(campus), building_id=BuildingId("dorm-3"), after="", limit=20, now=campus.now))
 
     assert [one.id[:6] for one in page.items] == ["z01200"]
     assert page.next is None
@@ -107,7 +95,7 @@ def test_a_group_shows_more_than_two_thousand_sub_orders() -> None:
     group_id = campus.group(*students(3))[0].group_id
     copied(campus, "sub_orders", 2_500)
 
-    subs = run(sub_orders_of_group(Shown(campus), group_id))  # type: ignore[arg-type]
+    subs = run(sub_orders_of_group(Shown(campus), group_id))
 
     assert len(subs) == 2_503
 
@@ -126,13 +114,13 @@ def test_an_order_shows_and_sums_each_of_its_refunds() -> None:
     campus = Campus()
     order_id = campus.group(*students(3))[0].order_id
     campus.settle_refunds()
-    before = run(order_ledger(Shown(campus, "money"), order_id, member_id=None))  # type: ignore[arg-type]
+    before = run(order_ledger(Shown(campus, "money"), order_id, member_id=None))
     copied(campus, "refunds", 1_100, database="money", order_id=f"'{order_id}'")
     copied(campus, "journals", 12_000, database="money")
     copied(campus, "entries", 12_000, key="journal_id", database="money", order_id=f"'{order_id}'")
 
-    after = run(order_ledger(Shown(campus, "money"), order_id, member_id=None))  # type: ignore[arg-type]
-    about = run(entries_of_orders(Shown(campus, "money"), [order_id]))  # type: ignore[arg-type]
+    after = run(order_ledger(Shown(campus, "money"), order_id, member_id=None))
+    about = run(entries_of_orders(Shown(campus, "money"), [order_id]))
 
     assert len(after.refunds) == len(before.refunds) + 1_100
     assert len(after.entries) == len(about) == len(before.entries) + 12_000

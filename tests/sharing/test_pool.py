@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.heart import Campus, students
-from tuanzi.base.ids import PersonId
+from tuanzi.base.ids import OrderId, PersonId
 from tuanzi.orders import RefundOrder
 from tuanzi.sharing.model import OrderTransfers, Party
 from tuanzi.sharing.store import TRANSFERS
@@ -19,9 +19,9 @@ def riders_parts(campus: Campus) -> dict[str, int]:
     return {one.sub_order_id: one.held_fen for one in transfers if one.account == POOL}
 
 
-def delivered_by_hand(campus: Campus) -> list[str]:
+def delivered_by_hand(campus: Campus) -> list[OrderId]:
     """The orders of a group of three that an operator has marked as delivered; all of it is over and paid out."""
-    orders = [str(one.order_id) for one in campus.group(*students(3))]
+    orders = [OrderId(one.order_id) for one in campus.group(*students(3))]
     for order_id in orders:
         campus.deliver(order_id)
     campus.pass_time(days=3)
@@ -47,7 +47,7 @@ def test_a_refund_takes_from_the_pool_as_from_every_party() -> None:
     orders = delivered_by_hand(campus)
     before = riders_parts(campus)
 
-    refund = RefundOrder(order_id=orders[0], amount_fen=None, reason="spilt", by=PersonId("p_operator"))  # type: ignore[arg-type]
+    refund = RefundOrder(order_id=orders[0], amount_fen=None, reason="spilt", by=PersonId("p_operator"))
     campus.do(refund)
     campus.pass_time(hours=1)
 
