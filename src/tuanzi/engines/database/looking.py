@@ -28,12 +28,15 @@ _MIGRATIONS = "SELECT name, digest FROM schema_migrations ORDER BY name"
 # that are kept for 90 days would take it minutes.
 COUNTED_MAX = 200_000
 # One statement, for it sees one state.
-_SELF = """
-SELECT (SELECT COUNT(*) FROM events WHERE number > (SELECT COALESCE(MAX(number), 0) FROM events) - 200000),
+_SELF = (
+    "SELECT "
+    + f"(SELECT COUNT(*) FROM events WHERE number > (SELECT COALESCE(MAX(number), 0) FROM events) - {COUNTED_MAX}),"
+    + """
     (SELECT COALESCE(MIN(number), 0) FROM events),
     (SELECT COALESCE(MAX(number), 0) FROM events), COALESCE((SELECT event_number FROM writer_cursor WHERE id = 1), -1),
     (SELECT COUNT(*) FROM parked_events)
 """
+)
 # Our choice: a thousand are more than anybody reads; how many there are is in `Sight.parked`.
 _PARKED = """
 SELECT source, number, name, reason, parked_at_ms FROM parked_events ORDER BY parked_at_ms, source, number LIMIT 1000
