@@ -11,6 +11,7 @@ from tests.sharing.story import Story
 from tuanzi.base.money import Money
 from tuanzi.events import RefundRefused, RefundSettled
 from tuanzi.money import Fault, RecordRefund, RefundAsked, RefundProgress
+from tuanzi.money.vendors import Notice, RefundSeen
 from tuanzi.sharing.model import ChangeTerms, RecordReturn, SettleCase, Settlement, SharingTerms
 from tuanzi.sharing.problems import CaseSettled
 
@@ -457,6 +458,53 @@ async def test_a_refund_the_provider_refuses_is_tried_again_under_a_new_number(s
     assert settled(story) == {"o_ann.r1": 200}
     assert [number for name, number in story.calls if name == "refund"] == ["o_ann*r1", "o_ann*r1*a1"]
     assert story.till.column("SELECT out_refund_no FROM refunds") == ["o_ann*r1*a1"]
+
+
+async def sent_anew(story: Story) -> None:
+    """A refund that was refused, and that an operator has sent again; the answer to that was lost."""
+    await story.split()
+    story.broken["refund"] = [Fault.REFUSE, Fault.ANSWER_LOST]
+    story.refund("o_ann.r1", 200)
+    await story.wait()
+    await story.do(SettleCase(case_id="refund.o_ann.r1", how=Settlement.RETRY, note="again", operator_id="p_op"))
+    await story.wait(timedelta(seconds=1))
+
+
+def notice_of(story: Story, out_refund_no: str, progress: RefundProgress) -> RecordRefund:
+    """What a notice about this number has recorded."""
+    told = RefundSeen(out_refund_no=out_refund_no, progress=progress, amount_fen=200, reason="closed")
+    command = story.cashier.command_of(Notice(id="n", event="REFUND", seen=told))
+    assert isinstance(command, RecordRefund)
+    return command
+
+
+@pytest.mark.parametrize("is_answered", [False, True])
+async def test_a_late_notice_of_a_refusal_is_no_refusal_of_a_refund_sent_anew(story: Story, is_answered: bool) -> None:
+    await sent_anew(story)
+    if is_answered:
+        under_way = RecordRefund(
+            refund_id="o_ann.r1", progress=RefundProgress.PROCESSING, amount_fen=200, out_refund_no="o_ann*r1*a1"
+        )
+        await story.do(under_way)
+    before = story.rows("SELECT state, refusal FROM refunds")
+
+    await story.do(notice_of(story, "o_ann*r1", RefundProgress.REFUSED))
+
+    assert before == [("sent" if is_answered else "due", None)]
+    assert story.rows("SELECT state, refusal FROM refunds") == before
+    assert story.rows("SELECT state FROM cases") == [("settled",)]
+    await story.wait()
+    assert settled(story) == {"o_ann.r1": 200}
+    assert story.sandbox.refunded_fen == 200
+
+
+async def test_a_notice_of_a_refund_sent_anew_is_known_by_its_new_number(story: Story) -> None:
+    await sent_anew(story)
+
+    await story.do(notice_of(story, "o_ann*r1*a1", RefundProgress.SETTLED))
+
+    assert settled(story) == {"o_ann.r1": 200}
+    assert story.rows("SELECT state, out_refund_no FROM refunds") == [("settled", "o_ann*r1*a1")]
 
 
 async def test_a_refund_that_fails_again_is_a_case_again(story: Story) -> None:

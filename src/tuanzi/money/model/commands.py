@@ -77,7 +77,8 @@ class RetryRefund(Struct, frozen=True, kw_only=True, gc=False):
 class RecordRefund(Struct, frozen=True, kw_only=True, gc=False):
     """What the provider said of a refund; `reason` when it refused.
 
-    out_refund_no: the number it has there now, when that is not the one it was sent with.
+    out_refund_no: the number it has there now, when that is not the one it was sent with. about_no: of a notice, the
+    number that it is about; "" in answers to who asked.
     """
 
     refund_id: str
@@ -85,6 +86,7 @@ class RecordRefund(Struct, frozen=True, kw_only=True, gc=False):
     amount_fen: int
     reason: str = ""
     out_refund_no: str = ""
+    about_no: str = ""
 
 
 class RefundStanding(Struct, frozen=True, kw_only=True, gc=False):

@@ -16,6 +16,7 @@ from tuanzi.money.model.ledger import Account, Journal, JournalKind, transfer
 # The refusal of a refund that an operator settled: given up, so that it is owed no more, or paid from the bank.
 WRITTEN_OFF = "written_off"
 PAID_OTHERWISE = "paid_otherwise"
+_ATTEMPT = re.compile(r"\*a[0-9]+\Z")
 _REFUND_NO = re.compile(r"[0-9A-Za-z_|-]{1,64}")  # WeChat Pay v3, out_refund_no: at most 64, also | and @
 
 
@@ -80,10 +81,15 @@ def out_refund_no_of(refund_id: str) -> str:
 
 
 def refund_named(out_refund_no: str) -> RefundId | None:
-    """The refund that has this number at the provider; None when the number does not tell."""
+    """The refund that has, or had, this number at the provider; None when the number does not tell."""
     if len(out_refund_no) == 64 and out_refund_no.startswith("x"):
         return None
-    return RefundId(out_refund_no.replace("*", ".").replace("@", ":"))
+    return RefundId(_ATTEMPT.sub("", out_refund_no).replace("*", ".").replace("@", ":"))
+
+
+def next_refund_no(refund_id: str, *, attempt: int) -> str:
+    """The number under which a refund is sent anew, when the provider has refused it for good under the one before."""
+    return out_refund_no_of(f"{refund_id}.a{attempt}")
 
 
 def refund_due_journal(refund: Refund, *, at: datetime) -> Journal:

@@ -29,6 +29,7 @@ from tuanzi.money.model import (
     ResendRefund,
     RetryRefund,
     SendRefund,
+    next_refund_no,
     out_refund_no_of,
     pause,
     payment_of,
@@ -153,7 +154,7 @@ def resend_refund(unit: Unit, refund_id: str, *, attempt: int, now: datetime) ->
     again = replace(refund, state=RefundState.DUE, refusal=None)
     unit.put(again)
     sending = _sending(again, unit.load(Payment, refund.payment_id))
-    resend = ResendRefund(sent=sending, next_no=out_refund_no_of(f"{refund.id}.a{attempt}"))
+    resend = ResendRefund(sent=sending, next_no=next_refund_no(refund.id, attempt=attempt))
     unit.schedule(_refund_timer(refund), resend, at=now)
 
 
@@ -184,16 +185,20 @@ def write_off_refund(unit: Unit, refund_id: str, *, now: datetime) -> None:
 def record_refund(unit: Unit, command: RecordRefund, *, now: datetime) -> RefundStanding:
     """Book what the provider did with a refund and tell of it once; repeats and late reports change nothing.
 
-    A refusal keeps the money owed. A refund that settles after all, after a refusal, is booked: the money has left.
-    Another amount than was sent is a refusal for a person to look at. Raises Unknown.
+    A refusal keeps the money owed; a notice of one is no news while the refund is being sent, or of a number before.
+    A refund that settles after all, after a refusal, is booked: the money has left. Another amount than was sent is a
+    refusal for a person to look at. Raises Unknown.
     """
     refund = unit.load(Refund, command.refund_id)
     if refund.state in (RefundState.SETTLED, RefundState.WAITING, RefundState.PARKED):
         return refund_standing(refund)
     if refund.refusal == WRITTEN_OFF:
         return refund_standing(refund)
-    if command.out_refund_no:
-        refund = replace(refund, out_refund_no=command.out_refund_no)
+    # While it is being sent, perhaps under another number, whoever sends it hears what became of it.
+    is_before = refund.state is RefundState.DUE or command.about_no != refund.out_refund_no
+    if command.about_no and command.progress is not RefundProgress.SETTLED and is_before:
+        return refund_standing(refund)
+    refund = replace(refund, out_refund_no=command.out_refund_no or command.about_no or refund.out_refund_no)
     if command.progress is RefundProgress.SETTLED and command.amount_fen == refund.amount.fen:
         return _settle(unit, refund, now=now)
     if refund.state is RefundState.REFUSED:

@@ -157,6 +157,7 @@ class Cashier:
                     progress=notice.seen.progress,
                     amount_fen=notice.seen.amount_fen,
                     reason=notice.seen.reason,
+                    about_no=notice.seen.out_refund_no,
                 )
             case _:
                 return None
