@@ -239,7 +239,7 @@ def small_api(
     )
 
 
-async def _authenticate(token: str, now: datetime) -> Who | None:
+async def _authenticate(token: str, now: datetime, asker: str) -> Who | None:
     await asyncio.sleep(0)
     return PEOPLE.get(token)
 

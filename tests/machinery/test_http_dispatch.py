@@ -442,7 +442,7 @@ async def _nothing(call: Call[None, None]) -> None:
 
 
 def _api(*routes: Route) -> Api:
-    async def nobody(token: str, now: object) -> None:
+    async def nobody(token: str, now: object, asker: str) -> None:
         return None
 
     async def elsewhere(scope: object, receive: object, send: object) -> None:

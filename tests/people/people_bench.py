@@ -191,8 +191,8 @@ class Platform:
         )
         return code
 
-    def try_code(self, code: str, phone: str = PHONE, *, address: str = "10.0.0.1") -> Any:
-        """Sign in with this code; the answer."""
+    def try_code(self, code: str, phone: str = PHONE, *, address: str = "10.0.0.1", token: str = "") -> Any:
+        """Sign in with this code, to be known by this token or one that nobody is told; the answer."""
         sealed = self.keys.seal(phone)
         return self.do(
             model.SignIn(
@@ -200,7 +200,7 @@ class Platform:
                 person_id=PersonId(self.make("p")),
                 phone=sealed,
                 code_hash=self.keys.hash_code(code, phone_hash=sealed.hash),
-                token_hash=model.hash_token(self.ids.token()),
+                token_hash=model.hash_token(token or self.ids.token()),
                 address_mark=self.keys.mark_address(address),
             )
         )

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.people.people_bench import NOON, OTHER_PHONE, PHONE, Platform, who_of
+from tests.people.people_bench import NOON, OTHER_PHONE, PHONE, SECRET, Platform, who_of
 from tuanzi.base.ids import PersonId
 from tuanzi.base.once import Once
 from tuanzi.base.problem import Busy
 from tuanzi.base.who import Role, Who
 from tuanzi.events import PersonJoined, SessionEnded
-from tuanzi.people import Doorkeeper
+from tuanzi.machinery.http.problems import TooManyRequests
+from tuanzi.people import Doorkeeper, Keys
+from tuanzi.people.queries import GUESSES_AT_ONCE, GUESSES_PER_S
 
 SOON = NOON + timedelta(seconds=1)
+KEYS = Keys(SECRET)
 
 
 class SlowDesk:
@@ -62,7 +66,7 @@ async def settle() -> None:
 async def test_a_token_is_known_and_asked_for_once() -> None:
     platform = Platform()
     token, who = await opened(platform)
-    doorkeeper = Doorkeeper(platform.desk)
+    doorkeeper = Doorkeeper(platform.desk, keys=KEYS)
 
     answers = [await doorkeeper.authenticate(token, SOON) for _ in range(3)]
 
@@ -73,7 +77,7 @@ async def test_a_token_is_known_and_asked_for_once() -> None:
 async def test_what_is_remembered_is_recalled_without_waiting_until_it_is_too_old() -> None:
     platform = Platform()
     token, who = await opened(platform)
-    doorkeeper = Doorkeeper(platform.desk)
+    doorkeeper = Doorkeeper(platform.desk, keys=KEYS)
 
     assert doorkeeper.recall(token, NOON) is None
     await doorkeeper.authenticate(token, NOON)
@@ -90,13 +94,13 @@ async def test_what_is_remembered_is_recalled_without_waiting_until_it_is_too_ol
 async def test_what_cannot_be_a_token_is_not_even_looked_up(token: str) -> None:
     platform = Platform()
 
-    assert await Doorkeeper(platform.desk).authenticate(token, SOON) is None
+    assert await Doorkeeper(platform.desk, keys=KEYS).authenticate(token, SOON) is None
     assert platform.desk.reads == 0
 
 
 async def test_an_unknown_token_is_remembered_only_briefly() -> None:
     platform = Platform()
-    doorkeeper = Doorkeeper(platform.desk)
+    doorkeeper = Doorkeeper(platform.desk, keys=KEYS)
 
     for seconds in (0, 1, 2):
         assert await doorkeeper.authenticate("0" * 64, NOON + timedelta(seconds=seconds)) is None
@@ -107,7 +111,7 @@ async def test_an_unknown_token_is_remembered_only_briefly() -> None:
 async def test_a_session_is_over_after_thirty_days_whatever_is_remembered() -> None:
     platform = Platform()
     token, who = await opened(platform)
-    doorkeeper = Doorkeeper(platform.desk, fresh_for=timedelta(days=60))
+    doorkeeper = Doorkeeper(platform.desk, keys=KEYS, fresh_for=timedelta(days=60))
     end = NOON + timedelta(days=30)
 
     assert await doorkeeper.authenticate(token, end - timedelta(milliseconds=1)) == who
@@ -117,7 +121,7 @@ async def test_a_session_is_over_after_thirty_days_whatever_is_remembered() -> N
 async def test_what_is_remembered_is_read_again_after_a_while() -> None:
     platform = Platform()
     token, who = await opened(platform)
-    doorkeeper = Doorkeeper(platform.desk)
+    doorkeeper = Doorkeeper(platform.desk, keys=KEYS)
     await doorkeeper.authenticate(token, NOON)
 
     platform.erase(who.person_id)
@@ -131,7 +135,7 @@ async def test_signing_out_changing_roles_and_erasing_are_believed_at_once() -> 
     boss = platform.appoint("13700000000")
     token, who = await opened(platform)
     kept, other = await opened(platform, OTHER_PHONE)
-    doorkeeper = Doorkeeper(platform.desk)
+    doorkeeper = Doorkeeper(platform.desk, keys=KEYS)
     assert [await doorkeeper.authenticate(each, SOON) for each in (token, kept)] == [who, other]
 
     platform.set_roles(who.person_id, Role.RIDER, by=boss)
@@ -153,7 +157,7 @@ async def test_who_came_long_ago_is_forgotten_too() -> None:
     platform = Platform()
     token, who = await opened(platform)
     other, _ = await opened(platform, OTHER_PHONE)
-    doorkeeper = Doorkeeper(platform.desk, remembered_max=2)
+    doorkeeper = Doorkeeper(platform.desk, keys=KEYS, remembered_max=2)
     await doorkeeper.authenticate(token, SOON)
     await doorkeeper.authenticate(other, SOON)
 
@@ -166,7 +170,7 @@ async def test_who_came_long_ago_is_forgotten_too() -> None:
 async def test_other_events_and_other_people_cost_nothing() -> None:
     platform = Platform()
     token, who = await opened(platform)
-    doorkeeper = Doorkeeper(platform.desk)
+    doorkeeper = Doorkeeper(platform.desk, keys=KEYS)
     await doorkeeper.authenticate(token, SOON)
 
     doorkeeper.on_event(PersonJoined(person_id=who.person_id, campus_id=None))
@@ -181,7 +185,7 @@ async def test_many_who_ask_the_same_wait_for_one_read() -> None:
     platform = Platform()
     token, who = await opened(platform)
     desk = SlowDesk(platform)
-    doorkeeper = Doorkeeper(desk)
+    doorkeeper = Doorkeeper(desk, keys=KEYS)
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(doorkeeper.authenticate(token, SOON)) for _ in range(100)]
@@ -195,7 +199,7 @@ async def test_many_who_ask_the_same_wait_for_one_read() -> None:
 async def test_those_who_come_in_one_turn_are_asked_for_in_one_read_and_each_is_told_who_he_is() -> None:
     platform = Platform()
     opening = [await opened(platform, phone) for phone in (PHONE, OTHER_PHONE)]
-    doorkeeper = Doorkeeper(platform.desk)
+    doorkeeper = Doorkeeper(platform.desk, keys=KEYS)
 
     tokens = [opening[0][0], "f" * 64, opening[1][0]]
     answers = await asyncio.gather(*[doorkeeper.authenticate(token, SOON) for token in tokens])
@@ -209,7 +213,7 @@ async def test_rights_that_change_while_they_are_read_are_read_again() -> None:
     boss = platform.appoint("13700000000")
     token, who = await opened(platform)
     desk = SlowDesk(platform)
-    doorkeeper = Doorkeeper(desk)
+    doorkeeper = Doorkeeper(desk, keys=KEYS)
     asking = asyncio.create_task(doorkeeper.authenticate(token, SOON))
     await settle()
 
@@ -228,7 +232,7 @@ async def test_who_is_cancelled_does_not_take_the_others_with_him() -> None:
     platform = Platform()
     token, who = await opened(platform)
     desk = SlowDesk(platform)
-    doorkeeper = Doorkeeper(desk)
+    doorkeeper = Doorkeeper(desk, keys=KEYS)
     first, second, third = [asyncio.create_task(doorkeeper.authenticate(token, SOON)) for _ in range(3)]
     await settle()
 
@@ -248,7 +252,7 @@ async def test_a_failed_read_fails_for_all_who_wait_and_is_not_remembered() -> N
     token, who = await opened(platform)
     desk = SlowDesk(platform)
     desk.fails = True
-    doorkeeper = Doorkeeper(desk)
+    doorkeeper = Doorkeeper(desk, keys=KEYS)
     tasks = [asyncio.create_task(doorkeeper.authenticate(token, SOON)) for _ in range(2)]
     await settle()
     desk.gate.set()
@@ -263,7 +267,7 @@ async def test_a_failed_read_fails_for_all_who_wait_and_is_not_remembered() -> N
 
 async def test_guesses_at_tokens_are_bounded() -> None:
     desk = SlowDesk(Platform())
-    doorkeeper = Doorkeeper(desk)
+    doorkeeper = Doorkeeper(desk, keys=KEYS)
     tasks = [asyncio.create_task(doorkeeper.authenticate(f"{i:064x}", SOON)) for i in range(512)]
     await settle()
 
@@ -280,7 +284,7 @@ async def test_memory_is_bounded_and_keeps_who_comes_often() -> None:
     platform = Platform()
     often, _ = await opened(platform)
     others = [(await opened(platform, f"1390000000{i}"))[0] for i in range(4)]
-    doorkeeper = Doorkeeper(platform.desk, remembered_max=4)
+    doorkeeper = Doorkeeper(platform.desk, keys=KEYS, remembered_max=4)
     await doorkeeper.authenticate(often, SOON)
 
     for token in others:
@@ -294,7 +298,7 @@ async def test_memory_is_bounded_and_keeps_who_comes_often() -> None:
 
 async def test_strangers_are_bounded_too() -> None:
     platform = Platform()
-    doorkeeper = Doorkeeper(platform.desk, remembered_max=4)
+    doorkeeper = Doorkeeper(platform.desk, keys=KEYS, remembered_max=4)
 
     for i in (0, 1, 2, 0):
         await doorkeeper.authenticate(f"{i:064x}", SOON)
@@ -307,7 +311,7 @@ async def test_who_signs_out_while_the_newest_sessions_are_read_is_not_remembere
     token, who = await opened(platform)
     other, still_there = await opened(platform, OTHER_PHONE)
     desk = SlowDesk(platform)
-    doorkeeper = Doorkeeper(desk)
+    doorkeeper = Doorkeeper(desk, keys=KEYS)
 
     warming = asyncio.create_task(doorkeeper.warm_up(SOON))
     await settle()
@@ -317,3 +321,60 @@ async def test_who_signs_out_while_the_newest_sessions_are_read_is_not_remembere
 
     assert doorkeeper.recall(token, SOON) is None
     assert doorkeeper.recall(other, SOON) == still_there
+
+
+async def guess(doorkeeper: Doorkeeper, times: int, *, asker: str, now: datetime = SOON) -> int:
+    """Send tokens that this house did not make, all different; how many were looked up before one was refused."""
+    for i in range(times):
+        try:
+            assert await doorkeeper.authenticate(secrets.token_hex(32), now, asker) is None
+        except TooManyRequests:
+            return i
+    return times
+
+
+async def test_a_flood_of_made_up_tokens_is_read_for_no_more_often_than_one_network_may_guess() -> None:
+    platform = Platform()
+    doorkeeper = Doorkeeper(platform.desk, keys=KEYS)
+
+    assert await guess(doorkeeper, 1_000, asker="2001:db8:7::1") == GUESSES_AT_ONCE
+    assert await guess(doorkeeper, 10, asker="2001:db8:7::2") == 0  # the same /64
+    assert platform.desk.reads == GUESSES_AT_ONCE
+    assert doorkeeper.guesses_refused == 2
+    assert await guess(doorkeeper, 10, asker="2001:db8:7:1::1") == 10
+    later = SOON + timedelta(seconds=1)
+    assert await guess(doorkeeper, 100, asker="2001:db8:7::3", now=later) == GUESSES_PER_S
+
+
+async def test_who_signed_in_gets_through_beside_a_flood_from_his_own_network() -> None:
+    platform = Platform()
+    token, who = await opened(platform)
+    doorkeeper = Doorkeeper(platform.desk, keys=KEYS)
+    await guess(doorkeeper, GUESSES_AT_ONCE + 1, asker="10.0.0.1")
+
+    assert await doorkeeper.authenticate(token, SOON, "10.0.0.1") == who
+    doorkeeper.on_event(SessionEnded(person_id=who.person_id, session_id="s_other"))
+    assert await doorkeeper.authenticate(token, SOON, "10.0.0.1") == who
+    # So is told who comes when his session has ended, however often the others guess.
+    await platform.request("DELETE /v1/sessions/current", who=who)
+    doorkeeper.on_event(platform.unit.events[-1])
+    assert await doorkeeper.authenticate(token, SOON, "10.0.0.1") is None
+
+
+async def test_tokens_of_before_there_were_marks_open_their_sessions_and_cost_no_guess() -> None:
+    platform = Platform()
+    tokens = [secrets.token_hex(32) for _ in range(8)]
+    for i, token in enumerate(tokens):
+        phone = f"1380000000{i}"
+        platform.try_code(platform.ask_code(phone, address=f"10.0.1.{i}"), phone, token=token)
+    doorkeeper = Doorkeeper(platform.desk, keys=KEYS)
+    await guess(doorkeeper, GUESSES_AT_ONCE - 1, asker="10.0.0.1")
+
+    for token in tokens:
+        assert await doorkeeper.authenticate(token, SOON, "10.0.0.1") is not None
+
+    assert await guess(doorkeeper, 10, asker="10.0.0.1") == 1
+    # Who was here is no guess any more, though what was remembered of him has grown old.
+    much_later = SOON + timedelta(minutes=5)
+    assert await guess(doorkeeper, GUESSES_AT_ONCE + 1, asker="10.0.0.1", now=much_later) == GUESSES_AT_ONCE
+    assert await doorkeeper.authenticate(tokens[0], much_later, "10.0.0.1") is not None

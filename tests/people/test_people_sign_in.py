@@ -297,6 +297,7 @@ async def test_nothing_secret_or_personal_is_kept_in_plain() -> None:
     assert "10.0.0.1" not in stored
     assert opened.body.token not in stored
     assert len(opened.body.token) == 64
+    assert platform.keys.made(opened.body.token)
     assert model.hash_token(opened.body.token) in stored
 
 

@@ -85,7 +85,7 @@ async def test_who_signed_in_is_known_by_his_token(database: Sqlite) -> None:
     do(database, ask())
     outcome = do(database, sign_in())
 
-    who = await people.Doorkeeper(Reads(database)).authenticate("f" * 64, NOON)
+    who = await people.Doorkeeper(Reads(database), keys=KEYS).authenticate("f" * 64, NOON)
 
     assert outcome.problem is None
     assert who is not None

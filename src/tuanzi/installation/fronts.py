@@ -91,7 +91,7 @@ class Front(Workshop):
         self.campus_rooms: dict[str, list[Room]] = {}
         self.watches: list[reconciliation.Watch] = []
         self.figures = {campus: CampusFigures() for campus in settings.campuses}
-        self.doorkeeper = people.Doorkeeper(self.platform)
+        self.doorkeeper = people.Doorkeeper(self.platform, keys=self.keys)
         self.live = FrontLive(self)
         self.platform.subscribe(self._tell_doorkeeper)
         self._closing = asyncio.Event()

@@ -27,6 +27,13 @@ class Limiter:
         """How many keys are held."""
         return len(self._young) + len(self._old)
 
+    def wait_s(self, key: str, now: datetime) -> float:
+        """The seconds until the key may go on, 0.0 for now; nothing is taken."""
+        at_s = now.timestamp()
+        full_at_s = self._young.get(key, self._old.get(key, at_s))
+        wait_s = min(full_at_s, at_s + self._slack_s + self._pause_s) - at_s - self._slack_s
+        return wait_s if wait_s >= 1e-6 else 0.0
+
     def take(self, key: str, now: datetime) -> float:
         """0.0 when the key may go on, which takes a token; else the seconds until it may, and nothing is taken.
 

@@ -150,7 +150,7 @@ class Reception:
     async def open_session(self, call: Call[SessionBody, None]) -> Reply:
         """POST /v1/sessions: sign in with a code, once; a repeat with the used code is refused."""
         phone = self._keys.seal(call.body.phone)
-        token = call.ids.token()
+        token = self._keys.token_of(call.ids.token())
         committed = await call.desks.platform.submit(
             SignIn(
                 session_id=SessionId(call.ids.make("s", now=call.now)),
@@ -173,7 +173,7 @@ class Reception:
         """
         count = CountWechatTry(mark=self._keys.mark_wechat(call.client), is_person=False)
         openid = await self._ask_wechat(call, count)
-        token = call.ids.token()
+        token = self._keys.token_of(call.ids.token())
         command = SignInWithWechat(
             session_id=SessionId(call.ids.make("s", now=call.now)), openid=openid, token_hash=hash_token(token)
         )

@@ -72,6 +72,11 @@ class Watched:
         return [watch for part in self.parts for watch in part.watches]
 
     @property
+    def guesses_refused(self) -> int:
+        """How many made-up tokens were not looked up, where people are answered."""
+        return sum(part.doorkeeper.guesses_refused for part in self.parts if isinstance(part, House | Front))
+
+    @property
     def hubs(self) -> dict[str, Hub]:
         """Who hands messages out, by campus."""
         return {campus: hub for part in self.parts for campus, hub in part.live.hubs.items()}
@@ -118,6 +123,11 @@ class HouseCollector(Collector):
             for source, behind in desk.lags.items():
                 lag.add_metric([desk.name, source], behind)
         yield from (busy, longest, queue, timers, number, is_open, lag)
+        yield _count(
+            "tuanzi_guesses_refused_total",
+            "Tokens that this house did not make, refused unread: too many came from one network.",
+            self._house.guesses_refused,
+        )
         yield from self._of_rooms()
 
     def _of_rooms(self) -> Iterator[Metric]:

@@ -56,7 +56,7 @@ class House(Workshop):
         self.campuses = {each.campus: each.desks for each in self.locals}
         self.campus_rooms = {each.campus: each.rooms for each in self.locals}
         self.watches = [each.watch for each in self.locals]
-        self.doorkeeper = people.Doorkeeper(self.platform)
+        self.doorkeeper = people.Doorkeeper(self.platform, keys=self.keys)
         self.live = LiveSide(self, self.platform, self.campuses)
         self.platform.subscribe(self._tell_doorkeeper)
 

@@ -63,7 +63,7 @@ from tuanzi.machinery.limiter import Limiter
 _log = logging.getLogger("tuanzi.http")
 _encode = msgspec.json.Encoder().encode
 
-Authenticate = Callable[[str, datetime], Awaitable[Who | None]]
+Authenticate = Callable[[str, datetime, str], Awaitable[Who | None]]
 Recall = Callable[[str, datetime], Who | None]
 DesksOf = Callable[[str | None], Desks | None]
 Answer = tuple[int, RawHeaders, bytes]
@@ -106,7 +106,8 @@ class Api:
     ) -> None:
         """Put the routes together. Raises ValueError when two are the same or one cannot be meant so.
 
-        authenticate: whose session a token opens, or None; may ask the database and raise Unavailable.
+        authenticate: whose session a token opens that came from a client address, or None; may ask the database, and
+        raise Unavailable or what refuses.
         recall: the same from memory; None when it is not known there, then `authenticate` is asked.
         desks_of: the desks of a campus, None for an unknown one; those of the platform when given None.
         fallback: an ASGI application for pages, static files, health, lifespan and WebSockets.
@@ -185,13 +186,13 @@ class Api:
         desks = self._desks_of(campus)
         if desks is None:
             raise Unknown(campus=campus)
+        client = scope.get("client")
+        host = client[0] if client else ""
         who = None
         if b"authorization" in headers and (token := find_token(headers)) is not None:
             who = self._recall(token, now)
             if who is None:
-                who = await self._answering.keep(self._authenticate(token, now), late=AnswerLate)
-        client = scope.get("client")
-        host = client[0] if client else ""
+                who = await self._answering.keep(self._authenticate(token, now, host), late=AnswerLate)
         limiter = self._strangers if who is None else self._persons
         # What is signed comes from a vendor's few addresses, as often as there is something to tell.
         if limiter is not None and not endpoint.route.is_raw:

@@ -19,6 +19,8 @@ from tuanzi.people.problems import PhoneInvalid
 
 # Our choice, as is usual for codes by text message (J3).
 CODE_DIGITS = 6
+# A token is twice as long: chance, then its mark.
+_HALF = 32
 _MAINLAND = re.compile(r"(?:\+?86|0086)?(1[3-9][0-9]{9})")
 _BETWEEN_DIGITS = str.maketrans("", "", " \t-()")
 
@@ -41,7 +43,7 @@ def mask_phone(phone: str) -> str:
 
 
 def hash_token(token: str) -> str:
-    """How a session's token is kept; SHA-256 without a key is enough for 256 bits of chance."""
+    """How a session's token is kept; SHA-256 without a key is enough for 128 bits of chance and more."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -91,6 +93,7 @@ class Keys:
         self._code_key = _subkey(secret, "code")
         self._proof_key = _subkey(secret, "code proof")
         self._signing_key = _subkey(secret, "signature")
+        self._token_key = _subkey(secret, "token")
         self._siv = AESSIV(_subkey(secret, "phone seal"))
 
     def seal(self, phone: str) -> SealedPhone:
@@ -140,6 +143,18 @@ class Keys:
     def mark_address(self, address: str) -> str:
         """What codes asked from a client address are counted by; IPv6 by its /64, for that is what one client has."""
         return _digest(self._mark_key, f"address {network_of(address)}")
+
+    def token_of(self, chance: str) -> str:
+        """A session's token: 128 bits of chance and a mark of as many, all in hexadecimal (decision 0036).
+
+        chance: 32 hexadecimal digits at least; those after the first 32 are not used.
+        """
+        return chance[:_HALF] + _digest(self._token_key, chance[:_HALF])[:_HALF]
+
+    def made(self, token: str) -> bool:
+        """Whether this house made an ASCII text for a token, whatever became of its session. One that it did not make
+        may still open a session of before there were marks."""
+        return hmac.compare_digest(self.token_of(token), token)
 
     def sign(self, text: str) -> str:
         """What proves that this house said a text, such as a token's claim."""
