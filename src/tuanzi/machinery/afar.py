@@ -40,8 +40,8 @@ REQUEST_S_MAX = 30.0
 
 
 # When the request that is being answered came, by `time.monotonic`: what was committed until then is to be seen by all
-# that it reads, and what it does itself. 0 outside of requests.
-came_at: ContextVar[float] = ContextVar("came_at", default=0.0)
+# that it reads, and what it does itself. None outside of requests; 0 is when a machine began, which may be just now.
+came_at: ContextVar[float | None] = ContextVar("came_at", default=None)
 
 
 class Readable(Protocol):
@@ -303,7 +303,7 @@ class RemoteDesk(Carrier):
     def _as_of(self) -> float:
         """By when what was committed is to be seen: whoever was told of an event, and forgot what he knew, sees it."""
         now, came = time.monotonic(), came_at.get()
-        return max(came if now - came < REQUEST_S_MAX else now, self._heard_at)
+        return max(now if came is None or now - came >= REQUEST_S_MAX else came, self._heard_at)
 
     def _saw(self, position: str, *, as_of: float) -> None:
         self.database.saw(position, as_of=as_of)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Context, copy_context
+from math import inf
 from typing import Generic, TypeVar
 
 from tuanzi.machinery.afar import came_at
@@ -32,8 +33,9 @@ class Together(Generic[V]):
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._begin)
         self._waiting.setdefault(key, []).append(future)
-        # Whoever came last must be shown most; 0 is somebody who came by no request and is shown all.
-        came = came_at.get() or float("inf")
+        # Whoever came last must be shown most; who came by no request is shown all.
+        came = came_at.get()
+        came = inf if came is None else came
         if self._context is None or came > self._came:
             self._context, self._came = copy_context(), came
         return await future

@@ -359,8 +359,8 @@ class Doorkeeper:
         fresh_for: timedelta = timedelta(minutes=5),
         unknown_for: timedelta = timedelta(seconds=2),
     ) -> None:
-        """desk: of the database `platform`. keys: tell which tokens this house made. unknown_for: how long a token nobody
-        has is not asked for again."""
+        """desk: of the database `platform`. keys: tell which tokens this house made. unknown_for: how long a token that
+        nobody has is not asked for again."""
         self.guesses_refused = 0
         self._desk = desk
         self._keys = keys
