@@ -322,6 +322,14 @@ class OrderCompleted(Event, frozen=True, kw_only=True, gc=False):
     member_id: str
 
 
+class AfterSaleAsked(Event, frozen=True, kw_only=True, gc=False):
+    """A member is not content with his order; an operator decides, by a refund of all that is left or by closing it."""
+
+    name = "orders.after_sale_asked"
+    order_id: str
+    member_id: str
+
+
 class SubOrderAdvanced(Event, frozen=True, kw_only=True, gc=False):
     """A merchant or rider moved a sub-order on, or it was withdrawn because its order was refunded (`by` says why)."""
 

@@ -13,6 +13,8 @@ from tuanzi.base.once import Once
 from tuanzi.base.problem import Busy
 from tuanzi.base.who import Who
 from tuanzi.events import (
+    AfterSaleAsked,
+    Event,
     OrderCompleted,
     ParcelDelivered,
     PaymentCaptured,
@@ -23,6 +25,7 @@ from tuanzi.events import (
 from tuanzi.machinery.codec import Codec
 from tuanzi.machinery.http.routes import Call
 from tuanzi.machinery.internal import FIRST_TIMERS, TIMERS
+from tuanzi.machinery.room import Listener
 from tuanzi.machinery.writer import Outcome, Request, Schema, Writer, drive
 from tuanzi.money import LedgerProof, ProviderUnreachable, store
 from tuanzi.money.vendors import PaymentProvider
@@ -41,6 +44,19 @@ def bench() -> BenchUnit:
 def proven(till: Till) -> LedgerProof:
     """What reading the whole ledger of a till says."""
     return till.database.look(lambda ask: money.prove_ledger(ask, now=till.now, is_full=True))[1]
+
+
+# Of other databases; by whom.
+_HEARD: dict[type[Event], Listener] = {
+    RefundDue: sharing.on_refund_due,
+    OrderCompleted: sharing.on_order_completed,
+    AfterSaleAsked: sharing.on_after_sale_asked,
+    ParcelDelivered: sharing.on_parcel_delivered,
+}
+
+
+def _source_of(heard: type[Event]) -> str:
+    return "delivery" if heard is ParcelDelivered else "core"
 
 
 class Till:
@@ -62,14 +78,12 @@ class Till:
             decides={kind: decide for room in rooms for kind, decide in room.commands.items()},
             hears={RefundRefused: (sharing.on_refund_refused,), RefundSettled: (sharing.on_refund_settled,)},
             follows={
-                ("core", RefundDue): (sharing.on_refund_due,),
-                ("core", OrderCompleted): (sharing.on_order_completed,),
-                ("delivery", ParcelDelivered): (sharing.on_parcel_delivered,),
+                ("delivery" if heard is ParcelDelivered else "core", heard): (by,) for heard, by in _HEARD.items()
             },
             errands=frozenset(self.errands),
             codec=Codec(
                 commands=[kind for room in rooms for kind in (*room.commands, *room.errands)],
-                events=[RefundDue, OrderCompleted, ParcelDelivered, PaymentCaptured, RefundSettled, RefundRefused],
+                events=[*_HEARD, PaymentCaptured, RefundSettled, RefundRefused],
             ),
             assumed_new={kind: places for room in rooms for kind, places in room.assumed_new.items()},
         )

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from tests.heart import OPERATOR, Campus
 from tuanzi.base.ids import PersonId, SubOrderId
 from tuanzi.base.problem import Problem, Unknown
-from tuanzi.events import OrderAdvanced, RefundDue
+from tuanzi.events import AfterSaleAsked, OrderAdvanced, OrderCompleted, RefundDue
 from tuanzi.groups import SeatCommitted
 from tuanzi.orders import (
     AdvanceSubOrder,
@@ -324,6 +324,17 @@ def test_an_operator_settles_after_sale_with_nothing_a_part_or_all(
     assert [part.fen for part in order.refundable] == left
     campus.settle_refunds()
     assert campus.state(order_id) == (S.REFUNDED if amount_fen == 2201 else S.COMPLETED)
+
+
+def test_what_goes_back_is_told_before_its_after_sale_is_closed(campus: Campus) -> None:
+    order_id = campus.order(order_in(campus, S.AFTER_SALE)).id
+    asked = [event for event in campus.events if type(event) is AfterSaleAsked]
+    told = len(campus.events)
+
+    campus.do(DecideAfterSale(order_id=order_id, amount_fen=500, by=OPERATOR))
+
+    assert asked == [AfterSaleAsked(order_id=order_id, member_id="m1")]
+    assert [type(event) for event in campus.events[told:]] == [RefundDue, OrderAdvanced, OrderCompleted]
 
 
 @pytest.mark.parametrize("amount_fen", [-1, 2202])

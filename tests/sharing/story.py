@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.money.till import Till
 from tests.sharing.split import ANN, BEN, CANCEL, CONFIRM, SPLIT
-from tuanzi.events import OrderCompleted, ParcelDelivered, RefundDue
+from tuanzi.events import AfterSaleAsked, OrderCompleted, ParcelDelivered, RefundDue
 from tuanzi.money import Cashier, Fault, SandboxProvider, SharedOrder, TrySharing
 from tuanzi.sharing import store
 from tuanzi.sharing.model import Sharing, Transfer
@@ -63,6 +63,10 @@ class Story:
         """Orders are completed."""
         for order_id in order_ids:
             self.till.hear(OrderCompleted(order_id=order_id, member_id="m"))
+
+    def dispute(self, order_id: str) -> None:
+        """Its member asks for after-sale."""
+        self.till.hear(AfterSaleAsked(order_id=order_id, member_id="m"))
 
     def refund(self, refund_id: str, amount_fen: int, *, sub_order_id: str | None = None) -> None:
         """Core says that money of the order goes back; the refund's id begins with the order's."""

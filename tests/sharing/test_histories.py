@@ -22,7 +22,7 @@ from tuanzi import money, sharing
 from tuanzi.base.branch import BranchRefused
 from tuanzi.base.money import Money
 from tuanzi.base.problem import Problem
-from tuanzi.events import OrderCompleted, ParcelDelivered, RefundDue, RefundRefused, RefundSettled
+from tuanzi.events import AfterSaleAsked, OrderCompleted, ParcelDelivered, RefundDue, RefundRefused, RefundSettled
 from tuanzi.money import (
     Balance,
     Cashier,
@@ -81,6 +81,7 @@ class World:
         self.listeners: dict[type, Callable[..., None]] = {
             RefundDue: sharing.on_refund_due,
             OrderCompleted: sharing.on_order_completed,
+            AfterSaleAsked: sharing.on_after_sale_asked,
             ParcelDelivered: sharing.on_parcel_delivered,
             RefundRefused: sharing.on_refund_refused,
             RefundSettled: sharing.on_refund_settled,
@@ -267,6 +268,7 @@ steps = st.one_of(
     st.tuples(st.sampled_from(["try", "try", "confirm", "confirm", "cancel"]), st.none()),
     st.tuples(st.just("deliver"), numbers),
     st.tuples(st.just("complete"), numbers),
+    st.tuples(st.just("dispute"), numbers),
     st.tuples(st.just("refund"), st.tuples(numbers, st.integers(1, 3), st.integers(0, 12), st.booleans())),
     st.tuples(st.just("wait"), st.sampled_from([0, 1, 2, 30, 600, 1500])),
 )
@@ -293,6 +295,10 @@ def test_random_histories_of_a_split_lose_and_make_no_fen(
     for callback in world.sandbox.take_callbacks(now=world.now + timedelta(days=1)):
         world.do(world.cashier.capture_of(callback))
     note_payments(world, split)
+    world.wait(timedelta(days=3))
+    for each in world.unit.all_of(Sharing):
+        if each.is_disputed and each.completed_at is not None:
+            world.do(OrderCompleted(order_id=each.order_id, member_id="m"))
     world.wait(timedelta(days=3))
     note_payments(world, split)
 
@@ -326,6 +332,8 @@ def happen(world: World, order: SharedOrder, what: str) -> None:
             world.pay(order)
         case "complete":
             world.do(OrderCompleted(order_id=order.order_id, member_id="m"))
+        case "dispute":
+            world.do(AfterSaleAsked(order_id=order.order_id, member_id="m"))
         case "deliver":
             sub_order_ids = tuple(each.sub_order_id for each in order.parts)
             delivered = ParcelDelivered(

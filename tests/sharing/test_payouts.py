@@ -101,6 +101,56 @@ async def test_persons_wait_until_after_sale_is_over_for_nothing_comes_back_from
     assert story.sharing("o_ann").payout is PayoutState.DONE
 
 
+async def test_persons_wait_until_an_after_sale_that_was_asked_for_is_decided(story: Story) -> None:
+    await story.split()
+    story.deliver("o_ann.1")
+    story.complete("o_ann")
+    await story.wait(timedelta(hours=23))
+
+    story.dispute("o_ann")
+    story.dispute("o_ann")
+    await story.wait(timedelta(days=3))
+    before = given(story), story.sharing("o_ann").payout
+    story.complete("o_ann")
+    await story.wait(timedelta(minutes=1))
+
+    assert before == ({"noodles": 1520}, PayoutState.DUE)
+    assert given(story) == {"noodles": 1520, "p_rider": 90, LEADER: 34}
+    assert story.sharing("o_ann").payout is PayoutState.DONE
+    assert story.rows("SELECT id FROM timers") == []
+
+
+async def test_an_after_sale_closed_within_the_day_gives_persons_nothing_sooner(story: Story) -> None:
+    await story.split()
+    story.deliver("o_ann.1")
+    story.complete("o_ann")
+    story.dispute("o_ann")
+    await story.wait(timedelta(hours=1))
+    merchants = given(story)
+
+    story.complete("o_ann")
+    await story.wait(timedelta(hours=23) - timedelta(milliseconds=1))
+    before = given(story)
+    await story.wait(timedelta(milliseconds=1))
+
+    assert merchants == before == {"noodles": 1520}
+    assert given(story) == {"noodles": 1520, "p_rider": 90, LEADER: 34}
+    assert story.sharing("o_ann").payout is PayoutState.DONE
+
+
+async def test_an_after_sale_before_the_order_is_completed_delays_nothing_once_it_is(story: Story) -> None:
+    await story.split()
+    story.deliver("o_ann.1")
+    story.dispute("o_ann")
+    await story.wait(timedelta(days=2))
+
+    story.complete("o_ann")
+    await story.wait(timedelta(hours=24))
+
+    assert given(story) == {"noodles": 1520, "p_rider": 90, LEADER: 34}
+    assert story.sharing("o_ann").payout is PayoutState.DONE
+
+
 async def test_completing_and_starting_again_give_nothing_twice(story: Story) -> None:
     await story.paid_out()
     calls, balances = list(story.calls), story.till.balances()

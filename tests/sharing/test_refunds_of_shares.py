@@ -12,7 +12,7 @@ from tuanzi.base.money import Money
 from tuanzi.events import RefundRefused, RefundSettled
 from tuanzi.money import Fault, RecordRefund, RefundAsked, RefundProgress
 from tuanzi.money.vendors import Notice, RefundSeen
-from tuanzi.sharing.model import ChangeTerms, RecordReturn, SettleCase, Settlement, SharingTerms
+from tuanzi.sharing.model import ChangeTerms, PayoutState, RecordReturn, SettleCase, Settlement, SharingTerms
 from tuanzi.sharing.problems import CaseSettled
 
 
@@ -259,6 +259,49 @@ async def test_within_after_sale_persons_are_given_what_is_left_of_theirs_before
     assert story.till.balances()["provider_clearing"] == 3202 + 900 - 760 - 45 - 17
     assert not any(account.startswith("receiver_advance") for account in story.till.balances())
     assert story.sandbox.shared_fen == 760 + 45 + 17
+    assert story.rows("SELECT id FROM cases") == []
+
+
+@pytest.mark.parametrize("is_closed_first", [False, True])
+async def test_an_after_sale_decided_days_later_takes_from_persons_what_they_were_not_given(
+    story: Story, is_closed_first: bool
+) -> None:
+    await story.split()
+    story.deliver("o_ann.1")
+    story.complete("o_ann")
+    story.dispute("o_ann")
+    await story.wait(timedelta(days=3))
+
+    if is_closed_first:  # as releases before told it
+        story.complete("o_ann")
+    story.refund("o_ann.r1", 200 + 900)
+    story.complete("o_ann")
+    await story.wait(timedelta(minutes=1))
+
+    assert settled(story) == {"o_ann.r1": 1100}
+    assert lost(story, "o_ann")["1", "rider"] == (45, 0)
+    assert lost(story, "o_ann")["1", "merchant"] == (0, 760)
+    assert story.sandbox.shared_fen == 760 + 45 + 17
+    assert not any(account.startswith("receiver_advance") for account in story.till.balances())
+    assert story.sharing("o_ann").payout is PayoutState.DONE
+    assert story.rows("SELECT id FROM cases") == []
+
+
+async def test_an_after_sale_that_gives_all_back_days_later_leaves_nothing_to_pay_out(story: Story) -> None:
+    await story.split()
+    story.deliver("o_ann.1")
+    story.complete("o_ann")
+    story.dispute("o_ann")
+    await story.wait(timedelta(days=3))
+
+    story.refund("o_ann.r1", 2000)
+    await story.wait(timedelta(hours=1))
+
+    assert settled(story) == {"o_ann.r1": 2000}
+    assert story.sandbox.shared_fen == 0
+    assert not any(account.startswith("receiver_advance") for account in story.till.balances())
+    assert story.sharing("o_ann").payout is PayoutState.DONE
+    assert story.rows("SELECT id FROM timers") == []
     assert story.rows("SELECT id FROM cases") == []
 
 

@@ -2,8 +2,8 @@
 
 Owns orders, sub_orders, order_holds, acceptance_terms, complaints. Hears RefundSettled, OrderDoubted and
 DifferenceRepaired of money, and BundlePickedUp and ParcelDelivered of delivery, through their logs.
-Emits OrderPlaced, OrderPaid, OrderAdvanced, OrderCompleted, OrderCancelled, RefundDue, OrderRefunded, SubOrderAdvanced,
-SubOrdersLate, SubOrdersUnready, OrderPutOnHold.
+Emits OrderPlaced, OrderPaid, OrderAdvanced, OrderCompleted, OrderCancelled, RefundDue, OrderRefunded, AfterSaleAsked,
+SubOrderAdvanced, SubOrdersLate, SubOrdersUnready, OrderPutOnHold.
 The seat belongs to groups, which calls down; what a step must mean above is told by events.
 """
 

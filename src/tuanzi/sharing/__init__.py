@@ -1,8 +1,9 @@
 """Sharing: who gets what of an order (支付分账): set aside, made theirs, given back (B2, B3, B8). Database: money.
 
 Owns sharing_terms, terms_in_force, subsidy_budgets, sharing_branches, sharings, transfers, payees, shares, share_parts,
-claw_backs, share_returns, debts, cases, case_settlements. Hears RefundDue and OrderCompleted (of core), ParcelDelivered
-(of delivery), through their logs; RefundRefused and RefundSettled (of money, in the same commit). Emits nothing.
+claw_backs, share_returns, debts, cases, case_settlements. Hears RefundDue, OrderCompleted and AfterSaleAsked (of core),
+ParcelDelivered (of delivery), through their logs; RefundRefused and RefundSettled (of money, in the same commit). Emits
+nothing.
 
 A branch of a split: Try sets aside pending transfers, Confirm books them, Cancel voids them. A completed order is paid
 out in shares at the payment company, a refund takes back in proportion. Journals are written by money, through its
@@ -18,6 +19,7 @@ from tuanzi.money import CancelSharing, ConfirmSharing, PaymentProvider, RetryRe
 from tuanzi.people import ForgetPerson
 from tuanzi.sharing import model, service, store, web
 from tuanzi.sharing.handlers import (
+    on_after_sale_asked,
     on_order_completed,
     on_parcel_delivered,
     on_refund_due,
@@ -42,6 +44,7 @@ __all__ = [
     "booked_between",
     "booked_by_number",
     "journals_due",
+    "on_after_sale_asked",
     "on_order_completed",
     "on_parcel_delivered",
     "on_refund_due",

@@ -5,14 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 
 from tuanzi.base.unit import Unit
-from tuanzi.events import OrderCompleted, ParcelDelivered, RefundDue, RefundRefused, RefundSettled
+from tuanzi.events import AfterSaleAsked, OrderCompleted, ParcelDelivered, RefundDue, RefundRefused, RefundSettled
 from tuanzi.money import note_refund
-from tuanzi.sharing.service import close_refund_case, complete, credit_rider, open_refund_case, pay_back
+from tuanzi.sharing.service import close_refund_case, complete, credit_rider, dispute, open_refund_case, pay_back
 
 
 def on_order_completed(unit: Unit, event: OrderCompleted, *, now: datetime) -> None:
     """An order that is over is paid out."""
     complete(unit, event.order_id, now=now)
+
+
+def on_after_sale_asked(unit: Unit, event: AfterSaleAsked, *, now: datetime) -> None:
+    """What may go back to the member is not given to persons, from whom nothing comes back."""
+    dispute(unit, event.order_id)
 
 
 def on_parcel_delivered(unit: Unit, event: ParcelDelivered, *, now: datetime) -> None:

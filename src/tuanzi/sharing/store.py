@@ -132,7 +132,7 @@ TABLES = (
 
 SHARING = """
 SELECT order_id, gid, group_id, payment_id, terms_version, state, payable_fen, claimed_fen, transfers, tried_at_ms,
-    decided_at_ms, completed_at_ms, payout, rounds, persons_at_ms, held_refunds
+    decided_at_ms, completed_at_ms, payout, rounds, persons_at_ms, held_refunds, is_disputed
 FROM sharings WHERE order_id = :order_id ORDER BY order_id LIMIT 1
 """
 

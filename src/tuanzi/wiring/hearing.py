@@ -23,6 +23,7 @@ HEARD: dict[type[Event], tuple[tuple[str, Listener], ...]] = {
     events.GuestLeaving: (("core", guests.on_guest_leaving),),
     events.PaymentCaptured: (("core", groups.on_payment_captured),),
     events.OrderCompleted: (("money", sharing.on_order_completed),),
+    events.AfterSaleAsked: (("money", sharing.on_after_sale_asked),),
     events.RefundDue: (("money", sharing.on_refund_due),),
     events.RefundRefused: (("money", sharing.on_refund_refused),),
     events.RefundSettled: (("core", orders.on_refund_settled), ("money", sharing.on_refund_settled)),

@@ -8,6 +8,7 @@ from tuanzi.base.ids import OrderId, PersonId
 from tuanzi.base.money import Money
 from tuanzi.base.problem import Unknown
 from tuanzi.base.unit import Unit
+from tuanzi.events import AfterSaleAsked
 from tuanzi.orders.model import AFTER_SALE_WITHIN, Complaint, Complaints, Order, OrderState, Step
 from tuanzi.orders.problems import AfterSaleTooLate, IllegalStep
 from tuanzi.orders.service.commands import (
@@ -48,6 +49,7 @@ def ask_after_sale(unit: Unit, command: AskAfterSale, *, now: datetime) -> Order
     said = unit.find(Complaints, order.member_id) or Complaints(member_id=order.member_id)
     if command.reason or said.of(order.id) is not None:
         unit.put(said.with_one(Complaint(order_id=order.id, reason=command.reason, asked_at=now)))
+    unit.emit(AfterSaleAsked(order_id=order.id, member_id=order.member_id))
     return answer_of(order)
 
 
@@ -58,10 +60,10 @@ def decide_after_sale(unit: Unit, command: DecideAfterSale, *, now: datetime) ->
         raise IllegalStep(order_id=order.id, state=order.state.value, step=Step.CLOSE_AFTER_SALE.value)
     if command.amount_fen == (order.paid - order.promised).fen and command.amount_fen:
         return answer_of(refund_all(unit, order, reason="after_sale"))
-    order = take_step(unit, order, step=Step.CLOSE_AFTER_SALE)
     if command.amount_fen:
+        # Before it is closed: when that is heard, persons are given theirs, less their part of this.
         order = promise_refund(unit, order, amount=Money(command.amount_fen), reason="after_sale")
-    return answer_of(order)
+    return answer_of(take_step(unit, order, step=Step.CLOSE_AFTER_SALE))
 
 
 def forget_complaints(unit: Unit, member_id: PersonId) -> None:

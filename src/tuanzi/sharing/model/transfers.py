@@ -122,7 +122,8 @@ class Sharing(Struct, frozen=True, kw_only=True, gc=False):
 
     claimed: what the parties have of the payment after refunds; the payment's rest is the member's.
     persons_at: when persons are given theirs. held_refunds: refunds that are sent when they have been, for a refund
-    takes frozen money first, and then there is none to share.
+    takes frozen money first, and then there is none to share. is_disputed: its member asked for after-sale and
+    nobody has decided: persons wait for that too.
     """
 
     order_id: OrderId
@@ -141,6 +142,7 @@ class Sharing(Struct, frozen=True, kw_only=True, gc=False):
     rounds: int = 0
     persons_at: datetime | None = None
     held_refunds: tuple[RefundId, ...] = ()
+    is_disputed: bool = False
 
 
 class SharingBranch(Struct, frozen=True, kw_only=True, gc=False):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from tuanzi.sharing.service.branch import asked_by_confirm, cancel_sharing, confirm_sharing, new_to_try, try_sharing
 from tuanzi.sharing.service.cases import close_refund_case, open_refund_case
 from tuanzi.sharing.service.payees import forget_payee, record_receivers, register_payee
-from tuanzi.sharing.service.payouts import complete, record_unfreeze, start_payout
+from tuanzi.sharing.service.payouts import complete, dispute, record_unfreeze, start_payout
 from tuanzi.sharing.service.refunds import pay_back, retry_refund
 from tuanzi.sharing.service.returns import record_return
 from tuanzi.sharing.service.settling import settle_case
@@ -26,6 +26,7 @@ __all__ = [
     "complete",
     "confirm_sharing",
     "credit_rider",
+    "dispute",
     "forget_payee",
     "new_to_try",
     "open_refund_case",

@@ -35,12 +35,34 @@ from tuanzi.sharing.service.shares import close_transfer, give_share, payout_sta
 from tuanzi.sharing.service.transfers import is_for_person, transfers_of
 
 
-def complete(unit: Unit, order_id: str, *, now: datetime) -> None:
-    """The order is completed, so its money need not be held any more; a repeat changes nothing."""
+def dispute(unit: Unit, order_id: str) -> None:
+    """Its member asked for after-sale: persons are given nothing until that is decided. A repeat changes nothing.
+
+    Merchants' shares come back when they must.
+    """
     sharing = unit.find(Sharing, order_id)
-    if sharing is None or sharing.completed_at is not None:
+    if sharing is not None and not sharing.is_disputed:
+        unit.put(replace(sharing, is_disputed=True))
+
+
+def end_dispute(unit: Unit, sharing: Sharing, *, now: datetime) -> None:
+    """After-sale is decided: persons wait for that no more."""
+    unit.put(replace(sharing, is_disputed=False))
+    if sharing.payout is PayoutState.DUE and (sharing.persons_at or now) <= now:
+        unit.schedule(payout_timer(sharing), StartPayout(order_id=sharing.order_id), at=now)
+
+
+def complete(unit: Unit, order_id: str, *, now: datetime) -> None:
+    """The order is completed, so its money need not be held any more, or its after-sale is closed; a repeat changes
+    nothing."""
+    sharing = unit.find(Sharing, order_id)
+    if sharing is None:
         return
-    completed = replace(sharing, completed_at=now)
+    if sharing.completed_at is not None:
+        if sharing.is_disputed:
+            end_dispute(unit, sharing, now=now)
+        return
+    completed = replace(sharing, completed_at=now, is_disputed=False)
     unit.put(completed)
     if completed.state is SharingState.POSTED:
         release(unit, completed, now=now)
@@ -49,7 +71,8 @@ def complete(unit: Unit, order_id: str, *, now: datetime) -> None:
 def start_payout(unit: Unit, command: StartPayout, *, now: datetime) -> PayoutStanding:
     """Give the next share of a completed order, or unfreeze the rest when nothing more is to be given.
 
-    Merchants are given theirs first, persons a day later. Changes nothing unless a payout is due. Raises Unknown.
+    Merchants are given theirs first, persons a day later, and not before an after-sale is decided. Changes nothing
+    unless a payout is due. Raises Unknown.
     """
     sharing = unit.load(Sharing, command.order_id)
     if sharing.payout is not PayoutState.DUE:
@@ -62,12 +85,14 @@ def start_payout(unit: Unit, command: StartPayout, *, now: datetime) -> PayoutSt
         unit.schedule(payout_timer(sharing), command, at=now + ASK_LATEST)
         return payout_standing(sharing)
     persons_at = sharing.persons_at or now
-    due, payees = _payable(unit, sharing, persons_too=now >= persons_at, now=now)
+    do_persons_wait = sharing.is_disputed or now < persons_at
+    due, payees = _payable(unit, sharing, persons_too=not do_persons_wait, now=now)
     new = tuple([receivable(payee) for payee in payees.values() if payee.state is PayeeState.NEW])
     if not due:
         sharing = _send_held_refunds(unit, sharing, now=now)
-    if not due and now < persons_at and any([is_for_person(each) for each in transfers_of(unit, sharing)]):
-        unit.schedule(payout_timer(sharing), command, at=persons_at)
+    if not due and do_persons_wait and any([is_for_person(each) for each in transfers_of(unit, sharing)]):
+        if now < persons_at:
+            unit.schedule(payout_timer(sharing), command, at=persons_at)
         return payout_standing(sharing)
     if not due:
         unfreezing = replace(sharing, payout=PayoutState.UNFREEZING)

@@ -41,6 +41,7 @@ from tuanzi.sharing.model import (
 )
 from tuanzi.sharing.service.debts import owe
 from tuanzi.sharing.service.journals import book
+from tuanzi.sharing.service.payouts import end_dispute
 from tuanzi.sharing.service.returns import return_errand, return_timer
 from tuanzi.sharing.service.shares import parts_of, payout_timer
 from tuanzi.sharing.service.terms import unspend
@@ -63,6 +64,8 @@ def pay_back(unit: Unit, refund: Refund, *, now: datetime) -> RefundStanding:
     if sharing.payout is PayoutState.SHARING:
         return let_refund_wait(unit, refund, now=now)
     open_returns = _claw_back(unit, sharing, refund, short=Money(short), now=now)
+    if sharing.is_disputed:
+        end_dispute(unit, unit.load(Sharing, sharing.order_id), now=now)
     standing = promise_refund(unit, refund, now=now)
     is_held = _give_persons_first(unit, refund, now=now)
     if open_returns or is_held:
