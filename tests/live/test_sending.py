@@ -51,6 +51,11 @@ class Happenings:
         self._rows += [(i, each.name, each.version, 0, encode(each)) for i, each in zip(numbers, events, strict=True)]
         self._subscriber(list(zip(numbers, events, strict=True)))
 
+    def damage(self, number: int, *, name: str = OrderAdvanced.name, body: bytes | None = None) -> None:
+        """Have an event in the table say something else."""
+        i, _, version, at_ms, was = self._rows[number - 1]
+        self._rows[number - 1] = (i, name, version, at_ms, was if body is None else body)
+
     def happen_now(self) -> None:
         """Somebody becomes a group's leader, who may be waiting for it."""
         self.event_number += 1
@@ -290,6 +295,24 @@ async def test_an_event_for_which_the_teller_cannot_learn_what_it_needs_is_laid_
     assert parked == [("core", 3, "ValueError"), ("core", 7, "ValueError")]
     assert keeper.positions == {"core": 8}
     assert keeper.figures.parked == 2
+
+
+async def test_an_event_that_this_release_cannot_read_is_laid_aside_alone() -> None:
+    node, desk = Told(), Direct(SCHEMA)
+    teller = Teller(desk)
+    keeper, source = keeper_of(desk, node, teller=teller)
+    source.happen(4)
+    source.damage(2, name="orders.danced")
+    source.damage(3, body=b"{")
+
+    keeper.start_over()  # memory has them whole
+    await carried(keeper)
+
+    assert teller.numbers == [1, 4]
+    assert numbers_told(node) == up_to(2)
+    parked = desk.database.rows("SELECT source, number, name FROM parked_events ORDER BY number")
+    assert parked == [("core", 2, "orders.danced"), ("core", 3, OrderAdvanced.name)]
+    assert keeper.positions == {"core": 4}
 
 
 async def test_while_the_database_is_away_nothing_is_laid_aside() -> None:

@@ -169,6 +169,36 @@ async def test_a_timer_that_fails_by_a_bug_is_kept_and_tried_again_later() -> No
     assert due == [(int((NOON + timedelta(seconds=1)).timestamp() * 1000), 1)]
 
 
+async def test_a_timer_that_no_release_can_read_is_tried_again_later_and_hurts_nobody_else() -> None:
+    database, clock = open_database(), Hands()
+    asked: list[str] = []
+
+    async def ask(errand: Errand, *, now: datetime) -> Take:
+        asked.append(errand.ticket_id)
+        return Take(ticket_id=errand.ticket_id, hall_id=errand.hall_id)
+
+    due = to_ms(NOON)
+    for timer_id, command, body in (
+        ("cut off", "tests.Take", '{"ticket_id"'),
+        ("errand cut off", "tests.Errand", '{"ticket_id"'),
+        ("of a later release", "tests.Dance", "{}"),
+        ("whole", "tests.Errand", '{"ticket_id": "t", "hall_id": "h"}'),
+    ):
+        database.execute_script(f"INSERT INTO timers VALUES ('{timer_id}', {due}, '{command}', '{body}', 0);")
+    desk = desk_of(database, clock, errand=ask)
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=9))
+        await until(lambda: len(database.rows("SELECT 1 FROM timers WHERE attempts = 1")) == 3)
+        await until(lambda: not desk.duties.errands_left)
+        rows = (
+            await desk.rows("SELECT id, due_at_ms FROM timers ORDER BY id"),
+            await desk.rows("SELECT id FROM tickets"),
+        )
+
+    assert asked == ["t"]
+    assert rows == ([(each, due + 1000) for each in ("cut off", "errand cut off", "of a later release")], [("t",)])
+
+
 async def test_an_errand_is_run_again_until_it_succeeds_and_its_outcome_counts_once() -> None:
     database = open_database()
     clock = Hands()
@@ -285,6 +315,31 @@ async def test_an_event_whose_listener_has_a_bug_is_parked_and_the_next_ones_are
     assert pages == [("a", 1), ("b", 1)]
     assert parked == [("halls", 2, "toy.seat_taken")]
     assert counted == (0, 1)
+
+
+async def test_an_event_that_this_release_cannot_read_is_parked_and_the_next_ones_are_heard() -> None:
+    clock, database = Hands(), open_database()
+    halls, diary = desk_of(database, clock), desk_of(open_database(), clock)
+    async with working(halls):
+        await halls.submit(Build(id="a", seats=9))
+        await asyncio.gather(*(halls.submit(Take(ticket_id=f"t{i}", hall_id="a")) for i in range(4)))
+    database.execute_script("UPDATE events SET body = '{' WHERE number = 1;")
+    database.execute_script("UPDATE events SET name = 'toy.danced' WHERE number = 2;")
+    database.execute_script("UPDATE events SET version = 9 WHERE number = 3;")
+    halls = desk_of(database, clock)
+    following(halls, diary)
+    async with working(halls, diary):
+        await asyncio.wait_for(diary.followed("halls", 4), 5)
+        pages = await diary.rows("SELECT id, notes FROM pages")
+        parked = await diary.rows("SELECT number, name, reason FROM parked_events ORDER BY number")
+
+    assert pages == [("a", 1)]
+    assert parked == [
+        (1, "toy.seat_taken", "toy.seat_taken 1: DecodeError"),
+        (2, "toy.danced", "toy.danced 1: KeyError"),
+        (3, "toy.seat_taken", "toy.seat_taken 9: KeyError"),
+    ]
+    assert diary.figures.parked == 3
 
 
 async def test_an_event_that_was_laid_aside_is_heard_once_when_its_listener_was_mended_and_not_out_of_turn() -> None:

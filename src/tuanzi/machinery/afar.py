@@ -16,7 +16,7 @@ from tuanzi.base.problem import Busy, Problem
 from tuanzi.base.unit import Key
 from tuanzi.machinery.answers import AnswerHall
 from tuanzi.machinery.calls import FOLLOWED, Call, Reply, Words, followed_body, pack_call
-from tuanzi.machinery.codec import Codec
+from tuanzi.machinery.codec import Codec, Unreadable
 from tuanzi.machinery.commandlog import CommandLog
 from tuanzi.machinery.database import Ask, DatabaseError
 from tuanzi.machinery.desk import Subscriber
@@ -341,11 +341,17 @@ class RemoteDesk(Carrier):
         news = [row for row in rows if row[0] not in told]
         if len(news) < len(rows):
             told.difference_update([row[0] for row in rows])
-        self._tell([(row[0], self._events.event(row[1], row[2], row[4])) for row in news])
+        read = self._events.event_if_readable
+        self._tell([(row[0], read(row[1], row[2], row[4])) for row in news])
 
     def _tell(self, events: Sequence[tuple[int, Any]]) -> None:
+        """Tell subscribers what this release can read: writers may be of a later one already."""
+        known = [numbered for numbered in events if type(numbered[1]) is not Unreadable]
+        if len(known) < len(events):
+            reasons = sorted({event.reason for _, event in events if type(event) is Unreadable})
+            log.error("afar.events_unreadable", extra={"desk": self.name, "reasons": reasons})
         for subscriber in self._subscribers:
             try:
-                subscriber(events)
+                subscriber(known)
             except Exception:
                 log.exception("afar.subscriber_failed", extra={"desk": self.name})

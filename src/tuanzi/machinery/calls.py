@@ -99,7 +99,7 @@ class Words:
         return name_of(type(command)), encode(command)
 
     def command(self, call: Call) -> Any:
-        """The command of a call. Raises KeyError for a name of another release, msgspec's errors for a damaged one."""
+        """The command of a call. Raises one of `codec.UNREADABLE`."""
         if call.command != ROWS:
             return self.codec.command(call.command, call.body)
         inserts, upserts, removes = (
@@ -121,8 +121,9 @@ class Words:
         return Outcome(answer=answer, body=reply.body, events=events, replayed=reply.is_replayed)
 
     def events(self, told: Sequence[tuple[int, str, int, bytes]]) -> tuple[tuple[int, Any], ...]:
-        """Events that a reply tells of."""
-        return tuple((number, self._events.event(name, version, body)) for number, name, version, body in told)
+        """Events that a reply tells of; Unreadable where only another release knows one."""
+        read = self._events.event_if_readable
+        return tuple([(number, read(name, version, body)) for number, name, version, body in told])
 
 
 def followed_body(source: str, number: int) -> bytes:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from tuanzi.machinery.codec import Codec
+from tuanzi.machinery.codec import Codec, Unreadable
 from tuanzi.machinery.tables import Row
 from tuanzi.machinery.writer import Request
 
@@ -28,14 +28,16 @@ class Follower:
     heard: the event types the target has listeners for; others only move the position.
     """
 
-    def __init__(self, source: str, *, heard: Collection[type], codec: Codec, position: int) -> None:
+    def __init__(self, source: str, *, heard: Collection[type[Any]], codec: Codec, position: int) -> None:
         self.source = source
         self.position = position  # kept in the target
         self._handed = position  # handed out, perhaps not kept yet
         self._seen = position  # the last number offered or read
         self._newest = position  # the last number known to exist
         self._silent = position  # the last number passed over because nobody here hears it
-        self._heard = frozenset(heard)
+        self._heard = frozenset(heard) | {Unreadable}
+        # What another release may hear is laid aside too; only what all know and nobody hears here is passed over.
+        self._unheard_names = codec.event_names - {kind.name for kind in heard}
         self._codec = codec
         self._waiting: deque[Numbered] = deque()
 
@@ -52,12 +54,18 @@ class Follower:
                 self._seen = number
 
     def read(self, rows: Sequence[Row]) -> None:
-        """Rows of the source's `events` table after `read_after`; raises AssertionError when a number is missing."""
+        """Rows of the source's `events` table after `read_after`; raises AssertionError when a number is missing.
+
+        One that cannot be read must not keep those after it from being heard: it is to be laid aside.
+        """
         for number, name, version, _, body in rows:
             if number <= self._seen:
                 continue
             assert number == self._seen + 1, f"{self.source}: event {self._seen + 1} is missing before {number}"
-            self._waiting.append((number, self._codec.event(name, version, body)))
+            if name in self._unheard_names:
+                self._waiting.append((number, None))
+            else:
+                self._waiting.append((number, self._codec.event_if_readable(name, version, body)))
             self._seen = number
         self._newest = max(self._newest, self._seen)
 
@@ -93,7 +101,8 @@ class Follower:
         while waiting and len(requests) < limit:
             number, event = waiting.popleft()
             if type(event) in self._heard:
-                requests.append(Request(event, source=self.source, number=number, after=self._handed))
+                parked = event.reason if type(event) is Unreadable else None
+                requests.append(Request(event, source=self.source, number=number, after=self._handed, parked=parked))
             elif number - self._handed >= SILENT_MAX:
                 requests.append(Request(None, source=self.source, number=number, after=self._handed))
             else:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from tuanzi.machinery.codec import Codec, name_of
+from tuanzi.machinery.codec import UNREADABLE, Codec, name_of
 from tuanzi.machinery.database import Database, DatabaseUnavailable
 from tuanzi.machinery.desk.lanes import Lanes
 from tuanzi.machinery.internal import Timer
@@ -95,9 +95,7 @@ class Duties:
             if timer.command in self._errand_names:
                 self._waiting.append(timer)
             else:
-                command = self._codec.command(timer.command, timer.body)
-                future = self._lanes.put(Request(command, timer=timer), is_work=True)
-                future.add_done_callback(partial(self._fired, timer))
+                self._fire(timer)
         while self._waiting and len(self._running) < ERRANDS_AT_ONCE:
             self._start(self._run_errand(self._waiting.popleft()))
         self._set_alarm(now)
@@ -161,6 +159,18 @@ class Duties:
             self._alarm = self._alarm_at = None
             self._set_alarm(now)
 
+    def _fire(self, timer: Timer) -> None:
+        """Have a timer's command decided; one that this release cannot read is tried again, as one that fails is."""
+        try:
+            command = self._codec.command(timer.command, timer.body)
+        except UNREADABLE as error:
+            facts = {"desk": self._name, "timer": timer.id, "command": timer.command, "reason": type(error).__name__}
+            log.error("desk.timer_unreadable", extra=facts)
+            self._postpone(timer)
+            return
+        future = self._lanes.put(Request(command, timer=timer), is_work=True)
+        future.add_done_callback(partial(self._fired, timer))
+
     def _fired(self, timer: Timer, done: asyncio.Future[Outcome]) -> None:
         if done.cancelled() or done.exception() is not None:
             self._give_back(timer)
@@ -196,8 +206,8 @@ class Duties:
         task.add_done_callback(self._errand_done)
 
     async def _run_errand(self, timer: Timer) -> None:
-        errand = self._codec.command(timer.command, timer.body)
         try:
+            errand = self._codec.command(timer.command, timer.body)
             async with asyncio.timeout(ERRAND_S_MAX):
                 command = await self._errands[type(errand)](errand, now=self._now())
             outcome = await self._lanes.put(Request(command, timer=timer), is_work=True)

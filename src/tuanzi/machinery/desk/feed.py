@@ -114,6 +114,8 @@ class Feed:
         outcome = await future
         self._flying.popleft()
         if outcome.problem is None:
+            if request.parked is not None:
+                self._laid_aside(request)
             self._kept(request.number, tuple(event for _, event in outcome.events))
             return
         self._hands_over = False
@@ -127,17 +129,18 @@ class Feed:
         if isinstance(outcome.problem, Unavailable):
             await asyncio.sleep(1.0)
         else:
-            log.error(
-                "feed.event_parked",
-                extra={"desk": self._name, "source": self.follower.source, "number": request.number},
-            )
             request.parked = str(outcome.problem)
             parked = await self._lanes.put(request)
             if parked.problem is None:
-                self._figures.parked += 1
+                self._laid_aside(request)
                 self._kept(request.number, ())
         self.follower.start_over(self.follower.position)
         self.follower.expect(self._source.event_number)
+
+    def _laid_aside(self, request: Request) -> None:
+        facts = {"desk": self._name, "source": self.follower.source, "number": request.number, "reason": request.parked}
+        log.error("feed.event_parked", extra=facts)
+        self._figures.parked += 1
 
     def _kept(self, number: int, events: tuple[Any, ...]) -> None:
         self.follower.kept(number)

@@ -127,7 +127,7 @@ class Decider:
             parked = ParkedEvent(
                 source=request.source,
                 number=request.number,
-                name=type(event).name,
+                name=event.name,
                 reason=request.parked,
                 parked_at=now,
             )

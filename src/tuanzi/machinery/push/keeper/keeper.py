@@ -273,8 +273,8 @@ class Keeper:
         if heard and heard[0].number <= kept:
             some, heard = heard, [request for request in heard if request.number > kept]
             self.figures.repeats += len(some) - len(heard)
-        parked: list[Parked] = []
-        heard = await self._prepared(source, heard, parked)
+        parked = [_unreadable(source, request) for request in heard if request.parked is not None]
+        heard = await self._prepared(source, [request for request in heard if request.parked is None], parked)
         now = self._now()
         drafts = Drafts()
         for request in heard:
@@ -313,7 +313,7 @@ class Keeper:
         except Crashed:
             if len(requests) == 1:
                 self.figures.parked += 1
-                reason = (source, last, type(requests[0].command).name, "refused by the table")
+                reason = (source, last, requests[0].command.name, "refused by the table")
                 await self._archive.keep(Batch(at=told.at, positions={source: last}, parked=[reason]))
             else:
                 for request in requests:
@@ -381,4 +381,11 @@ class Keeper:
 def _laid_aside(source: str, request: Request, error: Exception) -> Parked:
     """An event that could not be told, logged, as it is kept for a person."""
     log.error("push.event_parked", exc_info=error, extra={"source": source, "number": request.number})
-    return source, request.number, type(request.command).name, type(error).__name__
+    return source, request.number, request.command.name, type(error).__name__
+
+
+def _unreadable(source: str, request: Request) -> Parked:
+    """The same, of one that this release cannot read."""
+    reason = request.parked or ""
+    log.error("push.event_parked", extra={"source": source, "number": request.number, "reason": reason})
+    return source, request.number, request.command.name, reason
