@@ -42,7 +42,7 @@ from tuanzi.machinery.calls import (
     told_events,
     unpack_call,
 )
-from tuanzi.machinery.codec import Codec, encode, name_of
+from tuanzi.machinery.codec import UNREADABLE, Codec, encode, name_of
 from tuanzi.machinery.commandlog import After, Entry
 from tuanzi.machinery.desk import WriterDesk
 from tuanzi.machinery.internal import COMMAND_LOG, LOG_MARKS, NEWEST_MARKS, HearParked, Rows
@@ -227,7 +227,7 @@ class WriterSide(Workshop):
                     await self._note_mark(held, entry)
                 call = unpack_call(entry.body)
                 self._carry(held, call, entry.number)
-            except (msgspec.MsgspecError, KeyError):
+            except UNREADABLE:
                 log.exception("installation.call_damaged", extra={"campus": campus, "number": entry.number})
         last = entries[-1].number
         for kind, desk in held.writers.items():
@@ -367,7 +367,7 @@ class WriterSide(Workshop):
         task.add_done_callback(self._tasks.discard)
 
     def _carry(self, held: Held, call: Call, number: int) -> None:
-        """Carry out one call, unless its database keeps already what it did. Raises KeyError and msgspec's errors."""
+        """Carry out one call, unless its database keeps already what it did. Raises one of UNREADABLE."""
         desk = held.writers[call.desk]
         if call.command == FOLLOWED:
             self._answer_later(call, _followed(desk, call))
@@ -393,7 +393,7 @@ class WriterSide(Workshop):
 
         try:
             command = held.words[call.desk].command(call)
-        except (msgspec.MsgspecError, KeyError):
+        except UNREADABLE:
             log.exception("installation.command_damaged", extra={"campus": held.name, "command": call.command})
             tell(Outcome(problem=Crashed(command=call.command)))
             return
@@ -434,7 +434,7 @@ class WriterSide(Workshop):
             await telling.keeper.hear_parked(asked.source, asked.number, event)
         except Problem as problem:
             return reply_of(call.number, Outcome(problem=problem))
-        except (msgspec.MsgspecError, KeyError):
+        except UNREADABLE:
             log.exception("installation.call_damaged", extra={"campus": telling.keeper.campus_id})
             return reply_of(call.number, Outcome(problem=Crashed(command=call.command)))
         return Reply(call.number)
