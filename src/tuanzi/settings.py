@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec.structs import replace as replace_struct
 
 from tuanzi.engines.database.connections import Address, address_of
-from tuanzi.machinery.http.server import networks_of
+from tuanzi.machinery.http.proxies import networks_of
 from tuanzi.money import GATEWAY, NOTIFY_PATH, Merchant
 from tuanzi.people import LOGIN_GATEWAY, SmsAccount, WechatApp
 
@@ -68,6 +68,8 @@ class Settings:
     as nobody waits for, how an order is getting on (TUANZI_LIVE_PATIENT_MS).
     live_escalate_s: after how long a message that nobody acknowledged is handed to other means
     (TUANZI_LIVE_ESCALATE_S); acknowledgements are kept every five seconds.
+    live_address_max: how many WebSockets one client address, of IPv6 one /64, may have open in each gateway; thousands
+    of a campus come out of one (TUANZI_LIVE_ADDRESS_MAX, 0 for any number). Behind a proxy it needs `proxies`.
     payments: who is paid (TUANZI_PAYMENTS): "inprocess" plays with money in memory, "wechat" is WeChat Pay v3; a demo
     without it runs a WeChat Pay sandbox of its own. merchant: who we are there (TUANZI_WECHAT_MCHID, _APPID,
     _MERCHANT_SERIAL, _MERCHANT_KEY_FILE, _API_KEY_FILE; _PUBLIC_KEY_FILE and _PUBLIC_KEY_ID of WeChat Pay, or neither
@@ -109,6 +111,7 @@ class Settings:
     live_gather_ms: int
     live_patient_ms: int
     live_escalate_s: int
+    live_address_max: int
     proxies: str
     requests_per_s: int
     demo: bool
@@ -226,6 +229,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         live_gather_ms=_whole(environment, "TUANZI_LIVE_GATHER_MS", 250, 0, 10_000),
         live_patient_ms=_whole(environment, "TUANZI_LIVE_PATIENT_MS", 2000, 0, 10_000),
         live_escalate_s=_whole(environment, "TUANZI_LIVE_ESCALATE_S", 10, 6, 86_400),
+        live_address_max=_whole(environment, "TUANZI_LIVE_ADDRESS_MAX", 10_000, 0, 1_000_000),
         proxies=_proxies(environment),
         requests_per_s=_whole(environment, "TUANZI_REQUESTS_PER_S", 20, 0, 1_000_000),
         demo=is_demo,

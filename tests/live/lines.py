@@ -25,6 +25,7 @@ class Line:
     def __init__(self) -> None:
         self.said: list[Any] = []
         self.waiting_bytes = 0
+        self.address = ""
 
     def send(self, text: bytes) -> None:
         """Remember what was sent."""

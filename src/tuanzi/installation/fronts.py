@@ -221,7 +221,7 @@ class FrontLive:
     """The gateway of a process that keeps no streams: what writers' processes kept comes by the fan-out."""
 
     def __init__(self, front: Front) -> None:
-        self.limits = PushLimits()
+        self.limits = PushLimits(per_address_max=front.settings.live_address_max)
         self.archives = {id: live.StreamArchive(desks.notices) for id, desks in front.campuses.items()}
         self.keepers: dict[str, Any] = {}
         self._front = front

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from tuanzi import live
 from tuanzi.engines.sockets.picows import serve_sockets
 from tuanzi.installation import Front
+from tuanzi.machinery.http.proxies import Proxies
 from tuanzi.machinery.http.refusals import Refusals
 from tuanzi.machinery.push.protocol import JSON, PROTOBUF
 from tuanzi.wiring import House
@@ -27,6 +28,7 @@ async def live_gateway(house: House | Front, listening: socket.socket) -> AsyncI
         {JSON: gateway.accept, PROTOBUF: gateway.accept_protobuf},
         path=live.PATH,
         has_room=lambda: gateway.has_room,
+        client_of=Proxies(house.settings.proxies).client_of,
         refuse=Refusals(house.ids).tell,
         message_bytes_max=gateway.limits.message_bytes_max,
         unsent_bytes_max=gateway.limits.unsent_bytes_max,

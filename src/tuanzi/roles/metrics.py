@@ -247,6 +247,11 @@ class LiveCollector(Collector):
         open_now = GaugeMetricFamily("tuanzi_gateway_connections", "Open connections.")
         open_now.add_metric([], gateway.connections)
         yield from (closes, open_now)
+        yield _gauge(
+            "tuanzi_gateway_address_connections_max",
+            "Open connections of the client address that has most.",
+            gateway.address_connections_max,
+        )
 
     def _escalations(self) -> Iterator[Metric]:
         of_campus = {

@@ -80,7 +80,7 @@ class LiveSide:
         """platform: the desk of the platform, where sessions are looked up."""
         self._campuses = campuses
         self.fan_out = Here()
-        self.limits = PushLimits()
+        self.limits = PushLimits(per_address_max=shop.settings.live_address_max)
         self.tellings = {id: Telling(shop, id, desks, self.fan_out, has_gateway=True) for id, desks in campuses.items()}
         self.archives = {id: each.archive for id, each in self.tellings.items()}
         self.tellers = {id: each.teller for id, each in self.tellings.items()}

@@ -60,6 +60,7 @@ class Line:
 
     def __init__(self) -> None:
         self.waiting_bytes = 0
+        self.address = ""
         self.numbers: list[int] = []
         self.is_in = False
 

@@ -37,6 +37,8 @@ _READ_BUFFER_BYTES = 1024
 _HANDSHAKE_S_MAX = 5
 _MESSAGE_TOO_BIG = 1009
 _COME_BACK_S = 5
+# Whose address it is that connected, or for whom it did.
+AddressOf = Callable[[object], str]
 # Looked up once: Python 3.11 takes 0.2 us for a member of an enum, and every frame asks for one.
 _TEXT, _CONTINUATION, _BINARY, _CLOSE = WSMsgType.TEXT, WSMsgType.CONTINUATION, WSMsgType.BINARY, WSMsgType.CLOSE
 
@@ -46,8 +48,10 @@ class PicowsSocket(WSListener):
 
     _is_binary = False  # what comes in parts; kept with the class for those to whom it never does
 
-    def __init__(self, accept: Accept, *, message_bytes_max: int, unsent_bytes_max: int) -> None:
+    def __init__(self, accept: Accept, *, address_of: AddressOf, message_bytes_max: int, unsent_bytes_max: int) -> None:
         super().__init__()
+        self.address = ""
+        self._address_of = address_of
         self._accept = accept
         self._message_bytes_max = message_bytes_max
         self._unsent_bytes_max = unsent_bytes_max
@@ -89,6 +93,8 @@ class PicowsSocket(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
         transport.underlying_transport.set_write_buffer_limits(high=self._unsent_bytes_max)
+        self.address = self._address_of(transport.underlying_transport.get_extra_info("peername"))
+        del self._address_of  # and the headers that it holds
         self._listener = self._accept(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -136,6 +142,7 @@ async def serve_sockets(
     *,
     path: str,
     has_room: Callable[[], bool],
+    client_of: Callable[[tuple[str, int] | None, list[tuple[bytes, bytes]]], tuple[str, int] | None],
     refuse: Callable[[Problem, Headers], Refusal],
     message_bytes_max: int,
     unsent_bytes_max: int,
@@ -144,6 +151,7 @@ async def serve_sockets(
     What is no request at all is refused by picows itself, in its own words.
 
     accepts: who takes a connection, by its subprotocol; the first takes those who name none that is known.
+    client_of: whom a connection is of, by its peer and what proxies wrote into the headers.
     refuse: how a refusal is told to who sent these headers.
     """
     otherwise = next(iter(accepts.values()))
@@ -164,7 +172,16 @@ async def serve_sockets(
             return refused(Unavailable(retry_after_s=_COME_BACK_S), request)
         chosen = next((name for name in _subprotocols(request) if name in accepts), None)
         accept = otherwise if chosen is None else accepts[chosen]
-        made = PicowsSocket(accept, message_bytes_max=message_bytes_max, unsent_bytes_max=unsent_bytes_max)
+        # picows does not say yet who asks: that is known when he is connected.
+        forwarded = [(b"x-forwarded-for", each.encode()) for each in request.headers.getall("X-Forwarded-For", ())]
+
+        def address_of(peer: object) -> str:
+            client = client_of((str(peer[0]), 0) if isinstance(peer, tuple) else None, forwarded)
+            return "" if client is None else client[0]
+
+        made = PicowsSocket(
+            accept, address_of=address_of, message_bytes_max=message_bytes_max, unsent_bytes_max=unsent_bytes_max
+        )
         if chosen is None:
             return made
         switch = WSUpgradeResponse.create_101_response(extra_headers={"Sec-WebSocket-Protocol": chosen})

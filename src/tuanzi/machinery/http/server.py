@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import socket
 from collections.abc import Callable
 
 from starlette.types import ASGIApp
 
-from tuanzi.base.network import plain_address
 from tuanzi.base.problem import Problem
 from tuanzi.machinery.http.connection import Bounds, Connection
+from tuanzi.machinery.http.proxies import Proxies
 from tuanzi.machinery.http.reading import Headers
 from tuanzi.machinery.http.refusals import Refusal
 
 USUAL = Bounds()
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-ALL = "*"
-
-
-def networks_of(proxies: str) -> list[Network]:
-    """The networks that proxies are in, as `Server` takes them; none for `*`. Raises ValueError."""
-    names = [] if proxies.strip() == ALL else proxies.split(",")
-    return [ipaddress.ip_network(name.strip()) for name in names if name.strip()]
 
 
 class Server:
@@ -52,8 +41,7 @@ class Server:
         self.bounds = bounds
         self.ticks = 0
         self.is_stopping = False
-        self._trusts_all = proxies.strip() == ALL
-        self._trusted = networks_of(proxies)
+        self._proxies = Proxies(proxies)
         self._drain_s_max = drain_s_max
         self._connections: set[Connection] = set()
         self._closing = asyncio.Event()
@@ -100,22 +88,8 @@ class Server:
             self._empty.set()
 
     def client_of(self, peer: tuple[str, int] | None, headers: list[tuple[bytes, bytes]]) -> tuple[str, int] | None:
-        """Whom a request came from: the last address named by a proxy that is believed, and is none itself."""
-        if peer is None or not (self._trusts_all or (self._trusted and self._is_trusted(peer[0]))):
-            return peer
-        named = b",".join([value for name, value in headers if name == b"x-forwarded-for"]).decode("latin-1")
-        hosts = [host.strip() for host in named.split(",") if host.strip()]
-        for host in reversed(hosts):
-            if not self._trusts_all and not self._is_trusted(host):
-                return host, 0
-        return (hosts[0], 0) if hosts else peer
-
-    def _is_trusted(self, host: str) -> bool:
-        try:
-            address = plain_address(host)
-        except ValueError:
-            return False
-        return any(address in network for network in self._trusted)
+        """Whom a request came from, as `Proxies` says."""
+        return self._proxies.client_of(peer, headers)
 
     async def _tick(self) -> None:
         """Count the seconds and look at every connection, so that none needs a timer of its own."""

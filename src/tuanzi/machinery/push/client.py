@@ -79,6 +79,7 @@ class Client:
         "is_closed",
         "is_full",
         "missed",
+        "network",
         "opened_at",
         "own",
         "pictures",
@@ -88,6 +89,7 @@ class Client:
 
     def __init__(self, gateway: Gateway, socket: Socket, *, id: str, now: float) -> None:
         self.id = id
+        self.network = ""  # by which he is counted; "" when he is not
         self.ticket: Ticket | None = None
         self.hub: Hub | None = None
         self.own: Reader | None = None  # his place in his own stream

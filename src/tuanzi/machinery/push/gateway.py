@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
+from tuanzi.base.network import network_of
 from tuanzi.base.problem import Problem
 from tuanzi.machinery.push.client import Client
 from tuanzi.machinery.push.hub import Hub
@@ -22,6 +23,8 @@ log = logging.getLogger("tuanzi.push")
 
 # How long a closing client has to read what waits for him.
 LINGER_S = 3
+# Our choice: below that part of what an address may have, it is said anew when it has all.
+FULL_NO_MORE = 0.9
 
 
 class Gateway:
@@ -55,6 +58,8 @@ class Gateway:
         self._slot_of: dict[Client, int] = {}
         self._leaving: dict[Client, float] = {}  # closed by us, still open: until when
         self.connections = 0
+        self._networks: dict[str, int] = {}  # how many connections each client address has, of IPv6 each /64
+        self._full_networks: set[str] = set()  # of which that was said
         self._ticks = 0
         self._tasks: asyncio.TaskGroup | None = None
         self._is_open = False
@@ -63,6 +68,11 @@ class Gateway:
     def has_room(self) -> bool:
         """Whether another connection is accepted."""
         return self._is_open and self.connections < self.limits.connections_max
+
+    @property
+    def address_connections_max(self) -> int:
+        """How many connections the client address has that has most."""
+        return max(self._networks.values(), default=0)
 
     def accept(self, socket: Socket) -> Listener:
         """A new connection."""
@@ -78,7 +88,28 @@ class Gateway:
         client = kind(self, socket, id=f"{self._name}-{next(self._numbers)}", now=self.clock())
         self._strangers[client] = None
         self.connections += 1
+        self._count(client, network_of(socket.address))
         return client
+
+    def _count(self, client: Client, network: str) -> None:
+        """Count a new connection by its network; one too many is closed and not counted, and comes back later."""
+        here, most = self._networks.get(network, 0), self.limits.per_address_max
+        if 0 < most <= here:
+            if network not in self._full_networks:
+                self._full_networks.add(network)
+                log.warning("push.address_full", extra={"network": network, "connections": here})
+            client.close(Close.TOO_MANY_OF_ADDRESS, "too many connections of one address")
+        elif network:
+            client.network = network
+            self._networks[network] = here + 1
+
+    def _discount(self, network: str) -> None:
+        """A connection that was counted is gone."""
+        left = self._networks.pop(network) - 1
+        if left:
+            self._networks[network] = left
+        if left < FULL_NO_MORE * self.limits.per_address_max:
+            self._full_networks.discard(network)
 
     def enter(self, client: Client, hub: Hub, ticket: Ticket) -> None:
         """A client has said who he is; too many connections of one person close his oldest."""
@@ -95,6 +126,8 @@ class Gateway:
     def left(self, client: Client) -> None:
         """A connection is gone."""
         self.connections -= 1
+        if client.network:
+            self._discount(client.network)
         self._strangers.pop(client, None)
         self._leaving.pop(client, None)
         self.full.discard(client)

@@ -10,6 +10,8 @@ class PushLimits:
     """Limits of one gateway; our choice where no source is named.
 
     connections_max: of the process (35 KiB each). per_person_max: one more closes his oldest.
+    per_address_max: of one client address, of IPv6 of one /64; one more is closed itself; 0 for any number. Half of
+    all: thousands of a campus come out of one address, and yet it shall not take every place.
     message_bytes_max: of what a client sends. commands_per_s, commands_burst: of one client.
     subscriptions_max: of one client. waiting_commands_max: while one of his waits for the database.
     unsent_bytes_max: what may wait for one client, in this process; twice that at the worst.
@@ -23,6 +25,7 @@ class PushLimits:
 
     connections_max: int = 20_000
     per_person_max: int = 8
+    per_address_max: int = 10_000
     message_bytes_max: int = 16_384
     commands_per_s: float = 50.0
     commands_burst: int = 100

@@ -22,6 +22,10 @@ class Socket(Protocol):
         """Close now; what waits is dropped."""
 
     @property
+    def address(self) -> str:
+        """The client's address, behind proxies as they say it; "" where there is none, as of a local socket."""
+
+    @property
     def waiting_bytes(self) -> int:
         """What was sent and the peer has not taken yet; the kernel's own buffers are not counted."""
 
