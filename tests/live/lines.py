@@ -51,8 +51,8 @@ class Line:
 class Talk:
     """A client at the gateway: what is said to it, and what it answers."""
 
-    def __init__(self, cast: Cast, gateway: Gateway) -> None:
-        self.line = Line()
+    def __init__(self, cast: Cast, gateway: Gateway, *, line: Line | None = None) -> None:
+        self.line = line or Line()
         self.client: Listener = gateway.accept(self.line)
         self._cast = cast
         self._id = 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from tests.journeys.conftest import Cast
 from tests.live.lines import CAMPUS, Talk, Watch, a_gateway
 from tests.live.test_limits import opened_group
 from tuanzi.machinery.push.limits import PushLimits
-from tuanzi.machinery.push.ports import Draft
+from tuanzi.machinery.push.ports import ChannelKind, Draft, Gate, Ticket
 
 SAID = 7
 
@@ -122,3 +123,41 @@ async def test_who_does_not_look_at_a_channel_is_not_told_who_does(cast: Cast) -
         answers = [await other.ask(**{kind: {"channel": channel}}) for kind in ("presence", "presence_stats")]
 
     assert [answer["error"]["code"] for answer in answers] == [103, 103]
+
+
+class Asked:
+    """A gate that looks up what somebody may hear when the test says so."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.is_asked, self.may_answer = asyncio.Event(), asyncio.Event()
+        self._gate = gate
+
+    async def kind_of(self, ticket: Ticket, channel: str) -> ChannelKind:
+        self.is_asked.set()
+        await self.may_answer.wait()
+        return await self._gate.kind_of(ticket, channel)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._gate, name)
+
+
+async def test_who_has_gone_before_he_could_look_at_a_group_is_not_counted_for_ever(cast: Cast) -> None:
+    channel = await opened_group(cast.ming)
+    hub = cast.town.house.live.hubs[CAMPUS]
+    async with a_gateway(cast, Watch(), PushLimits()) as gateway:
+        gone, stays = Talk(cast, gateway), Talk(cast, gateway)
+        await gone.connect(cast.ming)
+        await stays.connect(cast.hua)
+        gate = gateway.gate
+        gateway.gate = asked = Asked(gate)  # type: ignore[assignment]
+        gone.send(subscribe={"channel": channel})
+        await asked.is_asked.wait()
+
+        gone.client.on_closed()
+        asked.may_answer.set()
+        await stays.ask(subscribe={"channel": channel})
+        counted = await stays.ask(presence_stats={"channel": channel})
+        await stays.ask(unsubscribe={"channel": channel})
+
+        assert counted["presence_stats"] == {"num_clients": 1, "num_users": 1}
+        assert hub.pictures == {}

@@ -7,13 +7,14 @@ import asyncio
 import msgspec
 
 from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Cast, done
-from tests.live.lines import Line
+from tests.live.lines import CAMPUS, Line, Talk, Watch, a_gateway
 from tests.live.phones import Phone
 from tests.live.street import token_of
 from tests.waiting import until
 from tuanzi.machinery.push.gateway import Gateway
 from tuanzi.machinery.push.limits import PushLimits
 from tuanzi.machinery.push.ports import Draft
+from tuanzi.machinery.push.protocol import Close
 from tuanzi.wiring import House
 
 HOUR_S = 3600
@@ -92,3 +93,24 @@ async def test_a_client_that_reads_nothing_costs_little_is_closed_and_hurts_nobo
     assert slow.codes == [3008]
     assert gateway.closes["slow"] == 1
     assert (slow.wrong, quick.wrong) == ([], [])
+
+
+async def test_a_client_that_reads_nothing_and_goes_on_asking_is_closed_before_his_answers_fill_memory(
+    cast: Cast,
+) -> None:
+    class Deaf(Line):
+        def send(self, text: bytes) -> None:
+            self.waiting_bytes += len(text)
+            super().send(text)
+
+    stream, keeper = f"user:{cast.ming.id}", cast.town.house.live.keepers[CAMPUS]
+    await keeper.post([Draft(stream, BIG, event_id=f"big.{i}") for i in range(3)])
+    async with a_gateway(cast, Watch(), PushLimits(answers_bytes_max=20 * len(BIG))) as gateway:
+        talk = Talk(cast, gateway, line=Deaf())
+        await talk.connect(cast.ming)
+        for _ in range(40):
+            talk.send(history={"channel": stream, "limit": 3})
+        await until(lambda: talk.line.code is not None)
+
+    assert talk.line.code == Close.SLOW
+    assert talk.line.waiting_bytes <= 24 * len(BIG)

@@ -218,7 +218,7 @@ class Client:
         self.flush()
 
     def _say(self, line: bytes) -> None:
-        """Put an answer into the next write, whatever waits: they are bounded by what he may ask."""
+        """Put an answer into the next write, whatever waits: who lets too many wait is not answered (`_take`)."""
         self._out.append(line)
         self._out_bytes += len(line)
 
@@ -252,6 +252,7 @@ class Client:
 
     def _take(self, command: Command) -> None:
         """Carry a command out at once when it needs no database and nothing before it waits."""
+        self._check_taken()
         if self._waiting:
             if len(self._waiting) >= self._gateway.limits.waiting_commands_max:
                 raise Closing(Close.TOO_MANY_REQUESTS, "too many commands at once")
@@ -260,9 +261,15 @@ class Client:
             self._waiting.append(command)
             self._gateway.spawn(self.guard(self._work()))
 
+    def _check_taken(self) -> None:
+        """Raises Closing for who takes no answers and goes on asking."""
+        if self.waiting_bytes > self._gateway.limits.answers_bytes_max:
+            raise Closing(Close.SLOW, "slow")
+
     async def _work(self) -> None:
         """Carry out what waits, in order."""
         while self._waiting and not self.is_closed:
+            self._check_taken()
             command = self._waiting[0]
             if not self._carry_out(command):
                 await self._carry_out_slowly(command)
@@ -375,6 +382,8 @@ class Client:
 
     async def _watch(self, hub: Hub, id: int, channel: str) -> None:
         """Hear a picture: what it looks like now stands in the answer."""
+        if self.is_closed:  # while it was looked up whether he may: nobody would take him out again
+            return
         hub.watch(self, channel)
         self.pictures.add(channel)
         try:

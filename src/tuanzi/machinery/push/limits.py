@@ -15,6 +15,7 @@ class PushLimits:
     message_bytes_max: of what a client sends. commands_per_s, commands_burst: of one client.
     subscriptions_max: of one client. waiting_commands_max: while one of his waits for the database.
     unsent_bytes_max: what may wait for one client, in this process; twice that at the worst.
+    answers_bytes_max: who lets more wait and goes on asking is closed; the answer to one command may come on top.
     slow_s_max: how long it may wait before he is closed, to resume later.
     greet_s_max: until he must have said who he is. ping_s: proxies close what is silent
     for 60, and what does not arrive is escalated long before (decision 0028). grace_s: after his token's end.
@@ -32,6 +33,7 @@ class PushLimits:
     subscriptions_max: int = 32
     waiting_commands_max: int = 64
     unsent_bytes_max: int = 65_536
+    answers_bytes_max: int = 524_288
     slow_s_max: float = 10.0
     greet_s_max: float = 10.0
     ping_s: int = 50
