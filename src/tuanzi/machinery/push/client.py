@@ -212,10 +212,11 @@ class Client:
         self._socket.abort()
 
     def ping(self) -> None:
-        """Ask whether he is there; tell the newest number of his stream."""
-        self.heard_since_ping = False
-        self._say(ping(0 if self.own is None else self.own.stream.newest))
-        self.flush()
+        """Ask whether he is there, once he was let in; tell the newest number of his stream."""
+        if self.own is not None:
+            self.heard_since_ping = False
+            self._say(ping(self.own.stream.newest))
+            self.flush()
 
     def _say(self, line: bytes) -> None:
         """Put an answer into the next write, whatever waits: who lets too many wait is not answered (`_take`)."""
@@ -336,14 +337,15 @@ class Client:
             raise Closing(Close.BAD_REQUEST, "connected already")
         ticket = await self._gateway.gate.admit(connect.token)
         hub = self._gateway.hubs[ticket.campus_id]
+        # From now on it is heard here that his session ends, or his rights change: what he sees is read after that.
+        self.ticket, self.hub = ticket, hub
+        self._gateway.enter(self, hub, ticket)
         stream = await hub.open(ticket.stream)
         position = connect.subs.get(ticket.stream)
         place = _place_of(hub, stream, position, otherwise=max(stream.acked, stream.floor))
         rows = await hub.read(stream, after=place.at, limit=hub.limits.replay_max) if place.is_recovered else []
         if self.is_closed:
             return
-        self.ticket, self.hub = ticket, hub
-        self._gateway.enter(self, hub, ticket)
         reader = self.own = self._read(hub, stream, at=rows[-1][0] if rows else place.at)
         body = {
             "client": self.id,
