@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.machinery.test_desk import Hands, desk_of, following, working
-from tests.machinery.toy import Build, Take, carry_out, open_database, open_writer
+from tests.machinery.toy import Build, Take, carry_out, open_database, open_writer, prepared
 from tests.waiting import until
+from tuanzi.base.time import to_ms
 from tuanzi.engines.database.sqlite import Sqlite
-from tuanzi.machinery.desk.sweeping import EVENTS_KEPT_FOR, OldEvents
+from tuanzi.machinery.database import DatabaseUnavailable, Flush
+from tuanzi.machinery.desk.sweeping import ANSWERS_KEPT_FOR, EVENTS_KEPT_FOR, SWEPT_AT_ONCE, OldEvents
 from tuanzi.machinery.problems import Unavailable
 
 DAY = timedelta(days=1)
@@ -112,3 +114,31 @@ async def test_a_few_go_at_once_and_from_the_beginning_of_the_log_on() -> None:
 
     assert all_of_them == list(range(1, 201))
     assert heard_ones == list(range(201, 251))
+
+
+class FullDisk(Sqlite):
+    """A database that can be read; it keeps nothing once it is full."""
+
+    is_full = False
+    refused = 0
+
+    def commit(self, flush: Flush) -> None:
+        if self.is_full:
+            self.refused += 1
+            raise DatabaseUnavailable("database or disk is full")
+        super().commit(flush)
+
+
+async def test_old_answers_that_a_full_disk_does_not_let_go_are_not_tried_again_at_once() -> None:
+    database, clock = prepared(FullDisk(None)), Hands()
+    carry_out(open_writer(database), database, [Build(id="h", seats=9)])
+    kept_at_ms = to_ms(clock.now - ANSWERS_KEPT_FOR) - 1
+    answers = ", ".join(f"('p', 'k{i}', 'toy.Take', 'f', 'null', {kept_at_ms})" for i in range(2 * SWEPT_AT_ONCE))
+    database.execute_script(f"INSERT INTO kept_answers VALUES {answers};")
+    database.is_full = True
+
+    async with working(desk_of(database, clock)):
+        await until(lambda: database.refused)
+        await asyncio.sleep(0.3)
+
+    assert database.refused == 1

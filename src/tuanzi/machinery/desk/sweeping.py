@@ -80,10 +80,12 @@ class Sweeping:
                     pause_s = min(max(in_s, SWEEP_EVERY_S), SWEEP_AFTER_S_MAX)
             except (DatabaseUnavailable, Unavailable):
                 old = []
+            is_swept = False
             if old:
                 forget = ForgetAnswers(answers=tuple((who, key) for who, key in old))
-                await self._lanes.put(Request(forget), is_work=True)
-            if len(old) < SWEPT_AT_ONCE:
+                is_swept = (await self._lanes.put(Request(forget), is_work=True)).problem is None
+            # A full disk lets everything be read and nothing be forgotten: it is not asked again at once.
+            if len(old) < SWEPT_AT_ONCE or not is_swept:
                 await asyncio.sleep(pause_s)
 
     async def sweep_events(self) -> None:
