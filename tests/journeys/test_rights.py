@@ -87,6 +87,7 @@ RIGHTS = {
     "POST /v1/campuses/{campus}/rider/parcels/{parcel_id}/deliver": "r",
     "GET /v1/campuses/{campus}/merchant/parcels": "m",
     "GET /v1/campuses/{campus}/parcels": OPERATORS,
+    "GET /v1/campuses/{campus}/operator/after-sales": OPERATORS,
     "GET /v1/campuses/{campus}/operator/unfetched": OPERATORS,
     "POST /v1/campuses/{campus}/parcels/{parcel_id}/send-another": OPERATORS,
     "GET /v1/campuses/{campus}/riders": OPERATORS,

@@ -113,12 +113,20 @@ class PagesHouse:
         entry = self.client.get(f"{campaigns}/{like}").raise_for_status().json()
         self._put(f"{campaigns}/{id}", {**entry, "id": id, "state": state})
 
+    def bring(self, sub_order_id: str) -> None:
+        """An operator says that a sub-order, which is ready, was picked up and brought."""
+        for step in ("pick-up", "deliver"):
+            self._operate("POST", f"/v1/campuses/beijing/sub-orders/{sub_order_id}/{step}", {})
+
     def _put(self, path: str, body: dict[str, Any]) -> None:
         """What an operator puts."""
+        self._operate("PUT", path, body)
+
+    def _operate(self, method: str, path: str, body: dict[str, Any]) -> None:
         if self._operator is None:
             self._operator = self._sign_in("13800000000")["token"]
         headers = {"authorization": f"Bearer {self._operator}", "idempotency-key": f"operator-{next(self._keys)}"}
-        self.client.put(path, json=body, headers=headers).raise_for_status()
+        self.client.request(method, path, json=body, headers=headers).raise_for_status()
 
     def _sign_in(self, phone: str) -> dict[str, Any]:
         def newest() -> str | None:

@@ -518,6 +518,35 @@ def test_what_is_ready_and_fetched_by_nobody_is_listed_and_another_rider_is_sent
     expect(line).to_have_count(1)
 
 
+def test_an_after_sale_is_listed_until_an_operator_has_decided_it(house: PagesHouse, operator: ConsoleWindow) -> None:
+    student = house.student()
+    group_id = student.open_group("trio")
+    for _ in range(2):
+        house.student().join(group_id)
+    (order_id,) = rows(house, "core", f"SELECT MIN(id) FROM orders WHERE group_id = '{group_id}'")[0]
+    until(lambda: rows(house, "core", f"SELECT state FROM splits WHERE group_id = '{group_id}'") == [("confirmed",)])
+    advance(house, f"{order_id}.1", "accept", "cook", "ready")
+    house.bring(f"{order_id}.1")
+    student.post(f"orders/{order_id}/after-sale", {"reason": "汤洒了一半"})
+
+    operator.go("operator/overview")
+
+    operator.sees("等待处理的售后")
+    line = operator.page.locator(f"tr[data-order='{order_id}']")
+    expect(line).to_contain_text("汤洒了一半", timeout=WAIT_MS)
+    keep_screen(operator, "console-after-sales", height=1120)
+    line.get_by_role("link", name="处理售后").click()
+    operator.press("处理售后")
+    operator.page.get_by_role("dialog").get_by_label("金额（元）").fill("5")
+    operator.keep_screen("console-after-sale-decided")
+    guard(operator, "退还 ¥5.00")
+    operator.sees("已退还 ¥5.00")
+    assert rows(house, "core", "SELECT * FROM open_after_sales") == []
+    operator.go("operator/overview")
+    expect(figure(operator, "售后待处理")).to_have_text("0", timeout=WAIT_MS)
+    expect(line).to_have_count(0)
+
+
 def test_how_long_shops_may_take_is_shown_and_set(house: PagesHouse, operator: ConsoleWindow) -> None:
     kept = "SELECT late_minutes, given_up_minutes, ready_minutes FROM acceptance_terms"
     operator.go("operator/terms")

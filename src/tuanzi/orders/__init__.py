@@ -1,7 +1,7 @@
 """Orders: one member's order from creation to completion, and its sub-orders (B2, B8). Database: core.
 
-Owns orders, sub_orders, order_holds, acceptance_terms, complaints. Hears RefundSettled, OrderDoubted and
-DifferenceRepaired of money, and BundlePickedUp and ParcelDelivered of delivery, through their logs.
+Owns orders, sub_orders, order_holds, acceptance_terms, complaints, open_after_sales. Hears RefundSettled, OrderDoubted
+and DifferenceRepaired of money, and BundlePickedUp and ParcelDelivered of delivery, through their logs.
 Emits OrderPlaced, OrderPaid, OrderAdvanced, OrderCompleted, OrderCancelled, RefundDue, OrderRefunded, AfterSaleAsked,
 SubOrderAdvanced, SubOrdersLate, SubOrdersUnready, OrderPutOnHold.
 The seat belongs to groups, which calls down; what a step must mean above is told by events.
@@ -93,7 +93,7 @@ from tuanzi.orders.service import (
     return_payment,
     revive,
 )
-from tuanzi.orders.store import ACCEPTANCE_TERMS, COMPLAINTS, KEEPS, ORDER_HOLDS, ORDERS, SUB_ORDERS
+from tuanzi.orders.store import ACCEPTANCE_TERMS, COMPLAINTS, KEEPS, OPEN_AFTER_SALES, ORDER_HOLDS, ORDERS, SUB_ORDERS
 from tuanzi.orders.web import ROUTES
 
 __all__ = [
@@ -180,7 +180,7 @@ def room() -> Room:
     return Room(
         name="orders",
         database="core",
-        tables=(ORDERS, SUB_ORDERS, ORDER_HOLDS, ACCEPTANCE_TERMS, COMPLAINTS),
+        tables=(ORDERS, SUB_ORDERS, ORDER_HOLDS, ACCEPTANCE_TERMS, COMPLAINTS, OPEN_AFTER_SALES),
         commands={
             AdvanceSubOrder: service.advance_sub_order,
             WatchAcceptance: service.watch_acceptance,

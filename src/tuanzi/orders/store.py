@@ -5,7 +5,7 @@ from __future__ import annotations
 from tuanzi.machinery.room import Keeps
 from tuanzi.machinery.several import FEW, SEVERAL
 from tuanzi.machinery.tables import table
-from tuanzi.orders.model import AcceptanceTerms, Complaints, Order, OrderHold, OrderRecord, SubOrder
+from tuanzi.orders.model import AcceptanceTerms, Complaints, OpenAfterSale, Order, OrderHold, OrderRecord, SubOrder
 
 # What can go back is said once it is paid: of three dishes in as many characters as that there is nothing.
 ORDERS = table("orders", Order, key="id", alike=("quote",), padded={"refundable": 32})
@@ -13,6 +13,7 @@ SUB_ORDERS = table("sub_orders", SubOrder, key="id", alike=("order_lines",))
 ORDER_HOLDS = table("order_holds", OrderHold, key="order_id")
 ACCEPTANCE_TERMS = table("acceptance_terms", AcceptanceTerms, key="id")
 COMPLAINTS = table("complaints", Complaints, key="member_id")
+OPEN_AFTER_SALES = table("open_after_sales", OpenAfterSale, key="order_id")
 ORDER_RECORDS = table("orders", OrderRecord, key="id")
 
 _ORDER_COLUMNS = ", ".join(ORDERS.columns)
@@ -68,6 +69,16 @@ ORDERS_OF_MEAL = (
     + " FROM orders WHERE id > :after AND meal_id = :meal_id AND state <> 'cancelled' ORDER BY id LIMIT :limit"
 )
 
+# A refund of all that is left ends an after-sale too, and orders are mended: the order itself says whether it is open.
+AFTER_SALES_OPEN = (
+    "SELECT a.asked_at_ms, "
+    + ", ".join([f"o.{column}" for column in ORDERS.columns])
+    + " FROM open_after_sales a JOIN orders o ON o.id = a.order_id"
+    " WHERE a.order_id > :after AND o.state = 'after_sale' ORDER BY a.order_id LIMIT :limit"
+)
+COMPLAINTS_OF_MEMBERS = (
+    "SELECT " + "member_id, said FROM complaints WHERE member_id IN (" + SEVERAL + ") ORDER BY member_id LIMIT 100"
+)
 COMPLAINTS_OF_MEMBER = "SELECT member_id, said FROM complaints WHERE member_id = :member_id ORDER BY member_id LIMIT 1"
 
 # Of one person, for his export.
@@ -88,9 +99,16 @@ KEPT_SUB_ORDERS = (
 KEPT_HOLDS = (
     "SELECT " + "order_id, because FROM order_holds WHERE order_id IN (" + SEVERAL + ") ORDER BY order_id LIMIT 100"
 )
+KEPT_AFTER_SALES = (
+    "SELECT "
+    + "order_id, asked_at_ms FROM open_after_sales WHERE order_id IN ("
+    + SEVERAL
+    + ") ORDER BY order_id LIMIT 100"
+)
 KEEPS = (
     Keeps(table="orders", columns=ORDERS.columns, sql=KEPT_ORDERS),
     Keeps(table="sub_orders", columns=SUB_ORDERS.columns, sql=KEPT_SUB_ORDERS, of_orders=True),
     Keeps(table="complaints", columns=COMPLAINTS.columns, sql=KEPT_COMPLAINTS),
+    Keeps(table="open_after_sales", columns=OPEN_AFTER_SALES.columns, sql=KEPT_AFTER_SALES, of_orders=True),
     Keeps(table="order_holds", columns=ORDER_HOLDS.columns, sql=KEPT_HOLDS, of_orders=True),
 )

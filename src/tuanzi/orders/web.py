@@ -15,6 +15,7 @@ from tuanzi.orders.problems import AcceptanceTermsInvalid, AfterSaleTooLate, Ill
 from tuanzi.orders.queries import (
     AfterSaleView,
     CampusOrderPage,
+    OpenAfterSalePage,
     OrderPage,
     OrderView,
     SubOrderPage,
@@ -24,6 +25,7 @@ from tuanzi.orders.queries import (
     campus_order_page,
     find_order,
     merchant_board,
+    open_after_sales,
     order_page,
     unaccepted,
     unready,
@@ -158,6 +160,11 @@ async def show_after_sale(call: Call[None, None]) -> AfterSaleView:
     return await after_sale_view(call.desks.core, order)
 
 
+async def list_after_sales(call: Call[None, LateQuery]) -> OpenAfterSalePage:
+    """GET /v1/campuses/{campus}/operator/after-sales: those that nobody has decided."""
+    return await open_after_sales(call.desks.core, after=call.query.after, limit=call.query.limit)
+
+
 async def decide_after_sale(call: Call[AfterSaleBody, None]) -> Committed:
     """POST /v1/campuses/{campus}/orders/{order_id}/after-sale/decision: what goes back."""
     who = call.caller
@@ -285,6 +292,15 @@ ROUTES = (
         show_after_sale,
         answer=AfterSaleView,
         summary="What is wrong with an order, for its member and operators",
+    ),
+    Route(
+        "GET",
+        "/v1/campuses/{campus}/operator/after-sales",
+        list_after_sales,
+        answer=OpenAfterSalePage,
+        query=LateQuery,
+        roles=_OPERATORS,
+        summary="After-sales that wait for a decision",
     ),
     Route(
         "POST",

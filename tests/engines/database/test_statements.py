@@ -155,6 +155,7 @@ async def _journey(folder: Path) -> None:
         cast = await Cast(town).gather()
         _, orders = await cast.closed_group()
         await cast.deliver(f"{orders[0]}.1")
+        await done(cast.ming.post(f"orders/{orders[0]}/after-sale", {"reason": "cold"}))
         town.house.campuses["beijing"].money.database.execute_script(REFUSED_REFUND)
         settled = {"how": "write_off", "note": "he was here"}
         await done(cast.warden.send("POST", "ledger/cases/refund.o_lost.r1/settlement", settled))

@@ -1,13 +1,13 @@
 """An order's life and amounts: pure values and rules (B5, B8).
 
 `life`: its states and steps. `order`: its amounts. `sub_orders`: what merchants make of it. `acceptance`: how long they
-may take. `complaints`: what members say of it.
+may take. `complaints`: what members say of it, and who waits for a decision.
 """
 
 from __future__ import annotations
 
 from tuanzi.orders.model.acceptance import NOT_ACCEPTED, AcceptanceTerms
-from tuanzi.orders.model.complaints import COMPLAINTS_MAX, REASON_MAX, Complaint, Complaints
+from tuanzi.orders.model.complaints import COMPLAINTS_MAX, REASON_MAX, Complaint, Complaints, OpenAfterSale
 from tuanzi.orders.model.life import HOLDING, OrderState, Step, steps_from
 from tuanzi.orders.model.order import AFTER_SALE_WITHIN, COMPLETES_AFTER, Order, OrderHold, OrderRecord, Refund
 from tuanzi.orders.model.sub_orders import (
@@ -38,6 +38,7 @@ __all__ = [
     "AcceptanceTerms",
     "Complaint",
     "Complaints",
+    "OpenAfterSale",
     "Order",
     "OrderHold",
     "OrderRecord",

@@ -1,4 +1,4 @@
-"""What members say is wrong with their orders (B8)."""
+"""What members say is wrong with their orders, and which of them wait for a decision (B8)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ from tuanzi.base.ids import OrderId, PersonId
 # most 55 kB, where MariaDB's TEXT holds 64.
 REASON_MAX: Final = 200
 COMPLAINTS_MAX: Final = 40
+
+
+class OpenAfterSale(Struct, frozen=True, kw_only=True, gc=False):
+    """An after-sale that nobody has decided."""
+
+    order_id: OrderId
+    asked_at: datetime
 
 
 class Complaint(Struct, frozen=True, kw_only=True, gc=False):

@@ -11,6 +11,7 @@ from tuanzi.orders.queries.book import OrderBook, order_book, order_book_of, ord
 from tuanzi.orders.queries.pages import (
     after_sale_view,
     campus_order_page,
+    open_after_sales,
     order_ids_of,
     order_page,
     orders_by_id,
@@ -22,6 +23,7 @@ from tuanzi.orders.queries.status import OrderStatus, StatusBoard, board_of, fin
 from tuanzi.orders.queries.views import (
     AfterSaleView,
     CampusOrderPage,
+    OpenAfterSalePage,
     OrderPage,
     OrderView,
     SubOrderPage,
@@ -33,6 +35,7 @@ from tuanzi.orders.queries.views import (
 __all__ = [
     "AfterSaleView",
     "CampusOrderPage",
+    "OpenAfterSalePage",
     "OrderBook",
     "OrderPage",
     "OrderStatus",
@@ -47,6 +50,7 @@ __all__ = [
     "find_order",
     "find_placed",
     "merchant_board",
+    "open_after_sales",
     "order_book",
     "order_book_of",
     "order_ids_after",

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from tuanzi.base.ids import OrderId, PersonId
+from tuanzi.base.time import from_ms
 from tuanzi.machinery.http.routes import Desk
 from tuanzi.machinery.several import several, whole_rows_there
 from tuanzi.orders.model import Complaints, Order, OrderState
 from tuanzi.orders.queries.views import (
     AfterSaleView,
     CampusOrderPage,
+    OpenAfterSalePage,
+    OpenAfterSaleView,
     OrderPage,
     OrderView,
     SubOrderView,
@@ -18,8 +22,10 @@ from tuanzi.orders.queries.views import (
     view_of,
 )
 from tuanzi.orders.store import (
+    AFTER_SALES_OPEN,
     COMPLAINTS,
     COMPLAINTS_OF_MEMBER,
+    COMPLAINTS_OF_MEMBERS,
     LAST_LOOKED_AT,
     ORDER_IDS_OF_MEMBER,
     ORDERS,
@@ -43,6 +49,29 @@ async def after_sale_view(desk: Desk, order: Order) -> AfterSaleView:
     said = kept.of(order.id)
     return AfterSaleView(
         order_id=order.id, reason=said.reason if said else "", asked_at=said.asked_at if said else None
+    )
+
+
+async def open_after_sales(desk: Desk, *, after: str, limit: int) -> OpenAfterSalePage:
+    """After-sales that wait for an operator, of the oldest order first."""
+    rows = await desk.rows(AFTER_SALES_OPEN, {"after": after, "limit": limit + 1})
+    there = [(from_ms(asked_at_ms), ORDERS.from_row(tuple(row))) for asked_at_ms, *row in rows]
+    said: dict[str, Complaints] = {}
+    for slots in several([order.member_id for _, order in there]):
+        kept = map(COMPLAINTS.from_row, await desk.rows(COMPLAINTS_OF_MEMBERS, slots))
+        said |= {each.member_id: each for each in kept}
+    items = [_open_view(order, asked_at=asked_at, said=said.get(order.member_id)) for asked_at, order in there]
+    return OpenAfterSalePage(items=tuple(items[:limit]), next=items[limit - 1].order_id if len(items) > limit else None)
+
+
+def _open_view(order: Order, *, asked_at: datetime, said: Complaints | None) -> OpenAfterSaleView:
+    complaint = None if said is None else said.of(order.id)
+    return OpenAfterSaleView(
+        order_id=order.id,
+        member_id=order.member_id,
+        asked_at=asked_at,
+        reason="" if complaint is None else complaint.reason,
+        left_fen=order.paid.fen - order.promised.fen,
     )
 
 

@@ -79,6 +79,23 @@ class AfterSaleView(Struct, frozen=True, kw_only=True, gc=False):
     asked_at: datetime | None
 
 
+class OpenAfterSaleView(Struct, frozen=True, kw_only=True, gc=False):
+    """An after-sale that waits for an operator. reason: as in `AfterSaleView`. left_fen: what can still go back."""
+
+    order_id: str
+    member_id: str
+    asked_at: datetime
+    reason: str
+    left_fen: int
+
+
+class OpenAfterSalePage(Struct, frozen=True, kw_only=True, gc=False):
+    """After-sales that wait, of the oldest order first; `next` is None on the last page."""
+
+    items: tuple[OpenAfterSaleView, ...]
+    next: str | None
+
+
 class OrderPage(Struct, frozen=True, kw_only=True, gc=False):
     """Orders of a member, newest first; `next` is None on the last page."""
 

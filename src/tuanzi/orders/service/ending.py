@@ -9,7 +9,7 @@ from tuanzi.base.money import Money
 from tuanzi.base.problem import Unknown
 from tuanzi.base.unit import Unit
 from tuanzi.events import AfterSaleAsked
-from tuanzi.orders.model import AFTER_SALE_WITHIN, Complaint, Complaints, Order, OrderState, Step
+from tuanzi.orders.model import AFTER_SALE_WITHIN, Complaint, Complaints, OpenAfterSale, Order, OrderState, Step
 from tuanzi.orders.problems import AfterSaleTooLate, IllegalStep
 from tuanzi.orders.service.commands import (
     AskAfterSale,
@@ -49,6 +49,7 @@ def ask_after_sale(unit: Unit, command: AskAfterSale, *, now: datetime) -> Order
     said = unit.find(Complaints, order.member_id) or Complaints(member_id=order.member_id)
     if command.reason or said.of(order.id) is not None:
         unit.put(said.with_one(Complaint(order_id=order.id, reason=command.reason, asked_at=now)))
+    unit.put(OpenAfterSale(order_id=order.id, asked_at=now))
     unit.emit(AfterSaleAsked(order_id=order.id, member_id=order.member_id))
     return answer_of(order)
 
@@ -63,6 +64,7 @@ def decide_after_sale(unit: Unit, command: DecideAfterSale, *, now: datetime) ->
     if command.amount_fen:
         # Before it is closed: when that is heard, persons are given theirs, less their part of this.
         order = promise_refund(unit, order, amount=Money(command.amount_fen), reason="after_sale")
+    unit.remove(OpenAfterSale, order.id)
     return answer_of(take_step(unit, order, step=Step.CLOSE_AFTER_SALE))
 
 

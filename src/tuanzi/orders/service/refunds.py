@@ -10,7 +10,7 @@ from tuanzi.base.ids import OrderId, SubOrderId
 from tuanzi.base.money import Money
 from tuanzi.base.unit import Unit
 from tuanzi.events import OrderRefunded, RefundDue
-from tuanzi.orders.model import ON_THE_COUNTER, Order, OrderState, Step, SubOrderState
+from tuanzi.orders.model import ON_THE_COUNTER, OpenAfterSale, Order, OrderState, Step, SubOrderState
 from tuanzi.orders.problems import IllegalStep
 from tuanzi.orders.service.commands import OrderAnswer, RefundOrder, answer_of
 from tuanzi.orders.service.placing import free_coupon
@@ -30,6 +30,8 @@ def refund_all(unit: Unit, order: Order, *, reason: str) -> Order:
     if was in (OrderState.PAID, OrderState.GROUPED):
         stock.release(unit, order.portions, meal_id=order.meal_id)
         free_coupon(unit, order)
+    if was is OrderState.AFTER_SALE:
+        unit.remove(OpenAfterSale, order.id)
     for sub in sub_orders_of(unit, order):
         if sub.state in ON_THE_COUNTER:
             withdraw(unit, sub, reason=reason)
