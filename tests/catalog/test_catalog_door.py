@@ -128,6 +128,17 @@ def test_a_cart_takes_only_what_can_be_bought_now(
     assert getattr(raised.value, "facts", None) == facts
 
 
+def test_a_set_cannot_be_bought_when_one_of_its_parts_is_off_sale() -> None:
+    supper = changed(BEEF, id="supper", items=(catalog.SetMealItem(dish_id=SOUP.id, quantity=1),))
+    unit = unit_of(*EVERYTHING, supper, changed(SOUP, is_on_sale=False))
+
+    with pytest.raises(catalog.DishNotOnSale) as raised:
+        catalog.dishes_for_cart(unit, ["beef", "supper"], merchant_ids=BOTH, now=NOON)
+
+    assert raised.value.facts == {"dish_id": "supper"}
+    assert catalog.dishes_for_cart(unit, ["beef"], merchant_ids=BOTH, now=NOON) == [BEEF]
+
+
 def test_a_cart_is_refused_outside_of_opening_hours() -> None:
     unit = unit_of(*EVERYTHING)
 

@@ -93,6 +93,21 @@ async def test_a_dish_is_offered_when_on_sale_and_its_merchant_serves() -> None:
     assert offered(await read(night, DishPage, "/dishes", meal_id="2026-11-28.lunch")) == []
 
 
+async def test_a_set_is_offered_when_its_parts_are_on_sale_too() -> None:
+    supper = changed(BEEF, id="supper", items=(catalog.SetMealItem(dish_id=SOUP.id, quantity=1),))
+    whole, broken = desk(supper), desk(supper, changed(SOUP, is_on_sale=False))
+
+    for shop, is_offered in ((whole, True), (broken, False)):
+        page = await read(shop, DishPage, "/dishes")
+        assert {offer.dish.id: offer.is_offered for offer in page.items} == {
+            "beef": True,
+            "milk-tea": True,
+            "soup": is_offered,
+            "supper": is_offered,
+        }
+        assert (await read(shop, DishOffer, "/dishes/{dish_id}", "/dishes/supper")).is_offered is is_offered
+
+
 async def test_a_meal_that_does_not_exist_has_no_dishes() -> None:
     with pytest.raises(Unknown):
         await read(desk(), DishPage, "/dishes", meal_id="2026-11-23.dinner")

@@ -15,7 +15,7 @@ from tuanzi.catalog import store
 from tuanzi.catalog.model import Building, CampaignState, Campus, Meal, MealPeriod, meal_on, read_meal_id
 from tuanzi.catalog.store import CampaignEntry, DishEntry, MerchantEntry
 from tuanzi.machinery.http.routes import Desk
-from tuanzi.machinery.several import whole_rows_there
+from tuanzi.machinery.several import rows_of_there, whole_rows_there
 
 
 class CampusPage(Struct, frozen=True, kw_only=True, gc=False):
@@ -34,7 +34,8 @@ class MerchantPage(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class DishOffer(Struct, frozen=True, kw_only=True, gc=False):
-    """A dish; `is_offered`: on sale, and its merchant serves for the meal asked for, or now when none was."""
+    """A dish; `is_offered`: on sale, a set with its parts, and its merchant serves for the meal asked for, or now when
+    none was."""
 
     dish: DishEntry
     is_offered: bool
@@ -103,7 +104,7 @@ async def dish_page(
         rows = await desk.rows(store.DISHES_AFTER, slots)
     else:
         rows = await desk.rows(store.DISHES_OF_MERCHANT_AFTER, {**slots, "merchant_id": merchant_id})
-    items = [_offer(row, meal=meal, now=now) for row in rows[:limit]]
+    items = await _offers(desk, rows[:limit], meal=meal, now=now)
     return DishPage(items=items, next=items[-1].dish.id if len(rows) > limit else None)
 
 
@@ -112,7 +113,8 @@ async def dish_view(desk: Desk, *, dish_id: DishId, now: datetime) -> DishOffer:
     rows = await desk.rows(store.DISH, {"id": dish_id})
     if not rows:
         raise Unknown(kind="dish", id=dish_id)
-    return _offer(rows[0], meal=None, now=now)
+    (offer,) = await _offers(desk, rows, meal=None, now=now)
+    return offer
 
 
 async def campaign_page(
@@ -151,9 +153,16 @@ async def _load_meal(desk: Desk, meal_id: str) -> Meal:
     return meal_on(store.PERIODS.from_row(rows[0]), on)
 
 
-def _offer(row: Sequence[Any], *, meal: Meal | None, now: datetime) -> DishOffer:
+async def _offers(desk: Desk, rows: Sequence[Sequence[Any]], *, meal: Meal | None, now: datetime) -> list[DishOffer]:
+    """Dishes as they are offered; rows: each a dish followed by its merchant."""
     width = len(store.DISHES.columns)
-    dish = store.DISHES.from_row(tuple(row[:width]))
-    merchant = store.MERCHANTS.from_row(tuple(row[width:]))
-    serves = merchant.is_serving(now=now) if meal is None else merchant.is_serving_during(meal)
-    return DishOffer(dish=store.dish_entry(dish), is_offered=dish.is_on_sale and serves)
+    dishes = [store.DISHES.from_row(tuple(row[:width])) for row in rows]
+    parts = sorted({item.dish_id for dish in dishes for item in dish.items})
+    off_sale = {id for (id,) in await rows_of_there(desk.rows, store.DISHES_OFF_SALE, parts)}
+    offers = []
+    for row, dish in zip(rows, dishes, strict=True):
+        merchant = store.MERCHANTS.from_row(tuple(row[width:]))
+        serves = merchant.is_serving(now=now) if meal is None else merchant.is_serving_during(meal)
+        is_whole = off_sale.isdisjoint(item.dish_id for item in dish.items)
+        offers.append(DishOffer(dish=store.dish_entry(dish), is_offered=dish.is_on_sale and is_whole and serves))
+    return offers

@@ -196,7 +196,7 @@ def list_periods(unit: Unit, period_ids: Iterable[PeriodId] = tuple(PeriodId)) -
 def dishes_for_cart(
     unit: Unit, dish_ids: Iterable[DishId], *, merchant_ids: Collection[MerchantId], now: datetime
 ) -> list[Dish]:
-    """The dishes in the order asked for, when each can be bought now from one of `merchant_ids`.
+    """The dishes in the order asked for, when each can be bought now from one of `merchant_ids`; a set with its parts.
 
     Raises Unknown, DishNotInCampaign, DishNotOnSale, MerchantClosed: the first that holds, dish by dish.
     """
@@ -207,7 +207,7 @@ def dishes_for_cart(
         merchant_id = dish.merchant_id
         if merchant_id not in merchant_ids:
             raise DishNotInCampaign(dish_id=dish_id, merchant_id=merchant_id)
-        if not dish.is_on_sale:
+        if not (dish.is_on_sale and all(unit.load(Dish, item.dish_id).is_on_sale for item in dish.items)):
             raise DishNotOnSale(dish_id=dish_id)
         if merchant_id not in serving:
             if not unit.load(Merchant, merchant_id).is_serving(now=now):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tuanzi.catalog.model import Building, Campaign, Campus, Dish, MealPeriod, Merchant
+from tuanzi.machinery.several import SEVERAL
 from tuanzi.machinery.tables import table
 
 CAMPUSES = table("campuses", Campus, key="id")
@@ -67,6 +68,8 @@ SELECT d.id, d.merchant_id, d.name_zh, d.name_en, d.price_fen, d.portions_per_me
 FROM dishes d JOIN merchants m ON m.id = d.merchant_id
 WHERE d.merchant_id = :merchant_id AND d.id > :after ORDER BY d.id LIMIT :limit
 """
+
+DISHES_OFF_SALE = "SELECT " + "id FROM dishes WHERE id IN (" + SEVERAL + ") AND is_on_sale = 0 ORDER BY id LIMIT :limit"
 
 CAMPAIGN = """
 SELECT id, name_zh, name_en, tiers, merchant_ids, building_ids, period_ids, starts_at_ms, ends_at_ms,
