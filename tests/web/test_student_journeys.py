@@ -124,6 +124,28 @@ def test_the_last_seat_goes_to_one_and_the_other_is_told_kindly(house: PagesHous
     first.sees("3 人成团，开始备餐")
 
 
+def test_a_group_is_opened_once_when_the_answer_is_lost_and_the_button_pressed_again(
+    house: PagesHouse, window: Window
+) -> None:
+    def lose_answer(route: Route) -> None:
+        route.fetch()
+        route.abort()
+
+    window.sign_in(building="梅园10号楼")
+    window.go("menu/menu?campaign=trio")
+    fill_cart(window)
+    window.context.route(re.compile("/groups$"), lose_answer)
+    window.press("开团并锁定名额")
+    window.sees("网络开小差了")
+    window.context.unroute(re.compile("/groups$"))
+
+    window.press("开团并锁定名额")
+
+    group_id = group_in(window)
+    orders = house.client.get("/v1/campuses/beijing/orders", headers=window.student().headers).json()["items"]
+    assert [order["group_id"] for order in orders] == [group_id]
+
+
 def test_a_group_whose_campaign_has_ended_is_joined_at_the_price_that_it_was_opened_with(
     house: PagesHouse, window: Window
 ) -> None:

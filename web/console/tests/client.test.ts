@@ -56,6 +56,25 @@ describe('the client', () => {
     expect(await Promise.all(asked.map((request) => request.text()))).toEqual(['{}', '{}', '{}'])
   })
 
+  it('asks about the same with the same key until it is answered, then for another', async () => {
+    const end = () =>
+      good(api.POST('/v1/campuses/{campus}/rider/shift/end', { params: { path: { campus: 'b' } }, body: {} })).catch(
+        (error: unknown) => error,
+      )
+    answer()
+    const lost = end()
+    await vi.runAllTimersAsync()
+    expect(await lost).toBeInstanceOf(Unreachable)
+
+    answer(json({ is_on: false }), json({ is_on: false }))
+    await end()
+    await end()
+
+    const keys = asked.map(({ headers }) => headers.get('idempotency-key'))
+    expect(new Set(keys.slice(0, 4)).size).toBe(1)
+    expect(keys[4]).not.toBe(keys[0])
+  })
+
   it('says what does not fit where the server says it, else the title', async () => {
     const refused = { code: 'base/invalid', title: '请求内容有误' }
     answer(json({ ...refused, detail: '手机号：不能为空。' }, 422), json(refused, 422))

@@ -1,6 +1,7 @@
 /** The API, typed by its own OpenAPI document: `await good(api.GET('/v1/campuses/{campus}', { params: { path } }))`. */
 
 import type { paths } from '@client/schema'
+import { answered, keyOf } from '@shared/keys'
 import createClient from 'openapi-fetch'
 import { account, forgetAccount } from '@/account'
 import { reportRead } from '@/live/link'
@@ -31,10 +32,10 @@ const WAIT_MS_MAX = 12_000
 export const api = createClient<Routes>({ baseUrl: location.origin, fetch: askUntilAnswered })
 
 api.use({
-  onRequest({ request }) {
+  async onRequest({ request }) {
     request.headers.set('accept-language', language.value)
     if (account.value) request.headers.set('authorization', `Bearer ${account.value.token}`)
-    if (request.method !== 'GET') request.headers.set('idempotency-key', newKey())
+    if (request.method !== 'GET') request.headers.set('idempotency-key', keyOf(await wishOf(request), newKey))
   },
 })
 
@@ -56,10 +57,20 @@ export async function fileAt(path: string): Promise<Blob> {
   throw new Refusal(String(facts.code ?? response.status), response.status, facts)
 }
 
+/** What is asked for, and who asks. */
+async function wishOf(request: Request): Promise<string> {
+  const { method, url, headers } = request
+  return `${headers.get('authorization')} ${method} ${url} ${await request.clone().text()}`
+}
+
+// Whoever asks for the same once more after that asks with the same key.
 async function askUntilAnswered(request: Request): Promise<Response> {
   for (const wait of [...WAITS_MS, undefined]) {
     const response = await ask(request.clone())
-    if (response && response.status < 500) return response
+    if (response && response.status < 500) {
+      if (request.method !== 'GET') answered(await wishOf(request))
+      return response
+    }
     if (wait === undefined) break
     await new Promise((resume) => setTimeout(resume, wait))
   }

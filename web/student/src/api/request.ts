@@ -1,6 +1,7 @@
 /** The API, typed by its own OpenAPI document: `ask('get', '/v1/campuses/{campus}', { path: { campus } })`. */
 
 import type { paths } from '@client/schema'
+import { answered, keyOf } from '@shared/keys'
 import { accountOf, forgetAccount } from '@/account'
 import { reportRead } from '@/live/link'
 import { language } from '@/locale'
@@ -40,7 +41,7 @@ export class Unreachable extends Error {}
 const WAITS_MS = [600, 1800]
 const WAIT_MS_MAX = 12_000
 
-/** Ask the API. Raises Refusal, or Unreachable after some tries. */
+/** Ask the API. Raises Refusal, or Unreachable after some tries: the same asked once more is then done once all the same. */
 export async function ask<M extends Method, P extends Routes<M>>(
   method: M,
   path: P,
@@ -51,11 +52,15 @@ export async function ask<M extends Method, P extends Routes<M>>(
   const header: Record<string, string> = { 'accept-language': language.value }
   const token = accountOf()?.token
   if (token) header.authorization = `Bearer ${token}`
-  if (method !== 'get') header['idempotency-key'] = newKey()
+  const wish = `${token} ${method} ${filled} ${JSON.stringify(body)}`
+  if (method !== 'get') header['idempotency-key'] = keyOf(wish, newKey)
   for (const wait of [...WAITS_MS, undefined]) {
     const sent = await send(method, `${origin()}${filled}${asQuery(query)}`, body, header)
-    if (sent && sent.statusCode < 300) return sent.data as Answer<M, P>
-    if (sent && sent.statusCode < 500) throw refusalOf(sent)
+    if (sent && sent.statusCode < 500) {
+      answered(wish)
+      if (sent.statusCode < 300) return sent.data as Answer<M, P>
+      throw refusalOf(sent)
+    }
     if (wait === undefined) break
     await new Promise((resume) => setTimeout(resume, wait))
   }
