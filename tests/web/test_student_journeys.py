@@ -124,6 +124,26 @@ def test_the_last_seat_goes_to_one_and_the_other_is_told_kindly(house: PagesHous
     first.sees("3 人成团，开始备餐")
 
 
+def test_who_is_not_seated_because_the_line_was_cut_is_told_so_and_tries_again(
+    house: PagesHouse, window: Window
+) -> None:
+    group_id = house.student().open_group("trio", building="bj-dorm-11")
+    window.sign_in(building="梅园11号楼")
+    window.go(f"group/group?campus=beijing&id={group_id}")
+    window.press("参团（还有 2 个名额）")
+    fill_cart(window)
+    window.context.route("**/groups/*/orders", lambda route: route.abort())
+
+    window.press("锁定名额")
+
+    window.sees("这次没有占到名额")
+    window.sees("网络开小差了")
+    expect(window.page.get_by_text("被抢先一步")).to_have_count(0)
+    window.context.unroute("**/groups/*/orders")
+    window.press("再试一次")
+    window.sees("立即支付")
+
+
 def test_a_group_is_opened_once_when_the_answer_is_lost_and_the_button_pressed_again(
     house: PagesHouse, window: Window
 ) -> None:

@@ -147,6 +147,7 @@ export const en: Record<keyof typeof zh, string> = {
   lateMoney: 'The seat was gone; what you paid goes back by itself.',
   otherCampus: 'This group is on another campus; you cannot join it.',
   snatched: 'Somebody was faster',
+  notSeated: 'No seat this time',
   snatchedWhy: 'The last seat has just been taken, and you were not charged. Open a new group?',
   openForYou: 'Open a new group for me',
   otherGroups: 'See other groups',

@@ -145,6 +145,7 @@ export const zh = {
   lateMoney: '名额已经没有了，付的钱会自动原路退回。',
   otherCampus: '这个团在别的校区，你不能参加。',
   snatched: '被抢先一步',
+  notSeated: '这次没有占到名额',
   snatchedWhy: '最后的名额刚刚被别的同学拿到了，没有扣你的钱。要不要为你开一个新团？',
   openForYou: '为我开一个新团',
   otherGroups: '看看别的团',
