@@ -1,6 +1,7 @@
 /** The names of what a campus has: its buildings and merchants, read once for each campus. */
 
 import type { components } from '@client/schema'
+import { everyPage } from '@shared/pages'
 import { shallowRef, watchEffect } from 'vue'
 import { campusId } from '@/account'
 import { api, good } from '@/api/client'
@@ -9,9 +10,6 @@ import { named } from '@/locale'
 type Building = components['schemas']['Building']
 type Merchant = components['schemas']['MerchantEntry']
 type Dish = components['schemas']['DishEntry']
-
-// More than a campus has; a list that never ends would never be read to its end.
-const PAGES_MAX = 20
 
 export interface Catalog {
   buildings: ReadonlyMap<string, Building>
@@ -65,16 +63,4 @@ async function readCatalog(campus: string): Promise<Catalog> {
     buildings: new Map(page.buildings.map((building) => [building.id, building])),
     merchants: new Map(merchants.map((merchant) => [merchant.id, merchant])),
   }
-}
-
-async function everyPage<T>(read: (after: string) => Promise<{ items: T[]; next: string | null }>): Promise<T[]> {
-  const items: T[] = []
-  let after = ''
-  for (let i = 0; i < PAGES_MAX; i += 1) {
-    const page = await read(after)
-    items.push(...page.items)
-    if (page.next === null) break
-    after = page.next
-  }
-  return items
 }

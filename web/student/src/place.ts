@@ -3,9 +3,9 @@
 import { computed, ref, shallowRef } from 'vue'
 import { accountOf } from '@/account'
 import { ask, type Answer } from '@/api/request'
+import { merchantsOf, type Merchant } from '@/catalog'
 
 type CampusPage = Answer<'get', '/v1/campuses/{campus}'>
-type Merchant = Answer<'get', '/v1/campuses/{campus}/merchants'>['items'][number]
 
 const CAMPUS = 'tuanzi.campus'
 const BUILDING = 'tuanzi.building'
@@ -29,13 +29,12 @@ export async function enter(wanted?: string): Promise<string> {
   let id = wanted || campusId.value
   if (!id) id = (await ask('get', '/v1/campuses', {})).items[0]?.id ?? ''
   if (page.value?.campus.id !== id) {
-    const places = { path: { campus: id } }
     const [found, shops] = await Promise.all([
-      ask('get', '/v1/campuses/{campus}', places),
-      ask('get', '/v1/campuses/{campus}/merchants', { ...places, query: { limit: 100 } }),
+      ask('get', '/v1/campuses/{campus}', { path: { campus: id } }),
+      merchantsOf(id),
     ])
     page.value = found
-    merchants.value = new Map(shops.items.map((shop) => [shop.id, shop]))
+    merchants.value = new Map(shops.map((shop) => [shop.id, shop]))
     if (!found.buildings.some((one) => one.id === buildingId.value)) buildingId.value = ''
   }
   looked.value = id
