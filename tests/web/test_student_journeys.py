@@ -166,6 +166,17 @@ def test_a_group_is_opened_once_when_the_answer_is_lost_and_the_button_pressed_a
     assert [order["group_id"] for order in orders] == [group_id]
 
 
+def test_a_cart_outlives_a_page_that_is_read_anew(window: Window) -> None:
+    window.sign_in(building="竹园8号楼")
+    window.go("menu/menu?campaign=trio")
+    fill_cart(window)
+
+    window.page.reload()
+
+    window.sees("人越多越省")
+    expect(window.button("减一份 番茄牛腩饭")).to_be_visible()
+
+
 def test_a_group_whose_campaign_has_ended_is_joined_at_the_price_that_it_was_opened_with(
     house: PagesHouse, window: Window
 ) -> None:

@@ -12,7 +12,11 @@ export interface Cart {
   lines: CartLine[]
 }
 
-const cart = ref<Cart>({ campaignId: '', lines: [] })
+const EMPTY: Cart = { campaignId: '', lines: [] }
+const PLACE = 'tuanzi.cart'
+// Our choice: longer than it takes to ask a friend what he wants, shorter than to the next meal.
+const KEPT_MS = 2 * 3600_000
+const cart = ref<Cart>(recall())
 
 /** What is in the cart now. */
 export const current = computed(() => cart.value)
@@ -23,7 +27,7 @@ export const portions = computed(() => cart.value.lines.reduce((sum, line) => su
 /** Begin a cart for a campaign, or for a group of it; what was chosen in the same campaign stays. */
 export function begin(campaignId: string, groupId?: string): void {
   const lines = cart.value.campaignId === campaignId ? cart.value.lines : []
-  cart.value = { campaignId, lines, ...(groupId === undefined ? {} : { groupId }) }
+  keep({ campaignId, lines, ...(groupId === undefined ? {} : { groupId }) })
 }
 
 /** So many portions of a dish; none takes it out. */
@@ -32,7 +36,7 @@ export function put(dishId: string, quantity: number, addon = false): void {
   const line: CartLine = { dish_id: dishId, quantity, set_meal_id: null, addon }
   const at = cart.value.lines.findIndex((one) => one.dish_id === dishId)
   if (quantity > 0) others.splice(at < 0 ? others.length : at, 0, line)
-  cart.value = { ...cart.value, lines: others }
+  keep({ ...cart.value, lines: others })
 }
 
 /** How many portions of a dish are in the cart. */
@@ -42,5 +46,16 @@ export function countOf(dishId: string): number {
 
 /** Empty the cart. */
 export function clear(): void {
-  cart.value = { campaignId: '', lines: [] }
+  keep(EMPTY)
+}
+
+/** What was chosen before the page was read anew: a phone ends pages that it does not show. */
+function recall(): Cart {
+  const kept = uni.getStorageSync(PLACE) as { cart: Cart; atMs: number } | ''
+  return kept && Date.now() - kept.atMs < KEPT_MS ? kept.cart : EMPTY
+}
+
+function keep(chosen: Cart): void {
+  cart.value = chosen
+  uni.setStorageSync(PLACE, { cart: chosen, atMs: Date.now() })
 }
