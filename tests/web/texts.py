@@ -20,8 +20,13 @@ class Texts:
         self._texts = _read(app, language)
 
     def __call__(self, key: str, **holes: object) -> str:
-        """The text of a key, its holes filled."""
-        return re.sub(r"\{(\w+)\}", lambda hole: str(holes[hole.group(1)]), self._texts[key])
+        """The text of a key, its holes filled; `{n|seat|seats}` is the word that goes with one, or with more."""
+
+        def filled(hole: re.Match[str]) -> str:
+            name, one, more = hole.groups()
+            return str(holes[name]) if one is None else str(one if holes[name] == 1 else more)
+
+        return re.sub(r"\{(\w+)(?:\|([^|}]*)\|([^}]*))?\}", filled, self._texts[key])
 
 
 @cache

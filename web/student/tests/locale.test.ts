@@ -22,6 +22,14 @@ describe('texts', () => {
     expect(t('missing', { n: 2 })).toBe('2 more to form')
   })
 
+  it('count one as one, and more as more', () => {
+    speak('en')
+    expect([1, 2].map((n) => t('formedSeats', { n }))).toEqual(['Formed, 1 seat left', 'Formed, 2 seats left'])
+    expect([1, 2].map((n) => t('joinNow', { n }))).toEqual(['Join (1 seat left)', 'Join (2 seats left)'])
+    speak('zh-CN')
+    expect(t('formedSeats', { n: 1 })).toBe('已成团，还有 1 个名额')
+  })
+
   it('say tiers as people do', () => {
     expect(sayTier({ size: 5, off_percent: 15, off_fen: 100 })).toBe('5 人 8.5 折 −¥1')
     speak('en')

@@ -205,7 +205,7 @@ export const en: Record<keyof typeof zh, string> = {
   fetchAt: 'Pick up at {time}',
   readyCount: '{n} of {all} parcels ready',
   allReady: 'Everything is ready',
-  pickUp: 'I have all {n} portions',
+  pickUp: 'I have all {n} {n|portion|portions}',
   waitReady: 'Waiting for the kitchen',
   bringTitle: 'Bring to the door',
   nextStop: 'Next stop',

@@ -1,5 +1,6 @@
 /** What the console says, in both languages: one module of texts for each area, plain text with {holes}. */
 
+import { fill } from '@shared/texts'
 import { readonly, ref } from 'vue'
 import * as boards from '@/locale/boards'
 import * as operator from '@/locale/operator'
@@ -20,7 +21,7 @@ export const language = readonly(chosen)
 
 /** The text of a key, its holes filled. */
 export function t(key: Key, holes: Record<string, string | number> = {}): string {
-  return (TEXTS[chosen.value][key] ?? key).replace(/\{(\w+)\}/g, (_, hole: string) => String(holes[hole] ?? ''))
+  return fill(TEXTS[chosen.value][key] ?? key, holes)
 }
 
 /** Whether there is a text for this key. */

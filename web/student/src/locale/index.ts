@@ -1,5 +1,6 @@
 /** What the pages say, in both languages. Plain text with {holes}; vue-i18n loses its holes in the mini program. */
 
+import { fill } from '@shared/texts'
 import { readonly, ref } from 'vue'
 import { en } from '@/locale/en'
 import { zh } from '@/locale/zh-CN'
@@ -15,8 +16,7 @@ export const language = readonly(chosen)
 
 /** The text of a key, its holes filled. */
 export function t(key: Key, holes: Record<string, string | number> = {}): string {
-  const text = (chosen.value === 'en' ? en : zh)[key]
-  return text.replace(/\{(\w+)\}/g, (_, hole: string) => String(holes[hole] ?? ''))
+  return fill((chosen.value === 'en' ? en : zh)[key], holes)
 }
 
 /** Whether there is a text for this key. */
