@@ -177,6 +177,18 @@ def test_a_cart_outlives_a_page_that_is_read_anew(window: Window) -> None:
     expect(window.button("减一份 番茄牛腩饭")).to_be_visible()
 
 
+def test_a_number_is_taken_as_an_address_book_has_it(house: PagesHouse, window: Window) -> None:
+    phone = house.next_phone()
+    window.go("signin/signin")
+    window.page.locator("input[type=tel]").fill(f"+86 {phone[:3]} {phone[3:7]} {phone[7:]}")
+
+    window.press("获取验证码")
+
+    window.press("填入验证码")
+    window.press("登录")
+    window.sees("现在吃什么")
+
+
 def test_a_group_whose_campaign_has_ended_is_joined_at_the_price_that_it_was_opened_with(
     house: PagesHouse, window: Window
 ) -> None:
