@@ -386,6 +386,40 @@ def test_a_full_disk_refuses_what_does_not_fit_and_the_next_command_works(tmp_pa
     assert database.rows("SELECT taken FROM halls") == [(2,)]
 
 
+class Away:
+    """A database that keeps nothing for a while."""
+
+    def __init__(self, database: object) -> None:
+        self._database = database
+        self.tries = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._database, name)
+
+    def commit(self, flush: object) -> None:
+        """Fail."""
+        self.tries += 1
+        raise DatabaseUnavailable("the server stands still")
+
+
+def test_while_nothing_can_be_kept_a_batch_is_not_tried_one_by_one(
+    database: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = open_writer(database)
+    carry_out(writer, database, [Build(id="h", seats=9_999)])
+    away = Away(database)
+
+    outcomes = carry_out(writer, away, [Take(ticket_id=f"t{i}", hall_id="h") for i in range(256)])
+    after = carry_out(writer, database, [Take(ticket_id=f"t{i}", hall_id="h") for i in range(256)])
+
+    assert {type(outcome.problem) for outcome in outcomes} == {Unavailable}
+    assert len(outcomes) == 256
+    assert away.tries == 9
+    assert len(caplog.records) == 9
+    assert [outcome.answer.id for outcome in after] == [f"t{i}" for i in range(256)]
+    assert database.rows("SELECT taken FROM halls") == [(256,)]
+
+
 def test_a_repeated_key_gets_the_first_answer_and_has_no_second_effect(database: Any) -> None:
     writer = open_writer(database)
     carry_out(writer, database, [Build(id="h", seats=9)])

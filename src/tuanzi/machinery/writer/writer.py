@@ -71,7 +71,8 @@ class Writer:
         """Decide and keep `requests`; gives their outcomes in order. Raises Fenced when another writer took over.
 
         A batch whose rows the database refuses is decided again carefully, then tried in halves, so that a bad command
-        hurts itself alone; what cannot be kept even alone gets Crashed or Unavailable, and nothing of it remains.
+        hurts itself alone; what cannot be kept even alone gets Crashed or Unavailable, and nothing of it remains. While
+        nothing at all can be kept the rest is not tried one by one: a batch would take hundreds of time limits.
 
         While the caller has a batch kept it may decide the next ones, up to their Commits: on top of what is being
         kept. It must have them kept, and send their outcomes, in this order; and when one fails it must close those
@@ -80,23 +81,34 @@ class Writer:
         careful: ask the database for what is otherwise taken for new - keys and the `assumed_new` of a command - and
         found out by the tables' keys if it is not.
         """
-        try:
-            return (yield from self._carry_out_together(requests, now=now, careful=careful))
-        except (RowRefused, DatabaseUnavailable) as error:
-            self.forget()
-            if isinstance(error, RowRefused) and not careful:
-                # Mostly repeats: one look at the tables tells all of them, halves would cost commits for each.
-                return (yield from self.carry_out(requests, now=now, careful=True))
-            if len(requests) == 1:
-                return [self._refused_alone(requests[0], error)]
-            log.warning(
-                "writer.batch_refused",
-                extra={"database": self.schema.database, "size": len(requests), "reason": type(error).__name__},
-            )
-        half = len(requests) // 2
-        first = yield from self.carry_out(requests[:half], now=now, careful=careful)
-        second = yield from self.carry_out(requests[half:], now=now, careful=careful)
-        return first + second
+        outcomes: list[Outcome] = []
+        is_any_kept = False
+        parts = [(requests, careful)]
+        while parts:
+            part, careful = parts.pop()
+            try:
+                outcomes += yield from self._carry_out_together(part, now=now, careful=careful)
+                is_any_kept = True
+                continue
+            except (RowRefused, DatabaseUnavailable) as error:
+                self.forget()
+                if isinstance(error, RowRefused) and not careful:
+                    # Mostly repeats: one look at the tables tells all of them, halves would cost commits for each.
+                    parts.append((part, True))
+                    continue
+                if len(part) == 1:
+                    outcomes.append(self._refused_alone(part[0], error))
+                    if not is_any_kept and isinstance(error, DatabaseUnavailable):
+                        break
+                    continue
+                log.warning(
+                    "writer.batch_refused",
+                    extra={"database": self.schema.database, "size": len(part), "reason": type(error).__name__},
+                )
+            half = len(part) // 2
+            parts += [(part[half:], careful), (part[:half], careful)]
+        outcomes += [_unavailable() for _ in requests[len(outcomes) :]]
+        return outcomes
 
     def forget(self) -> None:
         """Drop all that is in memory and what is not kept; the database is asked again."""
@@ -118,7 +130,7 @@ class Writer:
         )
         if isinstance(error, RowRefused):
             return Outcome(problem=Crashed(command=name_of(type(request.command))))
-        return Outcome(problem=Unavailable(retry_after_s=2))
+        return _unavailable()
 
     def _carry_out_together(self, requests: Sequence[Request], *, now: datetime, careful: bool) -> Steps:
         work = Work(number=self.event_number, at_ms=to_ms(now))
@@ -247,6 +259,10 @@ class Writer:
             self._answers.keep_all({KeptAnswer: answers})
         history = self._layout.history
         self.memory.keep_all({kind: values for kind, values in changes.items() if values and kind not in history})
+
+
+def _unavailable() -> Outcome:
+    return Outcome(problem=Unavailable(retry_after_s=2))
 
 
 def _over(below: Kinds, above: Kinds) -> Kinds:
