@@ -330,6 +330,26 @@ async def test_a_log_that_lost_its_end_is_not_read_in_silence(
     assert {record.campus for record in caplog.records if record.levelname == "CRITICAL"} == {BEIJING}
 
 
+async def test_records_that_another_hand_wrote_among_the_events_stop_nobody(kafka: KafkaSettings) -> None:
+    source, topic = SOURCES[0], kafka.topic("told", SOURCES[0])
+    log = KafkaEventLog(kafka, sources=SOURCES)
+    await log.ensure()
+    await log.publish(source, rows(1, 3))
+    heard = await listening(log)
+
+    async with aclosing(heard):
+        await log._sender.send(topic, [b"hello", b"", b"\x91\x91\x01"])
+        newest = await log.newest(source)
+        told = await anext(heard)
+        await log.publish(source, rows(4, 5))
+        got = await hear(heard, source, 5)
+    await log.close()
+
+    assert newest == 3
+    assert told == (source, [])
+    assert got == rows(4, 5)
+
+
 async def test_topics_are_made_by_many_processes_at_once(kafka: KafkaSettings) -> None:
     logs = [KafkaCommandLog(kafka, campuses=CAMPUSES) for _ in range(3)]
 

@@ -35,10 +35,12 @@ _OPTIONS = {
     "fetch.error.backoff.ms": 100,
     "queued.max.messages.kbytes": 16_384,
 }
+# Our choice: nobody but a relay writes there, so one that cannot be read is somebody's mistake.
+_UNREADABLE_MAX = 20
 # Our choice: events of one record, which a broker takes up to 1 MB of; a larger event travels alone.
 _RECORD_BYTES = 256_000
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[tuple[Any, ...]]).decode
+_decode = msgspec.msgpack.Decoder(list[tuple[int, str, int, int, Any]]).decode
 
 Heard = tuple[str, list[Row]]
 
@@ -121,7 +123,11 @@ class Listener:
             if error is not None or topic is None or body is None:
                 continue
             newest = self._newest.get(topic, 0)
-            rows = [row for row in _decode(body) if row[0] > newest]
+            told = _rows_of(topic, body)
+            if told is None:
+                self._give((self._sources[topic], []))  # the table tells what it should have said
+                continue
+            rows = [row for row in told if row[0] > newest]
             if rows:
                 self._newest[topic] = rows[-1][0]
                 batches.setdefault(topic, []).extend(rows)
@@ -146,19 +152,32 @@ def records(rows: Sequence[Row]) -> list[bytes]:
     return records(rows[:half]) + records(rows[half:])
 
 
+def _rows_of(topic: str, body: bytes | None) -> list[Row] | None:
+    """The events of a record; None of one that another hand wrote, or that is damaged."""
+    try:
+        return [*_decode(body or b"")]
+    except ValueError as error:
+        log.error("eventlog.record_unreadable", extra={"topic": topic, "reason": type(error).__name__})
+        return None
+
+
 def newest_number(topic: str, options: Mapping[str, Any]) -> int:
-    """The number of the last event of a topic, 0 when there is none; blocks. Raises Unavailable."""
+    """The number of the last event of a topic, 0 when there is none; blocks. Raises Unavailable.
+
+    Records behind it that cannot be read are passed over; 0 also when these are all that is looked at.
+    """
     consumer = confluent_kafka.Consumer({**_OPTIONS, **options})
     try:
         first, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=_ASK_S_MAX)
-        if first == end:
-            return 0
-        consumer.assign([TopicPartition(topic, 0, end - 1)])
-        messages: Sequence[confluent_kafka.Message] = consumer.consume(1, _ASK_S_MAX)
-        if not messages or messages[0].error() is not None:
-            raise Unavailable(topic=topic)
-        number: int = _decode(messages[0].value() or b"")[-1][0]
-        return number
+        for offset in range(end - 1, max(first, end - _UNREADABLE_MAX) - 1, -1):
+            consumer.assign([TopicPartition(topic, 0, offset)])
+            messages: Sequence[confluent_kafka.Message] = consumer.consume(1, _ASK_S_MAX)
+            if not messages or messages[0].error() is not None:
+                raise Unavailable(topic=topic)
+            if rows := _rows_of(topic, messages[0].value()):
+                number: int = rows[-1][0]
+                return number
+        return 0
     except KafkaException as failed:
         raise Unavailable(topic=topic, error=failed.args[0].name()) from failed
     finally:
