@@ -12,6 +12,7 @@ from tests.engines.logs.owner import CAMPUSES, Diary
 from tests.undisturbed import Undisturbed
 from tuanzi.engines.logs.kafka import KafkaCommandLog
 from tuanzi.machinery.commandlog import CommandLog, Entry, Owner
+from tuanzi.machinery.http.endpoint import BODY_BYTES_MAX
 
 BEIJING, XIAN = CAMPUSES
 # The soonest that Kafka takes a silent reader for dead: 2 s after his last heartbeat; one is sent every 0.3 s.
@@ -49,6 +50,17 @@ async def test_commands_of_a_campus_come_in_the_order_in_which_they_were_appende
     numbers = [entry.number for entry in owner.kept[BEIJING]]
     assert numbers == sorted(set(numbers))
     assert numbers[0] > 0
+
+
+async def test_a_command_that_brings_a_long_file_is_taken_and_those_beside_it(commands: CommandLog) -> None:
+    owner = Diary()
+    long = b"\xe5\x9b\xa2" * (2 * BODY_BYTES_MAX // 3)  # each byte of it may need two in JSON
+
+    async with reading(commands, owner):
+        await commands.append(BEIJING, [*bodies(1, 1), long, *bodies(2, 2)])
+        await owner.until(lambda: len(owner.bodies(BEIJING)) == 3)
+
+    assert owner.bodies(BEIJING) == [b"1", long, b"2"]
 
 
 async def test_campuses_do_not_mix(commands: CommandLog) -> None:

@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from tuanzi.engines.logs.listener import Listener, newest_number, records
 from tuanzi.engines.logs.reader import Reader
-from tuanzi.engines.logs.sender import Sender
+from tuanzi.engines.logs.sender import RECORD_BYTES_MAX, Sender
 from tuanzi.engines.logs.share import RETRY_S
 from tuanzi.machinery.commandlog import Owner
 from tuanzi.machinery.problems import Unavailable
@@ -185,6 +185,7 @@ async def _ensure(settings: KafkaSettings, topics: Sequence[str]) -> None:
     config = {
         "cleanup.policy": "delete",
         "retention.ms": str(settings.kept_h * _HOUR_MS),
+        "max.message.bytes": str(RECORD_BYTES_MAX),
         "min.insync.replicas": "2" if settings.copies > 2 else "1",
     }
     wanted = [NewTopic(topic, 1, settings.copies, config=config) for topic in topics]

@@ -21,6 +21,9 @@ _POLL_S = 0.2
 # The same complaint is logged again only after so long: a broker that is gone is complained of twice a second.
 _COMPLAINTS_EVERY_S = 30.0
 
+# A command may bring a file of 2 MiB, which is longer as JSON. Kafka's own limit is 1 MB.
+RECORD_BYTES_MAX = 8 * 1024 * 1024
+
 # How every client of Kafka notices within seconds that a broker is gone, and is back.
 RETRY_OPTIONS: Mapping[str, Any] = {
     "socket.timeout.ms": 4_000,
@@ -39,6 +42,7 @@ _OPTIONS = {
     "linger.ms": 1,
     "request.timeout.ms": 3_000,
     "retry.backoff.max.ms": 500,
+    "message.max.bytes": RECORD_BYTES_MAX,
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 65_536,
 }
