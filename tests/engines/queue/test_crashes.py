@@ -155,3 +155,22 @@ async def test_what_is_no_work_is_buried_and_ends_no_worker(rabbit: Rabbit) -> N
     assert dead.body == b"?"
     assert {name: value for name, value in dead.headers.items() if not name.startswith("x-")} in headers
     assert shop.done.total() == 20
+
+
+@pytest.mark.parametrize("which", ["", ".dead", ".later.1000"], ids=["the queue", "the dead", "the later"])
+async def test_a_queue_that_an_operator_deletes_is_made_again_and_worked_at(rabbit: Rabbit, which: str) -> None:
+    queue = "deleted" + which.replace(".", "-")
+    shop = Workshop(bad={"w3": 1})
+    async with served(rabbit, queue, patience=PATIENCE) as works, at_work(works, queue, shop, hands=8):
+        await works.put(some(queue, 2))
+        await until(lambda: len(shop.done) == 2)
+        connection = await aio_pika.connect(rabbit.url)
+        channel = await connection.channel()
+
+        await channel.queue_delete(f"tuanzi.{queue}{which}")
+        await connection.close()
+        await asyncio.sleep(3.0)
+        await asyncio.wait_for(works.connected.wait(), 10)
+        await works.put(some(queue, 2, first=3))
+
+        await until(lambda: set(shop.done) >= {"w3", "w4"}, within_s=20)

@@ -2,7 +2,8 @@
 
 For each queue of works there are: `<name>`, `<name>.later.<ms>` for each delay, whose messages come back by themselves
 when they are that old, and `<name>.dead`. All are declared again at every connect: after the kill of a broker a quorum
-queue that gives its messages on at least once may stand still until it is (seen with 3.10.8).
+queue that gives its messages on at least once may stand still until it is (seen with 3.10.8). One that is deleted is
+missed within a second, and then so too.
 """
 
 from __future__ import annotations
@@ -113,8 +114,7 @@ class RabbitQueue:
 
     async def backlog(self, queue: str) -> Backlog:
         """How much there is; the oldest of those that this process has in hand. Raises Unavailable."""
-        names = [self._name(queue), *[self._later(queue, delay_s) for delay_s in self._delays()], self._dead(queue)]
-        counts = await self._in_time(self._count(names))
+        counts = await self._in_time(self._count(self._names(queue)))
         waiting = self._in_hand[queue]
         oldest_s = max(0.0, (self._now() - min(waiting.values())).total_seconds()) if waiting else 0.0
         return Backlog(waiting=counts[0] + len(waiting), oldest_s=oldest_s, delayed=sum(counts[1:-1]), dead=counts[-1])
@@ -128,14 +128,16 @@ class RabbitQueue:
             async with asyncio.timeout(4 * CONNECT_S_MAX):
                 channel = await connection.channel(publisher_confirms=True)
                 await self._declare(channel)
+            names = [name for queue in self._queues for name in self._names(queue)]
             self._connection, self._channel = connection, channel
             self.figures.connects += 1
             self.connected.set()
             while not connection.is_closed and not channel.is_closed:
                 await asyncio.sleep(WATCH_EVERY_S)
-                # A broker that stands still closes nothing: it is asked.
+                # A broker that stands still closes nothing, nor does one at which a queue was deleted: it is asked.
                 async with asyncio.timeout(PUT_S_MAX):
-                    await channel.declare_queue(self._dead(self._queues[0]), passive=True)
+                    for name in names:
+                        await channel.declare_queue(name, passive=True)
         finally:
             self.connected.clear()
             self._connection = self._channel = None
@@ -292,6 +294,10 @@ class RabbitQueue:
 
     def _dead(self, queue: str) -> str:
         return f"{self._prefix}{queue}.dead"
+
+    def _names(self, queue: str) -> list[str]:
+        """Of all that the broker has for a queue: itself, those of works that wait for a try, and the dead."""
+        return [self._name(queue), *[self._later(queue, delay_s) for delay_s in self._delays()], self._dead(queue)]
 
     def _delays(self) -> list[float]:
         return list(dict.fromkeys(self._patience.delays_s))
