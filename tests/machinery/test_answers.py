@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
+from tuanzi.engines.logs.here import HereCommandLog
 from tuanzi.machinery import answers
+from tuanzi.machinery.afar import Sender
 from tuanzi.machinery.answers import AnswerHall, AnswerLines
 from tuanzi.machinery.calls import Reply
+from tuanzi.machinery.problems import Unavailable
 
 SECRET = b"s" * 32
 
@@ -28,3 +32,22 @@ async def test_a_reply_is_not_lost_to_a_line_that_is_just_being_given_up(monkeyp
     finally:
         await lines.close()
         await hall.close()
+
+
+class Broken(HereCommandLog):
+    """A command log whose client fails by what no port foresees."""
+
+    async def append(self, campus: str, bodies: Sequence[bytes]) -> None:
+        raise OSError(24, "Too many open files")
+
+
+async def test_nobody_waits_for_the_answer_to_what_could_not_be_said_whatever_was_the_reason() -> None:
+    hall = AnswerHall(SECRET)
+    sender = Sender("beijing", Broken(campuses=["beijing"]), hall, waiting_max=10)
+
+    asking = [asyncio.create_task(sender.ask("core", "toy.Take", b"{}")) for _ in range(3)]
+    done, waiting = await asyncio.wait(asking, timeout=5)
+
+    assert not waiting
+    assert {type(each.exception()) for each in done} == {Unavailable}
+    assert len(hall) == 0

@@ -115,10 +115,13 @@ class Sender:
     async def _append(self, calls: Sequence[tuple[Call, asyncio.Future[Any]]]) -> None:
         try:
             await self._log.append(self.campus, [pack_call(call) for call, _ in calls])
-        except Problem as problem:
+        except Exception as error:
+            if not isinstance(error, Problem):
+                log.exception("afar.append_failed", extra={"campus": self.campus})
+                error = Unavailable(retry_after_s=2)
             for _, future in calls:
                 if not future.done():
-                    future.set_exception(problem)
+                    future.set_exception(error)
 
 
 class Carrier:
