@@ -80,6 +80,8 @@ def test_two_students_fill_a_group_from_opening_to_its_split(house: PagesHouse, 
     leader.sees("全团合计")
     # 18.00, 15.00 and 15.00 less 12 % each, with 2.00 delivery each.
     leader.sees("¥48.24")
+    # Of 17.84 that he pays nothing is kept any more: it is shared among those who serve him.
+    expect(leader.page.locator("uni-page:visible")).to_contain_text("给商家、骑手和平台¥17.84")
     leader.keep_screen("order")
 
 

@@ -247,6 +247,7 @@ export const en: Record<keyof typeof zh, string> = {
   whereMoneyIs: 'Where my money is',
   captured: 'Received from you',
   escrow: 'Kept by the platform',
+  passedOn: 'For kitchen, rider and platform',
   placedAt: 'Ordered {at}',
   orderNumber: 'Order {id}',
   seeGroup: 'See the group',

@@ -245,6 +245,7 @@ export const zh = {
   whereMoneyIs: '我的钱在哪',
   captured: '收到你的付款',
   escrow: '平台托管中',
+  passedOn: '给商家、骑手和平台',
   placedAt: '下单时间 {at}',
   orderNumber: '订单号 {id}',
   seeGroup: '看这个团',
