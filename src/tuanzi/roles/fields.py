@@ -37,7 +37,7 @@ _NAMES: Final = {
         ("east_e6", "东界经度", "eastern edge"),
         ("ends_at", "结束时间", "end"),
         ("ends_minute", "结束时间（分钟）", "end in minutes"),
-        ("exclusive", "只限商家", "exclusive"),
+        ("exclusive", "互斥组", "group of rules that exclude each other"),
         ("expected_fen", "应付（分）", "expected price in fen"),
         ("expires_at", "有效期", "time of expiry"),
         ("fee_shares", "配送费份数", "shares of the delivery fee"),
