@@ -11,7 +11,9 @@ import pytest
 from tests.pricing.shop import NOON, Campus
 from tuanzi.base.problem import Unknown
 from tuanzi.base.who import Role
+from tuanzi.machinery.http.routes import Route
 from tuanzi.pricing import CouponExpired, GrantCoupon, RuleInvalid, room
+from tuanzi.pricing.web import ROUTES
 
 RULES = "/v1/campuses/{campus}/pricing"
 DRAFT: dict[str, Any] = {
@@ -181,3 +183,11 @@ async def test_a_sample_of_another_century_is_refused_where_it_is_sent(at: str) 
             await asking
         assert refused.value.facts == {"row": 1, "sample": "thirty yuan", "why": "century"}
     assert (await campus.request(f"GET {RULES}/versions")).items == ()
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.query], ids=lambda route: route.path)
+def test_a_misspelt_word_of_a_query_is_refused_and_not_passed_over(route: Route) -> None:
+    assert route.query is not None
+
+    with pytest.raises(msgspec.ValidationError, match="unknown field `limt`"):
+        msgspec.convert({"limt": "5"}, route.query, strict=False)

@@ -110,14 +110,14 @@ class GrantBody(Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fiel
     merchant_id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
 
 
-class VersionsQuery(Struct, frozen=True, kw_only=True, gc=False):
+class VersionsQuery(Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """Which part of the list."""
 
     after: Annotated[int, Meta(ge=0, le=NUMBER_MAX)] = 0
     limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = 20
 
 
-class CouponsQuery(Struct, frozen=True, kw_only=True, gc=False):
+class CouponsQuery(Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """Which part of the list."""
 
     after: Annotated[str, Meta(max_length=64)] = ""
