@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,6 +32,7 @@ from tuanzi.sharing.model.transfers import SharingState
 from tuanzi.splitting.model import BranchState
 
 SOURCES = Path(api.__file__).parents[1]
+DEMO = SOURCES.parent / "simulation/campuses"
 # What the timeline of a group shows: events that name it, or its order, parcel or bundle.
 OF_GROUPS = {"group_id", "order_id", "parcel_id", "bundle_id", "sub_order_ids"}
 # Vendors' notices that are refused; nobody is shown why.
@@ -117,6 +119,14 @@ def test_the_student_app_has_a_word_for_each_of_a_set() -> None:
     check("student", [f"state-{one}" for one in OrderState])
     check("student", [f"after-{one}" for one in OrderState])
     check("student", [f"sub-{one}" for one in SubOrderState])
+
+
+def test_the_student_app_has_a_word_for_every_tag_of_the_demo_s_dishes() -> None:
+    catalogs = [json.loads(path.read_text(encoding="utf-8")) for path in DEMO.glob("*.json")]
+    tags = {tag for catalog in catalogs for dish in catalog.get("dishes", ()) for tag in dish["tags"]}
+
+    assert "素食" in tags
+    check("student", [f"tag-{tag}" for tag in tags])
 
 
 def test_the_student_app_has_a_word_for_every_reason_of_a_refund() -> None:

@@ -31,6 +31,12 @@ export function sayTier(tier: Tier): string {
   return `${t('peopleShort', { n: tier.size })} ${sayOff(tier)}`
 }
 
+/** A tag of a dish, which catalogs have in Chinese; one that this app has no word for is said as it is. */
+export function sayTag(tag: string): string {
+  const key = `tag-${tag}`
+  return isKey(key) ? t(key) : tag
+}
+
 /** Show it for a moment. */
 export function tell(text: string): void {
   uni.showToast({ title: text, icon: 'none', duration: 2600 })

@@ -3,7 +3,7 @@ import { shelfOf, stepOf, STEPS } from '@/life'
 import { speak, t } from '@/locale'
 import { en } from '@/locale/en'
 import { zh } from '@/locale/zh-CN'
-import { sayError, sayTier } from '@/said'
+import { sayError, sayTag, sayTier } from '@/said'
 import { beforeEach, describe, expect, it } from 'vitest'
 
 const holes = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(([hole]) => hole).sort()
@@ -34,6 +34,14 @@ describe('texts', () => {
     expect(sayTier({ size: 5, off_percent: 15, off_fen: 100 })).toBe('5 人 8.5 折 −¥1')
     speak('en')
     expect(sayTier({ size: 3, off_percent: 10 })).toBe('3 people 10% off')
+  })
+})
+
+describe('tags of dishes', () => {
+  it('are said in the reader’s language, and as they are where there is no word', () => {
+    expect(['素食', '店长推荐'].map(sayTag)).toEqual(['素食', '店长推荐'])
+    speak('en')
+    expect(['素食', '店长推荐'].map(sayTag)).toEqual(['vegetarian', '店长推荐'])
   })
 })
 
