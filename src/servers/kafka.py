@@ -10,6 +10,8 @@ import struct
 import subprocess
 import uuid
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from servers.process import Process, ServerFailed, answers, free_ports
@@ -56,20 +58,51 @@ log.cleaner.dedupe.buffer.size=4194304
 metadata.log.max.snapshot.interval.ms=0
 """
 
+# A listener that takes nobody in who is not known and may do what he asks. What comes by the others may do all.
+_GUARDED = """
+listeners=DIRECT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},GUARDED://127.0.0.1:{guarded}
+advertised.listeners=DIRECT://127.0.0.1:{port},GUARDED://127.0.0.1:{guarded}
+listener.security.protocol.map=DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT,GUARDED:SASL_SSL
+sasl.enabled.mechanisms=SCRAM-SHA-512,SCRAM-SHA-256,PLAIN
+listener.name.guarded.scram-sha-512.sasl.jaas.config={modules}.scram.ScramLoginModule required;
+listener.name.guarded.scram-sha-256.sasl.jaas.config={modules}.scram.ScramLoginModule required;
+listener.name.guarded.plain.sasl.jaas.config={modules}.plain.PlainLoginModule required {accounts};
+listener.name.guarded.ssl.keystore.type=PEM
+listener.name.guarded.ssl.keystore.location={key}
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+"""
+_MODULES = "org.apache.kafka.common.security"
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What a broker asks of those who come to `Kafka.guarded`: to sign in, over TLS, and to be allowed what they do.
+
+    key: a PEM file of its key and its certificate. accounts: those who may sign in with PLAIN, and their passwords; who
+    signs in with SCRAM is made by an administrator, as is what each may do.
+    """
+
+    key: Path
+    accounts: Mapping[str, str]
+
 
 class Kafka:
     """One broker over `folder`, which outlives it: start it again after `kill` and it goes on with what it kept.
 
     libs: the folder of jars. Clients reach it at `servers`; those that should pass through a proxy start from
-    `servers_by_proxy`, where a proxy then listens at `proxy_port` and leads to `behind_proxy_port`.
+    `servers_by_proxy`, where a proxy then listens at `proxy_port` and leads to `behind_proxy_port`. guard: for a broker
+    without a proxy; then strangers come to `guarded`, and who comes to `servers` is its administrator.
     """
 
-    def __init__(self, folder: Path, *, libs: Path) -> None:
+    def __init__(self, folder: Path, *, libs: Path, guard: Guard | None = None) -> None:
         self._folder = folder
         self._libs = libs
         self.port, self.proxy_port, self.behind_proxy_port, self._controller_port = free_ports(4)
         self.servers = f"127.0.0.1:{self.port}"
         self.servers_by_proxy = f"127.0.0.1:{self.proxy_port}"
+        self.guarded = f"127.0.0.1:{self.behind_proxy_port}"
+        self._guard = guard
         self._properties = folder / "server.properties"
         self._archive = folder / "classes.jsa"
         self._process = Process("kafka", self._words(), log=folder / "kafka.log")
@@ -145,6 +178,17 @@ class Kafka:
             behind=self.behind_proxy_port,
             controller=self._controller_port,
         )
+        if self._guard is not None:
+            accounts = " ".join([f'user_{name}="{password}"' for name, password in self._guard.accounts.items()])
+            # Of a property that is there twice the latter counts.
+            text += _GUARDED.format(
+                port=self.port,
+                controller=self._controller_port,
+                guarded=self.behind_proxy_port,
+                modules=_MODULES,
+                accounts=accounts,
+                key=self._guard.key,
+            )
         self._properties.write_text(text, encoding="utf-8")
 
     def _format(self) -> None:

@@ -5,7 +5,7 @@ Only the databases are the truth; every other thing here may be lost and is foun
 """
 
 from tuanzi.installation.fronts import Front
-from tuanzi.installation.meeting import ERRANDS, Engines, engines_of, kafka_of, log_names, sources_of
+from tuanzi.installation.meeting import ERRANDS, Engines, engines_of, kafka_of, kafka_refusal, log_names, sources_of
 from tuanzi.installation.workers import WorkerSide
 from tuanzi.installation.writers import WriterSide
 
@@ -17,6 +17,7 @@ __all__ = [
     "WriterSide",
     "engines_of",
     "kafka_of",
+    "kafka_refusal",
     "log_names",
     "sources_of",
 ]

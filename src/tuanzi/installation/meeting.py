@@ -98,9 +98,7 @@ async def engines_of(settings: Settings, *, name: str, now: Callable[[], datetim
     try:
         await asyncio.gather(commands.ensure(), told.ensure())
     except Unavailable as error:
-        if error.facts.get("reason") == "INVALID_REPLICATION_FACTOR":
-            raise SettingWrong(f"TUANZI_KAFKA_COPIES={settings.kafka_copies}: there are not so many brokers") from error
-        raise SettingWrong(f"TUANZI_KAFKA={settings.kafka}: Kafka cannot be reached there") from error
+        raise SettingWrong(kafka_refusal(settings, str(error.facts["reason"]))) from error
     engines = Engines(commands, told)
     keep: list[Callable[[], Awaitable[None]]] = []
     if settings.redis:
@@ -116,6 +114,24 @@ async def engines_of(settings: Settings, *, name: str, now: Callable[[], datetim
         keep.append(queue.run)
     engines.keep = keep
     return engines
+
+
+def kafka_refusal(settings: Settings, reason: str) -> str:
+    """Which setting is wrong when Kafka says this, and how. reason: the name of its error."""
+    account = settings.kafka_account
+    who = f"TUANZI_KAFKA_USER={account.user if account else ''}"
+    match reason:
+        case "INVALID_REPLICATION_FACTOR":
+            return f"TUANZI_KAFKA_COPIES={settings.kafka_copies}: there are not so many brokers"
+        case "_AUTHENTICATION":
+            how = account.mechanism if account else ""
+            return f"{who}: Kafka does not let this account in by its password and TUANZI_KAFKA_SASL={how}"
+        case "_SSL":
+            return f"TUANZI_KAFKA_CA_FILE={settings.kafka_ca}: nobody in there signed the certificate of these brokers"
+        case "TOPIC_AUTHORIZATION_FAILED" | "CLUSTER_AUTHORIZATION_FAILED":
+            return f"{who}: Kafka does not let this account make or see topics that begin with {settings.kafka_prefix}."
+        case _:
+            return f"TUANZI_KAFKA={settings.kafka}: Kafka cannot be reached there ({reason})"
 
 
 def kafka_of(settings: Settings) -> KafkaSettings:

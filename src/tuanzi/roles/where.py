@@ -13,15 +13,15 @@ from pathlib import Path
 import aio_pika
 import hiredis
 import httpx
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from msgspec import Struct
 
 from tuanzi.engines.database.connections import Address
 from tuanzi.engines.database.looking import look_at_file, look_at_server
+from tuanzi.engines.logs.kafka import look_around
 from tuanzi.engines.redis.connection import LOST, Connection, Refused
-from tuanzi.installation import kafka_of, sources_of
+from tuanzi.installation import kafka_of, kafka_refusal, sources_of
 from tuanzi.machinery.database import DatabaseUnavailable
+from tuanzi.machinery.problems import Unavailable
 from tuanzi.money import Merchant
 from tuanzi.settings import WECHAT, Settings
 
@@ -180,15 +180,10 @@ def _logs(settings: Settings) -> list[Place]:
 
 def look_at_brokers(settings: Settings) -> tuple[int, dict[str, int]]:
     """How many brokers there are, and for each topic of ours how many keep it. Raises Unwell."""
-    options = {
-        **kafka_of(settings).client_options,
-        "log_level": 0,  # what cannot be reached is told once, and by the caller
-        "socket.timeout.ms": int(_CLIENT_S * 1000),
-    }
     try:
-        there = AdminClient(options).list_topics(timeout=_CLIENT_S)
-    except KafkaException as error:
-        raise Unwell(error.args[0].str()) from error
+        there = look_around(kafka_of(settings), within_s=_CLIENT_S)
+    except Unavailable as error:
+        raise Unwell(kafka_refusal(settings, str(error.facts["reason"]))) from error
     return len(there.brokers), {
         name: min((len(part.replicas) for part in topic.partitions.values()), default=0)
         for name, topic in there.topics.items()

@@ -20,7 +20,7 @@ LIBS = Path("build/kafka/libs").resolve()
 _numbers = count(1)
 
 
-def _jars() -> Path:
+def jars() -> Path:
     """The jars of Kafka; where they are missing the tests fail, or are left out where that is allowed."""
     if not any(LIBS.glob("kafka_*.jar")):
         if os.environ.get("CI") == "true" or os.environ.get("TUANZI_REQUIRE_SERVERS") == "1":
@@ -32,7 +32,7 @@ def _jars() -> Path:
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """A broker that tests may kill and pause, when they start and resume it again."""
-    kafka = Kafka(tmp_path_factory.mktemp("kafka"), libs=_jars())
+    kafka = Kafka(tmp_path_factory.mktemp("kafka"), libs=jars())
     kafka.start()
     yield kafka
     kafka.stop()

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic, TopicMetadata  # type: ignore[attr-defined]
 
 from tuanzi.engines.logs.listener import Listener, newest_number, records
 from tuanzi.engines.logs.reader import Reader
@@ -30,6 +30,10 @@ _ADMIN_S_MAX = 10.0
 # hundreds of records, and its listeners' as much again.
 _EVENTS_GATHER_MS = 10
 _HOUR_MS = 3_600_000
+# Whether somebody is not let in is looked at so often.
+_LOOK_S = 1.0
+# The account is refused, or no certificate of theirs is trusted.
+_NOT_LET_IN = frozenset({"_AUTHENTICATION", "_SSL"})
 
 
 class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,10 +182,60 @@ def _identifier(settings: KafkaSettings) -> Callable[[Sequence[str]], Mapping[st
     return identify
 
 
+def look_around(settings: KafkaSettings, *, within_s: float) -> ClusterMetadata:
+    """The brokers, and the topics that are there. Blocks. Raises Unavailable; `reason` is the name of Kafka's error.
+
+    Of who is not let in the client says only that nobody answers: here it is `_AUTHENTICATION` or `_SSL`, told soon.
+    """
+    said: list[str] = []
+    options = {
+        **settings.client_options,
+        "log_level": 0,  # what is wrong is told once, and by the caller
+        "socket.timeout.ms": int(within_s * 1000),
+        "error_cb": lambda error: said.append(error.name()),
+    }
+    admin = AdminClient(options)
+    ends_at = time.monotonic() + within_s
+    while True:
+        try:
+            return admin.list_topics(timeout=min(within_s, _LOOK_S))
+        except KafkaException as error:
+            admin.poll(0)
+            refusals = [one for one in said if one in _NOT_LET_IN]
+            if refusals or time.monotonic() >= ends_at:
+                raise Unavailable(reason=(*refusals, error.args[0].name())[0]) from error
+
+
 async def _ensure(settings: KafkaSettings, topics: Sequence[str]) -> None:
-    """Make topics of one partition. Raises Unavailable; and ValueError when one is there with more partitions, for then
-    nothing in it has an order."""
-    admin = AdminClient({**settings.client_options, "log_level": 0})
+    """Make the topics that are missing, of one partition; whoever may make none can have them made before.
+
+    Raises Unavailable as `look_around` does; and ValueError when one is there with more partitions, for then nothing in
+    it has an order.
+    """
+    there = await _topics(settings)
+    if missing := [topic for topic in topics if topic not in there]:
+        await _make(settings, missing)
+        ends_at = time.monotonic() + _ADMIN_S_MAX
+        while not all(topic in there and _is_led(there[topic]) for topic in missing):
+            if time.monotonic() > ends_at:
+                raise Unavailable(reason="UNKNOWN_TOPIC_OR_PART")
+            there = await _topics(settings)  # brokers hear of new ones a little later than who makes them
+    for topic in topics:
+        if (partitions := len(there[topic].partitions)) > 1:
+            raise ValueError(f"{topic} has {partitions} partitions, and an order needs that it has one")
+
+
+async def _topics(settings: KafkaSettings) -> dict[str, TopicMetadata]:
+    return (await asyncio.to_thread(look_around, settings, within_s=_ADMIN_S_MAX)).topics
+
+
+def _is_led(topic: TopicMetadata) -> bool:
+    """Whether somebody takes records of it."""
+    return bool(topic.partitions) and all(one.leader >= 0 for one in topic.partitions.values())
+
+
+async def _make(settings: KafkaSettings, topics: Sequence[str]) -> None:
+    """Make topics; one that somebody else made meanwhile, as he does at the same start, is as good."""
     config = {
         "cleanup.policy": "delete",
         "retention.ms": str(settings.kept_h * _HOUR_MS),
@@ -189,17 +243,13 @@ async def _ensure(settings: KafkaSettings, topics: Sequence[str]) -> None:
         "min.insync.replicas": "2" if settings.copies > 2 else "1",
     }
     wanted = [NewTopic(topic, 1, settings.copies, config=config) for topic in topics]
+    admin = AdminClient({**settings.client_options, "log_level": 0})
     try:
         making = admin.create_topics(wanted, operation_timeout=_ADMIN_S_MAX, request_timeout=_ADMIN_S_MAX)
         for made in making.values():
             await _made(made)
-        there = (await asyncio.to_thread(admin.list_topics, timeout=_ADMIN_S_MAX)).topics
     except KafkaException as error:
         raise Unavailable(reason=error.args[0].name()) from error
-    for topic in topics:
-        partitions = len(there[topic].partitions) if topic in there else 0
-        if partitions > 1:
-            raise ValueError(f"{topic} has {partitions} partitions, and an order needs that it has one")
 
 
 async def _made(making: Future[None]) -> None:
