@@ -45,7 +45,7 @@ class RedisCache:
         self.finds += 1
         key = f"{{{key}}}"
         reply = await reply_of(self._cluster.ask(key, "EVAL", _FIND, 2, key, f"{key}!", CLAIM_MS))
-        if isinstance(reply, bytes):
+        if isinstance(reply, bytes) and reply[:_WIDTH].isdigit():
             self.hits += 1
             return Shared(int(reply[:_WIDTH]), reply[_WIDTH:])
         if reply == 0:

@@ -16,6 +16,7 @@ log = logging.getLogger("tuanzi.redis")
 Address = tuple[str, int]
 
 SLOTS = 16_384
+_NAMELESS = (None, b"", b"?")
 # Our choice: a status read may take 50 ms in all (A2), and a healthy reply takes 0.3.
 REPLY_S = 0.03
 LOOK_EVERY_S = 1.0
@@ -93,15 +94,16 @@ class Cluster:
             if not connection.is_open or connection.late_s > LATE_S_MAX:
                 del self._connections[address]
                 connection.close()
-        slots = await self._slots()
-        if slots is None:
+        told = await self._slots()
+        if told is None:
             return
+        by, slots = told
         owners: list[Address | None] = [None] * SLOTS
         for first, last, master, *_ in slots:
-            address = (master[0].decode(), master[1])
+            address = _address_of(master, told_by=by)
             owners[first : last + 1] = [address] * (last + 1 - first)
         masters = {owner for owner in owners if owner is not None}
-        servers = [(server[0].decode(), server[1]) for _, _, *several in slots for server in several]
+        servers = [_address_of(server, told_by=by) for _, _, *several in slots for server in several]
         # Those named at the start stay known: all others may have moved away while this could reach nobody.
         self._known = list(dict.fromkeys([*servers, *self._known]))[:100]
         self._owners = owners
@@ -110,13 +112,13 @@ class Cluster:
         for address in [address for address in self._connections if address not in masters]:
             self._connections.pop(address).close()
 
-    async def _slots(self) -> Any | None:
-        """What the first server that answers says about who keeps what; None when none does."""
-        for connection in self._connections.values():
+    async def _slots(self) -> tuple[Address, Any] | None:
+        """The first server that answers, and what it says about who keeps what; None when none does."""
+        for address, connection in self._connections.items():
             if connection.answers:
                 slots = await reply_of(connection.ask("CLUSTER", "SLOTS"))
                 if slots is not LOST:
-                    return slots
+                    return address, slots
         for address in self._known:
             if address in self._connections:
                 continue
@@ -126,7 +128,7 @@ class Cluster:
             slots = await reply_of(connection_to.ask("CLUSTER", "SLOTS"))
             connection_to.close()
             if slots is not LOST and slots:
-                return slots
+                return address, slots
         return None
 
     async def _connect(self, address: Address) -> None:
@@ -144,6 +146,13 @@ class Cluster:
         except Refused:
             log.warning("redis.refused", extra={"address": f"{address[0]}:{address[1]}"})
             return None
+
+
+def _address_of(server: Sequence[Any], *, told_by: Address) -> Address:
+    """Where a server is; one that says no name, for it does not know its own or is not to say it, is where it was
+    asked, as Redis has it."""
+    name, port, *_ = server
+    return (told_by[0] if name in _NAMELESS else name.decode(), port)
 
 
 def slot_of(key: str) -> int:
