@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tests.journeys.conftest import Cast
+import pytest
+
+from tests.journeys.conftest import BEEF_RICE, Cast, done
 from tests.live.lines import CAMPUS, Talk, Watch, a_gateway
 from tests.live.test_limits import opened_group
+from tests.waiting import until
+from tuanzi.machinery.problems import Unavailable
+from tuanzi.machinery.push import hub as hub_module
 from tuanzi.machinery.push.limits import PushLimits
 from tuanzi.machinery.push.ports import ChannelKind, Draft, Gate, Ticket
 
@@ -161,3 +166,48 @@ async def test_who_has_gone_before_he_could_look_at_a_group_is_not_counted_for_e
 
         assert counted["presence_stats"] == {"num_clients": 1, "num_users": 1}
         assert hub.pictures == {}
+
+
+class Unreadable:
+    """A gate that cannot read what a picture shows, until the test says so."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.asked = 0
+        self.is_readable = False
+        self._gate = gate
+
+    async def picture(self, campus_id: str, channel: str, watching: int) -> bytes:
+        self.asked += 1
+        if not self.is_readable:
+            raise Unavailable(retry_after_s=2)
+        return await self._gate.picture(campus_id, channel, watching)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._gate, name)
+
+
+async def test_a_picture_that_cannot_be_read_for_a_moment_is_shown_after_it(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "CATCH_UP_AGAIN_S", 0.05)
+    channel = await opened_group(cast.ming)
+    hub = cast.town.house.live.hubs[CAMPUS]
+    async with a_gateway(cast, Watch(), PushLimits()) as gateway:
+        talk = Talk(cast, gateway)
+        await talk.connect(cast.ming)
+        shown = await talk.ask(subscribe={"channel": channel})
+        hub._gate = gate = Unreadable(hub._gate)  # type: ignore[assignment]
+        group_id = channel.partition(":")[2]
+        await done(cast.hua.post(f"groups/{group_id}/orders", {"lines": BEEF_RICE}), 201)
+        await until(lambda: gate.asked > 2)
+
+        gate.is_readable = True
+        await until(lambda: seats_told(talk, channel)[-1:] == [2])
+
+    assert shown["subscribe"]["data"]["seats_taken"] == 1
+
+
+def seats_told(talk: Talk, channel: str) -> list[int]:
+    """How many seats were said to be taken, one time after the other."""
+    pushes = [one["push"] for one in talk.line.said if "push" in one]
+    return [push["pub"]["data"]["seats_taken"] for push in pushes if push.get("channel") == channel]

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tuanzi.base.problem import Problem
+from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.push.limits import PushLimits
 from tuanzi.machinery.push.ports import Archive, Gate, Kept
 from tuanzi.machinery.push.protocol import publication, snapshot
@@ -358,6 +359,9 @@ class Hub:
         picture.is_due = False
         try:
             data = await self.paint(channel)
+        except Unavailable:  # nothing else may happen for an hour that would have it shown
+            asyncio.get_running_loop().call_later(CATCH_UP_AGAIN_S, self.change, channel)
+            return
         except Exception:
             log.exception("push.picture_failed", extra={"channel": channel})
             return
