@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import pytest
+
 from tests.machinery.test_desk import Hands, Slow, desk_of, prepared, working
 from tests.machinery.toy import Build, Take, open_database
 from tests.waiting import until
@@ -162,3 +164,23 @@ async def test_what_of_a_batch_was_kept_after_all_is_published_and_no_more() -> 
     assert [type(answer) for answer in answers] == [Unavailable, Outcome]
     assert log.published == kept
     assert len(kept) == 1
+
+
+async def test_each_time_that_the_log_is_away_is_told_when_it_begins(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "RETRY_S", 0.001)
+    monkeypatch.setattr(module, "TOLD_EVERY", 1_000_000)
+    desk, log = desk_of(open_database(), Hands()), Moody()
+
+    async with working(desk), relaying(desk, log) as relay:
+        for hall in "abc":
+            log.is_away, before = True, log.refused
+            await seats_taken(desk, hall, 1)
+            await until(lambda before=before: log.refused > before + 5)  # type: ignore[misc]
+            log.is_away = False
+            await until(lambda: relay.lag == 0)
+
+    told = [record for record in caplog.records if record.message == "relay.waiting"]
+    assert len(told) == 3
+    assert relay.failures == log.refused

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import Any, Protocol
 
 from tuanzi.base.problem import Problem
@@ -21,6 +22,7 @@ log = logging.getLogger("tuanzi.relay")
 WAITING_MAX = 20_000
 AT_ONCE = 1_000
 RETRY_S = 0.5
+TOLD_EVERY = 60
 
 
 class Source(Protocol):
@@ -106,12 +108,12 @@ class Relay:
             await self._wake.wait()
 
     async def _insist(self, do: Callable[..., Any], *words: Any) -> Any:
-        """The answer, as soon as there is one."""
-        while True:
+        """The answer, as soon as there is one. Says at once that it waits, and now and then that it still does."""
+        for tries in count():
             try:
                 return await do(*words)
             except (Problem, DatabaseError) as failed:
                 self.failures += 1
-                if self.failures == 1 or not self.failures % 60:
+                if not tries % TOLD_EVERY:
                     log.warning("relay.waiting", extra={"source": self.source, "because": str(failed)})
                 await asyncio.sleep(RETRY_S)
