@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import logging
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -26,6 +27,7 @@ UPGRADE = (
 )
 # What a client may say again and again: the one is read by its shape, the other as any command.
 SAYINGS: dict[str, bytes] = {
+    "nothing": b"",
     "acknowledgements": b'{"send":{"data":{"ack":1}}}',
     "commands": b'{"id":7,"rpc":{"method":"ack","data":{"number":1}}}',
 }
@@ -163,6 +165,47 @@ async def test_a_client_may_say_so_much_at_once_and_then_as_much_as_it_earns(cas
 
         assert before is None
         assert talk.line.code == Close.TOO_MANY_REQUESTS
+
+
+PING, PONG, PART = 0x89, 0x8A, 0x01
+
+
+def masked(head: int, payload: bytes) -> bytes:
+    """A frame of a client."""
+    return bytes((head, 0x80 | len(payload))) + bytes(4) + payload
+
+
+async def test_a_few_pings_are_answered(cast: Cast) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", (await token_of(cast.ming))["port"])
+    writer.write(UPGRADE)
+    await reader.readuntil(b"\r\n\r\n")
+
+    writer.write(b"".join(masked(PING, b"%d" % i) for i in range(9)))
+    answer = await reader.readexactly(9 * 3)
+    writer.close()
+
+    assert answer == b"".join(bytes((PONG, 1)) + b"%d" % i for i in range(9))
+
+
+@pytest.mark.parametrize("head", [PING, PONG, PART], ids=["pings", "pongs", "parts without an end"])
+async def test_frames_that_are_no_messages_are_counted_and_who_reads_no_answers_costs_nothing(
+    cast: Cast, head: int
+) -> None:
+    gateway = cast.town.house.live.gateway
+    _, writer = await asyncio.open_connection("127.0.0.1", (await token_of(cast.ming))["port"], limit=1)
+    writer.write(UPGRADE)
+    await until(lambda: gateway._strangers)
+    (client,) = gateway._strangers
+
+    with suppress(ConnectionError):
+        for _ in range(500):
+            writer.write(masked(head, b"" if head == PART else b"x" * 125) * 100)
+            await writer.drain()
+    await until(lambda: client.is_closed)
+    writer.close()
+
+    assert client.waiting_bytes < gateway.limits.unsent_bytes_max
+    assert gateway.closes["too_many_requests"] == 1
 
 
 async def test_what_is_earned_in_an_hour_is_no_more_than_what_may_be_said_at_once(cast: Cast) -> None:

@@ -133,6 +133,16 @@ class Client:
         """Nobody who speaks JSON sends these."""
         self.close(Close.WRONG_FRAME, "text only")
 
+    def on_beat(self) -> bool:
+        """Counted as a command is; whoever takes nothing is not answered."""
+        if self.is_closed:
+            return False
+        try:
+            self._spend(1)
+        except Closing as closing:
+            self.close(closing.code, closing.reason)
+        return self.may_take
+
     def on_full(self) -> None:
         """Nothing more is sent until `on_drained`."""
         self.is_full = True
@@ -229,7 +239,7 @@ class Client:
         """Carry out what a frame says, and answer in one write; nothing of it when any of it cannot be read."""
         try:
             commands = read(frame)
-            self._spend(len(commands))
+            self._spend(max(1, len(commands)))
             for command in commands:
                 self._take(command)
         except UNREADABLE:

@@ -12,7 +12,8 @@ class PushLimits:
     connections_max: of the process (35 KiB each). per_person_max: one more closes his oldest.
     per_address_max: of one client address, of IPv6 of one /64; one more is closed itself; 0 for any number. Half of
     all: thousands of a campus come out of one address, and yet it shall not take every place.
-    message_bytes_max: of what a client sends. commands_per_s, commands_burst: of one client.
+    message_bytes_max: of what a client sends. commands_per_s, commands_burst: of one client;
+    a ping counts as one, and so does a frame that says nothing.
     subscriptions_max: of one client. waiting_commands_max: while one of his waits for the database.
     unsent_bytes_max: what may wait for one client, in this process; twice that at the worst.
     answers_bytes_max: who lets more wait and goes on asking is closed; the answer to one command may come on top.

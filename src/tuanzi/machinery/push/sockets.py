@@ -39,6 +39,9 @@ class Listener(Protocol):
     def on_bytes(self, frame: bytes) -> None:
         """A whole binary message came."""
 
+    def on_beat(self) -> bool:
+        """What is no message came, or a part of one: a ping, a pong that nobody asked for. Whether to go on with it."""
+
     def on_full(self) -> None:
         """More waits than should: send nothing until `on_drained`."""
 
