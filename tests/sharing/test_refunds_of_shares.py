@@ -429,6 +429,30 @@ async def test_only_what_was_not_kept_is_asked_for_again(story: Story) -> None:
     assert "receiver_advance:noodles" not in story.till.balances()
 
 
+async def test_a_case_of_a_return_says_what_is_still_open_while_later_shares_keep_it_and_when_it_comes_again(
+    story: Story,
+) -> None:
+    await story.paid_out("o_ann")
+    story.broken["return_share"] = [Fault.REFUSE, Fault.REFUSE]
+    story.refund("o_ann.r1", 500)
+    await story.wait()
+    said = [story.rows("SELECT amount_fen, times, state FROM cases WHERE kind = 'return'")]
+    story.refund("o_ben.r1", 3_000)  # leaves the merchant less than he owes
+    await story.wait()
+    story.complete("o_ben")
+    await story.wait()
+    said.append(story.rows("SELECT amount_fen, times, state FROM cases WHERE kind = 'return'"))
+
+    await story.do(SettleCase(case_id="return.o_ann.r1.b1", how=Settlement.RETRY, note="again", operator_id="p_op"))
+    await story.wait()
+
+    said.append(story.rows("SELECT amount_fen, times, state FROM cases WHERE kind = 'return'"))
+    ((kept,),) = story.rows("SELECT withheld_fen FROM share_returns WHERE id = 'o_ann.r1.b1'")
+    assert 0 < kept < 253
+    assert said == [[(253, 1, "open")], [(253 - kept, 1, "open")], [(253 - kept, 2, "open")]]
+    assert story.till.balances()["receiver_advance:noodles"] == 253 - kept
+
+
 async def test_nothing_is_kept_for_a_return_that_is_on_its_way(story: Story) -> None:
     await story.paid_out("o_ann")
     story.broken["return_share"] = [Fault.LATE]

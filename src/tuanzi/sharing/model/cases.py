@@ -35,7 +35,10 @@ class Settlement(StrEnum):
 
 
 class Case(Struct, frozen=True, kw_only=True, gc=False):
-    """Something of money that will not go on by itself; `times` it came up. Who settled it last, how and why."""
+    """Something of money that will not go on by itself; `times` it came up. Who settled it last, how and why.
+
+    amount: what is open of it, or was when it was settled.
+    """
 
     id: str
     kind: CaseKind

@@ -44,6 +44,13 @@ def open_case(
     unit.put(case)
 
 
+def lessen_case(unit: Unit, kind: CaseKind, *, reference: str, left: Money) -> None:
+    """Part of it went on by itself: so much is left for a person, when anybody still looks."""
+    case = unit.find(Case, case_id(kind, reference))
+    if case is not None and case.state is CaseState.OPEN:
+        unit.put(replace(case, amount=left))
+
+
 def close_case(unit: Unit, kind: CaseKind, *, reference: str, note: str, now: datetime) -> None:
     """Nobody need look any more: it went on by itself."""
     case = unit.find(Case, case_id(kind, reference))

@@ -10,7 +10,7 @@ from tuanzi.base.money import Money
 from tuanzi.base.unit import Unit
 from tuanzi.money import JournalKind
 from tuanzi.sharing.model import CaseKind, Debt, ReturnState, ShareReturn, Transfer, advance_of
-from tuanzi.sharing.service.cases import close_case
+from tuanzi.sharing.service.cases import close_case, lessen_case
 from tuanzi.sharing.service.journals import book
 from tuanzi.sharing.service.transfers import keep_transfer
 
@@ -42,6 +42,8 @@ def _keep_from(unit: Unit, debt: Debt, most: Money, *, now: datetime) -> Money:
             back = replace(back, state=ReturnState.WITHHELD, ended_at=now)
             owe_no_more(unit, back)
             close_case(unit, CaseKind.RETURN, reference=back.id, note="kept from later shares", now=now)
+        elif fen:
+            lessen_case(unit, CaseKind.RETURN, reference=back.id, left=back.left)
         unit.put(back)
         if not left:
             break

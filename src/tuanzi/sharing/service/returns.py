@@ -89,7 +89,7 @@ def _open_return_case(unit: Unit, back: ShareReturn, *, now: datetime) -> None:
         CaseKind.RETURN,
         reference=back.id,
         order_id=back.order_id,
-        amount=back.amount,
+        amount=back.left,
         reason=back.reason,
         now=now,
     )
