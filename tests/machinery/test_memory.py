@@ -109,6 +109,17 @@ def test_a_damaged_row_is_forgotten_with_its_batch() -> None:
     assert memory.find((Hall, "h")) is UNKNOWN
 
 
+def test_what_nobody_keeps_here_is_forgotten_with_its_batch_for_it_may_be_there_by_then() -> None:
+    memory = Memory(10)
+    for place in ((Hall, "h1"), (Seat, "s1")):
+        memory.hold(place, ABSENT)
+
+    memory.release(but={Seat})
+
+    assert memory.find((Hall, "h1")) is ABSENT
+    assert memory.find((Seat, "s1")) is UNKNOWN
+
+
 def test_the_cycle_collector_has_nothing_to_walk_in_memory() -> None:
     memory = Memory(100_000)
     gc.collect()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import repeat, starmap
 from typing import Any, Final
 
@@ -69,11 +69,12 @@ class Memory:
         """Remember what was fetched for the batch at work until `release`, even when the batch needs more than fits."""
         self._held[place] = value
 
-    def release(self) -> None:
-        """The batch is done: what was held for it becomes like the rest."""
+    def release(self, *, but: Collection[type[Any]] = ()) -> None:
+        """The batch is done: what was held for it becomes like the rest, and of the kinds `but` is forgotten: nobody
+        keeps here what commits add to them, so that a place would stay ABSENT that is not."""
         held, self._held = self._held, {}
         for place, value in held.items():
-            if place[1] not in self.young[place[0]] and type(value) is not Damaged:
+            if place[0] not in but and place[1] not in self.young[place[0]] and type(value) is not Damaged:
                 self.keep(place, value)
 
     def keep(self, place: Place, value: Any) -> None:

@@ -31,7 +31,7 @@ class Layout:
         self.tables = {table.kind: table for table in tables}
         self.key_of = {table.kind: table.key_of for table in tables}
         # Not kept in memory, so written whole: what of them a change changes is not known.
-        self.history = {Timer, KeptAnswer, *[table.kind for table in tables if table.is_history]}
+        self.history: set[type[Any]] = {Timer, KeptAnswer, *[table.kind for table in tables if table.is_history]}
         self._order = {table.kind: i for i, table in enumerate(tables)}
         self._to_row = {table.kind: table.to_row for table in tables}
 

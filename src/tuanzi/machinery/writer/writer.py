@@ -251,7 +251,7 @@ class Writer:
         self._pending = flying[0] if flying else defaultdict(dict)
         for after in islice(flying, 1, None):
             self._pending = _over(self._pending, after)
-        self.memory.release()
+        self.memory.release(but=self._layout.history)
         self._answers.release()
         for key, value in changes[Timer].items():
             self.timer_changes[str(key)] = None if value is ABSENT else value
