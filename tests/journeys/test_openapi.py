@@ -71,7 +71,11 @@ DIFFERENCES = """
 INSERT INTO differences VALUES
     ('d_one', 'D3', 'p_one', '', '[]', '[]', 1, 'none', '{}', 'open', 'a_run', 0, 0, 1, 1, NULL, NULL, NULL),
     ('d_two', 'D1', 'p_two', '', '[]', '[]', 1, 'none', '{}', 'open', 'a_run', 0, 0, 1, 1, NULL, NULL, NULL),
-    ('d_three', 'D3', 'p_three', 'o_x', '[]', '[]', 1, 'none', '{}', 'open', 'a_run', 0, 0, 1, 1, NULL, NULL, NULL);
+    ('d_three', 'D3', 'p_three', 'o_x', '[]', '[]', 1, 'none', '{}', 'open', 'a_run', 0, 0, 1, 1, NULL, NULL, NULL),
+    ('d_four', 'D3', 'p_four', 'o_y', '[]', '[]', 1, 'set_aside', '{}', 'open', 'a_run', 0, 0, 1, 1, NULL, NULL, NULL);
+INSERT INTO journals VALUES ('difference:d_four', 'difference', 'd_four', 2, 1, 0);
+INSERT INTO entries VALUES
+    ('difference:d_four', 0, 'provider_clearing', 'o_y', 1), ('difference:d_four', 1, 'suspense', 'o_y', -1);
 INSERT INTO payments VALUES
     ('p_three', 'o_x', 'm_x', 100, 'misfit', 'sandbox', 'p_three', 0, 't_x', 0, 99, 0);
 """
@@ -174,7 +178,7 @@ async def things(town: Town, cast: Cast) -> dict[str, list[str]]:
         "payment_id": [payment_id for (payment_id,) in payments],
         "bundle_id": [bundle["bundle_id"]],
         "parcel_id": [parcel["parcel_id"] for parcel in bundle["parcels"]],
-        "difference_id": ["d_one", "d_two", "d_three"],
+        "difference_id": ["d_one", "d_two", "d_three", "d_four"],
         "number": ["1"],
         "case_id": ["refund.o_lost.r1", "refund.o_lost.r2"],
         "person_id": [cast.stranger.id],
@@ -254,6 +258,7 @@ async def good_requests(cast: Cast, real: dict[str, list[str]]) -> dict[str, tup
         "reconciliation_post_run": ({}, {}),
         "reconciliation_post_settlement": ({"difference_id": "d_one"}, {"reason": "found it"}),
         "reconciliation_post_return": ({"difference_id": "d_three"}, {}),
+        "reconciliation_post_aside": ({"difference_id": "d_four"}, {"how": "write_off", "reason": "found it"}),
         "people_set_roles": ({"person_id": real["person_id"][0]}, {"roles": ["student", "ambassador"]}),
     }
 

@@ -235,7 +235,11 @@ def reconciliation_writes(cast: Cast) -> list[Write]:
         "INSERT INTO payments VALUES ('p_two', 'o_two', 'm_two', 100, 'misfit', 'sandbox', 'p_two', 0, 't_two', 0, 99,"
         " 0);"
     )
-    cast.town.house.campuses["beijing"].money.database.execute_script(row + misfit)
+    aside = row.replace("d_one", "d_three").replace("p_one", "p_three")
+    aside += "INSERT INTO journals VALUES ('difference:d_three', 'difference', 'd_three', 2, 1, 0);"
+    for line, account, fen in ((0, "provider_clearing", 1), (1, "suspense", -1)):
+        aside += f"INSERT INTO entries VALUES ('difference:d_three', {line}, '{account}', '', {fen});"
+    cast.town.house.campuses["beijing"].money.database.execute_script(row + misfit + aside)
     return [
         Write(f"{at}/runs", cast.warden, "reconciliation/runs", {}, {"on": "2026-11-21"}),
         Write(
@@ -251,6 +255,13 @@ def reconciliation_writes(cast: Cast) -> list[Write]:
             "reconciliation/differences/d_two/return",
             {},
             SAME_IN_OTHER_BYTES,
+        ),
+        Write(
+            f"{at}/differences/{{difference_id}}/aside",
+            cast.warden,
+            "reconciliation/differences/d_three/aside",
+            {"how": "write_off", "reason": "a fen of nobody's"},
+            {"how": "booked_back", "reason": "a fen of nobody's"},
         ),
     ]
 

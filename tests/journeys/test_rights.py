@@ -123,6 +123,8 @@ RIGHTS = {
     "POST /v1/campuses/{campus}/reconciliation/differences/{difference_id}/settlement": OPERATORS,
     "GET /v1/campuses/{campus}/reconciliation/suspense": OPERATORS,
     "POST /v1/campuses/{campus}/reconciliation/differences/{difference_id}/return": OPERATORS,
+    "GET /v1/campuses/{campus}/reconciliation/asides": OPERATORS,
+    "POST /v1/campuses/{campus}/reconciliation/differences/{difference_id}/aside": OPERATORS,
     "GET /v1/campuses/{campus}/reconciliation/reports": OPERATORS,
     "GET /v1/campuses/{campus}/reconciliation/reports/{number}": OPERATORS,
     "GET /v1/campuses/{campus}/reconciliation/reports/{number}/differences.csv": OPERATORS,

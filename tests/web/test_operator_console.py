@@ -700,3 +700,40 @@ def test_money_of_another_amount_than_asked_is_sent_back_to_who_paid_it(
     expect(row).to_have_count(0, timeout=WAIT_MS)
     kept = f"SELECT amount_fen, reason FROM refunds WHERE payment_id = '{payment_id}'"
     assert rows(house, "money", kept) == [(1234, "amount_differs")]
+
+
+def test_what_a_bill_has_more_than_the_ledger_is_booked_as_an_operator_says_that_it_ended(
+    house: PagesHouse, operator: ConsoleWindow
+) -> None:
+    (order_id,) = rows(house, "core", f"SELECT MIN(id) FROM orders WHERE group_id = '{closed_group(house)}'")[0]
+    sides = '[{"book":"provider","fen":2206,"says":"paid"},{"book":"ledger","fen":2201,"says":"captured"}]'
+    plant(
+        house,
+        "money",
+        f"INSERT INTO differences VALUES ('d_aside', 'D3', 'p_aside', '{order_id}', '[]', '{sides}', 5, 'set_aside',"
+        " '{}', 'open', 'a_run', 0, 0, 1, 1, NULL, NULL, NULL)",
+    )
+    plant(house, "money", "INSERT INTO journals VALUES ('difference:d_aside', 'difference', 'd_aside', 2, 5, 0)")
+    for line, account, fen in ((0, "provider_clearing", 5), (1, "suspense", -5)):
+        plant(
+            house,
+            "money",
+            f"INSERT INTO entries VALUES ('difference:d_aside', {line}, '{account}', '{order_id}', {fen})",
+        )
+    operator.go("operator/books")
+    operator.page.get_by_role("tab", name="待查款").click()
+    row = operator.page.locator("tr", has_text="22.06").filter(has_text=f"o_…{order_id[-6:]}")
+    expect(row).to_have_count(1, timeout=WAIT_MS)
+
+    row.get_by_role("button", name="人工处理").click()
+    dialog = operator.page.get_by_role("dialog")
+    dialog.get_by_text("账单已更正").click()
+    dialog.get_by_label("原因（会保存）").fill("微信支付更正通知 2026-11-24")
+    guard(operator, "确认处理")
+
+    expect(row).to_have_count(0, timeout=WAIT_MS)
+    kept = "SELECT account, amount_fen FROM entries WHERE journal_id = 'suspense_ended:d_aside' ORDER BY line"
+    assert rows(house, "money", kept) == [("suspense", 5), ("provider_clearing", -5)]
+    assert rows(house, "money", "SELECT state, reason FROM differences WHERE id = 'd_aside'") == [
+        ("settled", "booked_back: 微信支付更正通知 2026-11-24")
+    ]

@@ -65,11 +65,11 @@ class ProviderUnreachable(Problem):
 
 
 class NotInSuspense(Problem):
-    """This money waits for nobody: it was what was asked, or it is on its way back."""
+    """This money waits for nobody: it was what was asked, or somebody has dealt with it."""
 
     code = "money/not-in-suspense"
     status = 409
-    title_zh = "该笔款项不在待查款中，或已在退回途中"
+    title_zh = "该笔款项不在待查款中，或已处理"
 
 
 class ReceiverRefused(Problem):

@@ -294,6 +294,18 @@ def payments_of_orders(ask: Ask, order_ids: Sequence[str]) -> list[Payment]:
     return [store.PAYMENTS.from_row(row) for row in rows_of(ask, store.PAYMENTS_OF_ORDERS, order_ids)]
 
 
+async def in_suspense(desk: Desk, difference_ids: Sequence[str]) -> dict[str, int]:
+    """What these differences have in suspense still, by their ids: fen more than the ledger knew, negative for less."""
+    kinds = (JournalKind.DIFFERENCE, JournalKind.REVERSAL, JournalKind.SUSPENSE_ENDED)
+    about = {f"{kind.value}:{id}": id for id in difference_ids for kind in kinds}
+    left: dict[str, int] = {}
+    for entry in map(store.ENTRIES.from_row, await rows_of_there(desk.rows, store.ENTRIES_OF_JOURNALS, list(about))):
+        if entry.account == Account.SUSPENSE.value:
+            id = about[entry.journal_id]
+            left[id] = left.get(id, 0) - entry.amount.fen
+    return {id: fen for id, fen in left.items() if fen}
+
+
 async def payments_named(desk: Desk, payment_ids: Sequence[str]) -> list[Payment]:
     """The payments with these ids, as far as there are."""
     return [store.PAYMENTS.from_row(row) for row in await rows_of_there(desk.rows, store.PAYMENTS_NAMED, payment_ids)]

@@ -51,6 +51,7 @@ def room(books: Books, provider: PaymentProvider, *, hears: Hears) -> Room:
             model.EndDifference: service.end_difference,
             model.SettleDifference: service.settle_difference,
             model.ReturnSuspense: service.return_from_suspense,
+            model.EndAside: service.end_set_aside,
             model.RaiseDifference: service.raise_difference,
             model.TryAgain: service.try_again,
             model.RestoreCapture: service.restore_capture,

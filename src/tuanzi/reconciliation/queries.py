@@ -16,9 +16,9 @@ from tuanzi.base.ids import PaymentId
 from tuanzi.base.problem import Unknown
 from tuanzi.events import BillsUnusable, DifferenceFound, DifferenceRaised, DifferenceRepaired
 from tuanzi.machinery.http.routes import Desk
-from tuanzi.money import payments_named
+from tuanzi.money import in_suspense, payments_named
 from tuanzi.reconciliation import store
-from tuanzi.reconciliation.model import Cursor, KeptDifference, Kind, Report, Side, State, broken_links
+from tuanzi.reconciliation.model import Book, Cursor, KeptDifference, Kind, Report, Side, State, broken_links
 
 COLUMNS = ("class", "key", "order_id", "merchants", "sides", "unexplained_fen", "mend", "state", "found_at")
 
@@ -270,6 +270,55 @@ async def suspense_page(desk: Desk, *, after: str, limit: int) -> SuspensePage:
         if (payment := payments.get(PaymentId(kept.item))) is not None and payment.is_in_suspense
     )
     return SuspensePage(items=items, next=page[-1].id if len(found) > limit else None)
+
+
+class AsideView(Struct, frozen=True, kw_only=True, gc=False):
+    """Money in suspense because the payment company said more or less than the ledger knew.
+
+    suspense_fen: how much; negative when money is missing there. provider_fen, ledger_fen: what each says; None for
+    nothing. state: of the difference, which a person may have settled while the money stayed.
+    """
+
+    difference_id: str
+    difference_class: str
+    key: str
+    order_id: str
+    provider_fen: int | None
+    ledger_fen: int | None
+    suspense_fen: int
+    state: str
+    found_at: datetime
+
+
+class AsidePage(Struct, frozen=True, kw_only=True, gc=False):
+    """What is set aside, by difference; `next` is where the next page begins, None on the last; a page may be short."""
+
+    items: tuple[AsideView, ...]
+    next: str | None
+
+
+async def aside_page(desk: Desk, *, after: str, limit: int) -> AsidePage:
+    """What is in suspense because of what the payment company said, and that nobody has dealt with."""
+    rows = await desk.rows(store.SET_ASIDE, {"after": after, "limit": limit + 1})
+    page = [store.DIFFERENCES.from_row(row) for row in rows[:limit]]
+    left = await in_suspense(desk, [kept.id for kept in page])
+    items = []
+    for kept in page:
+        says = {side.book: side.fen for side in kept.sides}
+        if kept.id in left:
+            view = AsideView(
+                difference_id=kept.id,
+                difference_class=kept.kind.value,
+                key=kept.item,
+                order_id=kept.order_id,
+                provider_fen=says.get(Book.PROVIDER),
+                ledger_fen=says.get(Book.LEDGER),
+                suspense_fen=left[kept.id],
+                state=kept.state.value,
+                found_at=kept.found_at,
+            )
+            items.append(view)
+    return AsidePage(items=tuple(items), next=page[-1].id if len(rows) > limit else None)
 
 
 async def difference(desk: Desk, difference_id: str) -> DifferenceView:

@@ -19,6 +19,7 @@ from tuanzi.base.unit import Unit
 from tuanzi.events import BillsUnusable, DifferenceFound, DifferenceRaised, DifferenceRepaired, OrderDoubted, RefundDue
 from tuanzi.machinery.memory import Place
 from tuanzi.money import (
+    Account,
     Balance,
     NotInSuspense,
     Payment,
@@ -27,6 +28,7 @@ from tuanzi.money import (
     RefundProgress,
     RefundState,
     capture_journal,
+    end_aside,
     free_payouts,
     hold_payouts,
     keep_proof,
@@ -44,6 +46,8 @@ from tuanzi.reconciliation.model import (
     DAY,
     SAFE,
     AdvanceRefund,
+    AsideEnd,
+    AsideEnded,
     Asked,
     AskRun,
     Begin,
@@ -51,6 +55,7 @@ from tuanzi.reconciliation.model import (
     CheckBooks,
     Cursor,
     DifferenceStanding,
+    EndAside,
     EndDifference,
     Finding,
     KeptDifference,
@@ -85,6 +90,12 @@ BILLS_AT = time(10, 5, tzinfo=SHANGHAI)
 BILLS_KEPT = timedelta(days=90)  # WeChat Pay v3: three months; asked for older ones it says no for ever
 ASK_AGAIN = timedelta(hours=1)  # our choice, for bills that cannot be used; a person asks the provider meanwhile
 ATTEMPTS_MAX = 20  # about 15 minutes; then a person is told, and it is tried no more
+
+_INTO = {
+    AsideEnd.PAID_OTHERWISE: Account.PLATFORM_FUNDS,
+    AsideEnd.BOOKED_BACK: Account.PROVIDER_CLEARING,
+    AsideEnd.WRITE_OFF: Account.WRITTEN_OFF,
+}
 
 _encode = msgspec.json.encode
 
@@ -291,6 +302,26 @@ def return_from_suspense(unit: Unit, command: ReturnSuspense, *, now: datetime) 
     refund = return_suspense(unit, payment.id, now=now)
     _end(unit, kept, State.SETTLED, by=command.by, reason="sent_back", now=now)
     return SuspenseReturned(difference_id=kept.id, refund_id=refund.id, amount_fen=refund.amount.fen)
+
+
+def end_set_aside(unit: Unit, command: EndAside, *, now: datetime) -> AsideEnded:
+    """Book what a difference has in suspense as an operator says that it ended, once; the difference is settled by him.
+
+    Also of one that a person had settled and left in suspense; what was said then is kept before what is said now.
+    Raises Unknown, NotInSuspense (what a repeat gets, and a reversal that is to be booked back: more than what is in
+    suspense was reversed).
+    """
+    kept = unit.load(KeptDifference, command.difference_id)
+    if kept.kind is Kind.UNKNOWN_THERE and command.how is AsideEnd.BOOKED_BACK:
+        raise NotInSuspense(difference_id=kept.id)
+    more = end_aside(unit, id=kept.id, order_id=kept.order_id, into=_INTO[command.how], now=now)
+    said = f"{command.how.value}: {command.reason}"
+    if kept.is_ended:
+        unit.put(replace(kept, ended_by=command.by, ended_at=now, reason=f"{kept.reason or ''}; {said}"))
+        unit.emit(DifferenceRepaired(difference_id=kept.id, by=command.by, reason=said, about=kept.order_id))
+    else:
+        _end(unit, kept, State.SETTLED, by=command.by, reason=said, now=now)
+    return AsideEnded(difference_id=kept.id, how=command.how, suspense_fen=more.fen)
 
 
 def raise_difference(unit: Unit, command: RaiseDifference, *, now: datetime) -> DifferenceStanding:

@@ -45,6 +45,12 @@ DIFFERENCE = _DIFFERENCE + "WHERE id = :id ORDER BY id LIMIT 1"
 DIFFERENCES_NAMED = _DIFFERENCE + "WHERE id IN (" + SEVERAL + ") ORDER BY id LIMIT 100"
 DIFFERENCES_IN_STATE = _DIFFERENCE + "WHERE state = :state AND id > :after ORDER BY state, id LIMIT :limit"
 AMOUNTS_OPEN = _DIFFERENCE + "WHERE state = 'open' AND id > :after AND kind = :kind ORDER BY state, id LIMIT :limit"
+# What was, or is to be, set aside; whatever became of the difference since.
+SET_ASIDE = (
+    _DIFFERENCE
+    + "WHERE id > :after AND mend IN ('set_aside', 'reverse_capture') AND state IN ('open', 'settled')"
+    + " ORDER BY id LIMIT :limit"
+)
 DIFFERENCES_OF_RUN = _DIFFERENCE + "WHERE run_id = :run_id AND id > :after ORDER BY run_id, id LIMIT :limit"
 DIFFERENCES_AFTER = _DIFFERENCE + "WHERE id > :after ORDER BY id LIMIT :limit"
 RUNS_BEFORE = _RUN + "WHERE id < :before ORDER BY id DESC LIMIT :limit"

@@ -12,9 +12,12 @@ from tuanzi.machinery.http.routes import Call, Committed, NoBody, Reply, Route
 from tuanzi.money import NotInSuspense
 from tuanzi.reconciliation import queries
 from tuanzi.reconciliation.model import (
+    AsideEnd,
+    AsideEnded,
     Asked,
     AskRun,
     DifferenceStanding,
+    EndAside,
     ReturnSuspense,
     SettleDifference,
     State,
@@ -22,6 +25,7 @@ from tuanzi.reconciliation.model import (
 )
 from tuanzi.reconciliation.problems import BillsGone, DayNotOver, DifferenceEnded
 from tuanzi.reconciliation.queries import (
+    AsidePage,
     DifferencesPage,
     DifferenceView,
     ReportsPage,
@@ -73,6 +77,13 @@ class SettlementBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reason: Annotated[str, Meta(min_length=3, max_length=500)]
 
 
+class AsideBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a person has dealt with what is in suspense, and by what evidence; kept with his name."""
+
+    how: AsideEnd
+    reason: Annotated[str, Meta(min_length=3, max_length=500)]
+
+
 async def list_runs(call: Call[None, RunsQuery]) -> RunsPage:
     """GET /v1/campuses/{campus}/reconciliation/runs"""
     return await queries.runs_page(call.desks.money, before=call.query.before, limit=call.query.limit)
@@ -113,6 +124,18 @@ async def post_return(call: Call[NoBody, None]) -> Committed:
     """POST /v1/campuses/{campus}/reconciliation/differences/{difference_id}/return: to who paid it, by the provider."""
     seen = await queries.difference(call.desks.money, call.path["difference_id"])
     command = ReturnSuspense(difference_id=seen.id, by=call.caller.person_id)
+    return await call.desks.money.submit(command, who=call.caller.person_id, key=call.key)
+
+
+async def list_asides(call: Call[None, SuspenseQuery]) -> AsidePage:
+    """GET /v1/campuses/{campus}/reconciliation/asides"""
+    return await queries.aside_page(call.desks.money, after=call.query.after, limit=call.query.limit)
+
+
+async def post_aside(call: Call[AsideBody, None]) -> Committed:
+    """POST /v1/campuses/{campus}/reconciliation/differences/{difference_id}/aside: how it ended, outside of here."""
+    seen = await queries.difference(call.desks.money, call.path["difference_id"])
+    command = EndAside(difference_id=seen.id, how=call.body.how, by=call.caller.person_id, reason=call.body.reason)
     return await call.desks.money.submit(command, who=call.caller.person_id, key=call.key)
 
 
@@ -206,6 +229,25 @@ ROUTES = (
         roles=_OPERATOR,
         problems=(NotInSuspense,),
         summary="Send money that is in suspense back to who paid it",
+    ),
+    Route(
+        "GET",
+        f"{_AT}/asides",
+        list_asides,
+        answer=AsidePage,
+        query=SuspenseQuery,
+        roles=_OPERATOR,
+        summary="Money in suspense because the payment company said more or less than the ledger knew",
+    ),
+    Route(
+        "POST",
+        f"{_AT}/differences/{{difference_id}}/aside",
+        post_aside,
+        answer=AsideEnded,
+        body=AsideBody,
+        roles=_OPERATOR,
+        problems=(NotInSuspense,),
+        summary="Say how money that was set aside was dealt with, and settle its difference",
     ),
     Route(
         "GET",

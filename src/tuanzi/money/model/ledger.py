@@ -61,7 +61,7 @@ class JournalKind(StrEnum):
 
     CAPTURE = "capture"
     MISFIT = "misfit"
-    SUSPENSE_ENDED = "suspense_ended"  # what was in suspense is its order's, so that it can go back as any refund
+    SUSPENSE_ENDED = "suspense_ended"  # to its order, to go back as any refund; or as a person says that it ended
     REFUND_DUE = "refund_due"
     REFUND_SETTLED = "refund_settled"
     SHARING = "sharing"  # who gets what of an order, once its split is confirmed

@@ -9,6 +9,7 @@ from __future__ import annotations
 from tuanzi.money.service.ledger import (
     book,
     book_new,
+    end_aside,
     free_payouts,
     hold_payouts,
     keep_proof,
@@ -45,6 +46,7 @@ __all__ = [
     "book",
     "book_new",
     "close_payment",
+    "end_aside",
     "free_payouts",
     "hold_payouts",
     "hold_refund",

@@ -21,7 +21,7 @@ from tuanzi.money.model import (
     empty_account,
     transfer,
 )
-from tuanzi.money.problems import BookedDifferently
+from tuanzi.money.problems import BookedDifferently, NotInSuspense
 
 
 def book(unit: Unit, journal: Journal) -> bool:
@@ -106,6 +106,30 @@ def reverse_capture(unit: Unit, payment: Payment, *, escrow: Money, id: str, now
         for i, (account, amount) in enumerate([move for move in moves if move[1]])
     ]
     book(unit, Journal(kind=JournalKind.REVERSAL, reference=id, at=now, entries=tuple(entries)))
+
+
+def end_aside(unit: Unit, *, id: str, order_id: str, into: Account, now: datetime) -> Money:
+    """Book what a difference has in suspense (`set_aside`, `reverse_capture`) into another account, once for each id.
+
+    Gives how much more it was than the ledger knew; negative for less. Raises NotInSuspense when there is nothing.
+    """
+    kinds = (JournalKind.DIFFERENCE, JournalKind.REVERSAL, JournalKind.SUSPENSE_ENDED)
+    heads = [head for kind in kinds if (head := unit.find(JournalHead, f"{kind.value}:{id}")) is not None]
+    entries = [unit.load(Entry, (head.id, line)) for head in heads for line in range(head.entry_count)]
+    more = -sum([entry.amount.fen for entry in entries if entry.account == Account.SUSPENSE.value])
+    if not more:
+        raise NotInSuspense(difference_id=id)
+    ended = transfer(
+        JournalKind.SUSPENSE_ENDED,
+        id,
+        order_id=order_id,
+        debit=Account.SUSPENSE.value,
+        credit=into.value,
+        amount=Money(more),
+        at=now,
+    )
+    book_new(unit, ended)
+    return Money(more)
 
 
 def hold_payouts(unit: Unit, merchant_id: str, *, because: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from enum import StrEnum
 
 from msgspec import Struct
 
@@ -111,6 +112,31 @@ class SuspenseReturned(Struct, frozen=True, kw_only=True, gc=False):
     difference_id: str
     refund_id: str
     amount_fen: int
+
+
+class AsideEnd(StrEnum):
+    """How what was set aside came to an end (decision 0037)."""
+
+    PAID_OTHERWISE = "paid_otherwise"  # sent back, or received, by the platform's bank account or in cash
+    BOOKED_BACK = "booked_back"  # the payment company has corrected itself: it was never more or less
+    WRITE_OFF = "write_off"  # kept, or given up
+
+
+class EndAside(Struct, frozen=True, kw_only=True, gc=False):
+    """An operator has dealt with money that is in suspense because the payment company said more or less."""
+
+    difference_id: str
+    how: AsideEnd
+    by: str
+    reason: str
+
+
+class AsideEnded(Struct, frozen=True, kw_only=True, gc=False):
+    """It is in suspense no more. suspense_fen: what was there; negative when money was missing."""
+
+    difference_id: str
+    how: AsideEnd
+    suspense_fen: int
 
 
 class RestoreCapture(Struct, frozen=True, kw_only=True, gc=False):

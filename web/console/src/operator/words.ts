@@ -10,6 +10,12 @@ export function word(set: string, name: string | null | undefined): string {
   return isKey(key) ? t(key) : name
 }
 
+/** Why a difference ended: the word for it, or how a person says that money was dealt with, and what he wrote. */
+export function endingOf(reason: string): string {
+  const [, how = '', text = ''] = /^(paid_otherwise|booked_back|write_off): (.*)$/s.exec(reason) ?? []
+  return how ? t('op.endedHow', { how: word('aside', how), text }) : word('reason', reason)
+}
+
 /** An id as people tell it apart: its kind and its last six characters. */
 export function shortId(id: string): string {
   return id.length <= 12 ? id : `${id.slice(0, id.indexOf('_') + 1)}…${id.slice(-6)}`
