@@ -214,6 +214,7 @@ async def good_requests(cast: Cast, real: dict[str, list[str]]) -> dict[str, tup
     opening = {"campaign_id": "sh-lunch-3", "building_id": "sh-dorm-01"}
     pork = [{"dish_id": "sh-m01-d01", "quantity": 1}]
     away = await done(cast.away.post("groups", {**opening, "lines": pork}), 201)
+    by_hand, carrier_paid = await cast.brought_by_hand()
     there = {"home": "shanghai", "group_id": away["group_id"]}
     return {
         "people_ask_code": ({}, {"phone": "13600000001", "campus_id": "beijing"}),
@@ -248,6 +249,7 @@ async def good_requests(cast: Cast, real: dict[str, list[str]]) -> dict[str, tup
         "orders_decide_after_sale": ({"order_id": in_after_sale}, {"amount_fen": 100}),
         "orders_refund": ({"order_id": delivered}, {"reason": "cold", "amount_fen": 1}),
         "sharing_change_terms": ({}, TERMS),
+        "sharing_pay_carrier": ({"order_id": by_hand}, carrier_paid),
         "sharing_register_payee": ({"kind": "merchant", "owner_id": "bj-m01"}, {"account": "1900000109"}),
         "sharing_settle_case": ({"case_id": "refund.o_lost.r1"}, {"how": "write_off", "note": "he was here"}),
         "delivery_begin_shift": ({}, SHIFT),

@@ -301,7 +301,7 @@ async def rider_writes(cast: Cast) -> list[Write]:
     ]
 
 
-def sharing_writes(cast: Cast) -> list[Write]:
+async def sharing_writes(cast: Cast) -> list[Write]:
     """Everything an operator says of who gets what."""
     case = """
     INSERT INTO cases (id, kind, reference, order_id, amount_fen, reason, state, opened_at_ms, times) VALUES
@@ -311,7 +311,15 @@ def sharing_writes(cast: Cast) -> list[Write]:
     rates = {"platform_rate": 800, "leader_rate": 200, "ambassador_rate": 100, "provider_rate": 60, "rider_rate": 9000}
     settled = {"how": "write_off", "note": "he was here"}
     at = "/v1/campuses/{campus}"
+    order_id, paid = await cast.brought_by_hand()
     return [
+        Write(
+            f"POST {at}/orders/{{order_id}}/carrier-payments",
+            cast.warden,
+            f"orders/{order_id}/carrier-payments",
+            paid,
+            {**paid, "note": "in cash, receipt 13"},
+        ),
         Write(
             f"POST {at}/sharing/terms",
             cast.warden,
@@ -356,7 +364,7 @@ async def all_writes(cast: Cast) -> list[Write]:
     }
     of_riders = await rider_writes(cast)  # time passes until a bundle is made, and groups must not end meanwhile
     of_orders = [*await order_writes(cast), *of_riders]
-    of_money = [*sharing_writes(cast), *reconciliation_writes(cast)]
+    of_money = [*await sharing_writes(cast), *reconciliation_writes(cast)]
     return [*catalog_writes(cast, entries), *await rule_writes(cast), *of_orders, *of_money]
 
 

@@ -737,3 +737,49 @@ def test_what_a_bill_has_more_than_the_ledger_is_booked_as_an_operator_says_that
     assert rows(house, "money", "SELECT state, reason FROM differences WHERE id = 'd_aside'") == [
         ("settled", "booked_back: 微信支付更正通知 2026-11-24")
     ]
+
+
+def over_by_hand(house: PagesHouse, account: str) -> str:
+    """An order that is over, and that an operator has marked as delivered."""
+    ming = house.student()
+    group_id = ming.open_group("trio")
+    for _ in range(2):
+        house.student().join(group_id)
+    split = f"SELECT state FROM splits WHERE group_id = '{group_id}'"
+    until(lambda: rows(house, "core", split) == [("confirmed",)])
+    leaders = "SELECT o.id FROM orders o JOIN campus_groups g ON g.id = o.group_id AND g.leader_id = o.member_id"
+    ((order_id,),) = rows(house, "core", f"{leaders} WHERE g.id = '{group_id}'")
+    advance(house, f"{order_id}.1", "accept", "cook", "ready")
+    token = json.loads(account)["token"]
+    for step in ("pick-up", "deliver"):
+        headers = {"authorization": f"Bearer {token}", "idempotency-key": f"{step}-{order_id}"}
+        path = f"/v1/campuses/beijing/sub-orders/{order_id}.1/{step}"
+        house.client.post(path, json={}, headers=headers).raise_for_status()
+    ming.post(f"orders/{order_id}/confirm", {})
+    completed = f"SELECT completed_at_ms FROM sharings WHERE order_id = '{order_id}'"
+    until(lambda: rows(house, "money", completed) != [(None,)])
+    return str(order_id)
+
+
+def test_whoever_brought_a_sub_order_by_hand_is_said_to_be_paid_outside(
+    house: PagesHouse, operator: ConsoleWindow, account: str
+) -> None:
+    order_id = over_by_hand(house, account)
+    operator.go("operator/books")
+    operator.page.get_by_role("tab", name="待付配送费").click()
+    row = operator.page.locator("tr", has_text=f"o_…{order_id[-6:]}")
+    expect(row).to_have_count(1, timeout=WAIT_MS)
+
+    row.get_by_role("button", name="记为已付").click()
+    note = operator.page.get_by_role("dialog").get_by_label("付给谁、怎么付、凭证号（会保存）")
+    note.fill("三号楼小王，现金，收据 12")
+    guard(operator, "确认已付")
+
+    expect(row.filter(has_text="三号楼小王，现金，收据 12")).to_have_count(1, timeout=WAIT_MS)
+    expect(row.get_by_role("button", name="记为已付")).to_have_count(0)
+    said = f"SELECT amount_fen, paid_by FROM carrier_payments WHERE order_id = '{order_id}'"
+    ((fen, by),) = rows(house, "money", said)
+    journal = f"paid_otherwise:carrier.{order_id}.1"
+    kept = f"SELECT account, amount_fen FROM entries WHERE journal_id = '{journal}' ORDER BY line"
+    assert rows(house, "money", kept) == [("rider_payable:pool", fen), ("platform_funds", -fen)]
+    assert by == json.loads(account)["person_id"]

@@ -1,9 +1,9 @@
 """Sharing: who gets what of an order (支付分账): set aside, made theirs, given back (B2, B3, B8). Database: money.
 
 Owns sharing_terms, terms_in_force, subsidy_budgets, sharing_branches, sharings, transfers, payees, shares, share_parts,
-claw_backs, share_returns, debts, cases, case_settlements. Hears RefundDue, OrderCompleted and AfterSaleAsked (of core),
-ParcelDelivered (of delivery), through their logs; RefundRefused and RefundSettled (of money, in the same commit). Emits
-nothing.
+claw_backs, share_returns, debts, cases, case_settlements, carrier_payments. Hears RefundDue, OrderCompleted and
+AfterSaleAsked (of core), ParcelDelivered (of delivery), through their logs; RefundRefused and RefundSettled (of money,
+in the same commit). Emits nothing.
 
 A branch of a split: Try sets aside pending transfers, Confirm books them, Cancel voids them. A completed order is paid
 out in shares at the payment company, a refund takes back in proportion. Journals are written by money, through its
@@ -75,6 +75,7 @@ def room(provider: PaymentProvider) -> Room:
             model.RecordUnfreeze: service.record_unfreeze,
             model.RecordReturn: service.record_return,
             model.SettleCase: service.settle_case,
+            model.PayCarrier: service.pay_carrier,
         },
         errands={
             model.AddReceivers: payer.add_receivers,

@@ -78,6 +78,25 @@ class CannotSettle(Problem):
     title_zh = "该事项不能这样处理"
 
 
+class CarrierPaidBefore(Problem):
+    """Somebody has said already that the carrier of this was paid."""
+
+    code = "sharing/carrier-paid-before"
+    status = 409
+    title_zh = "该子单的配送费已记为线下付清"
+
+
+class CarrierNotOwed(Problem):
+    """So much is not owed to whoever brought this; look again.
+
+    It is owed when the order is completed and no rider is known to have brought it.
+    """
+
+    code = "sharing/carrier-not-owed"
+    status = 409
+    title_zh = "该子单没有这笔待付配送费，请刷新后重试"
+
+
 class StatementTooLong(Problem):
     """Ask for fewer days."""
 

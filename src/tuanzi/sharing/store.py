@@ -11,6 +11,7 @@ from tuanzi.machinery.room import Keeps
 from tuanzi.machinery.several import SEVERAL
 from tuanzi.machinery.tables import Form, Row, table
 from tuanzi.sharing.model import (
+    CarrierPayment,
     Case,
     CaseSettlement,
     ClawBack,
@@ -113,6 +114,7 @@ RETURNS = table("share_returns", ShareReturn, key="id")
 DEBTS = table("debts", Debt, key="account")
 CASES = table("cases", Case, key="id")
 CASE_SETTLEMENTS = table("case_settlements", CaseSettlement, key=("case_id", "number"))
+CARRIER_PAYMENTS = table("carrier_payments", CarrierPayment, key="sub_order_id")
 TABLES = (
     TERMS,
     TERMS_IN_FORCE,
@@ -128,6 +130,7 @@ TABLES = (
     DEBTS,
     CASES,
     CASE_SETTLEMENTS,
+    CARRIER_PAYMENTS,
 )
 
 SHARING = """
@@ -174,6 +177,26 @@ ORDER BY j.at_ms, e.journal_id, e.line LIMIT :limit
 
 BALANCES_AFTER = """
 SELECT account, amount_fen FROM balances WHERE account > :after ORDER BY account LIMIT :limit
+"""
+
+# As for statements, that the account has an owner is said for SQLite.
+BOOKED_TO_ACCOUNT = """
+SELECT journal_id FROM entries
+WHERE account = :account AND INSTR(account, ':') > 0 AND journal_id > :after AND journal_id < :until
+ORDER BY journal_id, line LIMIT :limit
+"""
+
+TRANSFERS_OF_ORDERS = (
+    "SELECT "
+    + "t.gid, t.order_id, t.transfers FROM sharings s"
+    + " JOIN order_transfers t ON t.gid = s.gid AND t.order_id = s.order_id WHERE s.order_id IN ("
+    + SEVERAL
+    + ") ORDER BY s.order_id LIMIT :limit"
+)
+
+CARRIER_PAYMENTS_BEFORE = """
+SELECT sub_order_id, order_id, amount_fen, note, paid_by, paid_at_ms
+FROM carrier_payments WHERE sub_order_id < :before ORDER BY sub_order_id DESC LIMIT :limit
 """
 
 TERMS_BEFORE = """
@@ -256,9 +279,16 @@ KEPT_SETTLEMENTS = """
 SELECT case_id, settled_by, COUNT(*), MAX(settled_at_ms) FROM case_settlements
 WHERE settled_by = :person_id AND case_id > :after GROUP BY case_id, settled_by ORDER BY case_id LIMIT :limit
 """
+_PAID = ("sub_order_id", "amount_fen", "note", "paid_by", "paid_at_ms")
+KEPT_CARRIER_PAYMENTS = (
+    "SELECT "
+    + ", ".join(_PAID)
+    + " FROM carrier_payments WHERE paid_by = :person_id AND sub_order_id > :after ORDER BY sub_order_id LIMIT :limit"
+)
 KEEPS = (
     Keeps(table="payees", columns=PAYEES.columns, sql=KEPT_PAYEE, prefix="person:"),
     Keeps(table="sharing_terms", columns=_MADE, sql=KEPT_TERMS),
     Keeps(table="cases", columns=_SETTLED, sql=KEPT_CASES),
+    Keeps(table="carrier_payments", columns=_PAID, sql=KEPT_CARRIER_PAYMENTS),
     Keeps(table="case_settlements", columns=_SETTLEMENTS, sql=KEPT_SETTLEMENTS),
 )

@@ -16,10 +16,12 @@ from tuanzi.money import ReceiverKind
 from tuanzi.sharing import queries
 from tuanzi.sharing.model import (
     WHOLE,
+    CarrierPaid,
     CaseKind,
     CaseStanding,
     CaseState,
     ChangeTerms,
+    PayCarrier,
     Payee,
     RegisterPayee,
     SettleCase,
@@ -27,15 +29,25 @@ from tuanzi.sharing.model import (
     SharingTerms,
     TermsChanged,
 )
-from tuanzi.sharing.problems import CannotSettle, CaseSettled, StatementTooLong, TermsInvalid, TermsMoved
+from tuanzi.sharing.problems import (
+    CannotSettle,
+    CarrierNotOwed,
+    CarrierPaidBefore,
+    CaseSettled,
+    StatementTooLong,
+    TermsInvalid,
+    TermsMoved,
+)
 from tuanzi.sharing.queries import (
     AccountPage,
+    CarrierPaymentPage,
     CaseEvidence,
     CasePage,
     OrderMoney,
     PayeePage,
     Statement,
     TermsPage,
+    UnpaidCarrierPage,
 )
 
 _CAMPUS = "/v1/campuses/{campus}"
@@ -58,6 +70,13 @@ class CasesQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     state: CaseState = CaseState.OPEN
     kind: CaseKind | None = None
+
+
+class PaidQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which part of the list; `before` is the `next` of the page before."""
+
+    before: Annotated[str, Meta(max_length=70)] = ""
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
 
 
 class TermsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,6 +130,14 @@ class SettlementBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     how: Settlement
     note: Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class CarrierBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For which sub-order its carrier was paid outside, all that was owed, and to whom, how, by what evidence."""
+
+    sub_order_id: Annotated[str, Meta(min_length=1, max_length=70)]
+    amount_fen: Annotated[int, Meta(ge=1, le=100_000_000)]
+    note: Annotated[str, Meta(min_length=3, max_length=500)]
 
 
 async def show_order_ledger(call: Call[None, None]) -> OrderMoney:
@@ -198,6 +225,28 @@ async def settle_case(call: Call[SettlementBody, None]) -> Committed:
     """POST /v1/campuses/{campus}/ledger/cases/{case_id}/settlement"""
     command = SettleCase(
         case_id=call.path["case_id"], how=call.body.how, note=call.body.note, operator_id=call.caller.person_id
+    )
+    return await call.desks.money.submit(command, who=call.caller.person_id, key=call.key)
+
+
+async def list_unpaid_carriers(call: Call[None, PageQuery]) -> UnpaidCarrierPage:
+    """GET /v1/campuses/{campus}/ledger/unpaid-carriers"""
+    return await queries.unpaid_carrier_page(call.desks.money, after=call.query.after, limit=call.query.limit)
+
+
+async def list_carrier_payments(call: Call[None, PaidQuery]) -> CarrierPaymentPage:
+    """GET /v1/campuses/{campus}/ledger/carrier-payments"""
+    return await queries.carrier_payment_page(call.desks.money, before=call.query.before, limit=call.query.limit)
+
+
+async def pay_carrier(call: Call[CarrierBody, None]) -> Committed:
+    """POST /v1/campuses/{campus}/orders/{order_id}/carrier-payments"""
+    command = PayCarrier(
+        order_id=call.path["order_id"],
+        sub_order_id=call.body.sub_order_id,
+        amount_fen=call.body.amount_fen,
+        note=call.body.note,
+        operator_id=call.caller.person_id,
     )
     return await call.desks.money.submit(command, who=call.caller.person_id, key=call.key)
 
@@ -315,5 +364,34 @@ ROUTES = (
         body=SettlementBody,
         roles=_OPERATORS,
         problems=(CannotSettle, CaseSettled),
+    ),
+    Route(
+        "GET",
+        f"{_CAMPUS}/ledger/unpaid-carriers",
+        list_unpaid_carriers,
+        UnpaidCarrierPage,
+        "What is owed for bringing to whoever did, where no rider is known to have",
+        query=PageQuery,
+        roles=_OPERATORS,
+    ),
+    Route(
+        "GET",
+        f"{_CAMPUS}/ledger/carrier-payments",
+        list_carrier_payments,
+        CarrierPaymentPage,
+        "What operators said was paid outside for bringing, and by what evidence",
+        query=PaidQuery,
+        roles=_OPERATORS,
+    ),
+    Route(
+        "POST",
+        f"{_CAMPUS}/orders/{{order_id}}/carrier-payments",
+        pay_carrier,
+        CarrierPaid,
+        "Say that whoever brought a sub-order was paid for it outside",
+        body=CarrierBody,
+        status=201,
+        roles=_OPERATORS,
+        problems=(CarrierNotOwed, CarrierPaidBefore),
     ),
 )

@@ -1,12 +1,13 @@
 """Who gets what of an order's money, exactly: terms, transfers and their rules as frozen values (B2, B3, B5).
 
 `terms` say the parties' rates, `transfers` are what each gets of an order, `planning` divides an order's price into
-them. `payees` receive `shares` of a payment; `refunds` take back, as returns and debts. `cases` wait for a person,
-and `commands` are what sharing is asked to do, its errands and its answers.
+them. `payees` receive `shares` of a payment; `refunds` take back, as returns and debts. `carriers` were paid outside.
+`cases` wait for a person, and `commands` are what sharing is asked to do, its errands and its answers.
 """
 
 from __future__ import annotations
 
+from tuanzi.sharing.model.carriers import CarrierPaid, CarrierPayment, PayCarrier
 from tuanzi.sharing.model.cases import Case, CaseKind, CaseSettlement, CaseState, Settlement, case_id, case_ids_begin
 from tuanzi.sharing.model.commands import (
     AddReceivers,
@@ -78,6 +79,8 @@ __all__ = [
     "AskReturn",
     "AskShare",
     "AskUnfreeze",
+    "CarrierPaid",
+    "CarrierPayment",
     "Case",
     "CaseKind",
     "CaseSettlement",
@@ -89,6 +92,7 @@ __all__ = [
     "Loss",
     "OrderTransfers",
     "Party",
+    "PayCarrier",
     "Payee",
     "PayeeState",
     "PayoutStanding",

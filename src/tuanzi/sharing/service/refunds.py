@@ -24,8 +24,10 @@ from tuanzi.money import (
     refund_standing,
 )
 from tuanzi.sharing.model import (
+    POOL,
     ClawBack,
     Loss,
+    Party,
     PayoutState,
     ReturnState,
     Share,
@@ -34,6 +36,7 @@ from tuanzi.sharing.model import (
     Sharing,
     SharingState,
     StartPayout,
+    account_of,
     advance_of,
     losses,
     payee_id_of,
@@ -42,7 +45,7 @@ from tuanzi.sharing.model import (
 from tuanzi.sharing.service.debts import owe
 from tuanzi.sharing.service.journals import book
 from tuanzi.sharing.service.payouts import end_dispute
-from tuanzi.sharing.service.returns import return_errand, return_timer
+from tuanzi.sharing.service.returns import open_return_case, return_errand, return_timer
 from tuanzi.sharing.service.shares import parts_of, payout_timer
 from tuanzi.sharing.service.terms import unspend
 from tuanzi.sharing.service.transfers import is_for_person, keep_transfer, transfers_of
@@ -85,7 +88,7 @@ def _give_persons_first(unit: Unit, refund: Refund, *, now: datetime) -> bool:
     """Whether persons are given what is left of theirs before this refund takes what is frozen; it begins now."""
     sharing = unit.load(Sharing, refund.order_id)
     transfers = transfers_of(unit, sharing)
-    are_merchants_paid = any([each.given for each in transfers])
+    are_merchants_paid = any([each.given for each in transfers if payee_id_of(each.account) is not None])
     waits = any([is_for_person(each) and payee_id_of(each.account) is not None for each in transfers])
     if sharing.payout is not PayoutState.DUE or not are_merchants_paid or not waits:
         return False
@@ -116,6 +119,8 @@ def _claw_back(unit: Unit, sharing: Sharing, refund: Refund, *, short: Money, no
             unit.schedule(return_timer(back), return_errand(unit, back), at=now)
         else:
             owe(unit, back)
+            if back.owed_in == advance_of(account_of(Party.RIDER, POOL)):
+                open_return_case(unit, back, now=now)  # nothing more comes of which it could be kept
     open_returns = sum([back.state is ReturnState.DUE for back in returns])
     claw = ClawBack(
         refund_id=refund.id,

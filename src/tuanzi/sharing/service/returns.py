@@ -56,7 +56,7 @@ def record_return(unit: Unit, command: RecordReturn, *, now: datetime) -> Return
     unit.unschedule(return_timer(ended))
     if ended.state is ReturnState.REFUSED:
         owe(unit, ended)
-        _open_return_case(unit, ended, now=now)
+        open_return_case(unit, ended, now=now)
     if ended.attempts == 1:
         _return_is_over(unit, ended, now=now)
     return _return_standing(ended)
@@ -74,16 +74,8 @@ def return_errand(unit: Unit, back: ShareReturn) -> SendReturn:
     )
 
 
-def _return_is_over(unit: Unit, back: ShareReturn, *, now: datetime) -> None:
-    claw = unit.load(ClawBack, back.refund_id)
-    claw = replace(claw, open_returns=claw.open_returns - 1)
-    unit.put(claw)
-    is_held = back.refund_id in unit.load(Sharing, back.order_id).held_refunds
-    if not claw.open_returns and not is_held:
-        send_refund(unit, back.refund_id, now=now)
-
-
-def _open_return_case(unit: Unit, back: ShareReturn, *, now: datetime) -> None:
+def open_return_case(unit: Unit, back: ShareReturn, *, now: datetime) -> None:
+    """A receiver does not give back what is left of a return: a person must look."""
     open_case(
         unit,
         CaseKind.RETURN,
@@ -93,6 +85,15 @@ def _open_return_case(unit: Unit, back: ShareReturn, *, now: datetime) -> None:
         reason=back.reason,
         now=now,
     )
+
+
+def _return_is_over(unit: Unit, back: ShareReturn, *, now: datetime) -> None:
+    claw = unit.load(ClawBack, back.refund_id)
+    claw = replace(claw, open_returns=claw.open_returns - 1)
+    unit.put(claw)
+    is_held = back.refund_id in unit.load(Sharing, back.order_id).held_refunds
+    if not claw.open_returns and not is_held:
+        send_refund(unit, back.refund_id, now=now)
 
 
 def return_timer(back: ShareReturn) -> str:

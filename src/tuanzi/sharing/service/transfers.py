@@ -13,13 +13,14 @@ from tuanzi.sharing.service.journals import book
 
 
 def credit_rider(unit: Unit, order_id: str, *, sub_order_id: str, rider_id: str, now: datetime) -> None:
-    """A rider has brought a sub-order: what the pool holds for it is his. A repeat changes nothing."""
+    """A rider has brought a sub-order: what the pool holds for it is his. A repeat changes nothing, nor does it when an
+    operator has said that whoever brought it was paid outside."""
     sharing = unit.find(Sharing, order_id)
     if sharing is None or sharing.state is SharingState.VOIDED:
         return
     pool = account_of(Party.RIDER, POOL)
     for each in transfers_of(unit, sharing):
-        if each.sub_order_id == sub_order_id and each.account == pool:
+        if each.sub_order_id == sub_order_id and each.account == pool and not each.given:
             his = replace(each, account=account_of(Party.RIDER, rider_id))
             keep_transfer(unit, his)
             if sharing.state is SharingState.POSTED and each.held:
