@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -970,3 +971,50 @@ def test_forgetting_is_harmless_twice_and_a_late_answer_to_a_forgotten_seat_chan
     with city.away.nothing_changes():
         city.away.do(ForgetSeat(order_id=seat.order_id))
     say_again(city, letters)
+
+
+def upgraded(city: City) -> None:
+    """The guest's campus is started on the database of a release that kept refusals for ever."""
+    core = city.away.core.database
+    core.execute_script("DELETE FROM timers WHERE command = 'guests.ForgetSeat';")
+    script = resources.files("tuanzi.migrations") / "core/0024_forgotten_refusals.sql"
+    core.execute_script(script.read_text(encoding="utf-8"))
+    city.away.kill()
+
+
+def test_what_was_refused_before_the_upgrade_is_forgotten_too_and_what_is_of_today_when_a_week_is_over() -> None:
+    city = City()
+    refused_once(city)
+    city.pass_time(days=2)
+    upgraded(city)
+    assert len([id for id in city.away.timers() if id.startswith("forget-seat")]) == 1
+
+    city.pass_time(days=5, hours=23)
+    assert len(city.guest_seats()) == 1
+    city.pass_time(days=1, hours=1)
+
+    assert city.guest_seats() == []
+    assert [id for id in city.away.timers() if id.startswith("forget-seat")] == []
+
+
+def test_the_upgrade_leaves_seats_that_became_orders_and_those_that_are_to_be_forgotten_already() -> None:
+    city = City()
+    full = refused_once(city)
+    kept = [id for id in city.away.timers() if id.startswith("forget-seat")]
+    group_id = two_of_three(city)
+    left = city.join(group_id, "g1")
+    city.away.leave(group_id, "g1")
+    city.settle()
+    with pytest.raises(GroupFull):
+        city.join(full, "g2", key="twice")
+    city.settle()
+    script = resources.files("tuanzi.migrations") / "core/0024_forgotten_refusals.sql"
+    before = city.away.rows("SELECT * FROM timers ORDER BY id")
+
+    city.away.core.database.execute_script(script.read_text(encoding="utf-8"))
+
+    assert city.away.rows("SELECT * FROM timers ORDER BY id") == before
+    assert set(kept) < {id for (id, *_) in before}
+    upgraded(city)
+    city.pass_time(days=9)
+    assert [seat.order_id for seat in city.guest_seats()] == [left.order_id]
