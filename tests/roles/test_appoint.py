@@ -142,7 +142,32 @@ def test_a_database_server_that_an_installation_writes_to_is_left_alone(
     code = main(["appoint", PHONE])
 
     assert refused == 1
-    assert why == "tuanzi: TUANZI_KAFKA is missing: an installation of many processes writes to this database\n"
+    assert why.startswith("tuanzi: another process writes to this database; stop it first")
+    assert "TUANZI_KAFKA" in why
     assert kept == []
     assert code == 0
+    assert "is an operator of the platform now" in capsys.readouterr().err
+
+
+async def test_a_house_in_one_process_on_another_machine_is_not_fenced_off(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = site.url()
+    monkeypatch.setenv("TUANZI_DATABASE", url)
+    monkeypatch.setenv("TUANZI_DATA", str(tmp_path / "ours"))
+    people = "SELECT COUNT(*) FROM people"
+    async with Town(tmp_path / "theirs", TUANZI_DATABASE=url, TUANZI_CAMPUSES="beijing") as town:
+        await town.sign_in()
+
+        refused = await asyncio.to_thread(main, ["appoint", PHONE])
+
+        said = capsys.readouterr().err
+        assert refused == 1
+        assert said.startswith("tuanzi: another process writes to this database; stop it first if it is a house")
+        assert len(said.splitlines()) == 1
+        assert town.house.platform.database.rows(people) == [(1,)]
+        await town.sign_in()  # it goes on
+        assert town.house.closed == []
+
+    assert await asyncio.to_thread(main, ["appoint", PHONE]) == 0
     assert "is an operator of the platform now" in capsys.readouterr().err

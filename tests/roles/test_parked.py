@@ -164,5 +164,5 @@ def test_databases_that_an_installation_writes_to_are_left_alone(
         code = main(HEAR)
 
     assert code == 1
-    assert "an installation of many processes writes to this database" in capsys.readouterr().err
+    assert "another process writes to this database; stop it first" in capsys.readouterr().err
     assert place.rows("money", "SELECT COUNT(*) FROM parked_events") == [(1,)]

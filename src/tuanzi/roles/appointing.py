@@ -29,8 +29,8 @@ def appoint(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="tuanzi appoint",
         description="Make the owner of a phone an operator of the platform, known or not; a repeat changes nothing. He"
-        " appoints everybody else in the console. A house of one process must be stopped meanwhile; an installation of"
-        " many processes, by TUANZI_KAFKA, must be running.",
+        " appoints everybody else in the console. A house of one process must be stopped meanwhile, wherever it runs;"
+        " an installation of many processes, by TUANZI_KAFKA, must be running.",
     )
     parser.add_argument("phone", metavar="PHONE", help="a mainland mobile number, by which he signs in")
     parser.add_argument("--name", metavar="NAME", help="how he is called")

@@ -20,12 +20,19 @@ ANSWER_S_MAX = 15.0
 NO_ANSWER = f"no writer answered within {ANSWER_S_MAX:.0f} s; is the installation running?"
 
 
+WRITTEN = (
+    "another process writes to this database; stop it first if it is a house in one process, wherever that runs, or set"
+    " TUANZI_KAFKA as its processes have it if it is an installation of many"
+)
+
+
 def leave_alone(database: Address) -> None:
-    """Raises SettingWrong when a process of an installation writes to this database."""
+    """Raises SettingWrong when another process writes to this database: it would be fenced off by what is written here,
+    and whoever is served by it with it."""
     for each in database.each:
         with suppress(DatabaseUnavailable):  # a replica that is away; whoever opens the primary says more
             if is_written(each):
-                raise SettingWrong("TUANZI_KAFKA is missing: an installation of many processes writes to this database")
+                raise SettingWrong(WRITTEN)
 
 
 def no_vendors() -> Vendors:

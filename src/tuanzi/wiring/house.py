@@ -24,7 +24,8 @@ from tuanzi.wiring.workshop import Workshop, wall_clock
 
 
 class House(Workshop):
-    """All desks of one process: with SQLite files under the data folder (D3), or on a database server (E1)."""
+    """All desks of one process: with SQLite files under the data folder (D3), or on a database server (E1), which it
+    takes over: so whoever would write there too can see that it is written to."""
 
     def __init__(
         self,
@@ -41,12 +42,14 @@ class House(Workshop):
         # Their routes serve every campus; what a campus's own desks do is done by rooms of its own.
         self.campuses: dict[str, CampusDesks] = {}
         self.rooms = self.rooms_without_campus(self._find_desk, campuses=lambda: self.campuses)
-        self.platform = self.desk("platform", "platform", self.rooms, self.open("platform", "platform"))
+        self.platform = self.desk(
+            "platform", "platform", self.rooms, self.open("platform", "platform", takes_over=True)
+        )
         self.locals = [
             LocalCampus(
                 campus,
                 self,
-                self.open_campus(campus),
+                self.open_campus(campus, takes_over=True),
                 platform=self.platform,
                 find=self._find_desk,
                 errands=self._errands_elsewhere(campus),

@@ -120,10 +120,13 @@ class Workshop:
         settings = self.settings
         return Whereabouts(lambda: settings.server_of(name), lambda: open_where_set(settings, name, kind, now=None))
 
-    def open_campus(self, campus: str) -> dict[str, Migratable]:
+    def open_campus(self, campus: str, *, takes_over: bool = False) -> dict[str, Migratable]:
         """The databases of a campus, by kind. Raises Elsewhere when others are in charge of it."""
         with self.residing(campus) as settings:
-            return {kind: self.open(kind, f"{campus}.{kind}", settings=settings) for kind in CAMPUS_DATABASES}
+            return {
+                kind: self.open(kind, f"{campus}.{kind}", takes_over=takes_over, settings=settings)
+                for kind in CAMPUS_DATABASES
+            }
 
     @contextmanager
     def residing(self, campus: str) -> Iterator[Settings]:
