@@ -16,6 +16,7 @@ from tests.live.test_repeats import SCHEMA, Told
 from tests.live.test_sending import Happenings, keeper_of
 from tuanzi import live
 from tuanzi.engines.database.mariadb import MariaDb
+from tuanzi.live.queries import escalations
 from tuanzi.machinery.internal import Rows
 from tuanzi.machinery.migrate import migrate
 from tuanzi.machinery.problems import Unavailable
@@ -298,6 +299,22 @@ async def test_what_a_process_noted_and_did_not_look_at_the_next_one_does(desk: 
     assert after.elsewhere.told == [(LI, 1, 1)]
     figures = after.escalator.figures
     assert (figures.expected, figures.arrived, figures.escalated, figures.waiting) == (1, 0, 1, 0)
+
+
+async def test_however_many_were_told_something_just_now_the_next_process_looks_at_all(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(escalations, "RECENT_STREAMS_AT_FIRST", 2)
+    before = Watch(desk)
+    people = [f"user:{i}" for i in range(5)]
+    await before.write(*[(stream, 1) for stream in people])
+    after = Watch(desk)
+
+    await after.escalator.begin()
+    await after.look_after(0)
+    await after.look_after(AFTER_S)
+
+    assert sorted(after.elsewhere.told) == [(stream, 1, 1) for stream in people]
 
 
 async def test_a_process_that_ended_before_it_kept_that_other_means_took_it_gives_it_them_again_as_the_same(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from tuanzi import wiring
 from tuanzi.base.ids import OrderId
 from tuanzi.base.time import SHANGHAI
 from tuanzi.money import LedgerProof, TrialBalance, find_proof, ledger_sums, prove_ledger, trial_balance
+from tuanzi.money import queries as money_queries
 from tuanzi.orders import RefundOrder
 from tuanzi.reconciliation.handlers import Reconciler
 from tuanzi.reconciliation.model import AskRun, CheckBooks, RunKind
@@ -210,3 +212,16 @@ def test_the_quick_answer_is_what_reading_everything_says_whatever_happens_in_be
     assert quick(campus) == summed(campus)
     assert shown(campus).agrees
     assert whole(campus).agrees
+
+
+def test_a_ledger_of_more_accounts_than_are_asked_for_at_first_is_summed_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    campus = campus_at_work()
+    all_of_them = summed(campus)
+    before = whole(campus)
+    assert len(all_of_them) > 2
+
+    monkeypatch.setattr(money_queries, "ACCOUNTS_AT_FIRST", 2)
+
+    assert summed(campus) == all_of_them
+    assert whole(campus) == before
+    assert before.agrees

@@ -14,7 +14,7 @@ from tests.journeys.conftest import LUNCH
 from tuanzi.events import Event, OrderPlaced, RefundDue
 from tuanzi.installation import sources_of
 from tuanzi.machinery.codec import encode
-from tuanzi.roles import folder
+from tuanzi.roles import folder, parked
 from tuanzi.roles.cli import main
 from tuanzi.roles.folder import FolderLock
 from tuanzi.settings import read_settings
@@ -87,6 +87,20 @@ def test_what_was_laid_aside_is_listed(place: Place, capsys: pytest.CaptureFixtu
         "reason": "machinery/crashed",
         "parked_at": "2026-11-28T03:40:00Z",
     }
+
+
+def test_more_than_anybody_reads_is_said_and_not_left_out_in_silence(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parked, "PARKED_SHOWN_MAX", 1)
+
+    code = main(["parked"])
+
+    assert code == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "tuanzi: beijing.money may have more; the 1 that were laid aside first are listed",
+        "tuanzi: beijing.notices may have more; the 1 that were laid aside first are listed",
+    ]
 
 
 def test_an_event_is_heard_once_and_the_follower_stays_where_it_is(

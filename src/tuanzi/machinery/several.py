@@ -34,9 +34,14 @@ WHOLE_AT_FIRST = 1_000
 WHOLE_TIMES = 8
 
 
-def whole_rows(ask: Ask, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-    """All rows of `... LIMIT :limit`, however many there are: for what is added up, or shown as all there is."""
-    for bounded in _bounds(slots):
+def whole_rows(
+    ask: Ask, sql: str, slots: Mapping[str, Any] | None = None, *, at_first: int = WHOLE_AT_FIRST
+) -> list[tuple[Any, ...]]:
+    """All rows of `... LIMIT :limit`, however many there are: for what is added up, or shown as all there is.
+
+    at_first: how many are asked for at first, more than there mostly are: asking again costs the whole again.
+    """
+    for bounded in _bounds(slots, at_first=at_first):
         rows = ask(sql, bounded)
         if len(rows) < bounded["limit"]:
             break
@@ -44,18 +49,18 @@ def whole_rows(ask: Ask, sql: str, slots: Mapping[str, Any] | None = None) -> li
 
 
 async def whole_rows_there(
-    rows_of_desk: Rows, sql: str, slots: Mapping[str, Any] | None = None
+    rows_of_desk: Rows, sql: str, slots: Mapping[str, Any] | None = None, *, at_first: int = WHOLE_AT_FIRST
 ) -> list[tuple[Any, ...]]:
     """As `whole_rows`, asked of a desk: `whole_rows_there(desk.rows, sql)`."""
-    for bounded in _bounds(slots):
+    for bounded in _bounds(slots, at_first=at_first):
         rows = await rows_of_desk(sql, bounded)
         if len(rows) < bounded["limit"]:
             break
     return rows
 
 
-def _bounds(slots: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
-    limit = WHOLE_AT_FIRST
+def _bounds(slots: Mapping[str, Any] | None, *, at_first: int) -> Iterator[dict[str, Any]]:
+    limit = at_first
     while True:
         yield {**(slots or {}), "limit": limit}
         limit *= WHOLE_TIMES

@@ -34,7 +34,7 @@ SELECT account, SUM(summed_fen), SUM(running_fen), SUM(entry_count) FROM (
     FROM entries GROUP BY account
     UNION ALL
     SELECT account, 0, amount_fen, 0 FROM balances
-) AS both_books GROUP BY account ORDER BY account LIMIT 10000000
+) AS both_books GROUP BY account ORDER BY account LIMIT :limit
 """
 
 # A journal whose entries do not add up to zero, or are not all there: none, ever.

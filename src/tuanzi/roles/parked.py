@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,7 +17,7 @@ from msgspec import Struct
 from tuanzi import live
 from tuanzi.base.problem import Problem, Unknown
 from tuanzi.base.time import show
-from tuanzi.engines.database.looking import parked_in_file, parked_in_schema
+from tuanzi.engines.database.looking import PARKED_SHOWN_MAX, parked_in_file, parked_in_schema
 from tuanzi.engines.fanout.here import Here
 from tuanzi.installation import Front, engines_of
 from tuanzi.machinery.database import DatabaseError, DatabaseUnavailable
@@ -110,6 +111,9 @@ def _list(settings: Settings, *, as_json: bool) -> int:
         for kind in CAMPUS_DATABASES
         for event in _look(settings, campus, kind)
     ]
+    for (campus, kind), count in Counter((each.campus, each.database) for each in lines).items():
+        if count >= PARKED_SHOWN_MAX:
+            _say(f"tuanzi: {campus}.{kind} may have more; the {PARKED_SHOWN_MAX} that were laid aside first are listed")
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(lines), indent=1).decode())
         return 0

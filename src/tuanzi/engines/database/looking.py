@@ -38,8 +38,10 @@ _SELF = (
 """
 )
 # Our choice: a thousand are more than anybody reads; how many there are is in `Sight.parked`.
-_PARKED = """
-SELECT source, number, name, reason, parked_at_ms FROM parked_events ORDER BY parked_at_ms, source, number LIMIT 1000
+PARKED_SHOWN_MAX = 1_000
+_PARKED = f"""
+SELECT source, number, name, reason, parked_at_ms FROM parked_events
+ORDER BY parked_at_ms, source, number LIMIT {PARKED_SHOWN_MAX}
 """
 _POSITION = "SELECT position FROM writer_cursor WHERE id = 1"
 _SERVER = "SELECT @@global.read_only, VERSION(), CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)"

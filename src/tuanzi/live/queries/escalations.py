@@ -24,11 +24,11 @@ from tuanzi.live.store import (
 from tuanzi.machinery.database import Ask
 from tuanzi.machinery.internal import Rows
 from tuanzi.machinery.push.ports import Escalated
-from tuanzi.machinery.several import several
+from tuanzi.machinery.several import several, whole_rows_there
 from tuanzi.machinery.tables import Row
 
-# Our choice: those who were told something within two minutes; of more the rest waits for the next message to them.
-RECENT_STREAMS_MAX = 500_000
+# Our choice: those who were told something within two minutes; when there are more, all are read once more.
+RECENT_STREAMS_AT_FIRST = 500_000
 
 
 class Escalations:
@@ -46,9 +46,8 @@ class Escalations:
             "after_ms": newest[0][0] - back // timedelta(milliseconds=1),
             "prefix": prefix,
             "end": prefix[:-1] + chr(ord(prefix[-1]) + 1),
-            "limit": RECENT_STREAMS_MAX,
         }
-        return dict(await self._desk.rows(RECENT_STREAMS, slots))
+        return dict(await whole_rows_there(self._desk.rows, RECENT_STREAMS, slots, at_first=RECENT_STREAMS_AT_FIRST))
 
     async def escalate(self, noted: Mapping[str, int], *, at: datetime) -> list[Escalated]:
         """Keep in one commit what of these is neither acknowledged nor escalated; of who was erased nothing is."""
