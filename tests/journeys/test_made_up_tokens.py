@@ -6,7 +6,7 @@ import secrets
 from datetime import timedelta
 
 from tests.journeys.conftest import Town, done, refused
-from tuanzi.people.queries import GUESSES_AT_ONCE
+from tuanzi.people.queries.doorkeeper import GUESSES_AT_ONCE
 
 
 async def guess(town: Town) -> int:

@@ -18,7 +18,7 @@ from tuanzi.base.who import Role, Who
 from tuanzi.events import PersonJoined, SessionEnded
 from tuanzi.machinery.http.problems import TooManyRequests
 from tuanzi.people import Doorkeeper, Keys
-from tuanzi.people.queries import GUESSES_AT_ONCE, GUESSES_PER_S
+from tuanzi.people.queries.doorkeeper import GUESSES_AT_ONCE, GUESSES_PER_S
 
 SOON = NOON + timedelta(seconds=1)
 KEYS = Keys(SECRET)
