@@ -21,7 +21,7 @@ from servers.maria import OPERATOR, REPLICATION, Maria, Node
 from tests.databases import Site, servers
 from tests.engines.database.things import THINGS, flush, ids, keep, prepare, thing
 from tests.journeys.conftest import BEEF_RICE, LUNCH_FOR_THREE, Cast, Person, Town
-from tuanzi.engines.database.connections import Address, Patience
+from tuanzi.engines.database.connections import PAUSE_S, Address, Patience
 from tuanzi.engines.database.promotion import Copying, NotPromoted, Promotion, follow, promote
 from tuanzi.engines.database.replicas import Replicated
 from tuanzi.installation import Front
@@ -101,6 +101,33 @@ def arrived(trio: Trio, database: Replicated) -> None:
 def replica_at(database: Replicated, node: Node) -> Any:
     """The database's view of a node."""
     return next(replica for replica in database.replicas if replica.address.port == node.port)
+
+
+def test_a_commit_that_waits_for_witnesses_longer_than_anybody_does_fences_nobody(
+    trio: Trio, replicated: Replicated
+) -> None:
+    """Where the operator wants no commit without a witness; the server goes on with what whoever writes gave up."""
+    replicated.take_over()
+    keep(replicated, thing("a"))
+    batch = flush(replicated, inserts=[(THINGS, [thing("b")])])
+    trio.primary.ask("SET GLOBAL rpl_semi_sync_master_timeout = 3600000")
+    for replica in trio.servers.nodes[1:]:
+        replica.pause()
+
+    try:
+        with pytest.raises(DatabaseUnavailable):
+            replicated.commit(batch)
+        time.sleep(2 * PAUSE_S)  # its door is shut for so long
+        with pytest.raises(DatabaseUnavailable, match="busy with what was said before"):
+            replicated.primary._open_writer()
+    finally:
+        for replica in trio.servers.nodes[1:]:
+            replica.resume()
+        trio.primary.ask("SET GLOBAL rpl_semi_sync_master_timeout = 10000")
+
+    assert replicated.cursor() == (2, 0)
+    keep(replicated, thing("c"))
+    assert ids(replicated) == ["a", "b", "c"]
 
 
 def test_questions_are_answered_by_replicas_and_writes_by_the_primary(trio: Trio, replicated: Replicated) -> None:

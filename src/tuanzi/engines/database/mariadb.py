@@ -81,6 +81,7 @@ class MariaDb:
         self._writer: Any = None
         self._is_unsure = False
         self._is_owner = False
+        self._own_id = 0  # the server's, of the last connection that was the one to write by
         with self._translating():
             maker = self._door.open(schema=False)
             self._collation = collation_of(maker.get_server_info())
@@ -127,7 +128,7 @@ class MariaDb:
                 drop(connection)
                 raise
             if locked == 1:
-                self._writer = connection
+                self._writer, self._own_id = connection, connection.thread_id()
             else:
                 drop(connection)
         self._is_owner = True
@@ -314,15 +315,21 @@ class MariaDb:
             raise
 
     def _open_writer(self) -> Any:
-        """A connection to write by. Raises Fenced when another took over."""
+        """A connection to write by. Raises Fenced when another took over, DatabaseUnavailable while the server is busy
+        with what ours of before said: a commit that waits for a lost witness, a backup's lock or a disk."""
         connection = self._door.open()
         if self._is_owner:
             wait_s = int(min(_OWN_S_MAX, self._patience.answer_s - 1))  # its answer still comes in time
-            lock = f"SELECT GET_LOCK({literal(f'{self.address.schema}.writer')}, {wait_s})"
-            ((locked,),) = ask(connection, lock)
+            name = literal(f"{self.address.schema}.writer")
+            ((locked,),) = ask(connection, f"SELECT GET_LOCK({name}, {wait_s})")
             if locked != 1:
+                ((holder,),) = ask(connection, f"SELECT IS_USED_LOCK({name})")
                 drop(connection)
-                raise Fenced(f"{self.address}: another process writes here")
+                if holder not in (None, self._own_id):
+                    raise Fenced(f"{self.address}: another process writes here")
+                self._door.shut()
+                raise DatabaseUnavailable(f"{self.address}: it is busy with what was said before")
+            self._own_id = connection.thread_id()
         return connection
 
     def _let_go(self) -> None:
