@@ -280,7 +280,8 @@ def test_a_connection_that_an_operator_kills_is_made_again(own: Site, made: Mari
 
     for row in own.primary.ask("SHOW PROCESSLIST"):
         if row[1] == "tuanzi":
-            own.primary.ask(f"KILL {row[0]}")
+            with suppress(MySQLError):  # one of the test before, which has ended meanwhile
+                own.primary.ask(f"KILL {row[0]}")
 
     assert ids(made) == ["a"]
     assert made.look(lambda ask: ask("SELECT id FROM things")) == [("a",)]
