@@ -179,6 +179,17 @@ def test_a_cart_outlives_a_page_that_is_read_anew(window: Window) -> None:
     expect(window.button("减一份 番茄牛腩饭")).to_be_visible()
 
 
+def test_groups_of_my_building_are_seen_however_many_the_campus_has(house: PagesHouse, window: Window) -> None:
+    house.student().open_group("trio", building="bj-dorm-12")
+    window.sign_in(building="梅园12号楼")
+    full = {"items": [], "next": "g_1"}  # a page of groups that take nobody any more
+    window.context.route(re.compile(r"/groups\?limit=100$"), lambda route: route.fulfill(json=full))
+
+    window.go()
+
+    window.sees("本楼正在拼")
+
+
 def test_a_number_is_taken_as_an_address_book_has_it(house: PagesHouse, window: Window) -> None:
     phone = house.next_phone()
     window.go("signin/signin")
