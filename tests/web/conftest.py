@@ -118,6 +118,13 @@ class PagesHouse:
         for step in ("pick-up", "deliver"):
             self._operate("POST", f"/v1/campuses/beijing/sub-orders/{sub_order_id}/{step}", {})
 
+    def put_hours(self, merchant_id: str, *, opens_minute: int, closes_minute: int) -> None:
+        """A kitchen of Beijing cooks from then to then, every day."""
+        path = f"/v1/campuses/beijing/merchants/{merchant_id}"
+        entry = self.client.get(path).raise_for_status().json()
+        span = {"opens_minute": opens_minute, "closes_minute": closes_minute}
+        self._put(path, {**entry, "hours": [[span]] * 7})
+
     def _put(self, path: str, body: dict[str, Any]) -> None:
         """What an operator puts."""
         self._operate("PUT", path, body)

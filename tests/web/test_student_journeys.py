@@ -190,6 +190,20 @@ def test_groups_of_my_building_are_seen_however_many_the_campus_has(house: Pages
     window.sees("本楼正在拼")
 
 
+def test_what_a_kitchen_does_not_cook_yet_is_not_offered(house: PagesHouse, window: Window) -> None:
+    window.sign_in(building="梅园9号楼")
+    house.put_hours("bj-m12", opens_minute=14 * 60, closes_minute=15 * 60)  # lunch, for which one orders from ten on
+
+    window.go("menu/menu?campaign=trio")
+    window.press("北巷煎饼果子")
+    window.sees("现在点不了")
+    expect(window.button("加一份 经典煎饼果子")).to_have_count(0)
+    window.go()
+    window.sees("番茄牛腩饭")
+    expect(window.page.get_by_text("经典煎饼果子")).to_have_count(0)
+    house.put_hours("bj-m12", opens_minute=0, closes_minute=1440)
+
+
 def test_a_number_is_taken_as_an_address_book_has_it(house: PagesHouse, window: Window) -> None:
     phone = house.next_phone()
     window.go("signin/signin")

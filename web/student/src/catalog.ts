@@ -9,10 +9,10 @@ type Coupon = Answer<'get', '/v1/campuses/{campus}/coupons'>['items'][number]
 
 const LIMIT = 100
 
-/** Every dish of a campus, and whether it is offered for this meal, or now. Raises Unreachable, Refusal. */
-export function dishesOf(campus: string, meal_id?: string): Promise<DishOffer[]> {
+/** Every dish of a campus, and whether it can be ordered now. Raises Unreachable, Refusal. */
+export function dishesOf(campus: string): Promise<DishOffer[]> {
   return everyPage((after) =>
-    ask('get', '/v1/campuses/{campus}/dishes', { path: { campus }, query: { limit: LIMIT, after, meal_id } }),
+    ask('get', '/v1/campuses/{campus}/dishes', { path: { campus }, query: { limit: LIMIT, after } }),
   )
 }
 

@@ -66,6 +66,7 @@ export const en: Record<keyof typeof zh, string> = {
   'tag-早餐': 'breakfast',
   'tag-夜宵': 'late night',
   'tag-加购': 'add-on',
+  notNow: 'Not available now',
   soldOut: 'Sold out',
   alone: 'Alone',
   plusDelivery: 'Plus a share of the delivery: {fee} among {n} or more',

@@ -64,6 +64,7 @@ export const zh = {
   'tag-早餐': '早餐',
   'tag-夜宵': '夜宵',
   'tag-加购': '加购',
+  notNow: '现在点不了',
   soldOut: '已售完',
   alone: '单点',
   plusDelivery: '另加均摊配送费：{fee} 由 {n} 人起平分',
