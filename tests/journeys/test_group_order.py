@@ -534,3 +534,25 @@ async def test_the_next_step_of_an_unknown_kind_is_unknown(cast: Cast) -> None:
 
     await refused(cast.merchant.post(f"sub-orders/{orders[0]}.1/eat"), 404, "base/unknown")
     await refused(cast.merchant.post(f"sub-orders/{orders[0]}.1/cook"), 409, "orders/illegal-step")
+
+
+async def test_full_groups_leave_no_gap_in_the_list_of_those_with_seats(cast: Cast) -> None:
+    for _ in range(3):
+        group_id = (await done(cast.ming.post("groups", {**LUNCH_FOR_THREE, "lines": BEEF_RICE}), 201))["group_id"]
+        for member in (cast.hua, cast.lan):
+            await done(member.post(f"groups/{group_id}/orders", {"lines": BEEF_RICE}), 201)
+        cast.town.pass_time(seconds=1)  # ids of one moment have no order
+    free = []
+    for building_id in ("bj-dorm-01", "bj-dorm-02"):
+        wanted = {**LUNCH_FOR_THREE, "building_id": building_id, "lines": BEEF_RICE}
+        free.append((await done(cast.stranger.post("groups", wanted), 201))["group_id"])
+        cast.town.pass_time(seconds=1)
+
+    first = await done(cast.ming.get("groups?limit=1"))
+    second = await done(cast.ming.get(f"groups?limit=1&after={first['next']}"))
+    both = await done(cast.ming.get("groups?limit=2"))
+
+    assert [group["group_id"] for group in first["items"]] == free[:1]
+    assert [group["group_id"] for group in second["items"]] == free[1:]
+    assert [group["group_id"] for group in both["items"]] == free
+    assert (second["next"], both["next"]) == (None, None)

@@ -17,6 +17,8 @@ from tuanzi.orders import orders_by_id
 
 # Our choice: half a day of a lunch wave's groups; about 10 ms.
 GROUPS_LOOKED_AT_MAX = 5_000
+# Our choice: to fill a page of groups with free seats so many pages of groups are read.
+FULL_PAGES_MAX = 5
 
 
 class GroupPage(Struct, frozen=True, kw_only=True, gc=False):
@@ -57,20 +59,28 @@ async def load_group(desk: Desk, group_id: GroupId) -> Group:
 async def group_page(
     desk: Desk, *, campaign_id: str, building_id: str, after: str, limit: int, now: datetime
 ) -> GroupPage:
-    """Groups that take members, of a campaign and building when they are named; a page may be short, or even empty.
+    """Groups that take members, of a campaign and building when they are named.
 
-    Left out are those whose seats are all taken, paid or not.
+    Left out are those whose seats are all taken, paid or not. A page may be short, or even empty, where very many are.
     """
     slots = {
         "campaign_id": campaign_id,
         "building_id": building_id,
-        "after": after,
         "limit": limit + 1,
         "now_ms": to_ms(now),
     }
-    found = [GROUPS.from_row(row) for row in await desk.rows(GROUPS_IN_STATE, slots)]
-    items = tuple([view_of(group) for group in found[:limit] if not group.is_full])
-    return GroupPage(items=items, next=found[limit - 1].id if len(found) > limit else None)
+    items: list[GroupView] = []
+    for _ in range(FULL_PAGES_MAX):
+        found = [GROUPS.from_row(row) for row in await desk.rows(GROUPS_IN_STATE, {**slots, "after": after})]
+        for group in found:
+            if len(items) == limit:
+                return GroupPage(items=tuple(items), next=items[-1].group_id)
+            after = group.id
+            if not group.is_full:
+                items.append(view_of(group))
+        if len(found) <= limit:
+            return GroupPage(items=tuple(items), next=None)
+    return GroupPage(items=tuple(items), next=after)
 
 
 async def campus_group_page(
