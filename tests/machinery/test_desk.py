@@ -538,6 +538,31 @@ def wrong_about(database: Sqlite, answers: list[Any], *, seats: int) -> list[str
     return wrong
 
 
+async def test_a_commit_that_does_not_end_is_told_until_it_does(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(flights, "SLOW_AFTER_S", 0.05)
+    database = prepared(Slow())
+    desk = desk_of(database, Hands())
+
+    def told() -> list[str]:
+        return [record.message for record in caplog.records]
+
+    async with working(desk):
+        await desk.submit(Build(id="h", seats=9))
+        before = told()
+        database.go.clear()
+        taking = asyncio.create_task(desk.submit(Take(ticket_id="t", hall_id="h")))
+        await until(lambda: len(told()) == 2)
+        database.go.set()
+        await taking
+        await asyncio.sleep(0.2)
+
+    assert before == []
+    assert set(told()) == {"desk.commit_slow"}
+    assert len(told()) <= 3
+
+
 async def test_a_desk_whose_commits_are_dear_decides_ahead_only_what_fills_a_batch() -> None:
     database = prepared(Slow())
     desk = desk_of(database, Hands(), batch_max=64, ahead_min=64)

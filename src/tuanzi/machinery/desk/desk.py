@@ -96,6 +96,7 @@ class WriterDesk:
             figures=self.figures,
             ahead_min=ahead_min,
             pace_s=pace_s,
+            name=name,
         )
 
     # what rooms use

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -32,6 +33,12 @@ TURNS_TO_ANSWER = 3
 # Measured: with one, splits waited a quarter of their time for answers that had come while another desk decided.
 FLIGHTS_MAX = 3
 
+# Our choice: a commit takes 20 ms at most, on a disk that is well. Who writes a file is never given up, for nobody
+# could know what became of the batch; so whoever is on call is told what all wait for.
+SLOW_AFTER_S = 3.0
+
+log = logging.getLogger("tuanzi.desk")
+
 # Told of a batch that was kept, before whoever waits for it: the rows of its events, and what became of each command.
 Tell = Callable[[Sequence[Row], list[Outcome]], None]
 
@@ -44,6 +51,7 @@ class Flight:
     steps: Steps
     began: float
     commit: asyncio.Future[tuple[Any, Exception | None]] | None = None
+    alarm: asyncio.TimerHandle | None = None  # rings when its commit takes long
     rows: Sequence[Row] = ()  # its events, as its first commit keeps them
     ended: list[Outcome] | None = None  # what became of it, when it could not be read for and was taken to its end
 
@@ -73,8 +81,11 @@ class Flights:
         figures: Figures,
         ahead_min: int,
         pace_s: float,
+        name: str,
     ) -> None:
+        """name: of the desk, for the log."""
         self.batch_s = 0.0
+        self._name = name
         self._lanes = lanes
         self._writer = writer
         self._driver = driver
@@ -179,7 +190,21 @@ class Flights:
         assert isinstance(commit, Commit), "what is to be read was read while it was decided"
         flight.rows = commit.flush.events
         flight.commit = self._driver.do(commit)
-        flight.commit.add_done_callback(lambda _: self._lanes.wake.set())
+        flight.alarm = asyncio.get_running_loop().call_later(SLOW_AFTER_S, self._complain, flight)
+        flight.commit.add_done_callback(lambda _: self._over(flight))
+
+    def _over(self, flight: Flight) -> None:
+        """Its commit is over, well or not."""
+        if flight.alarm is not None:
+            flight.alarm.cancel()
+        self._lanes.wake.set()
+
+    def _complain(self, flight: Flight) -> None:
+        """Say that a commit takes long, and later that it still does."""
+        loop = asyncio.get_running_loop()
+        facts = {"desk": self._name, "since_s": round(loop.time() - flight.began), "waiting": len(self._lanes)}
+        log.warning("desk.commit_slow", extra=facts)
+        flight.alarm = loop.call_later(SLOW_AFTER_S, self._complain, flight)
 
     async def _land(self, flights: deque[Flight]) -> None:
         """Answer the first batch, when its commit is over. Those decided on top of one that was not kept as it was are
