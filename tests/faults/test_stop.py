@@ -209,6 +209,26 @@ def test_a_database_that_is_gone_is_named_in_one_line_and_not_made_anew_beside_t
     assert digests(city.data) == before
 
 
+@pytest.mark.parametrize("target", ["core", "money", "delivery"])
+def test_a_database_that_has_heard_of_more_than_happened_is_told_in_one_line(city: City, target: str) -> None:
+    """Its source was put back alone, from before, or lost its end with the disk: what happens next would be unheard."""
+    source = "money" if target == "core" else "core"
+    with closing(sqlite3.connect(city.data / CAMPUS / f"{source}.db")) as connection:
+        ((newest,),) = connection.execute("SELECT event_number FROM writer_cursor").fetchall()
+    with closing(sqlite3.connect(city.data / CAMPUS / f"{target}.db")) as connection:
+        connection.execute("INSERT OR REPLACE INTO follower_positions VALUES (?, ?)", (source, newest + 1))
+        connection.commit()
+    before = digests(city.data)
+
+    code, lines = run_to_end(city.data)
+
+    assert code == 1, lines
+    assert len(lines) == 1
+    assert f"{CAMPUS}.{target}" in lines[0]
+    assert f"{newest + 1} events of {source}" in lines[0]
+    assert digests(city.data) == before
+
+
 def test_a_database_made_with_another_migration_is_refused_in_one_line(city: City) -> None:
     with closing(sqlite3.connect(city.data / CAMPUS / "core.db")) as connection:
         connection.execute("UPDATE schema_migrations SET digest = 'other' WHERE name = 'core/0006_groups'")

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from tuanzi import reconciliation
 from tuanzi.engines.post.desks import CarrierDesk
+from tuanzi.machinery.database import DatabaseUnavailable
 from tuanzi.machinery.desk import WriterDesk
 from tuanzi.machinery.migrate import Migratable
 from tuanzi.machinery.room import ErrandHandler, Room
@@ -34,6 +35,9 @@ class LocalCampus:
     ) -> None:
         """databases: open, by kind. platform: its desk, here or elsewhere. find: desks of other campuses.
 
+        Raises DatabaseUnavailable when one has heard of more than another says happened: it would pass over so much of
+        what happens next.
+
         errands: who does which errands of the rooms, where it is not the rooms themselves.
         """
         self.campus = campus
@@ -46,6 +50,11 @@ class LocalCampus:
         for target, source in FOLLOWS:
             schema = schema_of(target, self.rooms)
             position = position_of(self.writers[target].database, source)
+            if position > self.writers[source].event_number:
+                raise DatabaseUnavailable(
+                    f"{campus}.{target} has heard {position} events of {source}, of which there are"
+                    f" {self.writers[source].event_number}: one of the two was put back alone"
+                )
             follower = follower_of(target, source, schema=schema, position=position)
             self.writers[target].follow(self.writers[source], follower)
         self.desks = CampusDesks(**self.writers, platform=platform)
