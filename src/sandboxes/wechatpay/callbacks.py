@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import httpx
 
-from sandboxes.wechatpay import refunds, shares
+from sandboxes.wechatpay import refunds, returns, shares
 from sandboxes.wechatpay.book import rfc3339
 from sandboxes.wechatpay.company import Company
 from sandboxes.wechatpay.faults import OF_CALLBACKS, Fault, Kind
@@ -211,3 +211,4 @@ def settle_due(company: Company) -> None:
     with company.book.change():
         refunds.settle_due(company, now_ms=now_ms)
         shares.settle_due(company, now_ms=now_ms)
+        returns.settle_due(company, now_ms=now_ms)

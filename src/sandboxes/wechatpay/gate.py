@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from sandboxes.wechatpay import bills, refunds, shares, trades
+from sandboxes.wechatpay import bills, receivers, refunds, returns, shares, trades
 from sandboxes.wechatpay.callbacks import Sender, settle_due
 from sandboxes.wechatpay.company import Company
 from sandboxes.wechatpay.faults import Fault, Kind
@@ -113,13 +113,13 @@ ENDPOINTS = (
         "add_receiver",
         "POST",
         "profitsharing/receivers/add",
-        lambda c, a: shares.add_receiver(c, a.read(shares.ReceiverBody), serial=a.serial),
+        lambda c, a: receivers.add_receiver(c, a.read(receivers.ReceiverBody), serial=a.serial),
     ),
     _endpoint(
         "delete_receiver",
         "POST",
         "profitsharing/receivers/delete",
-        lambda c, a: shares.delete_receiver(c, a.read(shares.ReceiverBody)),
+        lambda c, a: receivers.delete_receiver(c, a.read(receivers.ReceiverBody)),
     ),
     _endpoint(
         "unfreeze",
@@ -145,13 +145,13 @@ ENDPOINTS = (
         "return",
         "POST",
         "profitsharing/return-orders",
-        lambda c, a: shares.give_back(c, a.read(shares.ReturnBody)),
+        lambda c, a: returns.give_back(c, a.read(returns.ReturnBody)),
     ),
     _endpoint(
         "query_return",
         "GET",
         "profitsharing/return-orders/{}",
-        lambda c, a: shares.query_return(c, a.place[0], out_order_no=a.need("out_order_no")),
+        lambda c, a: returns.query_return(c, a.place[0], out_order_no=a.need("out_order_no")),
     ),
     _endpoint("tradebill", "GET", "bill/tradebill", _bill("tradebill")),
     _endpoint("fundflowbill", "GET", "bill/fundflowbill", _bill("fundflowbill")),

@@ -1,4 +1,4 @@
-"""Profit sharing: receivers, shares, unfreezing, and returns; shares are carried out later, part by part."""
+"""Profit sharing: shares, carried out later, part by part, and unfreezing; see `receivers` and `returns`."""
 
 from __future__ import annotations
 
@@ -17,19 +17,6 @@ from sandboxes.wechatpay.refusals import Refusal, absent, invalid, not_enough, w
 
 SHARE_NO = re.compile(r"[0-9A-Za-z_\-|*@]{1,64}")
 TYPES = ("MERCHANT_ID", "PERSONAL_OPENID", "PERSONAL_SUB_OPENID")
-RELATIONS = (
-    "SERVICE_PROVIDER",
-    "STORE",
-    "STAFF",
-    "STORE_OWNER",
-    "PARTNER",
-    "HEADQUARTER",
-    "BRAND",
-    "DISTRIBUTOR",
-    "USER",
-    "SUPPLIER",
-    "CUSTOM",
-)
 FAIL_REASONS = (
     "ACCOUNT_ABNORMAL",
     "NO_RELATION",
@@ -44,17 +31,6 @@ REST = "解冻给分账方"
 
 Text = Annotated[str, Meta(min_length=1)]
 Description = Annotated[str, Meta(min_length=1, max_length=80)]
-
-
-class ReceiverBody(Struct, frozen=True):
-    """The body of receivers/add and receivers/delete."""
-
-    appid: Text
-    type: str
-    account: Annotated[str, Meta(min_length=1, max_length=64)]
-    name: str = ""
-    relation_type: str = ""
-    custom_relation: Annotated[str, Meta(max_length=10)] = ""
 
 
 class Part(Struct, frozen=True):
@@ -85,54 +61,9 @@ class UnfreezeBody(Struct, frozen=True):
     description: Description
 
 
-class ReturnBody(Struct, frozen=True):
-    """The body of POST /v3/profitsharing/return-orders."""
-
-    out_return_no: str
-    return_mchid: Text
-    amount: Annotated[int, Meta(ge=1)]
-    description: Description
-    order_id: str = ""
-    out_order_no: str = ""
-
-
-def add_receiver(company: Company, body: ReceiverBody, *, serial: str) -> dict[str, Any]:
-    """Let somebody be given shares; harmless twice."""
-    _check_receiver(company, body)
-    if body.relation_type not in RELATIONS or (body.relation_type == "CUSTOM") != bool(body.custom_relation):
-        raise wrong("与分账方的关系类型不正确")
-    if body.type == "MERCHANT_ID" and not body.name:
-        raise wrong("分账接收方类型为商户号时，商户全称必填")
-    if body.name and company.keys.open_name(body.name, serial=serial) is None:
-        raise wrong("分账接收方姓名未使用微信支付公钥或平台证书加密")
-    with company.book.change():
-        company.book.write(
-            "INSERT INTO receivers (type, account, relation, name) VALUES (:type, :account, :relation, :name)"
-            " ON CONFLICT (type, account) DO UPDATE SET relation = :relation, name = :name",
-            type=body.type,
-            account=body.account,
-            relation=body.relation_type,
-            name=company.keys.open_name(body.name, serial=serial) or "",
-        )
-    told = {"type": body.type, "account": body.account, "relation_type": body.relation_type}
-    if body.name:
-        told["name"] = body.name
-    return told | ({"custom_relation": body.custom_relation} if body.custom_relation else {})
-
-
-def delete_receiver(company: Company, body: ReceiverBody) -> dict[str, Any]:
-    """Give somebody no more shares."""
-    _check_receiver(company, body)
-    with company.book.change():
-        company.book.write(
-            "DELETE FROM receivers WHERE type = :type AND account = :account", type=body.type, account=body.account
-        )
-    return {"type": body.type, "account": body.account}
-
-
 def share(company: Company, body: ShareBody, *, serial: str) -> dict[str, Any]:
     """Begin to give frozen money to others, or the same share again as it is now."""
-    _check_number(body.out_order_no)
+    check_number(body.out_order_no)
     if body.appid != company.keys.appid:
         raise Refusal(400, "APPID_MCHID_NOT_MATCH", "appid和mch_id不匹配")
     if len(body.receivers) > company.terms.receivers_max:
@@ -171,7 +102,7 @@ def share(company: Company, body: ShareBody, *, serial: str) -> dict[str, Any]:
 
 def unfreeze(company: Company, body: UnfreezeBody) -> dict[str, Any]:
     """Begin to make what is frozen the merchant's own, or the same again."""
-    _check_number(body.out_order_no)
+    check_number(body.out_order_no)
     asked = json.dumps([body.transaction_id, body.description])
     with company.book.change():
         known = _same(company, body.out_order_no, asked)
@@ -186,7 +117,7 @@ def unfreeze(company: Company, body: UnfreezeBody) -> dict[str, Any]:
 
 def query(company: Company, out_order_no: str, *, transaction_id: str) -> dict[str, Any]:
     """A share or an unfreezing as it is now."""
-    found = company.book.find(_BY_NUMBER, number=out_order_no)
+    found = company.book.find(BY_NUMBER, number=out_order_no)
     if found is None or trades.load(company, found["out_trade_no"])["transaction_id"] != transaction_id:
         raise absent("分账单不存在")
     return shown(company, found)
@@ -209,43 +140,11 @@ def max_ratio(company: Company, sub_mchid: str) -> dict[str, Any]:
     return {"sub_mchid": sub_mchid, "max_ratio": company.terms.share_max}
 
 
-def give_back(company: Company, body: ReturnBody) -> dict[str, Any]:
-    """Take shared money back from a merchant, or the same return again as it is now."""
-    _check_number(body.out_return_no)
-    if bool(body.order_id) == bool(body.out_order_no):
-        raise wrong("微信分账单号和商户分账单号二选一")
-    book = company.book
-    with book.change():
-        found = book.find(
-            "SELECT * FROM shares WHERE out_order_no = :number OR order_id = :number",
-            number=body.out_order_no or body.order_id,
-        )
-        if found is None:
-            raise absent("分账单不存在")
-        asked = json.dumps([found["out_order_no"], body.return_mchid, body.amount, body.description])
-        known = book.find(_RETURN, number=body.out_return_no)
-        if known is not None:
-            if known["asked"] != asked:
-                raise invalid("商户回退单号重复，请求参数与首次不一致")
-            return shown_return(company, known)
-        return shown_return(company, _begin_return(company, body, found, asked))
-
-
-def query_return(company: Company, out_return_no: str, *, out_order_no: str) -> dict[str, Any]:
-    """A return as it is now."""
-    known = company.book.find(_RETURN, number=out_return_no)
-    if known is None or known["out_order_no"] != out_order_no:
-        raise absent("分账回退单不存在")
-    return shown_return(company, known)
-
-
 def settle_due(company: Company, *, now_ms: int) -> None:
-    """Finish shares and returns whose time has come; inside a change."""
+    """Finish shares whose time has come; inside a change."""
     book = company.book
     for row in book.rows("SELECT * FROM shares WHERE finishes_at_ms <= :now ORDER BY finishes_at_ms", now=now_ms):
         _finish(company, row, at_ms=row["finishes_at_ms"])
-    for row in book.rows("SELECT * FROM returns WHERE settles_at_ms <= :now ORDER BY settles_at_ms", now=now_ms):
-        _settle_return(company, row, at_ms=row["settles_at_ms"])
 
 
 def let_go(company: Company, out_order_no: str) -> bool:
@@ -285,44 +184,18 @@ def shown(company: Company, row: sqlite3.Row) -> dict[str, Any]:
     }
 
 
-def shown_return(company: Company, row: sqlite3.Row) -> dict[str, Any]:
-    """A return as an answer shows it."""
-    found = company.book.find(_BY_NUMBER, number=row["out_order_no"])
-    assert found is not None
-    told = {
-        "order_id": found["order_id"],
-        "out_order_no": row["out_order_no"],
-        "out_return_no": row["out_return_no"],
-        "return_id": row["return_id"],
-        "return_mchid": row["return_mchid"],
-        "amount": row["amount_fen"],
-        "description": row["description"],
-        "result": row["result"],
-        "create_time": rfc3339(row["asked_at_ms"]),
-        "finish_time": rfc3339(row["finished_at_ms"]) if row["finished_at_ms"] else NEVER,
-    }
-    return told | ({"fail_reason": row["fail_reason"]} if row["fail_reason"] else {})
-
-
-_BY_NUMBER = "SELECT * FROM shares WHERE out_order_no = :number"
+BY_NUMBER = "SELECT * FROM shares WHERE out_order_no = :number"
 _PARTS = "SELECT * FROM parts WHERE out_order_no = :number ORDER BY line"
-_RETURN = "SELECT * FROM returns WHERE out_return_no = :number"
 
 
-def _check_number(number: str) -> None:
+def check_number(number: str) -> None:
+    """Raises a refusal of a number that a merchant may not give."""
     if SHARE_NO.fullmatch(number) is None:
         raise wrong("商户单号只能是数字、大小写字母_-|*@，且不超过64个字符")
 
 
-def _check_receiver(company: Company, body: ReceiverBody) -> None:
-    if body.appid != company.keys.appid:
-        raise Refusal(400, "APPID_MCHID_NOT_MATCH", "appid和mch_id不匹配")
-    if body.type not in TYPES:
-        raise wrong("分账接收方类型不正确")
-
-
 def _same(company: Company, number: str, asked: str) -> sqlite3.Row | None:
-    known = company.book.find(_BY_NUMBER, number=number)
+    known = company.book.find(BY_NUMBER, number=number)
     if known is not None and known["asked"] != asked:
         raise invalid("商户分账单号重复，请求参数与首次不一致")
     return known
@@ -378,7 +251,7 @@ def _begin(
     closed = company.faults.strike(kind, frozenset({Kind.CLOSED})) if kind == "share" else None
     for line, part in enumerate(parts):
         _add_part(company, number, line, part, closed=closed, now_ms=now_ms)
-    begun = book.find(_BY_NUMBER, number=number)
+    begun = book.find(BY_NUMBER, number=number)
     assert begun is not None
     if not is_stuck and after_s <= 0:
         begun = _finish(company, begun, at_ms=now_ms)
@@ -442,7 +315,7 @@ def _finish(company: Company, row: sqlite3.Row, *, at_ms: int) -> sqlite3.Row:
     book.write(
         "UPDATE shares SET state = 'FINISHED', finishes_at_ms = NULL WHERE out_order_no = :number", number=number
     )
-    finished = book.find(_BY_NUMBER, number=number)
+    finished = book.find(BY_NUMBER, number=number)
     assert finished is not None
     return finished
 
@@ -456,7 +329,7 @@ def _reason_to_close(company: Company, part: sqlite3.Row) -> str | None:
 
 def _give(company: Company, trade: sqlite3.Row, row: sqlite3.Row, part: sqlite3.Row, *, at_ms: int) -> None:
     """One receiver gets his part, and a notice goes out when one was agreed."""
-    _balance(company, part["account"], part["amount_fen"])
+    move_balance(company, part["account"], part["amount_fen"])
     company.move(
         "分账",
         business_id=row["order_id"],
@@ -489,87 +362,8 @@ def _give(company: Company, trade: sqlite3.Row, row: sqlite3.Row, part: sqlite3.
         )
 
 
-def _begin_return(company: Company, body: ReturnBody, found: sqlite3.Row, asked: str) -> sqlite3.Row:
-    book, now_ms = company.book, company.now_ms()
-    if found["state"] != "FINISHED":
-        raise invalid("分账单处理中，请稍后重试")
-    part = book.find(
-        "SELECT * FROM parts WHERE out_order_no = :number AND type = 'MERCHANT_ID' AND account = :account"
-        " AND result = 'SUCCESS'",
-        number=found["out_order_no"],
-        account=body.return_mchid,
-    )
-    if part is None or part["account"] == company.keys.mchid:
-        raise invalid("回退商户不是该分账单的商户接收方")
-    count = book.rows("SELECT 1 FROM returns WHERE out_order_no = :number", number=found["out_order_no"])
-    if len(count) >= company.terms.returns_max:
-        raise Refusal(403, "RULE_LIMIT", f"单笔分账单回退次数不能超过{company.terms.returns_max}次")
-    if part["returned_fen"] + body.amount > part["amount_fen"]:
-        raise invalid("回退金额超过分账接收方的可回退金额")
-    slow = company.faults.strike("return", frozenset({Kind.SLOW}))
-    poor = company.faults.strike("return", frozenset({Kind.NO_BALANCE}))
-    balance = book.find("SELECT fen FROM balances WHERE account = :account", account=body.return_mchid)
-    failed = poor is not None or balance is None or balance["fen"] < body.amount
-    after_s = slow.seconds if slow is not None else company.terms.return_s
-    row = {
-        "out_return_no": body.out_return_no,
-        "return_id": company.number("3100", now_ms=now_ms),
-        "out_order_no": found["out_order_no"],
-        "asked": asked,
-        "return_mchid": body.return_mchid,
-        "amount_fen": body.amount,
-        "description": body.description,
-        "result": "FAILED" if failed else "PROCESSING",
-        "fail_reason": "BALANCE_NOT_ENOUGH" if failed else None,
-        "asked_at_ms": now_ms,
-        "settles_at_ms": None if failed else now_ms + int(after_s * 1000),
-        "finished_at_ms": now_ms if failed else None,
-    }
-    book.add("returns", row)
-    if not failed:
-        book.write(
-            "UPDATE parts SET returned_fen = returned_fen + :fen WHERE out_order_no = :number AND line = :line",
-            fen=body.amount,
-            number=found["out_order_no"],
-            line=part["line"],
-        )
-        _balance(company, body.return_mchid, -body.amount)
-    begun = book.find(_RETURN, number=body.out_return_no)
-    assert begun is not None
-    return begun if failed or after_s > 0 else _settle_return(company, begun, at_ms=now_ms)
-
-
-def _settle_return(company: Company, row: sqlite3.Row, *, at_ms: int) -> sqlite3.Row:
-    """The money is back in the merchant's own hands; inside a change."""
-    book = company.book
-    found = book.find(_BY_NUMBER, number=row["out_order_no"])
-    assert found is not None
-    trade = trades.load(company, found["out_trade_no"])
-    book.write(
-        "UPDATE returns SET result = 'SUCCESS', settles_at_ms = NULL, finished_at_ms = :at"
-        " WHERE out_return_no = :number",
-        at=at_ms,
-        number=row["out_return_no"],
-    )
-    book.write(
-        "UPDATE trades SET own_fen = own_fen + :fen WHERE out_trade_no = :number",
-        fen=row["amount_fen"],
-        number=trade["out_trade_no"],
-    )
-    company.move(
-        "分账回退",
-        business_id=row["return_id"],
-        voucher=row["out_return_no"],
-        transaction_id=trade["transaction_id"],
-        fen=row["amount_fen"],
-        at_ms=at_ms,
-    )
-    settled = book.find(_RETURN, number=row["out_return_no"])
-    assert settled is not None
-    return settled
-
-
-def _balance(company: Company, account: str, fen: int) -> None:
+def move_balance(company: Company, account: str, fen: int) -> None:
+    """What a receiver has is so much more; inside a change."""
     company.book.write(
         "INSERT INTO balances (account, fen) VALUES (:account, 0) ON CONFLICT (account) DO NOTHING", account=account
     )
