@@ -24,18 +24,20 @@ class Undisturbed:
     """
 
     def __init__(self, *pids: int, of_all_threads: bool = False) -> None:
-        """pids: what one had to wait is nothing any more when it has ended. of_all_threads: of those that have no first
-        among them, such as a Java server; where several wait at a time the clock stands still for each.
-        """
+        """of_all_threads: for who has no first among them, such as a Java server; it stands still for each of them."""
         self._folders = [_folder_of(pid) for pid in (os.getpid(), *pids) if (_folder_of(pid) / FILE).exists()]
         self._of_all_threads = of_all_threads
+        # By process or thread; of those that have ended as it was last known, for else the clock would jump ahead.
+        self._waited_s: dict[Path, float] = {}
 
     def __call__(self) -> float:
         """Seconds since some moment, the same for all calls."""
         each = self._folders
         if self._of_all_threads:
             each = [thread for folder in self._folders for thread in folder.glob("task/*")]
-        return time.monotonic() - sum(map(_waited_s, each))
+        for one in each:
+            self._waited_s[one] = max(self._waited_s.get(one, 0.0), _waited_s(one))
+        return time.monotonic() - sum(self._waited_s.values())
 
 
 def waited_below(pid: int) -> float:

@@ -151,7 +151,7 @@ async def test_a_relay_far_behind_keeps_only_so_much_in_memory_and_reads_the_res
 
 
 async def test_what_of_a_batch_was_kept_after_all_is_published_and_no_more() -> None:
-    desk = desk_of(prepared(Slow("full", "full")), Hands())
+    desk = desk_of(prepared(Slow("full", None, "full")), Hands())
     log = Moody()
 
     async with working(desk), relaying(desk, log) as relay:
@@ -161,7 +161,7 @@ async def test_what_of_a_batch_was_kept_after_all_is_published_and_no_more() -> 
         await until(lambda: relay.lag == 0)
         kept = await table(desk)
 
-    assert [type(answer) for answer in answers] == [Unavailable, Outcome]
+    assert [type(answer) for answer in answers] == [Outcome, Unavailable]
     assert log.published == kept
     assert len(kept) == 1
 

@@ -112,6 +112,7 @@ _NAMES: Final = {
         ("starts_at", "开始时间", "start"),
         ("starts_minute", "开始时间（分钟）", "start in minutes"),
         ("state", "状态", "state"),
+        ("sub_order_id", "子单", "sub-order"),
         ("subsidy_budget_fen", "补贴预算（分）", "subsidy budget in fen"),
         ("subsidy_rate", "补贴比例", "subsidy rate"),
         ("tags", "标签", "tags"),
