@@ -76,14 +76,16 @@ def test_one_connection_more_than_its_address_may_have_is_closed_and_no_other() 
     assert [door.enter("2001:db8:7::4")[0].code for _ in range(2)] == [None, CROWDED]
 
 
-def test_who_is_refused_and_does_not_go_is_let_go_of_and_nothing_is_kept_of_addresses_that_left() -> None:
+def test_who_is_refused_and_does_not_go_is_let_go_of_and_nothing_is_kept_of_addresses_that_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     at = [0.0]
     gateway = a_gateway(1, at=at)
     door = Door(gateway)
     _, kept = door.enter("10.0.0.1")
     line, refused = door.enter("10.0.0.1")
     aborted: list[bool] = []
-    line.abort = lambda: aborted.append(True)  # type: ignore[method-assign]
+    monkeypatch.setattr(line, "abort", lambda: aborted.append(True))
 
     at[0] = LINGER_S + 1
     gateway.tick()
@@ -104,8 +106,8 @@ def test_of_an_address_that_is_full_the_log_says_so_once_until_places_were_free(
     clients[0].on_closed()
     clients += [door.enter("10.0.0.1")[1] for _ in range(3)]
 
-    said = [record for record in caplog.records if record.message == "push.address_full"]
-    assert [(record.network, record.connections) for record in said] == [("10.0.0.1", 2)] * 2  # type: ignore[attr-defined]
+    said = [record.__dict__ for record in caplog.records if record.message == "push.address_full"]
+    assert [(facts["network"], facts["connections"]) for facts in said] == [("10.0.0.1", 2)] * 2
 
 
 @pytest.mark.parametrize(("most", "address"), [(0, "10.0.0.1"), (1, "")])

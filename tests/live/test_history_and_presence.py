@@ -146,15 +146,17 @@ class Asked:
         return getattr(self._gate, name)
 
 
-async def test_who_has_gone_before_he_could_look_at_a_group_is_not_counted_for_ever(cast: Cast) -> None:
+async def test_who_has_gone_before_he_could_look_at_a_group_is_not_counted_for_ever(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
     channel = await opened_group(cast.ming)
     hub = cast.town.house.live.hubs[CAMPUS]
     async with a_gateway(cast, Watch(), PushLimits()) as gateway:
         gone, stays = Talk(cast, gateway), Talk(cast, gateway)
         await gone.connect(cast.ming)
         await stays.connect(cast.hua)
-        gate = gateway.gate
-        gateway.gate = asked = Asked(gate)  # type: ignore[assignment]
+        asked = Asked(gateway.gate)
+        monkeypatch.setattr(gateway, "gate", asked)
         gone.send(subscribe={"channel": channel})
         await asked.is_asked.wait()
 
@@ -196,7 +198,8 @@ async def test_a_picture_that_cannot_be_read_for_a_moment_is_shown_after_it(
         talk = Talk(cast, gateway)
         await talk.connect(cast.ming)
         shown = await talk.ask(subscribe={"channel": channel})
-        hub._gate = gate = Unreadable(hub._gate)  # type: ignore[assignment]
+        gate = Unreadable(hub._gate)
+        monkeypatch.setattr(hub, "_gate", gate)
         group_id = channel.partition(":")[2]
         await done(cast.hua.post(f"groups/{group_id}/orders", {"lines": BEEF_RICE}), 201)
         await until(lambda: gate.asked > 2)

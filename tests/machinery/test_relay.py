@@ -166,6 +166,12 @@ async def test_what_of_a_batch_was_kept_after_all_is_published_and_no_more() -> 
     assert len(kept) == 1
 
 
+async def until_refused(log: Moody, times: int) -> None:
+    """Wait until the log has refused more often than so many times from now on."""
+    before = log.refused
+    await until(lambda: log.refused > before + times)
+
+
 async def test_each_time_that_the_log_is_away_is_told_when_it_begins(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -175,9 +181,9 @@ async def test_each_time_that_the_log_is_away_is_told_when_it_begins(
 
     async with working(desk), relaying(desk, log) as relay:
         for hall in "abc":
-            log.is_away, before = True, log.refused
+            log.is_away = True
             await seats_taken(desk, hall, 1)
-            await until(lambda before=before: log.refused > before + 5)  # type: ignore[misc]
+            await until_refused(log, 5)
             log.is_away = False
             await until(lambda: relay.lag == 0)
 
