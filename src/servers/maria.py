@@ -281,11 +281,13 @@ class Maria:
         making = self.folder / "template.making"
         shutil.rmtree(making, ignore_errors=True)
         user = getpass.getuser()
-        words = ["mariadb-install-db", "--no-defaults", "--skip-test-db", f"--user={user}", f"--datadir={making}"]
-        words += ["--auth-root-authentication-method=socket", f"--auth-root-socket-user={user}"]
-        _run([*words, "--innodb-log-file-size=32M"], "")
-        words = ["mariadbd", "--no-defaults", "--bootstrap", f"--user={user}", f"--datadir={making}"]
-        _run([*words, "--innodb-log-file-size=32M"], self._accounts())
+        # Whoever starts removes what temporary tables lie in its folder, and they may be of another that is being made.
+        temporary = self.folder / "template.temporary"
+        temporary.mkdir(exist_ok=True)
+        usual = [f"--user={user}", f"--datadir={making}", f"--tmpdir={temporary}", "--innodb-log-file-size=32M"]
+        words = ["mariadb-install-db", "--no-defaults", "--skip-test-db", *usual]
+        _run([*words, "--auth-root-authentication-method=socket", f"--auth-root-socket-user={user}"], "")
+        _run(["mariadbd", "--no-defaults", "--bootstrap", *usual], self._accounts())
         os.replace(making, template)
         return template
 
