@@ -37,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--at", help="what time it is there at first, RFC 3339")
     parser.add_argument("--seed", type=int, default=0, help="of the chance that faults go by")
     parser.add_argument("--control", action="store_true", help="allow /control to whoever has FOLDER/control_token")
+    parser.add_argument(
+        "--not-durable", action="store_true", help="wait for no disk, which only a machine without power minds"
+    )
     parser.add_argument("--until-stdin-closes", action="store_true", help="end with the process that started it")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
@@ -53,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind((options.host, options.port))
     address = f"http://{options.host}:{listening.getsockname()[1]}"
-    book = Book(options.data / "wechatpay.db")
+    book = Book(options.data / "wechatpay.db", is_durable=not options.not_durable)
     company = Company(
         keys=keys,
         book=book,
