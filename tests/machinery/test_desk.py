@@ -541,7 +541,7 @@ def wrong_about(database: Sqlite, answers: list[Any], *, seats: int) -> list[str
 async def test_a_commit_that_does_not_end_is_told_until_it_does(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(flights, "SLOW_AFTER_S", 0.05)
+    monkeypatch.setattr(flights, "SLOW_AFTER_S", 600.0)  # no commit of a busy machine takes so long
     database = prepared(Slow())
     desk = desk_of(database, Hands())
 
@@ -551,16 +551,18 @@ async def test_a_commit_that_does_not_end_is_told_until_it_does(
     async with working(desk):
         await desk.submit(Build(id="h", seats=9))
         before = told()
+        monkeypatch.setattr(flights, "SLOW_AFTER_S", 0.05)
         database.go.clear()
         taking = asyncio.create_task(desk.submit(Take(ticket_id="t", hall_id="h")))
-        await until(lambda: len(told()) == 2)
+        await until(lambda: len(told()) >= 2)
         database.go.set()
         await taking
+        meanwhile = told()
         await asyncio.sleep(0.2)
 
     assert before == []
-    assert set(told()) == {"desk.commit_slow"}
-    assert len(told()) <= 3
+    assert set(meanwhile) == {"desk.commit_slow"}
+    assert told() == meanwhile
 
 
 async def test_a_desk_whose_commits_are_dear_decides_ahead_only_what_fills_a_batch() -> None:

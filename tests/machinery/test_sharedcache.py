@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.undisturbed import Undisturbed
@@ -33,8 +34,9 @@ def value(version: int) -> Shared:
     return Shared(version, b"v%d" % version)
 
 
-def processes(count: int) -> list[SharedReads]:
-    cache = Here(clock=asyncio.get_running_loop().time)
+def processes(count: int, *, clock: Callable[[], float] | None = None) -> list[SharedReads]:
+    """Processes that share a cache; clock: of its claims and of what it keeps, else the loop's."""
+    cache = Here(clock=clock or asyncio.get_running_loop().time)
     return [SharedReads(cache, prefix="order:") for _ in range(count)]
 
 
@@ -61,7 +63,8 @@ async def test_what_one_process_loaded_the_others_find() -> None:
 async def test_equal_reads_of_many_processes_at_once_cost_one_load() -> None:
     source = Source({"o1": 3})
     source.gate.clear()
-    loads = [asyncio.create_task(each.load("o1", source.read)) for each in processes(20)]
+    together = processes(20, clock=lambda: 0.0)  # a claim ends after a tenth of a second, for which a machine may stand
+    loads = [asyncio.create_task(each.load("o1", source.read)) for each in together]
     await settle()
 
     source.gate.set()
