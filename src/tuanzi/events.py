@@ -330,6 +330,14 @@ class AfterSaleAsked(Event, frozen=True, kw_only=True, gc=False):
     member_id: str
 
 
+class AfterSaleWithdrawn(Event, frozen=True, kw_only=True, gc=False):
+    """A member is content after all, before anybody decided; the order is completed in the same commit."""
+
+    name = "orders.after_sale_withdrawn"
+    order_id: str
+    member_id: str
+
+
 class SubOrderAdvanced(Event, frozen=True, kw_only=True, gc=False):
     """A merchant or rider moved a sub-order on, or it was withdrawn because its order was refunded (`by` says why)."""
 

@@ -26,8 +26,8 @@ async def test_an_operator_reads_what_is_wrong_and_so_does_who_said_it(cast: Cas
     await done(cast.ming.post(f"orders/{order_id}/after-sale", {"reason": f"  {SPILT}\n"}))
 
     said = await done(cast.warden.get(f"orders/{order_id}/after-sale"))
-    assert said == {"order_id": order_id, "reason": SPILT, "asked_at": said["asked_at"]}
-    assert said["asked_at"].startswith("2026-")
+    asked_at = cast.town.now.isoformat().replace("+00:00", "Z")
+    assert said == {"order_id": order_id, "reason": SPILT, "asked_at": asked_at, "withdrawn_at": None}
     assert await done(cast.ming.get(f"orders/{order_id}/after-sale")) == said
     await refused(cast.hua.get(f"orders/{order_id}/after-sale"), 404, "base/unknown")
 
@@ -77,12 +77,16 @@ async def waiting(cast: Cast) -> dict[str, tuple[str, str, datetime, int]]:
 
 async def test_nothing_need_be_said(cast: Cast) -> None:
     order_id = await delivered(cast)
-    nothing = {"order_id": order_id, "reason": "", "asked_at": None}
+    nothing = {"order_id": order_id, "reason": "", "asked_at": None, "withdrawn_at": None}
     assert await done(cast.warden.get(f"orders/{order_id}/after-sale")) == nothing
 
     await done(cast.ming.post(f"orders/{order_id}/after-sale"))
+    asked_at = cast.town.now.isoformat().replace("+00:00", "Z")
 
-    assert await done(cast.warden.get(f"orders/{order_id}/after-sale")) == nothing
+    assert await done(cast.warden.get(f"orders/{order_id}/after-sale")) == {**nothing, "asked_at": asked_at}
+    await done(cast.warden.post(f"orders/{order_id}/after-sale/decision", {"amount_fen": 0}))
+    assert await done(cast.ming.get(f"orders/{order_id}/after-sale")) == {**nothing, "asked_at": asked_at}
+    await done(cast.ming.post(f"orders/{order_id}/after-sale"))
     assert (await done(cast.ming.get(f"orders/{order_id}")))["state"] == "after_sale"
 
 
@@ -119,6 +123,80 @@ async def test_what_was_said_is_exported_and_erased_with_who_said_it(cast: Cast)
 
     assert holding(cast.town, SPILT) == set()
     said = await done(cast.warden.get(f"orders/{order_id}/after-sale"))
-    assert (said["reason"], said["asked_at"]) == ("", None)
+    (waits,) = (await waiting(cast)).values()
+    assert (said["reason"], datetime.fromisoformat(said["asked_at"])) == ("", waits[2])
     decided = await done(cast.warden.post(f"orders/{order_id}/after-sale/decision", {"amount_fen": 500}))
     assert decided["refund_due_fen"] == 500
+    assert (await done(cast.warden.get(f"orders/{order_id}/after-sale")))["asked_at"] is None
+
+
+async def test_who_is_content_after_all_takes_it_back_once_and_may_ask_again(cast: Cast) -> None:
+    order_id = await delivered(cast)
+    page = f"orders/{order_id}/after-sale"
+    await refused(cast.ming.send("DELETE", page), 409, "orders/illegal-step")
+    await done(cast.ming.post(page, {"reason": SPILT}))
+    asked_at = (await done(cast.ming.get(page)))["asked_at"]
+    cast.town.pass_time(seconds=60)
+    withdrawn_at = cast.town.now.isoformat().replace("+00:00", "Z")
+    await refused(cast.hua.send("DELETE", page), 404, "base/unknown")
+
+    taken_back = await done(cast.ming.send("DELETE", page))
+
+    assert (taken_back["state"], taken_back["refund_due_fen"]) == ("completed", 0)
+    assert await waiting(cast) == {}
+    said = {"order_id": order_id, "reason": SPILT, "asked_at": asked_at, "withdrawn_at": withdrawn_at}
+    assert await done(cast.warden.get(page)) == said
+    told_before = cast.town.rows("SELECT name, body FROM events ORDER BY number")
+    cast.town.pass_time(seconds=60)
+    assert await done(cast.ming.send("DELETE", page)) == taken_back
+    assert await done(cast.warden.get(page)) == said
+    assert cast.town.rows("SELECT name, body FROM events ORDER BY number") == told_before
+    assert [name for name, _ in told_before if "after_sale" in name] == [
+        "orders.after_sale_asked",
+        "orders.after_sale_withdrawn",
+    ]
+    await refused(cast.warden.post(f"{page}/decision", {"amount_fen": 500}), 409, "orders/illegal-step")
+
+    await done(cast.ming.post(page, {"reason": "还有一份没到"}))
+
+    again = await done(cast.warden.get(page))
+    assert (again["reason"], again["withdrawn_at"]) == ("还有一份没到", None)
+    assert set(await waiting(cast)) == {order_id}
+
+
+@pytest.mark.parametrize("amount_fen", [0, 500, None])
+async def test_what_is_decided_is_not_taken_back(cast: Cast, amount_fen: int | None) -> None:
+    order_id = await delivered(cast)
+    page = f"orders/{order_id}/after-sale"
+    await done(cast.ming.post(page))
+    before = await done(cast.ming.get(f"orders/{order_id}"))
+    amount = before["paid_fen"] if amount_fen is None else amount_fen
+    await done(cast.warden.post(f"{page}/decision", {"amount_fen": amount}))
+    await cast.town.settled()
+    decided = await done(cast.ming.get(f"orders/{order_id}"))
+
+    await refused(cast.ming.send("DELETE", page), 409, "orders/after-sale-decided")
+
+    assert await done(cast.ming.get(f"orders/{order_id}")) == decided
+    assert decided["refunded_fen"] == amount
+    assert (await done(cast.ming.get(page)))["withdrawn_at"] is None
+
+
+async def test_persons_who_waited_for_it_are_given_theirs_as_soon_as_it_is_taken_back(cast: Cast) -> None:
+    order_id = await delivered(cast)
+    await done(cast.ming.post(f"orders/{order_id}/confirm"))
+    await done(cast.ming.post(f"orders/{order_id}/after-sale", {"reason": SPILT}))
+    cast.town.pass_time(days=3)
+    await cast.town.settled()
+    assert await given(cast, order_id) == {"merchant"}
+
+    await done(cast.ming.send("DELETE", f"orders/{order_id}/after-sale"))
+    await cast.town.settled()
+
+    assert await given(cast, order_id) == {"merchant", "leader"}
+
+
+async def given(cast: Cast, order_id: str) -> set[str]:
+    """Who was given a share of an order."""
+    ledger = await done(cast.warden.get(f"orders/{order_id}/ledger"))
+    return {each["party"] for each in ledger["parties"] if each["given_fen"]}

@@ -206,6 +206,7 @@ async def order_writes(cast: Cast) -> list[Write]:
         ),
         Write(f"{order}/confirm", cast.hua, f"orders/{orders[1]}/confirm", {}, SAME_IN_OTHER_BYTES),
         Write(f"{order}/after-sale", cast.hua, f"orders/{orders[1]}/after-sale", {}, SAME_IN_OTHER_BYTES),
+        Write(f"DELETE {campus}/orders/{{order_id}}/after-sale", cast.hua, f"orders/{orders[1]}/after-sale", None, {}),
         Write(
             f"{order}/after-sale/decision",
             cast.warden,

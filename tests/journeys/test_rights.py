@@ -74,6 +74,7 @@ RIGHTS = {
     "POST /v1/campuses/{campus}/orders/{order_id}/confirm": MEMBERS,
     "POST /v1/campuses/{campus}/orders/{order_id}/after-sale": MEMBERS,
     "GET /v1/campuses/{campus}/orders/{order_id}/after-sale": HERE,
+    "DELETE /v1/campuses/{campus}/orders/{order_id}/after-sale": MEMBERS,
     "POST /v1/campuses/{campus}/orders/{order_id}/after-sale/decision": OPERATORS,
     "POST /v1/campuses/{campus}/orders/{order_id}/refunds": OPERATORS,
     "POST /v1/campuses/{campus}/orders/{order_id}/pay": MEMBERS,

@@ -29,6 +29,7 @@ from tuanzi.orders import (
     SubOrder,
     SubOrderState,
     SubStep,
+    WithdrawAfterSale,
     state_by_sub_orders,
     steps_from,
 )
@@ -186,6 +187,7 @@ COMMANDS: dict[str, Callable[[Any], Any]] = {
     "refund all": lambda id: RefundOrder(order_id=id, amount_fen=None, reason="kind", by=OPERATOR),
     "refund a part": lambda id: RefundOrder(order_id=id, amount_fen=100, reason="kind", by=OPERATOR),
     "ask after-sale": lambda id: AskAfterSale(order_id=id, member_id=PersonId("m1")),
+    "withdraw after-sale": lambda id: WithdrawAfterSale(order_id=id, member_id=PersonId("m1")),
     "decide after-sale": lambda id: DecideAfterSale(order_id=id, amount_fen=0, by=OPERATOR),
     "accept": lambda id: AdvanceSubOrder(sub_order_id=SubOrderId(f"{id}.1"), step=SubStep.ACCEPT, by=OPERATOR),
 }
@@ -197,6 +199,7 @@ DOES: dict[str, dict[OrderState, OrderState | None]] = {
     "refund all": dict.fromkeys(LATER, S.REFUNDING),
     "refund a part": dict.fromkeys(LATER),
     "ask after-sale": {S.DELIVERED: S.AFTER_SALE, S.COMPLETED: S.AFTER_SALE},
+    "withdraw after-sale": {S.AFTER_SALE: S.COMPLETED},
     "decide after-sale": {S.AFTER_SALE: S.COMPLETED},
     "accept": {S.SPLIT: S.ACCEPTED},
 }

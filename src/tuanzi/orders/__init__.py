@@ -3,7 +3,7 @@
 Owns orders, sub_orders, order_holds, acceptance_terms, complaints, open_after_sales. Hears RefundSettled, OrderDoubted
 and DifferenceRepaired of money, and BundlePickedUp and ParcelDelivered of delivery, through their logs.
 Emits OrderPlaced, OrderPaid, OrderAdvanced, OrderCompleted, OrderCancelled, RefundDue, OrderRefunded, AfterSaleAsked,
-SubOrderAdvanced, SubOrdersLate, SubOrdersUnready, OrderPutOnHold.
+AfterSaleWithdrawn, SubOrderAdvanced, SubOrdersLate, SubOrdersUnready, OrderPutOnHold.
 The seat belongs to groups, which calls down; what a step must mean above is told by events.
 """
 
@@ -37,6 +37,7 @@ from tuanzi.orders.model import (
 )
 from tuanzi.orders.problems import (
     AcceptanceTermsInvalid,
+    AfterSaleDecided,
     AfterSaleTooLate,
     IllegalStep,
     NotPayable,
@@ -81,6 +82,7 @@ from tuanzi.orders.service import (
     SubOrderAnswer,
     WatchAcceptance,
     WatchReadiness,
+    WithdrawAfterSale,
     cancel_unpaid,
     forget_complaints,
     mark_grouped,
@@ -105,6 +107,7 @@ __all__ = [
     "AcceptanceTerms",
     "AcceptanceTermsInvalid",
     "AdvanceSubOrder",
+    "AfterSaleDecided",
     "AfterSaleTooLate",
     "AskAfterSale",
     "CompleteOrder",
@@ -138,6 +141,7 @@ __all__ = [
     "SubStep",
     "WatchAcceptance",
     "WatchReadiness",
+    "WithdrawAfterSale",
     "board_of",
     "cancel_unpaid",
     "find_order",
@@ -190,6 +194,7 @@ def room() -> Room:
             CompleteOrder: service.complete_order,
             RefundOrder: service.refund_order,
             AskAfterSale: service.ask_after_sale,
+            WithdrawAfterSale: service.withdraw_after_sale,
             DecideAfterSale: service.decide_after_sale,
             HearRefund: service.hear_refund,
             RestoreOrder: service.restore_order,

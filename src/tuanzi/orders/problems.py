@@ -29,6 +29,14 @@ class AfterSaleTooLate(Problem):
     title_zh = "已超过售后申请期限"
 
 
+class AfterSaleDecided(Problem):
+    """The after-sale has been decided and cannot be taken back any more."""
+
+    code = "orders/after-sale-decided"
+    status = 409
+    title_zh = "售后已处理完毕，不能再撤销"
+
+
 class NotPayable(Problem):
     """The order waits for no payment."""
 

@@ -11,7 +11,14 @@ from tuanzi.base.problem import Unknown
 from tuanzi.base.who import Role
 from tuanzi.machinery.http.routes import Call, Committed, NoBody, Reply, Route
 from tuanzi.orders.model import MERCHANT_STEPS, REASON_MAX, AcceptanceTerms, OrderState, SubOrderState, SubStep
-from tuanzi.orders.problems import AcceptanceTermsInvalid, AfterSaleTooLate, IllegalStep, OrderHeld, RefundTooLarge
+from tuanzi.orders.problems import (
+    AcceptanceTermsInvalid,
+    AfterSaleDecided,
+    AfterSaleTooLate,
+    IllegalStep,
+    OrderHeld,
+    RefundTooLarge,
+)
 from tuanzi.orders.queries import (
     AfterSaleView,
     CampusOrderPage,
@@ -40,6 +47,7 @@ from tuanzi.orders.service import (
     RefundOrder,
     SetAcceptanceTerms,
     SubOrderAnswer,
+    WithdrawAfterSale,
     terms_set,
 )
 
@@ -148,6 +156,12 @@ async def ask_after_sale(call: Call[AfterSaleAsk, None]) -> Committed:
     command = AskAfterSale(
         order_id=OrderId(call.path["order_id"]), member_id=call.caller.person_id, reason=call.body.reason.strip()
     )
+    return await call.desks.core.submit(command, who=command.member_id, key=call.key)
+
+
+async def withdraw_after_sale(call: Call[None, None]) -> Committed:
+    """DELETE /v1/campuses/{campus}/orders/{order_id}/after-sale: I am content after all."""
+    command = WithdrawAfterSale(order_id=OrderId(call.path["order_id"]), member_id=call.caller.person_id)
     return await call.desks.core.submit(command, who=command.member_id, key=call.key)
 
 
@@ -285,6 +299,15 @@ ROUTES = (
         roles=_MINE,
         problems=(IllegalStep, AfterSaleTooLate),
         summary="Ask for after-sale",
+    ),
+    Route(
+        "DELETE",
+        _ORDER + "/after-sale",
+        withdraw_after_sale,
+        answer=OrderAnswer,
+        roles=_MINE,
+        problems=(IllegalStep, AfterSaleDecided),
+        summary="Take an after-sale back that nobody has decided",
     ),
     Route(
         "GET",

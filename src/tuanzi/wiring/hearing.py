@@ -60,6 +60,7 @@ FOR_OUTSIDE_READERS: frozenset[type[Event]] = frozenset(
         events.OrderPlaced,
         events.OrderPaid,
         events.OrderAdvanced,
+        events.AfterSaleWithdrawn,
         events.OrderRefunded,
         events.SubOrdersLate,
         events.SubOrdersUnready,

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from tuanzi.base.ids import OrderId, PersonId
 
 # Our choice: what a person writes about one meal; and of one person so many are kept, the newest. A row of them is at
-# most 55 kB, where MariaDB's TEXT holds 64.
+# most 57 kB, where MariaDB's TEXT holds 64.
 REASON_MAX: Final = 200
 COMPLAINTS_MAX: Final = 40
 
@@ -24,11 +24,12 @@ class OpenAfterSale(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Complaint(Struct, frozen=True, kw_only=True, gc=False):
-    """What a member says is wrong with an order, in his words."""
+    """What a member says is wrong with an order, in his words; withdrawn_at: when he took it back."""
 
     order_id: OrderId
     reason: str
     asked_at: datetime
+    withdrawn_at: datetime | None = None
 
 
 class Complaints(Struct, frozen=True, kw_only=True, gc=False):

@@ -26,6 +26,7 @@ from tuanzi.orders.store import (
     COMPLAINTS,
     COMPLAINTS_OF_MEMBER,
     COMPLAINTS_OF_MEMBERS,
+    KEPT_AFTER_SALES,
     LAST_LOOKED_AT,
     ORDER_IDS_OF_MEMBER,
     ORDERS,
@@ -41,15 +42,22 @@ ORDERS_LOOKED_AT_MAX = 5_000
 
 
 async def after_sale_view(desk: Desk, order: Order) -> AfterSaleView:
-    """What an order's member says is wrong with it."""
+    """What an order's member says is wrong with it, and since when it waits."""
     kept = desk.peek(Complaints, order.member_id)
     if kept is None:
         rows = await desk.rows(COMPLAINTS_OF_MEMBER, {"member_id": order.member_id})
         kept = COMPLAINTS.from_row(rows[0]) if rows else Complaints(member_id=order.member_id)
     said = kept.of(order.id)
-    return AfterSaleView(
-        order_id=order.id, reason=said.reason if said else "", asked_at=said.asked_at if said else None
-    )
+    if said is not None:
+        return AfterSaleView(
+            order_id=order.id, reason=said.reason, asked_at=said.asked_at, withdrawn_at=said.withdrawn_at
+        )
+    asked_at = None
+    if order.state is OrderState.AFTER_SALE:  # of before a complaint without a word was kept, or of who is erased
+        (slots,) = several([order.id])
+        rows = await desk.rows(KEPT_AFTER_SALES, slots)
+        asked_at = from_ms(rows[0][1]) if rows else None
+    return AfterSaleView(order_id=order.id, reason="", asked_at=asked_at, withdrawn_at=None)
 
 
 async def open_after_sales(desk: Desk, *, after: str, limit: int) -> OpenAfterSalePage:

@@ -72,11 +72,16 @@ class OrderView(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AfterSaleView(Struct, frozen=True, kw_only=True, gc=False):
-    """What the member said is wrong, and when; "" and None when he said nothing, or was erased since."""
+    """What the member said is wrong, and when; when he took it back, None while he did not.
+
+    reason: "" when he said nothing, or was erased since. asked_at: None when none was asked for, or he was erased and it
+    waits no more.
+    """
 
     order_id: str
     reason: str
     asked_at: datetime | None
+    withdrawn_at: datetime | None
 
 
 class OpenAfterSaleView(Struct, frozen=True, kw_only=True, gc=False):

@@ -33,6 +33,7 @@ from tuanzi.orders.service.commands import (
     SubOrderAnswer,
     WatchAcceptance,
     WatchReadiness,
+    WithdrawAfterSale,
 )
 from tuanzi.orders.service.ending import (
     ask_after_sale,
@@ -40,6 +41,7 @@ from tuanzi.orders.service.ending import (
     confirm_order,
     decide_after_sale,
     forget_complaints,
+    withdraw_after_sale,
 )
 from tuanzi.orders.service.making import advance_sub_order, follow_rider, mark_split
 from tuanzi.orders.service.mending import free_order, hear_refund, hold_order, restore_order, restore_sub_orders
@@ -63,6 +65,7 @@ __all__ = [
     "SubOrderAnswer",
     "WatchAcceptance",
     "WatchReadiness",
+    "WithdrawAfterSale",
     "advance_sub_order",
     "ask_after_sale",
     "cancel_unpaid",
@@ -93,4 +96,5 @@ __all__ = [
     "watch_acceptance",
     "watch_readiness",
     "watched_places",
+    "withdraw_after_sale",
 ]

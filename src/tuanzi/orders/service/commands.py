@@ -90,6 +90,13 @@ class AskAfterSale(Struct, frozen=True, kw_only=True, gc=False):
     reason: str = ""
 
 
+class WithdrawAfterSale(Struct, frozen=True, kw_only=True, gc=False):
+    """A member takes his after-sale back."""
+
+    order_id: OrderId
+    member_id: PersonId
+
+
 class DecideAfterSale(Struct, frozen=True, kw_only=True, gc=False):
     """An operator's decision: so much goes back, perhaps nothing."""
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from tuanzi.base.ids import OrderId, PersonId
 from tuanzi.base.money import Money
 from tuanzi.base.problem import Unknown
 from tuanzi.base.unit import Unit
-from tuanzi.events import AfterSaleAsked
+from tuanzi.events import AfterSaleAsked, AfterSaleWithdrawn
 from tuanzi.orders.model import AFTER_SALE_WITHIN, Complaint, Complaints, OpenAfterSale, Order, OrderState, Step
-from tuanzi.orders.problems import AfterSaleTooLate, IllegalStep
+from tuanzi.orders.problems import AfterSaleDecided, AfterSaleTooLate, IllegalStep
 from tuanzi.orders.service.commands import (
     AskAfterSale,
     CompleteOrder,
     ConfirmOrder,
     DecideAfterSale,
     OrderAnswer,
+    WithdrawAfterSale,
     answer_of,
 )
 from tuanzi.orders.service.refunds import promise_refund, refund_all
@@ -47,11 +50,31 @@ def ask_after_sale(unit: Unit, command: AskAfterSale, *, now: datetime) -> Order
         raise AfterSaleTooLate(order_id=order.id)
     order = take_step(unit, order, step=Step.ASK_AFTER_SALE)
     said = unit.find(Complaints, order.member_id) or Complaints(member_id=order.member_id)
-    if command.reason or said.of(order.id) is not None:
-        unit.put(said.with_one(Complaint(order_id=order.id, reason=command.reason, asked_at=now)))
+    unit.put(said.with_one(Complaint(order_id=order.id, reason=command.reason, asked_at=now)))
     unit.put(OpenAfterSale(order_id=order.id, asked_at=now))
     unit.emit(AfterSaleAsked(order_id=order.id, member_id=order.member_id))
     return answer_of(order)
+
+
+def withdraw_after_sale(unit: Unit, command: WithdrawAfterSale, *, now: datetime) -> OrderAnswer:
+    """Take an after-sale back that nobody has decided: the order is completed, and who waited for it is paid.
+
+    A repeat changes nothing. Raises Unknown, AfterSaleDecided, IllegalStep where none was asked for.
+    """
+    order = _own(unit, command.order_id, member_id=command.member_id)
+    said = unit.find(Complaints, order.member_id) or Complaints(member_id=order.member_id)
+    complaint = said.of(order.id)
+    if order.state is not OrderState.AFTER_SALE:
+        if complaint is None:
+            raise IllegalStep(order_id=order.id, state=order.state.value, step=Step.CLOSE_AFTER_SALE.value)
+        if complaint.withdrawn_at is None:
+            raise AfterSaleDecided(order_id=order.id, state=order.state.value)
+        return answer_of(order)
+    if complaint is not None:
+        unit.put(said.with_one(replace(complaint, withdrawn_at=now)))
+    unit.remove(OpenAfterSale, order.id)
+    unit.emit(AfterSaleWithdrawn(order_id=order.id, member_id=order.member_id))
+    return answer_of(take_step(unit, order, step=Step.CLOSE_AFTER_SALE))
 
 
 def decide_after_sale(unit: Unit, command: DecideAfterSale, *, now: datetime) -> OrderAnswer:

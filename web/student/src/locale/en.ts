@@ -274,6 +274,18 @@ export const en: Record<keyof typeof zh, string> = {
   sendAfterSale: 'Send',
   enjoy: 'Enjoy!',
   afterSaleAsked: 'We have it and will see to it.',
+  afterSale: 'After-sale',
+  afterSaleWaits: 'Waiting for a decision',
+  afterSaleDecided: 'Decided',
+  afterSaleAskedAt: 'Sent {at}',
+  afterSaleWithdrawnAt: 'Taken back {at}',
+  afterSaleWithdrawn: 'Your after-sale is taken back.',
+  withdrawAfterSale: 'Take it back',
+  withdrawTitle: 'Take this after-sale back?',
+  withdrawWhy:
+    'The order is then complete, and its money goes to the kitchen and the rider. Within 24 hours of the delivery you may send another.',
+  withdrawYes: 'Take back',
+  withdrawNo: 'Keep waiting',
 
   mineSignedOut: 'Sign in to see your groups and orders.',
   'shelf-filling': 'Filling',
