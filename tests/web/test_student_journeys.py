@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Route, expect
 
-from tests.web.conftest import WAIT_MS, PagesHouse, Student, Window
+from tests.web.conftest import WAIT_MS, PagesHouse, Window
 
 
 def let_through(window: Window, route: Route) -> None:
@@ -397,31 +397,3 @@ def test_the_poster_of_a_group_can_be_shown_to_friends(house: PagesHouse, window
     expect(picture).to_have_attribute("src", re.compile("/share/campuses/beijing/groups/g_"), timeout=WAIT_MS)
     window.page.wait_for_function("document.querySelector('.poster img')?.naturalWidth === 750", timeout=WAIT_MS)
     window.keep_screen("poster")
-
-
-def test_who_is_not_content_says_what_is_wrong(house: PagesHouse, window: Window) -> None:
-    window.sign_in()
-    me = window.student()
-    group_id = me.open_group("trio")
-    for _ in range(2):
-        house.student().join(group_id)
-    mine = house.client.get("/v1/campuses/beijing/orders", headers=me.headers).json()["items"]
-    order_id = mine[0]["order_id"]
-    window.go(f"order/order?id={order_id}")
-    window.sees("待接单")
-    house.pass_time(seconds=61)  # the operator's last code may have been asked for by another test
-    staff = Student(house, house.hire("operator")["token"])
-    for step in ("accept", "cook", "ready", "pick-up", "deliver"):
-        staff.post(f"sub-orders/{order_id}.1/{step}", {})
-
-    window.press("有问题")
-    window.page.get_by_label("哪里不对？").locator("visible=true").last.fill("汤洒了一半，打 13812345678")
-    window.press("提交售后")
-    expect(window.page.get_by_text("文字中含有手机号").first).to_be_visible(timeout=WAIT_MS)
-    window.page.get_by_label("哪里不对？").locator("visible=true").last.fill("汤洒了一半")
-    window.keep_screen("complaint")
-    window.press("提交售后")
-
-    window.sees("售后中")
-    path = f"/v1/campuses/beijing/orders/{order_id}/after-sale"
-    assert house.client.get(path, headers=staff.headers).json()["reason"] == "汤洒了一半"
