@@ -74,8 +74,8 @@ class OrderView(Struct, frozen=True, kw_only=True, gc=False):
 class AfterSaleView(Struct, frozen=True, kw_only=True, gc=False):
     """What the member said is wrong, and when; when he took it back, None while he did not.
 
-    reason: "" when he said nothing, or was erased since. asked_at: None when none was asked for, or he was erased and it
-    waits no more.
+    reason: "" when he said nothing, or was erased since. asked_at: None when none was asked for, or he was erased and
+    it waits no more.
     """
 
     order_id: str
