@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from servers.kafka import Kafka
 from tests.engines.logs.owner import CAMPUSES
@@ -44,6 +45,12 @@ def kafka(broker: Kafka) -> KafkaSettings:
     return KafkaSettings(servers=broker.servers, prefix=f"test{next(_numbers)}")
 
 
+@pytest.fixture
+def patient(kafka: KafkaSettings) -> KafkaSettings:
+    """The same for who tests no time limits: a busy machine may let a broker wait for longer than a house would."""
+    return replace(kafka, send_s_max=60.0)
+
+
 @pytest_asyncio.fixture(params=["here", "kafka"])
 async def commands(request: pytest.FixtureRequest) -> AsyncIterator[HereCommandLog | KafkaCommandLog]:
     """An empty command log."""
@@ -51,7 +58,7 @@ async def commands(request: pytest.FixtureRequest) -> AsyncIterator[HereCommandL
     if request.param == "here":
         log = HereCommandLog(campuses=CAMPUSES)
     else:
-        log = KafkaCommandLog(request.getfixturevalue("kafka"), campuses=CAMPUSES)
+        log = KafkaCommandLog(request.getfixturevalue("patient"), campuses=CAMPUSES)
     await log.ensure()
     yield log
     await log.close()
@@ -64,7 +71,7 @@ async def events(request: pytest.FixtureRequest) -> AsyncIterator[HereEventLog |
     if request.param == "here":
         log = HereEventLog(sources=SOURCES)
     else:
-        log = KafkaEventLog(request.getfixturevalue("kafka"), sources=SOURCES)
+        log = KafkaEventLog(request.getfixturevalue("patient"), sources=SOURCES)
     await log.ensure()
     yield log
     await log.close()
