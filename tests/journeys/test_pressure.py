@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.journeys.conftest import BEEF_RICE, LADDER, Town, done
+from tests.waiting import until
+
+
+@contextmanager
+def commits_held(database: Any) -> Iterator[threading.Event]:
+    """Until the event is set nothing more is kept: a queue fills however slowly a busy machine brings who asks."""
+    commit, may_end = database.commit, threading.Event()
+
+    def commit_later(flush: Any) -> None:
+        may_end.wait()
+        commit(flush)
+
+    database.commit = commit_later
+    try:
+        yield may_end
+    finally:
+        may_end.set()
+        database.commit = commit
 
 
 async def test_beyond_the_queue_the_answer_is_429_and_nothing_was_changed(tmp_path: Path) -> None:
@@ -16,12 +38,15 @@ async def test_beyond_the_queue_the_answer_is_429_and_nothing_was_changed(tmp_pa
         students = [await town.sign_in() for _ in range(50)]
         paths = [f"groups/{groups[i // 5]['group_id']}/orders" for i in range(50)]
 
-        answers = await asyncio.gather(
-            *(
-                student.post(path, {"lines": BEEF_RICE}, key="rush-hour")
+        core = town.house.campuses["beijing"].core
+        with commits_held(core.database) as may_end:
+            asking = [
+                asyncio.create_task(student.post(path, {"lines": BEEF_RICE}, key="rush-hour"))
                 for student, path in zip(students, paths, strict=True)
-            )
-        )
+            ]
+            await until(lambda: core.figures.turned_away)
+            may_end.set()
+            answers = await asyncio.gather(*asking)
 
         counts = Counter(answer.status_code for answer in answers)
         assert set(counts) == {201, 429}, counts
@@ -35,7 +60,7 @@ async def test_beyond_the_queue_the_answer_is_429_and_nothing_was_changed(tmp_pa
         } | {leader.id for leader in leaders}
         assert {member for (member,) in town.rows("SELECT member_id FROM orders")} == seated
         assert town.rows("SELECT SUM(held), SUM(sold) FROM portions") == [(len(seated), 0)]
-        assert town.house.campuses["beijing"].core.figures.turned_away == counts[429]
+        assert core.figures.turned_away == counts[429]
 
         # The same request under the same key, once there is room again.
         for student, path, answer in zip(students, paths, answers, strict=True):
