@@ -14,6 +14,7 @@ from tests.live.office import Direct
 from tests.live.test_chapters import batch
 from tests.live.test_repeats import SCHEMA, Told
 from tests.live.test_sending import Happenings, keeper_of
+from tests.waiting import until
 from tuanzi import live
 from tuanzi.engines.database.mariadb import MariaDb
 from tuanzi.live.queries import escalations
@@ -181,6 +182,29 @@ async def test_what_the_gateway_here_knows_to_be_acknowledged_is_not_asked_for(d
     assert watch.states == [(WEI, 1, 2, "handed")]
     figures = watch.escalator.figures
     assert (figures.expected, figures.arrived, figures.escalated, figures.waiting) == (4, 2, 2, 0)
+
+
+async def test_a_process_that_stood_still_escalates_nothing_that_was_acknowledged_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch = Watch(Desk(SCHEMA))
+    acked: dict[str, int] = {}
+    watch.escalator.acked_here = lambda stream: acked.get(stream, 0)
+    await watch.write((LI, 1), (WEI, 1))
+    monkeypatch.setattr(escalation, "LOOK_EVERY_S", 0.001)
+    looking = asyncio.create_task(watch.escalator.run())
+    await until(lambda: len(watch.escalator._waiting) == 1)
+
+    watch.at += 3600
+    await until(lambda: watch.escalator._waiting[0][0] > 3500)
+    at_once = watch.states
+    acked[LI] = 1
+    looking.cancel()
+    await watch.look_after(AFTER_S)
+
+    assert at_once == []
+    assert watch.states == [(WEI, 1, 1, "handed")]
+    assert (watch.escalator.figures.arrived, watch.escalator.figures.escalated) == (1, 1)
 
 
 async def test_only_what_comes_after_the_acknowledged_and_the_escalated_is_escalated(desk: Desk) -> None:

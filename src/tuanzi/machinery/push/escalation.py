@@ -21,6 +21,8 @@ log = logging.getLogger("tuanzi.push")
 
 # Our choice: how often is looked. Acknowledgements are kept every five seconds, so it makes no sense more often.
 LOOK_EVERY_S = 5.0
+# Our choice: a process that wakes so much later than it wanted stood still, and its sockets hold what it has not read.
+STOOD_STILL_S = 1.0
 # What was kept so long before the newest message is looked at when a process begins: more than was noted and not
 # compared when the one before ended.
 LOOKED_BACK = timedelta(minutes=2)
@@ -117,7 +119,17 @@ class Escalator:
             except Problem as problem:
                 facts = {"campus": self._campus_id, "refusal": problem.title_en()}
                 log.warning("push.escalation_waiting", extra=facts)
+            slept_from = self._clock()
             await asyncio.sleep(LOOK_EVERY_S)
+            if (still_s := self._clock() - slept_from - LOOK_EVERY_S) >= STOOD_STILL_S:
+                self.stood_still(still_s)
+
+    def stood_still(self, seconds: float) -> None:
+        """This process did nothing for so long: the machine was asleep, or somebody stopped it. That is nobody's time to
+        acknowledge in: whoever did is heard before the next look but one, and who lost his connection may come back."""
+        log.warning("push.stood_still", extra={"campus": self._campus_id, "seconds": round(seconds)})
+        least = self._clock() - self._after_s + LOOK_EVERY_S
+        self._waiting = deque((max(at + seconds, least), noted) for at, noted in self._waiting)
 
     async def begin(self) -> None:
         """Note what the process before may have noted and not compared."""
