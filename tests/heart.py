@@ -188,7 +188,7 @@ class Books:
         position, number = self.database.cursor()
         self.writer = Writer(self.schema, position=position, event_number=number, places_max=10_000)
         self.timers = TimerBook()
-        self.timers.read(self.database)
+        self.timers.read(self.database, now)
         for opening in self._openings:
             (outcome,) = drive(self.writer.carry_out([Request(opening.command)], now=now), self.database)
             opening.told(outcome.answer)

@@ -96,7 +96,7 @@ class Depot(Watched):
         position, number = self.database.cursor()
         self.writer = Writer(self.schema, position=position, event_number=number)
         self.timers = TimerBook()
-        self.timers.read(self.database)
+        self.timers.read(self.database, self.now)
         self._heard = wiring.position_of(self.database, "core")
 
     # what happens

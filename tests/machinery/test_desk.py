@@ -481,6 +481,81 @@ async def test_nobody_waits_for_the_timers_that_only_the_table_has(monkeypatch: 
     assert database.rows("SELECT COUNT(*) FROM timers") == [(0,)]
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        "due_at_ms = 'soon'",
+        f"due_at_ms = {2**62}",
+        f"due_at_ms = {-(2**62)}",
+        "attempts = 'x'",
+        "attempts = -1",
+        "body = 7",
+    ],
+)
+async def test_a_timer_whose_columns_are_damaged_hurts_only_itself(
+    cells: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(timers, "HELD_MAX", 2)
+    clock, database = Hands(), open_database()
+    async with working(desk := desk_of(database, clock)):
+        await desk.submit(Build(id="h", seats=9))
+        for i in range(5):
+            await desk.submit(Later(timer_id=f"t{i}", take=Take(ticket_id=f"t{i}", hall_id="h"), minutes=5))
+    database.execute_script("DROP TABLE IF EXISTS kept; CREATE TABLE kept AS SELECT * FROM timers; DROP TABLE timers;")
+    database.execute_script("CREATE TABLE timers (id PRIMARY KEY, due_at_ms, command, body, attempts);")
+    database.execute_script("INSERT INTO timers SELECT * FROM kept;")
+    database.execute_script(f"UPDATE timers SET {cells} WHERE id = 't1';")
+
+    async with working(desk := desk_of(database, clock)):
+        clock.now += timedelta(minutes=5)
+        desk.duties.ring()
+        await until(lambda: database.rows("SELECT COUNT(*) FROM tickets") == [(4,)])
+        await until(lambda: "desk.timer_damaged" in [record.message for record in caplog.records])
+
+    assert database.rows("SELECT id FROM tickets ORDER BY id") == [("t0",), ("t2",), ("t3",), ("t4",)]
+    assert database.rows("SELECT id FROM timers") == [("t1",)]
+
+
+async def test_what_a_clock_that_was_ahead_put_off_for_a_year_is_tried_again_after_a_restart() -> None:
+    clock, database, done = Hands(), open_database(), []
+
+    async def errand(errand: Errand, *, now: datetime) -> Take:
+        if clock.now > NOON + timedelta(days=1):
+            raise OSError("nobody answers")
+        done.append(now)
+        return Take(ticket_id="t", hall_id="h")
+
+    async with working(desk := desk_of(database, clock, errand=errand)):
+        await desk.submit(Build(id="h", seats=9))
+        clock.now += timedelta(days=365)
+        await desk.submit(Send(errand=Errand(ticket_id="t", hall_id="h")))
+        await until(lambda: database.rows("SELECT attempts FROM timers") == [(1,)])
+    clock.now = NOON
+
+    async with working(desk_of(database, clock, errand=errand)):
+        await until(lambda: database.rows("SELECT id FROM tickets") == [("t",)])
+
+    assert done == [NOON]
+
+
+async def test_a_clock_that_was_set_back_is_told_of_and_time_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    clock, database = Hands(), open_database()
+    async with working(desk := desk_of(database, clock)):
+        await desk.submit(Build(id="h", seats=9))
+        clock.now += timedelta(hours=1)
+        await desk.submit(Later(timer_id="x", take=Take(ticket_id="t", hall_id="h"), minutes=5))
+        clock.now -= timedelta(hours=1)
+        desk.duties.ring()
+        await until(lambda: "desk.clock_ahead" in [record.message for record in caplog.records])
+        ahead_s = desk.clock_ahead_s
+        clock.now += timedelta(minutes=10)
+        desk.duties.ring()
+        await until(lambda: database.rows("SELECT id FROM tickets") == [("t",)])
+        later_s = desk.clock_ahead_s
+
+    assert (ahead_s, later_s) == (3600.0, 3300.0)
+
+
 class Slow(Sqlite):
     """A database whose commits wait for `go`, and fail as `fates` say: None, or what goes wrong and where."""
 

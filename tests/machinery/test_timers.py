@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tuanzi.machinery import timers
 from tuanzi.machinery.internal import Timer
-from tuanzi.machinery.timers import TimerBook
+from tuanzi.machinery.timers import Earliest, TimerBook
 
 NOON = datetime(2026, 11, 23, 4, tzinfo=UTC)
 
@@ -30,12 +30,9 @@ def test_of_timers_that_are_gone_hardly_anything_is_kept() -> None:
     assert len(book._heap) <= 5_000
 
 
-def test_what_is_set_dropped_and_taken_while_the_table_is_read_is_neither_lost_nor_doubled(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(timers, "HELD_MAX", 2)
+def test_what_is_set_dropped_and_taken_while_the_table_is_read_is_neither_lost_nor_doubled() -> None:
     book = TimerBook()
-    book.hold([timer("a", in_s=1), timer("b", in_s=2)])
+    book.hold(Earliest([timer("a", in_s=1), timer("b", in_s=2)], has_more=True))
     book.note([("a", None), ("b", None)])
     was_used_up = book.is_used_up
 
@@ -44,7 +41,7 @@ def test_what_is_set_dropped_and_taken_while_the_table_is_read_is_neither_lost_n
     book.note([("c", None), ("set", timer("set", in_s=4)), ("later", timer("later", in_s=6))])
     book.note([("soon", timer("soon", in_s=1))])
     taken = [each.id for each in book.take_due(NOON + timedelta(seconds=9), limit=9)]
-    book.hold(in_the_table)
+    book.hold(Earliest(in_the_table, has_more=True))
 
     assert was_used_up
     assert taken == ["soon"]

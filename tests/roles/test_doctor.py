@@ -19,6 +19,7 @@ from confluent_kafka.admin import AdminClient
 from servers.cluster import TUANZI
 from servers.process import Process, answers, free_ports
 from tests.databases import Site
+from tuanzi.base.time import to_ms
 from tuanzi.engines.database.residence import Residence
 from tuanzi.installation import kafka_of, sources_of
 from tuanzi.roles.cli import main
@@ -181,6 +182,20 @@ def test_a_parked_event_is_a_warning(place: Place, capsys: pytest.CaptureFixture
 
     assert code == 0
     assert of(findings, "database beijing.delivery parked")["says"] == "1 events had no effect here"
+
+
+def test_a_newest_event_of_tomorrow_is_a_warning(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    tomorrow_ms = to_ms(wall_clock() + timedelta(days=1))
+    place.change("beijing.core", f"INSERT INTO events VALUES (1, 'a.b', 1, {tomorrow_ms}, '{{}}');")
+    place.change("beijing.core", "UPDATE writer_cursor SET event_number = 1;")
+    place.change("beijing.money", f"INSERT INTO events VALUES (1, 'a.b', 1, {to_ms(wall_clock())}, '{{}}');")
+    place.change("beijing.money", "UPDATE writer_cursor SET event_number = 1;")
+
+    code, findings = told(capsys)
+
+    assert code == 0
+    assert of(findings, "database beijing.core time")["do"] == "set the clock right, then runbooks/clock.md"
+    assert [each["check"] for each in findings if each["check"].endswith(" time")] == ["database beijing.core time"]
 
 
 def test_databases_that_were_not_made_yet_are_a_warning(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:

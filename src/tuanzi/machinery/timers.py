@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TypeGuard
+
+from msgspec.structs import replace
 
 from tuanzi.machinery.database import Database
 from tuanzi.machinery.internal import FIRST_TIMERS, TIMERS, Timer
+from tuanzi.machinery.tables import Row
+
+log = logging.getLogger("tuanzi.desk")
 
 # About 500 bytes each, so 25 MB; later ones stay in the table until these are used up.
 HELD_MAX = 50_000
 # A seat's timer is mostly gone after seconds, and its place in the order was kept for its 15 minutes: at 850 orders a
 # second 150 MB of them, which a later look at what is next took away thousands at a time.
 _GONE_MAX = 4096
+# Our choice: what failed is tried again after 1 s, 2 s, 4 s, and so on up to a minute.
+TRIED_AGAIN_MAX = timedelta(minutes=1)
+_DOUBLED_MAX = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Earliest:
+    """The first timers of the table; there may be later ones where it `has_more`."""
+
+    timers: list[Timer]
+    has_more: bool = False
 
 
 class TimerBook:
@@ -27,19 +45,19 @@ class TimerBook:
         self._until: datetime | None = None  # later timers are only in the table; None: all are here
         self._meanwhile: dict[str, Timer | None] | None = None  # what was noted while the table is being read
 
-    def read(self, database: Database) -> None:
+    def read(self, database: Database, now: datetime) -> None:
         """Read the earliest timers from the database anew."""
-        self.hold(earliest(database))
+        self.hold(earliest(database, now))
 
     def expect(self) -> None:
         """The table is being read, perhaps in another thread: what is noted from now on may not be in what `hold` is
         given."""
         self._meanwhile = {}
 
-    def hold(self, timers: Sequence[Timer]) -> None:
+    def hold(self, found: Earliest) -> None:
         """Hold the earliest timers of the table, as `earliest` gives them, and what was noted since `expect`."""
-        self._timers = {timer.id: timer for timer in timers}
-        self._until = max(timer.due_at for timer in timers) if len(timers) == HELD_MAX else None
+        self._timers = {timer.id: timer for timer in found.timers}
+        self._until = max((timer.due_at for timer in found.timers), default=None) if found.has_more else None
         for timer_id, timer in (self._meanwhile or {}).items():
             if self._is_held(timer):
                 self._timers[timer_id] = timer
@@ -113,6 +131,36 @@ class TimerBook:
         heapq.heapify(self._heap)
 
 
-def earliest(database: Database) -> list[Timer]:
-    """The earliest timers of the table, HELD_MAX at most; in whatever thread. Raises DatabaseUnavailable."""
-    return [TIMERS.from_row(row) for row in database.rows(FIRST_TIMERS, {"limit": HELD_MAX})]
+def postponed(timer: Timer, now: datetime) -> Timer:
+    """A timer that failed once more, to be tried again later and later."""
+    pause = min(TRIED_AGAIN_MAX, timedelta(seconds=2 ** min(timer.attempts, _DOUBLED_MAX)))
+    return replace(timer, due_at=now + pause, attempts=timer.attempts + 1)
+
+
+def earliest(database: Database, now: datetime) -> Earliest:
+    """The earliest timers of the table, HELD_MAX at most; in whatever thread. Raises DatabaseUnavailable.
+
+    A row that is no timer, because something else than the writer changed it, is told of and stays in the table: it
+    hurts nothing but itself. What is tried again later than anything ever is was put off by a clock that was ahead,
+    and is due.
+    """
+    rows = database.rows(FIRST_TIMERS, {"limit": HELD_MAX})
+    latest = now + TRIED_AGAIN_MAX
+    timers = [
+        replace(timer, due_at=now) if timer.attempts and timer.due_at > latest else timer
+        for row in rows
+        if (timer := _read(row)) is not None
+    ]
+    return Earliest(timers, has_more=len(rows) == HELD_MAX)
+
+
+def _read(row: Row) -> Timer | None:
+    try:
+        timer = TIMERS.from_row(row)
+        is_whole = all(type(cell) is str for cell in (timer.id, timer.command, timer.body)) and timer.attempts >= 0
+    except (TypeError, ValueError, OverflowError):
+        is_whole = False
+    if is_whole:
+        return timer
+    log.error("desk.timer_damaged", extra={"timer": str(row[0]), "command": str(row[2])})
+    return None

@@ -116,7 +116,8 @@ async def examine(
     for name in sources_of(settings.campuses):
         server = settings.server_of(name)
         if server is None or primaries[server] is not None:  # else its need says already that there is none
-            looks.append(look_at_database(settings, None if server is None else primaries[server], name))
+            primary = None if server is None else primaries[server]
+            looks.append(look_at_database(settings, primary, name, clock=clock))
     findings += look_at_campuses(settings)
     findings += await asyncio.to_thread(look_at_residences, settings)
     for several in await asyncio.gather(*looks):

@@ -236,8 +236,10 @@ def look_at_payments(settings: Settings) -> list[Finding]:
     return [Finding("play money", State.WARNING, "every order counts as paid, and nobody pays", do)]
 
 
-async def look_at_database(settings: Settings, primary: Address | None, name: str) -> list[Finding]:
-    """Whether a database is of this release, its event log whole, and none of its events parked."""
+async def look_at_database(
+    settings: Settings, primary: Address | None, name: str, *, clock: Callable[[], datetime]
+) -> list[Finding]:
+    """Whether a database is of this release, its event log whole, none of its events parked and none of tomorrow."""
     check = f"database {name}"
     if primary is None:
         looking = asyncio.to_thread(look_at_file, file_of(settings.data, name))
@@ -256,6 +258,7 @@ async def look_at_database(settings: Settings, primary: Address | None, name: st
         _of_release(check, sight, kind=name.rpartition(".")[2]),
         _of_events(check, sight),
         *_of_parked(check, sight),
+        *_of_time(check, sight, now_ms=to_ms(clock())),
     ]
 
 
@@ -325,6 +328,15 @@ def _of_parked(check: str, sight: Sight) -> list[Finding]:
         return []
     do = "`tuanzi parked` lists them; have them heard by a release that can (runbooks/parked.md)"
     return [Finding(f"{check} parked", State.WARNING, f"{sight.parked} events had no effect here", do)]
+
+
+def _of_time(check: str, sight: Sight, *, now_ms: int) -> list[Finding]:
+    """Whether its writer's time is ahead of this machine's."""
+    ahead_s = 0.0 if sight.newest_at_ms is None else (sight.newest_at_ms - now_ms) / 1000
+    if ahead_s < CLOCK_WRONG_S:
+        return []
+    says = f"its newest event is of {ahead_s:.0f} s from now: a clock was ahead then, or this one is late"
+    return [Finding(f"{check} time", State.WARNING, says, "set the clock right, then runbooks/clock.md")]
 
 
 def _taken(host: str, port: int) -> str:

@@ -112,6 +112,9 @@ class HouseCollector(Collector):
         timers = GaugeMetricFamily("tuanzi_timers_held", "Timers in memory.", labels=["desk"])
         number = GaugeMetricFamily("tuanzi_events_last_number", "The last committed event.", labels=["desk"])
         is_open = GaugeMetricFamily("tuanzi_writer_open", "1 while the writer works.", labels=["desk"])
+        ahead = GaugeMetricFamily(
+            "tuanzi_clock_ahead_seconds", "How far a writer's time is ahead of the machine's.", labels=["desk"]
+        )
         lag = GaugeMetricFamily("tuanzi_follower_lag_events", "Events not heard yet.", labels=["desk", "source"])
         for desk in desks:
             busy.add_metric([desk.name], desk.figures.busy_s)
@@ -120,9 +123,10 @@ class HouseCollector(Collector):
             timers.add_metric([desk.name], desk.timers_held)
             number.add_metric([desk.name], desk.event_number)
             is_open.add_metric([desk.name], float(desk.is_open))
+            ahead.add_metric([desk.name], desk.clock_ahead_s)
             for source, behind in desk.lags.items():
                 lag.add_metric([desk.name, source], behind)
-        yield from (busy, longest, queue, timers, number, is_open, lag)
+        yield from (busy, longest, queue, timers, number, is_open, ahead, lag)
         yield _count(
             "tuanzi_guesses_refused_total",
             "Tokens that this house did not make, refused unread: too many came from one network.",

@@ -34,7 +34,7 @@ _SELF = (
     + """
     (SELECT COALESCE(MIN(number), 0) FROM events),
     (SELECT COALESCE(MAX(number), 0) FROM events), COALESCE((SELECT event_number FROM writer_cursor WHERE id = 1), -1),
-    (SELECT COUNT(*) FROM parked_events)
+    (SELECT COUNT(*) FROM parked_events), (SELECT at_ms FROM events ORDER BY number DESC LIMIT 1)
 """
 )
 # Our choice: a thousand are more than anybody reads; how many there are is in `Sight.parked`.
@@ -56,7 +56,7 @@ class Sight:
 
     migrations: their digests by name. oldest, newest: of its event log. counted: how many there are of the newest
     COUNTED_MAX. recorded: the number of the last event as its writer noted it. parked: events whose effect here a
-    person must look at.
+    person must look at. newest_at_ms: when its newest event happened, by its writer's time; None where there is none.
     """
 
     migrations: dict[str, str]
@@ -65,6 +65,7 @@ class Sight:
     newest: int
     recorded: int
     parked: int
+    newest_at_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,5 +168,6 @@ def _parked(rows: Rows) -> list[ParkedEvent]:
 
 def _sight(rows: Rows) -> Sight:
     migrations = {str(name): str(digest) for name, digest in rows(_MIGRATIONS)}
-    ((counted, oldest, newest, recorded, parked),) = rows(_SELF)
-    return Sight(migrations, int(counted), int(oldest), int(newest), int(recorded), int(parked))
+    ((counted, oldest, newest, recorded, parked, newest_at_ms),) = rows(_SELF)
+    at_ms = None if newest_at_ms is None else int(newest_at_ms)
+    return Sight(migrations, int(counted), int(oldest), int(newest), int(recorded), int(parked), at_ms)

@@ -72,7 +72,8 @@ class WriterDesk:
         self._wait_s_max = wait_s_max
         self._subscribers: list[Subscriber] = []
         self._feeds: dict[str, Feed] = {}
-        self._now = SteadyClock(clock).now
+        self._steady = SteadyClock(clock, name=name)
+        self._now = self._steady.now
         self._reading = ThreadPoolExecutor(2, thread_name_prefix=f"read-{name}")
         self._lanes = Lanes(batch_max)
         self._driver = Driver(name, database)
@@ -253,6 +254,11 @@ class WriterDesk:
     def timers_held(self) -> int:
         """How many timers are in memory."""
         return self.duties.timers_held
+
+    @property
+    def clock_ahead_s(self) -> float:
+        """How far its time is ahead of the machine's, because that was set back."""
+        return self._steady.ahead_s
 
     @property
     def lags(self) -> dict[str, int]:

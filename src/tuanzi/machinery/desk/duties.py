@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Executor
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from tuanzi.machinery.desk.lanes import Lanes
 from tuanzi.machinery.internal import Timer
 from tuanzi.machinery.problems import Crashed, TooSlow, Unavailable
 from tuanzi.machinery.room import ErrandHandler
-from tuanzi.machinery.timers import TimerBook, earliest
+from tuanzi.machinery.timers import Earliest, TimerBook, earliest, postponed
 from tuanzi.machinery.writer import Outcome, Request
 
 log = logging.getLogger("tuanzi.desk")
@@ -73,7 +73,7 @@ class Duties:
 
     def begin(self) -> None:
         """Read the first timers. Blocks."""
-        self._timers.read(self._database)
+        self._timers.read(self._database, self._now())
 
     def cancel(self) -> None:
         """Leave the errands that are being done."""
@@ -122,10 +122,10 @@ class Duties:
         """Read on in the table, in a thread: tens of thousands of rows, perhaps over a network that hangs."""
         self._is_reading = True
         self._timers.expect()
-        read = asyncio.get_running_loop().run_in_executor(self._threads, earliest, self._database)
+        read = asyncio.get_running_loop().run_in_executor(self._threads, earliest, self._database, self._now())
         read.add_done_callback(self._came)
 
-    def _came(self, read: asyncio.Future[list[Timer]]) -> None:
+    def _came(self, read: asyncio.Future[Earliest]) -> None:
         self._is_reading = False
         if read.cancelled():
             return
@@ -178,15 +178,8 @@ class Duties:
             self._postpone(timer)
 
     def _postpone(self, timer: Timer) -> None:
-        """A timer that failed is tried again later and later: 1 s, 2 s, 4 s, up to a minute."""
-        pause = timedelta(seconds=min(60, 2**timer.attempts))
-        later = Timer(
-            id=timer.id,
-            due_at=self._now() + pause,
-            command=timer.command,
-            body=timer.body,
-            attempts=timer.attempts + 1,
-        )
+        """Have a timer that failed tried again later."""
+        later = postponed(timer, self._now())
         future = self._lanes.put(Request(None, timer=later, postpones=timer), is_work=True)
         future.add_done_callback(lambda done: self._postponed(timer, done))
 

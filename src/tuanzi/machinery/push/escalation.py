@@ -125,8 +125,9 @@ class Escalator:
                 self.stood_still(still_s)
 
     def stood_still(self, seconds: float) -> None:
-        """This process did nothing for so long: the machine was asleep, or somebody stopped it. That is nobody's time to
-        acknowledge in: whoever did is heard before the next look but one, and who lost his connection may come back."""
+        """This process did nothing for so long: the machine was asleep, or somebody stopped it. In that time nobody
+        could acknowledge: whoever did is heard before the next look but one, and who lost his connection may come
+        back."""
         log.warning("push.stood_still", extra={"campus": self._campus_id, "seconds": round(seconds)})
         least = self._clock() - self._after_s + LOOK_EVERY_S
         self._waiting = deque((max(at + seconds, least), noted) for at, noted in self._waiting)
