@@ -108,13 +108,16 @@ async def test_presence_counts_people_and_connections_and_names_nobody(cast: Cas
 
         counted = await talks[0].ask(presence_stats={"channel": channel})
         named = await talks[0].ask(presence={"channel": channel})
+        talks[1].client.on_closed()
+        one_less = await talks[0].ask(presence_stats={"channel": channel})
         talks[2].client.on_closed()
         after = await talks[0].ask(presence_stats={"channel": channel})
 
     assert counted["presence_stats"] == {"num_clients": 3, "num_users": 2}
+    assert one_less["presence_stats"] == {"num_clients": 2, "num_users": 2}
     assert len(named["presence"]["presence"]) == 3
     assert {one["user"] for one in named["presence"]["presence"].values()} == {""}
-    assert after["presence_stats"] == {"num_clients": 2, "num_users": 1}
+    assert after["presence_stats"] == {"num_clients": 1, "num_users": 1}
 
 
 async def test_who_does_not_look_at_a_channel_is_not_told_who_does(cast: Cast) -> None:

@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -451,7 +452,7 @@ class Client:
             counted = {"num_clients": len(clients), "num_users": hub.watching(wanted.channel)}
             self._say(reply(id, "presence_stats", counted))
             return
-        some = sorted(client.id for client in clients)[: hub.limits.replay_max]
+        some = [client.id for client in islice(clients, hub.limits.replay_max)]
         self._say(reply(id, "presence", {"presence": {each: {"client": each, "user": ""} for each in some}}))
 
     async def _show_history(self, hub: Hub, id: int, wanted: History) -> None:

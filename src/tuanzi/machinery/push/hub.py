@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tuanzi.base.problem import Problem
 from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.push.limits import PushLimits
+from tuanzi.machinery.push.picture import Picture
 from tuanzi.machinery.push.ports import Archive, Gate, Kept
 from tuanzi.machinery.push.protocol import publication, snapshot
 from tuanzi.machinery.push.streams import Reader, Stream
@@ -50,18 +51,6 @@ class PushFigures:
         self.pictures = 0
         self.pictures_dropped = 0
         self.closed_slow = 0
-
-
-class Picture:
-    """An ephemeral channel: who hears it, and what it looked like last."""
-
-    __slots__ = ("clients", "data", "is_due", "sent_at")
-
-    def __init__(self) -> None:
-        self.clients: set[Client] = set()
-        self.data = b""
-        self.is_due = False
-        self.sent_at = 0.0
 
 
 class Hub:
@@ -319,13 +308,13 @@ class Hub:
 
     def watch(self, client: Client, channel: str) -> None:
         """Let a client hear an ephemeral channel; the count of those who watch has changed."""
-        self.pictures.setdefault(channel, Picture()).clients.add(client)
+        self.pictures.setdefault(channel, Picture()).add(client)
         self.change(channel)
 
     def unwatch(self, client: Client, channel: str) -> None:
         """A client hears an ephemeral channel no more."""
         picture = self.pictures[channel]
-        picture.clients.discard(client)
+        picture.remove(client)
         if picture.clients:
             self.change(channel)
         else:
@@ -334,7 +323,7 @@ class Hub:
     def watching(self, channel: str) -> int:
         """How many people hear an ephemeral channel here."""
         picture = self.pictures.get(channel)
-        return 0 if picture is None else len({client.person_id for client in picture.clients})
+        return 0 if picture is None else len(picture.people)
 
     async def paint(self, channel: str) -> bytes:
         """What an ephemeral channel looks like now."""

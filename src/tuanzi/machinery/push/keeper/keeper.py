@@ -105,9 +105,10 @@ class Keeper:
 
     async def post(self, messages: Sequence[Draft]) -> None:
         """Keep and send messages that no event means, such as reminders; returns after the commit. A repeat of an
-        event id changes nothing. Raises Unavailable when too many wait."""
+        event id changes nothing. Raises Unavailable when too many wait or the keeper ends, Crashed when the table
+        refuses one of them: then none of these is kept."""
         if len(self._posts) >= POSTS_WAITING_MAX:
-            raise Crashed(command="post")
+            raise Unavailable(retry_after_s=2)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._posts.append((messages, future))
         self._come(1, is_hurried=True)
@@ -161,6 +162,9 @@ class Keeper:
             if self._flight is not None:
                 self._flight.cancel()
             self._send()
+            for future in [future for _, future in self._posts] + [future for *_, future in self._again]:
+                if not future.done():
+                    future.set_exception(Unavailable(retry_after_s=2))
 
     async def _gather(self) -> None:
         """Let more come, as long as the pace says so."""
@@ -351,22 +355,26 @@ class Keeper:
             told.set_result(None)
 
     async def _carry_posts(self, posts: list[tuple[Sequence[Draft], asyncio.Future[None]]]) -> None:
-        try:
-            messages = [draft for drafts, _ in posts for draft in drafts]
-            self._publish(await self._shelf.keep_posts(messages, at=self._now()))
-        except Crashed as crashed:
-            if len(posts) > 1:
-                for post in posts:
-                    await self._carry_posts([post])
-            elif not posts[0][1].done():
-                posts[0][1].set_exception(crashed)
-            return
-        except BaseException:
-            self._posts = posts + self._posts
-            raise
-        for _, future in posts:
-            if not future.done():
-                future.set_result(None)
+        """Keep posts in one commit; where the table refuses that, one by one, so that only the refused is. What is not
+        kept, though it may be later, waits again."""
+        left = [posts]
+        while left:
+            some = left.pop(0)
+            messages = [draft for drafts, _ in some for draft in drafts]
+            try:
+                self._publish(await self._shelf.keep_posts(messages, at=self._now()))
+            except Crashed as crashed:
+                if len(some) > 1:
+                    left = [[post] for post in some]
+                elif not some[0][1].done():
+                    some[0][1].set_exception(crashed)
+                continue
+            except BaseException:
+                self._posts = [post for some in [some, *left] for post in some] + self._posts
+                raise
+            for _, future in some:
+                if not future.done():
+                    future.set_result(None)
 
     def _publish(self, kept: list[Kept]) -> None:
         """Have every gateway hear what was kept, in a moment."""
