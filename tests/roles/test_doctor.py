@@ -30,6 +30,7 @@ from tuanzi.roles.looks import (
     look_at_copies,
     look_at_folder,
     look_at_payments,
+    look_at_record_sizes,
     look_at_witness,
 )
 from tuanzi.settings import SettingWrong, read_settings
@@ -587,6 +588,28 @@ def test_topics_that_one_of_several_brokers_keeps_alone_are_warned_of(
 
     assert finding.state is state
     assert bool(finding.do) is (state is not State.OK)
+
+
+@pytest.mark.parametrize(
+    ("limits", "state", "says"),
+    [
+        ({"t1": 8388608, "t2": 16777216}, State.OK, "8 MiB in each of 2 topics"),
+        ({"t1": 8388608, "t2": 1048588}, State.WARNING, "1 of 2 topics take 1048588 bytes or so, and long imports"),
+        ({"t1": 8388608, "t2": None}, State.WARNING, "of 1 of 2 topics it is not known how long a record may be"),
+    ],
+)
+def test_topics_that_take_no_long_import_are_told_with_the_command(
+    limits: dict[str, int | None], state: State, says: str
+) -> None:
+    finding = look_at_record_sizes(limits, servers="k1:9092")
+
+    assert finding.state is state
+    assert finding.says.startswith(says)
+    if limits["t2"] == 1048588:
+        assert finding.do.endswith(
+            "kafka-configs.sh --bootstrap-server k1:9092 --alter --entity-type topics --entity-name t2"
+            " --add-config max.message.bytes=8388608"
+        )
 
 
 def test_kafka_is_signed_in_at_and_reached_by_tls_as_the_settings_say(

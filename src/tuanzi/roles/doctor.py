@@ -32,12 +32,13 @@ from tuanzi.roles.looks import (
     look_at_payments,
     look_at_people,
     look_at_ports,
+    look_at_record_sizes,
     look_at_residences,
     look_at_seals,
     look_at_secrets,
     look_at_witness,
 )
-from tuanzi.roles.where import Need, Unwell, find_needs, look_at_brokers
+from tuanzi.roles.where import Need, Unwell, find_needs, look_at_brokers, look_at_limits
 from tuanzi.settings import SECRET_BYTES_MIN, Settings, SettingWrong, read_settings
 from tuanzi.wiring import wall_clock
 
@@ -101,6 +102,8 @@ async def examine(
         with suppress(Unwell):  # it was well a moment ago; the next look says
             brokers, copies = await asyncio.to_thread(look_at_brokers, settings)
             findings.append(look_at_copies(brokers, copies, wanted=settings.kafka_copies))
+            limits = await asyncio.to_thread(look_at_limits, settings, list(copies))
+            findings.append(look_at_record_sizes(limits, servers=settings.kafka))
     findings += look_at_payments(settings)
     servers = settings.servers
     primaries = dict(zip(servers, [await asyncio.to_thread(_find_primary, each) for each in servers], strict=True))

@@ -29,6 +29,8 @@ from tuanzi.engines.database.looking import (
     look_at_server,
 )
 from tuanzi.engines.database.residence import Elsewhere, Residence
+from tuanzi.engines.logs.sender import RECORD_BYTES_MAX
+from tuanzi.engines.logs.sizes import command_for
 from tuanzi.machinery.database import DatabaseUnavailable
 from tuanzi.machinery.migrate import released
 from tuanzi.people import Keys, are_sealed_otherwise
@@ -226,6 +228,21 @@ def look_at_copies(brokers: int, copies: Mapping[str, int], *, wanted: int) -> F
     if brokers == 1:
         return Finding(check, State.OK, "one broker keeps everything; three outlive the loss of one")
     return Finding(check, State.OK, f"{min(copies.values(), default=wanted)} or more of each topic")
+
+
+def look_at_record_sizes(limits: Mapping[str, int | None], *, servers: str) -> Finding:
+    """Whether every topic takes as long a command as an import is. limits: by topic, in bytes; None: not known."""
+    check = "records in Kafka"
+    small = sorted(topic for topic, limit in limits.items() if limit is not None and limit < RECORD_BYTES_MAX)
+    unknown = sorted(topic for topic, limit in limits.items() if limit is None)
+    if small:
+        says = f"{len(small)} of {len(limits)} topics take {limits[small[0]]} bytes or so, and long imports are refused"
+        do = "let the account alter their configuration and start the house anew, or for each: "
+        return Finding(check, State.WARNING, says, do + command_for(servers, small[0]))
+    if unknown:
+        says = f"of {len(unknown)} of {len(limits)} topics it is not known how long a record may be"
+        return Finding(check, State.WARNING, says, "let the account describe their configuration (docs/kafka.md)")
+    return Finding(check, State.OK, f"{RECORD_BYTES_MAX // 1024**2} MiB in each of {len(limits)} topics")
 
 
 def look_at_payments(settings: Settings) -> list[Finding]:

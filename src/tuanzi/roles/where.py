@@ -6,7 +6,7 @@ import asyncio
 import re
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from msgspec import Struct
 from tuanzi.engines.database.connections import Address
 from tuanzi.engines.database.looking import look_at_file, look_at_server
 from tuanzi.engines.logs.kafka import look_around
+from tuanzi.engines.logs.sizes import limits_of
 from tuanzi.engines.redis.connection import LOST, Connection, Refused
 from tuanzi.installation import kafka_of, kafka_refusal, sources_of
 from tuanzi.machinery.database import DatabaseUnavailable
@@ -189,6 +190,11 @@ def look_at_brokers(settings: Settings) -> tuple[int, dict[str, int]]:
         for name, topic in there.topics.items()
         if name.startswith(f"{settings.kafka_prefix}.")
     }
+
+
+def look_at_limits(settings: Settings, topics: Sequence[str]) -> dict[str, int | None]:
+    """The largest record that each topic takes, in bytes; None where it cannot be asked."""
+    return limits_of(kafka_of(settings).client_options, topics, within_s=_CLIENT_S)
 
 
 def _queue(url: str) -> Place:

@@ -68,15 +68,16 @@ class Papers:
 
     def allow(self, user: str, prefix: str, *, without: AclOperation | None = None) -> None:
         """An administrator lets an account do what docs/kafka.md says, but for one thing."""
-        acls = [
-            AclBinding(
-                kind, prefix, ResourcePatternType.PREFIXED, f"User:{user}", "*", operation, AclPermissionType.ALLOW
-            )
-            for kind, operations in RIGHTS.items()
-            for operation in operations
-            if operation is not without
-        ]
-        for done in self.admin.create_acls(acls).values():
+        for kind, operations in RIGHTS.items():
+            for operation in operations:
+                if operation is not without:
+                    self.allow_one(user, prefix, kind, operation)
+
+    def allow_one(self, user: str, prefix: str, kind: ResourceType, operation: AclOperation) -> None:
+        """An administrator lets an account do one thing."""
+        allowed = AclPermissionType.ALLOW
+        acl = AclBinding(kind, prefix, ResourcePatternType.PREFIXED, f"User:{user}", "*", operation, allowed)
+        for done in self.admin.create_acls([acl]).values():
             done.result()
 
 
@@ -187,6 +188,24 @@ async def test_topics_may_be_made_before_for_an_account_that_may_make_none(paper
     await use(settings)
 
     assert refused.value.facts["reason"] == "TOPIC_AUTHORIZATION_FAILED"
+
+
+@pytest.mark.parametrize("may_describe", [False, True])
+async def test_an_account_that_may_not_let_topics_take_longer_records_works_and_says_so(
+    papers: Papers, caplog: pytest.LogCaptureFixture, may_describe: bool
+) -> None:
+    settings = papers.settings("reader")
+    papers.allow("reader", f"{settings.prefix}.")
+    if may_describe:
+        papers.allow_one("reader", f"{settings.prefix}.", ResourceType.TOPIC, AclOperation.DESCRIBE_CONFIGS)
+    small = settings.topic("commands", BEIJING)
+    for made in papers.admin.create_topics([NewTopic(small, 1, 1)]).values():
+        made.result()
+
+    await use(settings)
+
+    said = [(record.message, record.__dict__["topic"], record.__dict__["reason"]) for record in caplog.records]
+    assert said == [("logs.topic_too_small", small, "TOPIC_AUTHORIZATION_FAILED")] * may_describe
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from tuanzi.engines.logs.listener import Listener, newest_number, records
 from tuanzi.engines.logs.reader import Reader
 from tuanzi.engines.logs.sender import RECORD_BYTES_MAX, Sender
 from tuanzi.engines.logs.share import RETRY_S
+from tuanzi.engines.logs.sizes import raise_limits
 from tuanzi.machinery.commandlog import Owner
 from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.tables import Row
@@ -207,7 +208,8 @@ def look_around(settings: KafkaSettings, *, within_s: float) -> ClusterMetadata:
 
 
 async def _ensure(settings: KafkaSettings, topics: Sequence[str]) -> None:
-    """Make the topics that are missing, of one partition; whoever may make none can have them made before.
+    """Make the topics that are missing, of one partition; whoever may make none can have them made before. Those that
+    are there take records as long as the others', if this account may say so.
 
     Raises Unavailable as `look_around` does; and ValueError when one is there with more partitions, for then nothing in
     it has an order.
@@ -223,6 +225,8 @@ async def _ensure(settings: KafkaSettings, topics: Sequence[str]) -> None:
     for topic in topics:
         if (partitions := len(there[topic].partitions)) > 1:
             raise ValueError(f"{topic} has {partitions} partitions, and an order needs that it has one")
+    if old := [topic for topic in topics if topic not in missing]:
+        await asyncio.to_thread(raise_limits, settings.client_options, old, within_s=_ADMIN_S_MAX)
 
 
 async def _topics(settings: KafkaSettings) -> dict[str, TopicMetadata]:
