@@ -129,6 +129,7 @@ async def serving(gateway: Gateway, *, proxies: str) -> AsyncIterator[int]:
     """A gateway on a free port of this machine."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
     server = await serve_sockets(
         listening,
         {JSON: gateway.accept},
@@ -138,8 +139,10 @@ async def serving(gateway: Gateway, *, proxies: str) -> AsyncIterator[int]:
         refuse=Refusals(Ids(Random(7).getrandbits)).tell,
         message_bytes_max=1024,
         unsent_bytes_max=1024,
+        arriving_max=100,
+        arriving_of_one_max=100,
     )
-    yield listening.getsockname()[1]
+    yield port
     server.close()
 
 

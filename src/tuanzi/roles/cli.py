@@ -34,6 +34,7 @@ from tuanzi.people import (
 )
 from tuanzi.roles.api import routes_of, serve
 from tuanzi.roles.company import Company, CompanyFailed
+from tuanzi.roles.files import FILES_OPEN, allow_files
 from tuanzi.roles.folder import FolderLock, held_by_another
 from tuanzi.roles.logs import log_structured
 from tuanzi.roles.parts import Part, parts_of, serve_parts
@@ -135,6 +136,7 @@ def _run(settings: Settings, parts: Collection[Part]) -> int:
         raise SettingWrong(f"TUANZI_SECRET or its file: at least {SECRET_BYTES_MIN} bytes are expected")
     log_structured()
     os.environ.setdefault(*POLLING_THREAD)
+    allow_files(FILES_OPEN)
     if parts:
         uvloop.run(_serve(settings, parts, scribe=None))
         return 0

@@ -22,7 +22,7 @@ log = logging.getLogger("tuanzi.live")
 async def live_gateway(house: House | Front, listening: socket.socket) -> AsyncIterator[None]:
     """Take WebSockets on a bound socket while this lasts; then everybody is told to come back."""
     gateway = house.live.gateway
-    house.address.port = listening.getsockname()[1]
+    house.address.port = listening.getsockname()[1]  # before it is taken over
     server = await serve_sockets(
         listening,
         {JSON: gateway.accept, PROTOBUF: gateway.accept_protobuf},
@@ -32,6 +32,8 @@ async def live_gateway(house: House | Front, listening: socket.socket) -> AsyncI
         refuse=Refusals(house.ids).tell,
         message_bytes_max=gateway.limits.message_bytes_max,
         unsent_bytes_max=gateway.limits.unsent_bytes_max,
+        arriving_max=gateway.limits.arriving_max,
+        arriving_of_one_max=gateway.limits.arriving_of_one_max,
     )
     log.info("live.serving", extra={"address": f"ws://{house.settings.host}:{house.address.port}{live.PATH}"})
     try:

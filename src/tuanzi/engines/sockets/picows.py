@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable, Mapping
 
 from picows import (
@@ -20,6 +21,7 @@ from picows import (
 )
 
 from tuanzi.base.problem import Problem
+from tuanzi.engines.sockets.doorway import HANDSHAKE_S_MAX, Doorway
 from tuanzi.machinery.http.problems import NotFound, UpgradeNeeded
 from tuanzi.machinery.http.reading import Headers, headers_of
 from tuanzi.machinery.http.refusals import Refusal
@@ -34,7 +36,6 @@ _ITS_LOG.setLevel(logging.WARNING)
 
 # Grows for who sends more; a client's messages are mostly acknowledgements of 40 bytes.
 _READ_BUFFER_BYTES = 1024
-_HANDSHAKE_S_MAX = 5
 _MESSAGE_TOO_BIG = 1009
 _COME_BACK_S = 5
 # Whose address it is that connected, or for whom it did.
@@ -154,14 +155,18 @@ async def serve_sockets(
     refuse: Callable[[Problem, Headers], Refusal],
     message_bytes_max: int,
     unsent_bytes_max: int,
+    arriving_max: int,
+    arriving_of_one_max: int,
 ) -> asyncio.Server:
     """Accept WebSockets at `path`; others get 404, 426 who speaks no WebSocket there, and 503 while there is no room.
     What is no request at all is refused by picows itself, in its own words.
 
     accepts: who takes a connection, by its subprotocol; the first takes those who name none that is known.
     client_of: whom a connection is of, by its peer and what proxies wrote into the headers.
-    refuse: how a refusal is told to who sent these headers.
+    refuse: how a refusal is told to who sent these headers. arriving_max, arriving_of_one_max: how many may be
+    connected who have not asked yet, in all and of one network (`Doorway`, which takes `listening` over).
     """
+    doorway = Doorway(listening, most=arriving_max, most_of_one=arriving_of_one_max, clock=time.monotonic)
     otherwise = next(iter(accepts.values()))
 
     def refused(problem: Problem, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
@@ -184,6 +189,8 @@ async def serve_sockets(
         forwarded = [(b"x-forwarded-for", each.encode()) for each in request.headers.getall("X-Forwarded-For", ())]
 
         def address_of(peer: object) -> str:
+            if isinstance(peer, tuple):
+                doorway.passed((peer[0], peer[1]))
             client = client_of((str(peer[0]), 0) if isinstance(peer, tuple) else None, forwarded)
             return "" if client is None else client[0]
 
@@ -197,8 +204,8 @@ async def serve_sockets(
 
     return await ws_create_server(
         listen,
-        sock=listening,
-        websocket_handshake_timeout=_HANDSHAKE_S_MAX,
+        sock=doorway,
+        websocket_handshake_timeout=HANDSHAKE_S_MAX,
         logger_name=_ITS_LOG,
         enable_auto_ping=False,
         # It answers a million pings a second, of one who reads none of the answers: 100 MB of them a second.

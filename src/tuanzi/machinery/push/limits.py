@@ -12,6 +12,8 @@ class PushLimits:
     connections_max: of the process (35 KiB each). per_person_max: one more closes his oldest.
     per_address_max: of one client address, of IPv6 of one /64; one more is closed itself; 0 for any number. Half of
     all: thousands of a campus come out of one address, and yet it shall not take every place.
+    arriving_max: connections that have not said yet that they are WebSockets, which takes a phone a moment and may take
+    5 s; one more lets the oldest of them go. As many as come back at once to a gateway that began anew.
     message_bytes_max: of what a client sends. commands_per_s, commands_burst: of one client;
     a ping counts as one, and so does a frame that says nothing.
     subscriptions_max: of one client. waiting_commands_max: while one of his waits for the database.
@@ -28,6 +30,7 @@ class PushLimits:
     connections_max: int = 20_000
     per_person_max: int = 8
     per_address_max: int = 10_000
+    arriving_max: int = 10_000
     message_bytes_max: int = 16_384
     commands_per_s: float = 50.0
     commands_burst: int = 100
@@ -43,3 +46,9 @@ class PushLimits:
     replay_max: int = 200
     window_bytes_max: int = 64 * 1024 * 1024
     streams_max: int = 50_000
+
+    @property
+    def arriving_of_one_max(self) -> int:
+        """Of one client address: half as many as it may have; our choice, for a proxy or a
+        campus behind one address comes with thousands at once."""
+        return min(self.arriving_max, max(1, (self.per_address_max or self.arriving_max) // 2))
