@@ -13,7 +13,16 @@ from tests.reconciliation.test_bills import TODAY, agree, alter, doubted
 from tests.shown import Shown
 from tuanzi.events import DifferenceRepaired
 from tuanzi.money import BillState, NotInSuspense, payment_of
-from tuanzi.reconciliation.model import AsideEnd, EndAside, KeptDifference, SettleDifference, State
+from tuanzi.reconciliation.model import (
+    AsideEnd,
+    AskRun,
+    Book,
+    EndAside,
+    KeptDifference,
+    ReverseCapture,
+    SettleDifference,
+    State,
+)
 from tuanzi.reconciliation.queries import aside_page
 
 
@@ -91,6 +100,73 @@ def test_what_a_person_had_settled_and_left_in_suspense_is_listed_still_and_can_
     assert (shown(campus), campus.balances().get("suspense")) == ([], None)
 
 
+def say(campus: Audited, found: KeptDifference, more_fen: int) -> KeptDifference:
+    """The day's bill, asked for once more, says that it was so much more than the ledger has."""
+    ledger_fen = next(side.fen for side in found.sides if side.book is Book.LEDGER)
+    assert ledger_fen is not None
+    alter(campus, found.item, lambda line: [replace(line, amount_fen=ledger_fen + more_fen)])
+    campus.ask(AskRun(by="p_operator", on=TODAY))
+    (kept,) = campus.differences()
+    return kept
+
+
+@pytest.mark.parametrize("first_fen", [5, -5])
+@pytest.mark.parametrize("later_fen", [8, 3, -2, -9])
+@pytest.mark.parametrize("how", [AsideEnd.PAID_OTHERWISE, AsideEnd.WRITE_OFF, AsideEnd.BOOKED_BACK, "settled", "open"])
+def test_of_what_is_found_again_with_another_amount_the_rest_is_set_aside_and_ended(
+    how: AsideEnd | str, first_fen: int, later_fen: int
+) -> None:
+    campus, found = set_aside(first_fen)
+    before = campus.balances()
+    clearing = before["provider_clearing"] - first_fen
+    ended = first_fen if how in (AsideEnd.PAID_OTHERWISE, AsideEnd.WRITE_OFF) else 0
+    if how == "settled":
+        campus.ask(SettleDifference(difference_id=found.id, by="p_first", reason="asked WeChat"))
+    elif how != "open":
+        campus.ask(end(found, AsideEnd(how)))
+
+    again = say(campus, found, later_fen)
+
+    assert (again.id, again.state, again.is_raised, again.occurrences) == (found.id, State.OPEN, True, 2)
+    assert again.unexplained_fen == abs(later_fen)
+    assert campus.balances()["provider_clearing"] == clearing + later_fen
+    assert campus.balances().get("suspense", 0) == -(later_fen - ended)
+    assert [(line.suspense_fen, line.state) for line in shown(campus)] == [(later_fen - ended, "open")]
+    assert campus.held() == ["noodles"]
+    assert say(campus, found, later_fen) == again
+    assert campus.balances()["provider_clearing"] == clearing + later_fen
+
+    campus.ask(end(again, AsideEnd.WRITE_OFF, by="p_last"))
+
+    (kept,) = campus.differences()
+    assert (kept.state, kept.ended_by) == (State.SETTLED, "p_last")
+    assert campus.balances().get("suspense", 0) == 0
+    assert campus.balances()["provider_clearing"] == clearing + later_fen
+    assert sum(campus.balances().values()) == 0
+    others = {"provider_clearing", "suspense", "written_off", "platform_funds"}
+    assert {a: fen for a, fen in campus.balances().items() if a not in others} == {
+        a: fen for a, fen in before.items() if a not in others
+    }
+    assert (campus.held(), shown(campus)) == ([], [])
+    assert say(campus, found, later_fen) == kept
+    with campus.refused(NotInSuspense):
+        campus.ask(end(kept, AsideEnd.WRITE_OFF))
+
+
+def test_what_was_dealt_with_and_is_found_again_with_the_same_amount_ends_by_itself() -> None:
+    campus, found = set_aside(5)
+    campus.ask(end(found, AsideEnd.WRITE_OFF))
+    booked = campus.balances()
+
+    say(campus, found, 8)
+    campus.ask(end(found, AsideEnd.BOOKED_BACK))
+    kept = say(campus, found, 5)
+
+    assert campus.balances() == booked
+    assert (kept.state, kept.ended_by, kept.occurrences) == (State.SETTLED, "itself", 3)
+    assert (campus.held(), shown(campus)) == ([], [])
+
+
 def test_what_a_reversal_left_in_suspense_is_ended_too_but_not_booked_back() -> None:
     campus, _, found = doubted()
     before = campus.balances()
@@ -106,6 +182,16 @@ def test_what_a_reversal_left_in_suspense_is_ended_too_but_not_booked_back() -> 
     assert campus.balances() == moved
     assert shown(campus) == []
     agree(campus)
+
+
+def test_what_was_reversed_is_not_reversed_again_though_its_escrow_has_moved() -> None:
+    campus, order_id, found = doubted()
+    before = campus.counted()
+
+    campus.ask(ReverseCapture(difference_id=found.id, payment_id=payment_of(order_id), escrow_fen=0, holds_order=True))
+
+    assert campus.counted() == before
+    assert [kept.state for kept in campus.differences()] == [State.OPEN]
 
 
 def test_nothing_else_can_be_ended_so() -> None:

@@ -15,7 +15,17 @@ from tuanzi.machinery.database import Ask
 from tuanzi.machinery.http.routes import Desk
 from tuanzi.machinery.several import rows_of, rows_of_period, rows_of_there, several, whole_rows, whole_rows_there
 from tuanzi.money import store
-from tuanzi.money.model import OFF_MAX, Account, AccountOff, JournalKind, LedgerProof, Payment, Refund
+from tuanzi.money.model import (
+    ASIDE_KINDS,
+    OFF_MAX,
+    Account,
+    AccountOff,
+    JournalKind,
+    LedgerProof,
+    Payment,
+    Refund,
+    aside_reference,
+)
 
 
 class AccountBalance(Struct, frozen=True, kw_only=True, gc=False):
@@ -296,13 +306,17 @@ def payments_of_orders(ask: Ask, order_ids: Sequence[str]) -> list[Payment]:
 
 async def in_suspense(desk: Desk, difference_ids: Sequence[str]) -> dict[str, int]:
     """What these differences have in suspense still, by their ids: fen more than the ledger knew, negative for less."""
-    kinds = (JournalKind.DIFFERENCE, JournalKind.REVERSAL, JournalKind.SUSPENSE_ENDED)
-    about = {f"{kind.value}:{id}": id for id in difference_ids for kind in kinds}
     left: dict[str, int] = {}
-    for entry in map(store.ENTRIES.from_row, await rows_of_there(desk.rows, store.ENTRIES_OF_JOURNALS, list(about))):
-        if entry.account == Account.SUSPENSE.value:
-            id = about[entry.journal_id]
-            left[id] = left.get(id, 0) - entry.amount.fen
+    asked, number = list(difference_ids), 1
+    while asked:
+        about = {f"{kind.value}:{aside_reference(id, number)}": id for id in asked for kind in ASIDE_KINDS}
+        rows = await rows_of_there(desk.rows, store.ENTRIES_OF_JOURNALS, list(about))
+        entries = [store.ENTRIES.from_row(row) for row in rows]
+        for entry in entries:
+            if entry.account == Account.SUSPENSE.value:
+                id = about[entry.journal_id]
+                left[id] = left.get(id, 0) - entry.amount.fen
+        asked, number = sorted({about[entry.journal_id] for entry in entries}), number + 1
     return {id: fen for id, fen in left.items() if fen}
 
 

@@ -483,11 +483,14 @@ def book_reversal(unit: Unit, command: ReverseCapture, *, now: datetime) -> Diff
 
 
 def book_aside(unit: Unit, command: SetAside, *, now: datetime) -> DifferenceStanding:
-    """Book what the provider has more or less into suspense, and ask for a person (D3)."""
+    """Book what the provider has more or less into suspense, and ask for a person (D3); of another amount than before
+    the rest. Where nothing is left of it, somebody has dealt with it."""
     kept = unit.load(KeptDifference, command.difference_id)
     if kept.is_ended:
         return _standing(kept)
-    set_aside(unit, id=kept.id, order_id=command.order_id, more=Money(command.more_fen), now=now)
+    left = set_aside(unit, id=kept.id, order_id=command.order_id, more=Money(command.more_fen), now=now)
+    if not left:
+        return _end(unit, kept, State.SETTLED, by="itself", reason="booked as a person said before", now=now)
     return _raise(unit, kept, reason="the amounts differ: the difference is in suspense")
 
 

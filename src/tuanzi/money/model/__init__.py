@@ -24,6 +24,7 @@ from tuanzi.money.model.commands import (
     pause,
 )
 from tuanzi.money.model.ledger import (
+    ASIDE_KINDS,
     OFF_MAX,
     Account,
     AccountOff,
@@ -34,6 +35,7 @@ from tuanzi.money.model.ledger import (
     JournalKind,
     LedgerProof,
     PayoutHold,
+    aside_reference,
     empty_account,
     transfer,
 )
@@ -64,6 +66,7 @@ from tuanzi.money.model.refunds import (
 from tuanzi.money.model.sharing import CancelSharing, ConfirmSharing, SharedOrder, SharedPart, TrySharing
 
 __all__ = [
+    "ASIDE_KINDS",
     "ASK_LATEST",
     "CAPTURE_WAIT",
     "OFF_MAX",
@@ -103,6 +106,7 @@ __all__ = [
     "SharedOrder",
     "SharedPart",
     "TrySharing",
+    "aside_reference",
     "capture_journal",
     "empty_account",
     "next_refund_no",

@@ -76,6 +76,16 @@ class JournalKind(StrEnum):
     REVERSAL = "reversal"  # what the ledger had and the provider had not (C3)
 
 
+# What is booked because of a difference between the ledger and the provider.
+ASIDE_KINDS = (JournalKind.DIFFERENCE, JournalKind.REVERSAL, JournalKind.SUSPENSE_ENDED)
+
+
+def aside_reference(difference_id: str, number: int) -> str:
+    """What the n-th journal of a kind is about that is booked because of a difference: a bill may say another amount
+    after the first was dealt with. number: from 1."""
+    return difference_id if number == 1 else f"{difference_id}.{number}"
+
+
 class Entry(Struct, frozen=True, kw_only=True, gc=False):
     """One line of a journal: debit when positive, credit when negative."""
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from tuanzi.base.money import Money
 from tuanzi.base.unit import Unit
 from tuanzi.money.model import (
+    ASIDE_KINDS,
     Account,
     Balance,
     Entry,
@@ -18,6 +19,7 @@ from tuanzi.money.model import (
     LedgerProof,
     Payment,
     PayoutHold,
+    aside_reference,
     empty_account,
     transfer,
 )
@@ -75,18 +77,25 @@ def keep_proof(unit: Unit, proof: LedgerProof) -> None:
     unit.put(proof.after(unit.find(LedgerProof, proof.id)))
 
 
-def set_aside(unit: Unit, *, id: str, order_id: str, more: Money, now: datetime) -> None:
-    """Book what the provider has more (or less: negative) than the ledger into suspense, once for each id (C3)."""
-    aside = transfer(
-        JournalKind.DIFFERENCE,
-        id,
-        order_id=order_id,
-        debit=Account.PROVIDER_CLEARING.value,
-        credit=Account.SUSPENSE.value,
-        amount=more,
-        at=now,
-    )
-    book(unit, aside)
+def set_aside(unit: Unit, *, id: str, order_id: str, more: Money, now: datetime) -> Money:
+    """Book what the provider has more (or less: negative) than the ledger into suspense (C3).
+
+    Of a difference that had another amount before, whatever became of that, only the rest is booked: so a repeat books
+    nothing. Gives what it has in suspense now: nothing where all of it was dealt with.
+    """
+    entries = _aside_entries(unit, id)
+    if rest := more.fen - _moved(entries, Account.PROVIDER_CLEARING):
+        aside = transfer(
+            JournalKind.DIFFERENCE,
+            _next_reference(unit, JournalKind.DIFFERENCE, id),
+            order_id=order_id,
+            debit=Account.PROVIDER_CLEARING.value,
+            credit=Account.SUSPENSE.value,
+            amount=Money(rest),
+            at=now,
+        )
+        book_new(unit, aside)
+    return Money(rest - _moved(entries, Account.SUSPENSE))
 
 
 def reverse_capture(unit: Unit, payment: Payment, *, escrow: Money, id: str, now: datetime) -> None:
@@ -96,6 +105,8 @@ def reverse_capture(unit: Unit, payment: Payment, *, escrow: Money, id: str, now
     """
     gone = min(escrow, payment.captured)
     own = f"{JournalKind.REVERSAL.value}:{id}"
+    if unit.find(JournalHead, own) is not None:
+        return  # what was in escrow then may be elsewhere now
     moves = (
         (Account.ORDER_ESCROW, gone),
         (Account.SUSPENSE, payment.captured - gone),
@@ -105,23 +116,20 @@ def reverse_capture(unit: Unit, payment: Payment, *, escrow: Money, id: str, now
         Entry(journal_id=own, line=i, account=account.value, order_id=payment.order_id, amount=amount)
         for i, (account, amount) in enumerate([move for move in moves if move[1]])
     ]
-    book(unit, Journal(kind=JournalKind.REVERSAL, reference=id, at=now, entries=tuple(entries)))
+    book_new(unit, Journal(kind=JournalKind.REVERSAL, reference=id, at=now, entries=tuple(entries)))
 
 
 def end_aside(unit: Unit, *, id: str, order_id: str, into: Account, now: datetime) -> Money:
-    """Book what a difference has in suspense (`set_aside`, `reverse_capture`) into another account, once for each id.
+    """Book what a difference has in suspense (`set_aside`, `reverse_capture`) into another account, once.
 
     Gives how much more it was than the ledger knew; negative for less. Raises NotInSuspense when there is nothing.
     """
-    kinds = (JournalKind.DIFFERENCE, JournalKind.REVERSAL, JournalKind.SUSPENSE_ENDED)
-    heads = [head for kind in kinds if (head := unit.find(JournalHead, f"{kind.value}:{id}")) is not None]
-    entries = [unit.load(Entry, (head.id, line)) for head in heads for line in range(head.entry_count)]
-    more = -sum([entry.amount.fen for entry in entries if entry.account == Account.SUSPENSE.value])
+    more = -_moved(_aside_entries(unit, id), Account.SUSPENSE)
     if not more:
         raise NotInSuspense(difference_id=id)
     ended = transfer(
         JournalKind.SUSPENSE_ENDED,
-        id,
+        _next_reference(unit, JournalKind.SUSPENSE_ENDED, id),
         order_id=order_id,
         debit=Account.SUSPENSE.value,
         credit=into.value,
@@ -130,6 +138,28 @@ def end_aside(unit: Unit, *, id: str, order_id: str, into: Account, now: datetim
     )
     book_new(unit, ended)
     return Money(more)
+
+
+def _aside_entries(unit: Unit, id: str) -> list[Entry]:
+    """All that was booked because of a difference."""
+    heads = [head for kind in ASIDE_KINDS for head in _booked(unit, kind, id)]
+    return [unit.load(Entry, (head.id, line)) for head in heads for line in range(head.entry_count)]
+
+
+def _moved(entries: list[Entry], account: Account) -> int:
+    return sum([entry.amount.fen for entry in entries if entry.account == account.value])
+
+
+def _booked(unit: Unit, kind: JournalKind, id: str) -> list[JournalHead]:
+    """The journals of one kind about a difference, in order."""
+    heads: list[JournalHead] = []
+    while (head := unit.find(JournalHead, f"{kind.value}:{aside_reference(id, len(heads) + 1)}")) is not None:
+        heads.append(head)
+    return heads
+
+
+def _next_reference(unit: Unit, kind: JournalKind, id: str) -> str:
+    return aside_reference(id, len(_booked(unit, kind, id)) + 1)
 
 
 def hold_payouts(unit: Unit, merchant_id: str, *, because: str) -> None:

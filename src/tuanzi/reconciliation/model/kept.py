@@ -53,9 +53,11 @@ class KeptDifference(Struct, frozen=True, kw_only=True, gc=False):
         return self.state in (State.REPAIRED, State.SETTLED)
 
     def covers(self, found: Difference) -> bool:
-        """Whether what is found is no news: this is open, or a bill says again what was dealt with."""
-        is_said_again = found.kind is not Kind.ORDER_BOOK and self.evidence == found.evidence
-        return not self.is_ended or is_said_again
+        """Whether what is found is no news: this is open, and no bill says another amount; or a bill says again what
+        was dealt with."""
+        if self.is_ended:
+            return found.kind is not Kind.ORDER_BOOK and self.evidence == found.evidence
+        return self.sides == found.sides or {self.mend, found.mend} != {Mend.SET_ASIDE}
 
     def ended(self, state: State, *, by: str, reason: str, at: datetime) -> KeptDifference:
         """With its end; one that ended stays as it is."""
