@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -26,13 +27,25 @@ WRITTEN = (
 )
 
 
+# Our choice: a server hears within some milliseconds that a process has ended, a busy one within seconds.
+GONE_S_MAX = 5.0
+_AGAIN_S = 0.1
+
+
 def leave_alone(database: Address) -> None:
     """Raises SettingWrong when another process writes to this database: it would be fenced off by what is written here,
-    and whoever is served by it with it."""
-    for each in database.each:
-        with suppress(DatabaseUnavailable):  # a replica that is away; whoever opens the primary says more
-            if is_written(each):
-                raise SettingWrong(WRITTEN)
+    and whoever is served by it with it. A house that has just ended is waited for, as it may still seem to write."""
+    until = time.monotonic() + GONE_S_MAX
+    while any(_is_written(each) for each in database.each):
+        if time.monotonic() > until:
+            raise SettingWrong(WRITTEN)
+        time.sleep(_AGAIN_S)
+
+
+def _is_written(server: Address) -> bool:
+    with suppress(DatabaseUnavailable):  # a replica that is away; whoever opens the primary says more
+        return is_written(server)
+    return False
 
 
 def no_vendors() -> Vendors:
