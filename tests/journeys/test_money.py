@@ -7,6 +7,7 @@ from tests.waiting import until
 
 SHARES = "SELECT state FROM shares"
 REFUNDS = "SELECT state FROM refunds"
+PROOFS = "SELECT id FROM ledger_proofs"
 
 
 async def test_an_orders_money_is_shared_returned_and_told_to_everybody_it_concerns(cast: Cast) -> None:
@@ -23,6 +24,7 @@ async def test_an_orders_money_is_shared_returned_and_told_to_everybody_it_conce
     after = await done(cast.ming.get(f"orders/{orders[0]}/ledger"))
     statement = await done(cast.merchant.get("merchants/bj-m01/statement"))
     file = await cast.merchant.get("merchants/bj-m01/statement.csv")
+    await until(lambda: cast.town.rows(PROOFS, database="money"))  # the checker's first reading of the whole ledger
     trial = await done(cast.warden.get("ledger/trial-balance"))
 
     assert (shared["state"], shared["payout"], shared["parties_fen"], shared["adds_up"]) == (

@@ -24,8 +24,9 @@ class Stopwatch:
 
     limit_s: seconds of processor for one command. While the process computes, in whatever thread, a signal comes four
     times in a limit of what it has used; a house with nothing to do is not woken. The first signal that finds a command
-    begins to count what the command itself uses, so it is ended after its limit and half of it at most, and never
-    before, however busy the machine is. Starting and stopping cost an assignment each.
+    begins to count what the command itself uses, so it is ended after its limit and mostly half of it at most, and
+    never before, however busy the machine is; on a very busy one signals come late (measured: by 0.1 s of processor).
+    Starting and stopping cost an assignment each.
     """
 
     def __init__(self, limit_s: float) -> None:
