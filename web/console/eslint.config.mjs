@@ -14,8 +14,9 @@ export default ts.config(
     files: ['**/*.{ts,vue}'],
     languageOptions: { globals: globals.browser, parserOptions: { parser: ts.parser } },
     rules: {
-      // The compiler knows all names.
+      // The compiler knows all names, but takes a component it does not know for an element of HTML's.
       'no-undef': 'off',
+      'vue/no-undef-components': ['error', { ignorePatterns: ['^el-', '^router-'] }],
       'vue/multi-word-component-names': 'off',
       'vue/require-default-prop': 'off',
       eqeqeq: 'error',

@@ -1,11 +1,21 @@
 /** Lists that are read page by page. */
 
-import { computed, shallowRef } from 'vue'
+import { computed, shallowRef, type Ref } from 'vue'
 import { useLoad } from '@shared/loading'
 
 interface Page<T, A> {
   items: readonly T[]
   next: A | null
+}
+
+/** A list that is read so; what its places are is its own affair. */
+export interface Paged<T> {
+  items: Readonly<Ref<readonly T[] | undefined>>
+  next: Readonly<Ref<string | number | null>>
+  error: Readonly<Ref<unknown>>
+  isLoadingMore: Readonly<Ref<boolean>>
+  load: () => Promise<void>
+  more: () => Promise<void>
 }
 
 /** Read a list with `read`, which gives the page after a place; a page may be empty and still not be the last. */
