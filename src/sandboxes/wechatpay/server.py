@@ -27,6 +27,9 @@ from sandboxes.wechatpay.gate import Gate
 
 log = logging.getLogger("sandboxes.wechatpay")
 
+# As nginx does. Clients keep an idle connection for 5 s, as uvicorn would too: some would ask on one that just ends.
+KEEP_ALIVE_S = 75
+
 
 class _Protocol(HttpToolsProtocol):
     """Lets a fault cut the connection."""
@@ -80,6 +83,7 @@ async def serve(company: Company, *, listening: socket.socket, control_token: st
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=2,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
     server = _Server(config)
     loop = asyncio.get_running_loop()
