@@ -237,11 +237,14 @@ class Town:
         return person
 
     async def settled(self) -> None:
-        """Wait until all databases have heard everything of each other and no split or refund is under way."""
+        """Wait until all databases have heard everything of each other, people's streams too, and no split or refund is
+        under way."""
         splits = "SELECT 1 FROM splits WHERE state IN ('trying', 'confirming', 'cancelling')"
 
         def is_calm() -> bool:
-            busy = any(map(is_busy, self.writers.desks))
+            busy = any(map(is_busy, self.writers.desks)) or any(
+                any(each.lags.values()) for each in self.writers.live.keepers.values()
+            )
             if isinstance(self.house, Front):  # type: ignore[unreachable]
                 behind = [
                     desk for desk in self.writers.desks if self.house.remote[desk.name].event_number < desk.event_number
@@ -369,13 +372,13 @@ class Cast:
         """What the rider is given, as soon as he is; he is on shift from now on."""
         shift = {"latitude_e6": 39_990_000, "longitude_e6": 116_300_000, "until": "2026-11-23T14:00:00+08:00"}
         await done(self.rider.post("rider/shift", shift))
-        async with asyncio.timeout(30):  # the first plan loads its solver
+        async with asyncio.timeout(60):  # the first plan loads its solver
             while True:
                 self.town.pass_time(seconds=5)
+                await self.town.settled()  # no more time passes than a plan needs, however long it takes
                 board = await done(self.rider.get("rider/board"))
                 if board["bundle"] is not None:
                     return board["bundle"]
-                await asyncio.sleep(0.01)
 
 
 @pytest.fixture
