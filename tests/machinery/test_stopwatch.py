@@ -84,11 +84,11 @@ def test_a_process_with_nothing_to_do_is_not_woken() -> None:
     try:
         time.sleep(2 * LIMIT_S)
         asleep = watch.rings
-        until_s = time.process_time() + LIMIT_S
-        while time.process_time() < until_s:
+        until_s = time.process_time() + 60 * LIMIT_S  # a machine that stood still meanwhile rings once for all of it
+        while watch.rings < RINGS_IN_LIMIT and time.process_time() < until_s:
             pass
     finally:
         watch.disarm()
 
     assert asleep <= 1  # what was used before it was armed counts too
-    assert watch.rings >= RINGS_IN_LIMIT - 1
+    assert watch.rings >= RINGS_IN_LIMIT
