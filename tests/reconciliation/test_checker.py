@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -46,6 +47,7 @@ from tests.reconciliation.auditor import Audited
 from tests.reconciliation.test_checker import asked, checks
 from tuanzi.wiring.checker import CheckerProcess
 campus, checker = Audited(), CheckerProcess()
+checker._is_hurried = True
 asyncio.run(asked(checks(campus, checker, Path(sys.argv[1])), campus))
 print(checker.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -61,10 +63,24 @@ def begun() -> Begun:
 
 @pytest.fixture
 def checker() -> Iterator[CheckerProcess]:
-    """Nobody was asked to compare anything yet."""
+    """Nobody was asked to compare anything yet. It has a share of a core, for where others compute none is idle."""
     made = CheckerProcess()
+    made._is_hurried = True
     yield made
     made.close()
+
+
+class Starving(CheckerProcess):
+    """Never finds an idle core."""
+
+    starved = 0
+
+    def _start(self) -> socket.socket:
+        line = super()._start()
+        if not self._is_hurried and self.pid is not None:
+            self.starved = self.pid
+            os.kill(self.starved, signal.SIGSTOP)
+        return line
 
 
 @pytest.fixture
@@ -111,23 +127,23 @@ async def test_it_finds_what_would_be_found_here(
     assert begun() == {checker.pid}
 
 
-async def test_it_works_while_a_core_is_idle(checker: CheckerProcess, tmp_path: Path) -> None:
-    campus = Audited()
-    await asked(checks(campus, checker, tmp_path), campus)
-    assert checker.pid is not None
+async def test_it_works_while_a_core_is_idle(tmp_path: Path) -> None:
+    campus, checker = Audited(), CheckerProcess()
+    asking = asyncio.ensure_future(asked(checks(campus, checker, tmp_path), campus))
 
-    assert os.sched_getscheduler(checker.pid) == os.SCHED_IDLE
+    await until(lambda: checker.pid is not None and os.sched_getscheduler(checker.pid) == os.SCHED_IDLE)
+
+    asking.cancel()
+    await asyncio.wait({asking})
+    checker.close()
 
 
 async def test_one_that_finds_no_idle_core_is_followed_by_one_that_has_a_share_of_one(
-    checker: CheckerProcess, campus: Audited, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    campus: Audited, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    check = checks(campus, checker, tmp_path)
-    await asked(check, campus)
-    starved = checker.pid
-    assert starved is not None
-    os.kill(starved, signal.SIGSTOP)
+    checker = Starving()
     checker.patience_s = 0.05
+    check = checks(campus, checker, tmp_path)
 
     with caplog.at_level(logging.WARNING), pytest.raises(Unavailable):
         await asked(check, campus)
@@ -135,9 +151,10 @@ async def test_one_that_finds_no_idle_core_is_followed_by_one_that_has_a_share_o
 
     assert [record.message for record in caplog.records] == ["checker.starved"]
     assert found.orders_read == ORDERS
-    assert checker.pid not in (None, starved)
+    assert checker.pid not in (None, checker.starved)
     assert os.sched_getscheduler(checker.pid or 0) == os.SCHED_BATCH
     assert os.getpriority(os.PRIO_PROCESS, checker.pid or 0) == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
+    checker.close()
 
 
 async def test_campuses_are_compared_beside_each_other_each_with_its_own_books(
