@@ -57,7 +57,7 @@ async def test_an_answer_in_pieces_is_put_together() -> None:
 
     connection.send(b"GET / HTTP/1.1\r\n\r\n", lambda status, body: answered.set_result((status, body)))
 
-    assert await asyncio.wait_for(answered, 5) == (200, b"hello")
+    assert await asyncio.wait_for(answered, 60) == (200, b"hello")
     connection.close()
     server.close()
 

@@ -85,7 +85,7 @@ async def test_a_company_is_asked_only_what_was_put_lately(tmp_path: Path) -> No
     registry.register(EnginesCollector(engines, worker))
     working = asyncio.create_task(worker.run())
     try:
-        reply = await asyncio.wait_for(answered, 5)
+        reply = await asyncio.wait_for(answered, 60)
         worker.pool.look()
     finally:
         worker.close()

@@ -329,7 +329,7 @@ async def test_an_event_that_this_release_cannot_read_is_parked_and_the_next_one
     halls = desk_of(database, clock)
     following(halls, diary)
     async with working(halls, diary):
-        await asyncio.wait_for(diary.followed("halls", 4), 5)
+        await asyncio.wait_for(diary.followed("halls", 4), 60)
         pages = await diary.rows("SELECT id, notes FROM pages")
         parked = await diary.rows("SELECT number, name, reason FROM parked_events ORDER BY number")
 
@@ -452,7 +452,7 @@ class SlowTable(Sqlite):
     def rows(self, sql: str, slots: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         if sql == FIRST_TIMERS:
             self.asked += 1
-            assert self.go.wait(10)
+            assert self.go.wait(60)
         return super().rows(sql, slots)
 
 
@@ -469,7 +469,7 @@ async def test_nobody_waits_for_the_timers_that_only_the_table_has(monkeypatch: 
         database.go.clear()
         clock.now += timedelta(minutes=5)
         for number in range(3):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await desk.submit(Take(ticket_id=f"now{number}", hall_id="h"))
         await until(lambda: database.asked == 3)
         meanwhile = [id for (id,) in database.rows("SELECT id FROM tickets ORDER BY id")]
@@ -952,7 +952,7 @@ async def test_who_waits_for_a_batch_that_is_being_decided_is_told_when_the_desk
     work.cancel()
 
     with pytest.raises(Unavailable):
-        await asyncio.wait_for(coming, 2)
+        await asyncio.wait_for(coming, 60)
 
 
 async def test_kept_answers_are_forgotten_after_three_days_and_not_before() -> None:

@@ -236,8 +236,8 @@ async def test_who_gives_up_waiting_takes_no_hand_with_him() -> None:
     gate.set()
     impatient[3].cancel()
 
-    await asyncio.wait_for(asyncio.gather(first, impatient[4]), 5)
-    await asyncio.wait_for(pool.run(gate.wait), 5)  # type: ignore[arg-type]
+    await asyncio.wait_for(asyncio.gather(first, impatient[4]), 60)
+    await asyncio.wait_for(pool.run(gate.wait), 60)  # type: ignore[arg-type]
     assert pool.running == 0
 
 

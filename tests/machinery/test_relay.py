@@ -108,7 +108,7 @@ async def test_a_log_that_stands_still_slows_no_commit_and_gets_everything_later
     log.goes_on.clear()
 
     async with working(desk), relaying(desk, log) as relay:
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(60):
             await seats_taken(desk, "a", 100)
         assert log.published == []
         log.goes_on.set()

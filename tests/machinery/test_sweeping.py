@@ -75,7 +75,7 @@ async def test_what_another_database_has_not_heard_stays_and_is_heard() -> None:
     halls, diary = desk_of(database, clock), desk_of(diary_database, clock)
     following(halls, diary)
     async with working(halls, diary):
-        await asyncio.wait_for(diary.followed("halls", 6), 5)
+        await asyncio.wait_for(diary.followed("halls", 6), 60)
         await until(lambda: diary_database.rows("SELECT notes FROM pages") == [(4,)])
 
     assert before == [1, 2, 3, 4, 5, 6]
@@ -89,7 +89,7 @@ async def test_what_was_laid_aside_stays_until_it_is_heard(parked: int) -> None:
     following(halls, diary)
 
     async with working(halls, diary):
-        await asyncio.wait_for(diary.followed("halls", 6), 5)
+        await asyncio.wait_for(diary.followed("halls", 6), 60)
         clock.now += 2 * EVENTS_KEPT_FOR  # only now: the halls' own sweeper found nothing old, and looks in an hour
         old = await halls.old_events.find(halls.rows, now=clock.now)
 
