@@ -150,6 +150,58 @@ async def test_a_tier_that_is_reached_over_both_campuses_counts_for_all_and_the_
     assert refunded == [(seated["payable_fen"] - subs[2]["payable_fen"],)]
 
 
+async def test_a_guest_sees_the_whole_group_with_its_names_and_his_own_seat(pair: Pair) -> None:
+    before = await done(pair.wei.get(pair.page))
+    seated = await done(pair.join(pair.wei), 201)
+    await done(pair.wei.post(f"orders/{seated['order_id']}/pay"))
+    await pair.settled()
+
+    after = await done(pair.wei.get(pair.page))
+    others = await done(pair.yun.get(pair.page))
+    campus = (await done(pair.ming.get(pair.ming.campus)))["campus"]
+    campaign = await done(pair.ming.get("campaigns/bj-lunch-3"))
+
+    assert (before["my_order_id"], before["seats_taken"], [seat["is_mine"] for seat in before["seats"]]) == (
+        None,
+        2,
+        [False, False],
+    )
+    assert (after["my_order_id"], others["my_order_id"]) == (seated["order_id"], None)
+    assert [(seat["state"], seat["is_leader"], seat["is_mine"]) for seat in after["seats"]] == [
+        ("held", True, False),
+        ("held", False, False),
+        ("paid", False, True),
+    ]
+    assert (after["home_zh"], after["home_en"]) == (campus["name_zh"], campus["name_en"])
+    assert (after["campaign_zh"], after["campaign_en"]) == (campaign["name_zh"], campaign["name_en"])
+    assert (after["building_zh"], after["delivery_fee_fen"], after["per_order_limit"]) == ("松园1号楼", 600, 6)
+    # The part on his own campus says where the whole is; at home it is whole.
+    assert (await done(pair.wei.get(f"groups/{pair.group_id}")))["home_campus_id"] == "beijing"
+    assert (await done(pair.ming.get(f"groups/{pair.group_id}")))["home_campus_id"] is None
+
+
+async def test_what_a_guest_is_quoted_is_what_he_pays(town: Town) -> None:
+    tiers = [{"size": 2, "off_percent": 10, "off_fen": 0}, {"size": 3, "off_percent": 20, "off_fen": 5}]
+    pair = await Pair(town).gather(tiers=tiers, delivery_fee_fen=1001)
+
+    quoted = await done(pair.wei.post(f"{pair.page}/quotes", GUEST_CART))
+
+    # 20.00 less 10 % with half of 10.01; 20.00 less 20 % and 5 fen with a third.
+    prices = [(tier["size"], tier["list_fen"], tier["delivery_fen"], tier["payable_fen"]) for tier in quoted["tiers"]]
+    assert prices == [(2, 2000, 501, 1800 + 501), (3, 2000, 334, 1595 + 334)]
+    assert town.rows("SELECT id FROM orders", campus="shanghai") == []
+    assert (await done(pair.wei.get(pair.page)))["seats_taken"] == 2
+    assert (await done(pair.join(pair.wei), 201))["payable_fen"] == quoted["tiers"][0]["payable_fen"]
+
+
+async def test_nothing_is_quoted_that_a_guest_could_not_have(pair: Pair) -> None:
+    await refused(pair.wei.post(f"{pair.page}/quotes", {**GUEST_CART, "lines": BEEF_RICE}), 404, "base/unknown")
+    await let_guests_in(pair.town, pair.operator, guest_campuses=[])
+    pair.ming, pair.hua = await pair.town.sign_in(), await pair.town.sign_in()
+    await pair.open_group()
+    await refused(pair.wei.post(f"{pair.page}/quotes", GUEST_CART), 404, "base/unknown")
+
+
 async def test_the_last_seat_is_refused_to_a_guest_when_it_is_taken_and_nothing_stays_held(pair: Pair) -> None:
     lan = await pair.town.sign_in()
     await done(lan.post(f"groups/{pair.group_id}/orders", {"lines": BEEF_RICE}), 201)

@@ -245,6 +245,7 @@ async def good_requests(cast: Cast, real: dict[str, list[str]]) -> dict[str, tup
         "groups_quote": ({}, cart),
         "groups_join_group": ({"group_id": real["group_id"][0]}, {"lines": BEEF_RICE}),
         "guests_show_group": (there, None),
+        "guests_quote": (there, {"building_id": "bj-dorm-01", "lines": BEEF_RICE}),
         "guests_join_group": (there, {"building_id": "bj-dorm-01", "lines": BEEF_RICE}),
         "orders_decide_after_sale": ({"order_id": in_after_sale}, {"amount_fen": 100}),
         "orders_refund": ({"order_id": delivered}, {"reason": "cold", "amount_fen": 1}),

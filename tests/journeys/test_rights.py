@@ -103,6 +103,7 @@ RIGHTS = {
     "DELETE /v1/campuses/{campus}/groups/{group_id}/seat": MEMBERS,
     "GET /v1/campuses/{campus}/neighbours/{home}/groups/{group_id}": MEMBERS,
     "POST /v1/campuses/{campus}/neighbours/{home}/groups/{group_id}/orders": MEMBERS,
+    "POST /v1/campuses/{campus}/neighbours/{home}/groups/{group_id}/quotes": MEMBERS,
     "POST /v1/campuses/{campus}/quotes": MEMBERS,
     "GET /v1/campuses/{campus}/ledger/trial-balance": OPERATORS,
     "GET /v1/campuses/{campus}/orders/{order_id}/ledger": HERE,

@@ -39,7 +39,17 @@ from tuanzi.guests.model import (
     forgetting_of,
 )
 from tuanzi.guests.problems import GuestsNotTaken, HomeAway, SeatGone
-from tuanzi.guests.service import AskAgain, AskSeat, ForgetSeat, GiveUpSeat, PlaceSeat, RecordAnswer, SendWord, Word
+from tuanzi.guests.service import (
+    AskAgain,
+    AskSeat,
+    ForgetSeat,
+    GiveUpSeat,
+    PlaceSeat,
+    QuoteGuest,
+    RecordAnswer,
+    SendWord,
+    Word,
+)
 from tuanzi.guests.store import GUEST_SEATS, KEEPS
 from tuanzi.guests.web import routes
 from tuanzi.machinery.post import Post
@@ -65,6 +75,7 @@ __all__ = [
     "LookAtGroup",
     "PaySeat",
     "PlaceSeat",
+    "QuoteGuest",
     "RecordAnswer",
     "SeatAnswer",
     "SeatGone",
@@ -99,6 +110,7 @@ def room(post: Post, *, is_campus: Callable[[str], bool]) -> Room:
             LookAtGroup: service.look_at_group,
             AskSeat: service.ask_seat,
             AskAgain: service.ask_again,
+            QuoteGuest: service.quote_guest,
             PlaceSeat: service.place_seat,
             GiveUpSeat: service.give_up_seat,
             ForgetSeat: service.forget_seat,

@@ -12,7 +12,7 @@ from tuanzi.base.branch import Branch
 from tuanzi.base.ids import BuildingId, CampaignId, CampusId, CouponId, GroupId, MealId, OrderId, PersonId
 from tuanzi.base.money import Money
 from tuanzi.catalog import CampaignTier
-from tuanzi.groups import HomeNews, Wanted
+from tuanzi.groups import GroupDetail, HomeNews, Wanted
 
 # Our choice: twice the longest wait for a letter's answer; a seat that nobody could confirm by then is let go.
 ASK_WITHIN: Final = timedelta(seconds=10)
@@ -167,10 +167,32 @@ class GuestForgotten(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LookAtGroup(Struct, frozen=True, kw_only=True, gc=False):
-    """Show a group to a campus whose students may be its guests."""
+    """Show a group to a campus whose students may be its guests; member_id: who looks, whose seat in it is said.
+
+    home_id, member_id: None from the release before.
+    """
 
     group_id: GroupId
     campus_id: CampusId
+    home_id: CampusId | None = None
+    member_id: PersonId | None = None
+
+
+class NeighbourGroup(GroupDetail, frozen=True, kw_only=True, gc=False):
+    """A group as a student of another campus sees it, who can look up nothing there.
+
+    delivery_fee_fen: for the whole group; it is shared over all seats. per_order_limit: portions in one order. What has
+    a default is not said by a home of the release before.
+    """
+
+    home_zh: str = ""
+    home_en: str = ""
+    campaign_zh: str = ""
+    campaign_en: str = ""
+    building_zh: str = ""
+    building_en: str = ""
+    delivery_fee_fen: int = 0
+    per_order_limit: int = 0
 
 
 class ExpireGuestSeat(Struct, frozen=True, kw_only=True, gc=False):

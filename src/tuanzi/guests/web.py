@@ -9,28 +9,30 @@ import msgspec
 from msgspec import Struct
 
 from tuanzi.base.branch import BranchRefused
-from tuanzi.base.ids import BuildingId, CampusId, CouponId, GroupId, OrderId
+from tuanzi.base.ids import BuildingId, CampaignId, CampusId, CouponId, GroupId, OrderId
+from tuanzi.base.money import Money
 from tuanzi.base.problem import Busy, Problem, Unknown
 from tuanzi.base.who import Role
-from tuanzi.catalog import DishNotInCampaign, DishNotOnSale, MerchantClosed
+from tuanzi.catalog import CampaignTier, DishNotInCampaign, DishNotOnSale, MerchantClosed
 from tuanzi.groups import (
     AlreadyMember,
     GroupFull,
     GroupNotOpen,
-    GroupView,
     Id,
     Lines,
     MinimumNotReached,
     OrderLimitExceeded,
+    QuoteCart,
+    Quoted,
     Seated,
     TooManyUnpaid,
     UserLimitReached,
     wanted,
 )
-from tuanzi.guests.model import GuestSeat, GuestSeatState, LeaveSeat, LookAtGroup, SeatAnswer, TrySeat
+from tuanzi.guests.model import GuestSeat, GuestSeatState, LeaveSeat, LookAtGroup, NeighbourGroup, SeatAnswer, TrySeat
 from tuanzi.guests.problems import GuestsNotTaken, HomeAway, SeatGone
 from tuanzi.guests.queries import load_guest_seat
-from tuanzi.guests.service import AskAgain, AskSeat, GiveUpSeat, PlaceSeat, RecordAnswer, SeatAsked, Word
+from tuanzi.guests.service import AskAgain, AskSeat, GiveUpSeat, PlaceSeat, QuoteGuest, RecordAnswer, SeatAsked, Word
 from tuanzi.machinery.http.routes import Call, Desk, Reply, Route
 from tuanzi.machinery.post import Letter, Post
 from tuanzi.machinery.problems import Crashed, TooSlow, Unavailable
@@ -60,6 +62,7 @@ _REFUSALS = (
     HomeAway,
     SeatGone,
 )
+_CART = (DishNotInCampaign, DishNotOnSale, MerchantClosed, CouponTaken, CouponExpired)
 _BY_CODE = {each.code: each for each in (*_REFUSALS, Unknown)}
 
 
@@ -71,12 +74,39 @@ class GuestBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     coupon_id: Id | None = None
 
 
-async def _look(call: Call[None, None], post: Post, home: CampusId) -> GroupView:
-    command = LookAtGroup(group_id=GroupId(call.path["group_id"]), campus_id=CampusId(call.path["campus"]))
+async def _look(call: Call[Any, None], post: Post, home: CampusId) -> NeighbourGroup:
+    command = LookAtGroup(
+        group_id=GroupId(call.path["group_id"]),
+        campus_id=CampusId(call.path["campus"]),
+        home_id=home,
+        member_id=call.caller.person_id,
+    )
     (answer,) = await post.send([Letter(address=f"{home}.core", command=command)])
-    if isinstance(answer, GroupView):
+    if isinstance(answer, NeighbourGroup):
         return answer
     raise _refusal(answer) or HomeAway(retry_after_s=5)
+
+
+async def _quote(call: Call[GuestBody, None], post: Post, home: CampusId) -> Quoted:
+    group = await _look(call, post, home)
+    who = call.caller
+    cart = QuoteCart(
+        campaign_id=CampaignId(group.campaign_id),
+        building_id=BuildingId(call.body.building_id),
+        member_id=who.person_id,
+        lines=wanted(call.body.lines),
+        group_id=GroupId(group.group_id),
+        coupon_id=None if call.body.coupon_id is None else CouponId(call.body.coupon_id),
+        is_dorm_head=Role.DORM_HEAD in who.roles,
+        is_returning=who.is_returning,
+    )
+    tiers = [
+        CampaignTier(size=tier.size, off_percent=tier.off_percent, off=Money(tier.off_fen)) for tier in group.tiers
+    ]
+    command = QuoteGuest(cart=cart, tiers=tuple(tiers), delivery_fee=Money(group.delivery_fee_fen))
+    committed = await call.desks.core.submit(command, who=who.person_id)
+    quoted: Quoted = committed.answer
+    return quoted
 
 
 async def join_as_guest(call: Call[GuestBody, None], post: Post, home: CampusId) -> Reply:
@@ -195,9 +225,13 @@ def routes(post: Post, is_campus: Callable[[str], bool]) -> tuple[Route, ...]:
             raise Unknown(campus=home)
         return CampusId(home)
 
-    async def show_group(call: Call[None, None]) -> GroupView:
+    async def show_group(call: Call[None, None]) -> NeighbourGroup:
         """GET /v1/campuses/{campus}/neighbours/{home}/groups/{group_id}: a group that takes guests of this campus."""
         return await _look(call, post, home_of(call))
+
+    async def quote(call: Call[GuestBody, None]) -> Quoted:
+        """POST /v1/campuses/{campus}/neighbours/{home}/groups/{group_id}/quotes: what a guest's cart would cost."""
+        return await _quote(call, post, home_of(call))
 
     async def join_group(call: Call[GuestBody, None]) -> Reply:
         """POST /v1/campuses/{campus}/neighbours/{home}/groups/{group_id}/orders: take a seat as a guest."""
@@ -208,10 +242,20 @@ def routes(post: Post, is_campus: Callable[[str], bool]) -> tuple[Route, ...]:
             "GET",
             _GROUP,
             show_group,
-            answer=GroupView,
+            answer=NeighbourGroup,
             roles=_MEMBERS,
             problems=(HomeAway,),
             summary="Another campus's group that takes guests of this one",
+        ),
+        Route(
+            "POST",
+            _GROUP + "/quotes",
+            quote,
+            answer=Quoted,
+            body=GuestBody,
+            roles=_MEMBERS,
+            problems=(HomeAway, *_CART),
+            summary="What a cart of this campus would cost in another campus's group, at every tier",
         ),
         Route(
             "POST",

@@ -46,12 +46,17 @@ class SeatView(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class GroupDetail(GroupView, frozen=True, kw_only=True, gc=False):
-    """A group for its own page: its seats in the order in which they were taken, and the caller's order in it."""
+    """A group for its own page: its seats in the order in which they were taken, and the caller's order in it.
+
+    home_campus_id: where the whole group is, when this is the part of it that another campus's guests have; its seats
+    are those of this campus only.
+    """
 
     opened_at: datetime
     pay_within_s: int
     seats: tuple[SeatView, ...]
     my_order_id: str | None
+    home_campus_id: str | None = None
 
 
 class CampusGroup(GroupView, frozen=True, kw_only=True, gc=False):
@@ -124,6 +129,7 @@ def detail_of(group: Group, person_id: PersonId | None) -> GroupDetail:
             ]
         ),
         my_order_id=None if mine is None else mine.order_id,
+        home_campus_id=None if group.home is None else group.home.campus_id,
     )
 
 

@@ -28,7 +28,7 @@ from tuanzi.groups.service.joining import asked_by_join, asked_by_open, join_gro
 from tuanzi.groups.service.late import hold_late_guest, late_money_seated, refund_late, settle_capture
 from tuanzi.groups.service.leaving import cancel_order, expire_seat, leave_group
 from tuanzi.groups.service.members import forget_member, forget_use
-from tuanzi.groups.service.prices import quote_cart
+from tuanzi.groups.service.prices import quote_at, quote_cart
 from tuanzi.groups.service.seats import pay_seat, release_seat
 
 __all__ = [
@@ -63,6 +63,7 @@ __all__ = [
     "open_group",
     "pay_seat",
     "place_guest",
+    "quote_at",
     "quote_cart",
     "refund_late",
     "release_seat",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
 
 from tuanzi import stock
 from tuanzi.base.ids import BuildingId, MerchantId
-from tuanzi.base.money import ZERO
+from tuanzi.base.money import ZERO, Money
 from tuanzi.base.unit import Unit
 from tuanzi.catalog import (
     Campaign,
@@ -51,23 +51,48 @@ def quote_cart(unit: Unit, command: QuoteCart, *, now: datetime) -> Quoted:
         load_building_served(unit, command.building_id, campaign=terms)
     else:
         terms = unit.load(Group, command.group_id)
-    dishes = dishes_for_cart(unit, [line.dish_id for line in command.lines], merchant_ids=terms.merchant_ids, now=now)
+    return quote_at(
+        unit,
+        command,
+        tiers=terms.tiers,
+        delivery_fee=terms.delivery_fee,
+        merchant_ids=terms.merchant_ids,
+        is_leader=command.group_id is None,
+        now=now,
+    )
+
+
+def quote_at(
+    unit: Unit,
+    command: QuoteCart,
+    *,
+    tiers: Sequence[CampaignTier],
+    delivery_fee: Money,
+    merchant_ids: Collection[MerchantId],
+    is_leader: bool,
+    now: datetime,
+) -> Quoted:
+    """What a cart would cost at these tiers, whatever campus has them; nothing changes.
+
+    Raises Unknown, and what the catalog and coupons refuse.
+    """
+    dishes = dishes_for_cart(unit, [line.dish_id for line in command.lines], merchant_ids=merchant_ids, now=now)
     coupon = None
     if command.coupon_id is not None:
         coupon = load_free_coupon(unit, coupon_id=command.coupon_id, member_id=command.member_id, now=now)
     is_first_order = ordered_before(unit, command.member_id).is_none and not command.is_returning
     book = active_rules(unit)
     quotes = []
-    for tier in terms.tiers:
+    for tier in tiers:
         cart = Cart(
             lines=_cart_lines(command.lines, dishes),
             tier=_priced(tier),
-            delivery_fee=terms.delivery_fee,
+            delivery_fee=delivery_fee,
             fee_shares=tier.size,
             priced_at=now,
             is_first_order=is_first_order,
             is_dorm_head=command.is_dorm_head,
-            is_leader=command.group_id is None,
+            is_leader=is_leader,
             building_id=command.building_id,
             coupon=coupon,
         )
@@ -82,7 +107,7 @@ def quote_cart(unit: Unit, command: QuoteCart, *, now: datetime) -> Quoted:
                 payable_fen=priced.payable.fen,
                 saved_fen=priced.saved.fen,
             )
-            for tier, priced in zip(terms.tiers, quotes, strict=True)
+            for tier, priced in zip(tiers, quotes, strict=True)
         ),
         delivery_fen=quotes[0].delivery_fee.fen,
         rule_version=quotes[0].rule_version,

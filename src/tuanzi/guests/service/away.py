@@ -15,12 +15,14 @@ from tuanzi.groups import (
     Home,
     HomeNews,
     JoinGroup,
+    Quoted,
     Seated,
     follow_home,
     hold_late_guest,
     late_money_seated,
     lose_seat,
     place_guest,
+    quote_at,
     refund_late,
     seated_as,
 )
@@ -43,6 +45,7 @@ from tuanzi.guests.service.commands import (
     ForgetSeat,
     GiveUpSeat,
     PlaceSeat,
+    QuoteGuest,
     RecordAnswer,
     SeatAsked,
     SeatStanding,
@@ -80,6 +83,23 @@ def ask_seat(unit: Unit, command: AskSeat, *, now: datetime) -> SeatAsked:
     unit.add(seat)
     _give_up_later(unit, seat, now=now)
     return SeatAsked(order_id=seat.order_id)
+
+
+def quote_guest(unit: Unit, command: QuoteGuest, *, now: datetime) -> Quoted:
+    """What a guest's cart would cost at each tier, by this campus's rules.
+
+    Raises what the catalog and coupons refuse.
+    """
+    cart = command.cart
+    return quote_at(
+        unit,
+        cart,
+        tiers=command.tiers,
+        delivery_fee=command.delivery_fee,
+        merchant_ids={unit.load(Dish, line.dish_id).merchant_id for line in cart.lines},
+        is_leader=False,
+        now=now,
+    )
 
 
 def ask_again(unit: Unit, command: AskAgain, *, now: datetime) -> SeatStanding:

@@ -7,7 +7,9 @@ from enum import StrEnum
 from msgspec import Struct
 
 from tuanzi.base.ids import BuildingId, CampusId, CouponId, GroupId, OrderId, PersonId
-from tuanzi.groups import Wanted
+from tuanzi.base.money import Money
+from tuanzi.catalog import CampaignTier
+from tuanzi.groups import QuoteCart, Wanted
 from tuanzi.guests.model import GuestSeatState, SeatAnswer
 
 
@@ -44,6 +46,14 @@ class AskAgain(Struct, frozen=True, kw_only=True, gc=False):
     """A student repeats his request for a seat that home, which was away, could not give him."""
 
     order_id: OrderId
+
+
+class QuoteGuest(Struct, frozen=True, kw_only=True, gc=False):
+    """Price a guest's cart at his group's terms, which its home has said; nothing changes."""
+
+    cart: QuoteCart
+    tiers: tuple[CampaignTier, ...]
+    delivery_fee: Money
 
 
 class PlaceSeat(Struct, frozen=True, kw_only=True, gc=False):

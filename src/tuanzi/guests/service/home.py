@@ -5,26 +5,28 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime
 
+from msgspec import structs
+
 from tuanzi import groups
 from tuanzi.base.branch import FenceState
 from tuanzi.base.ids import BuildingId, CampusId, OrderId
 from tuanzi.base.problem import Unknown
 from tuanzi.base.unit import Unit
+from tuanzi.catalog import Building, Campaign, Campus
 from tuanzi.groups import (
     AlreadyMember,
     Group,
     GroupFull,
     GroupNotOpen,
     GroupState,
-    GroupView,
     Seat,
     SeatState,
     UserLimitReached,
+    detail_of,
     forget_use,
     news_of,
     release_seat,
     seat_guest,
-    view_of,
 )
 from tuanzi.guests.model import (
     GRACE,
@@ -33,6 +35,7 @@ from tuanzi.guests.model import (
     GuestForgotten,
     LeaveSeat,
     LookAtGroup,
+    NeighbourGroup,
     PartTerms,
     PaySeat,
     SeatAnswer,
@@ -131,12 +134,25 @@ def expire_guest_seat(unit: Unit, command: ExpireGuestSeat, *, now: datetime) ->
         _let_go(unit, unit.load(Group, command.group_id), command.order_id, reason="not_paid_in_time")
 
 
-def look_at_group(unit: Unit, command: LookAtGroup, *, now: datetime) -> GroupView:
+def look_at_group(unit: Unit, command: LookAtGroup, *, now: datetime) -> NeighbourGroup:
     """A group as its guests see it. Raises Unknown."""
     group = unit.load(Group, command.group_id)
     if command.campus_id not in group.guest_campuses:
         raise Unknown(kind="group", id=command.group_id)
-    return view_of(group)
+    home = None if command.home_id is None else unit.find(Campus, command.home_id)
+    campaign = unit.find(Campaign, group.campaign_id)
+    building = unit.find(Building, group.building_id)
+    return NeighbourGroup(
+        **structs.asdict(detail_of(group, command.member_id)),
+        home_zh="" if home is None else home.name_zh,
+        home_en="" if home is None else home.name_en,
+        campaign_zh="" if campaign is None else campaign.name_zh,
+        campaign_en="" if campaign is None else campaign.name_en,
+        building_zh="" if building is None else building.name_zh,
+        building_en="" if building is None else building.name_en,
+        delivery_fee_fen=group.delivery_fee.fen,
+        per_order_limit=group.per_order_limit,
+    )
 
 
 def _seat_late(
