@@ -51,7 +51,8 @@ SPREAD := -n 2 --dist loadgroup --no-loadscope-reorder
 # The driver of the browser keeps a loop running in its process, where no other test can run one.
 BROWSED := tests/web/test_everybody_can_use_them.py tests/web/test_student_journeys.py tests/web/test_console_frame.py \
 	tests/web/test_four_windows.py tests/web/test_boards.py tests/web/test_operator_console.py \
-	tests/web/test_several_campuses.py tests/web/test_front_page.py tests/web/test_after_sales.py
+	tests/web/test_several_campuses.py tests/web/test_front_page.py tests/web/test_after_sales.py \
+	tests/web/test_guest_seats.py tests/web/test_back_button.py
 ELSEWHERE := $(SIMULATED) $(WAITING) $(BROWSED) $(MANY) $(ALONE)
 
 test: ## lint, then every test, in a real browser and on real servers too

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -107,11 +107,11 @@ class PagesHouse:
         self._put(f"/v1/people/{hired['person_id']}/roles", body)
         return {**hired, **body}
 
-    def put_campaign(self, id: str, *, like: str, state: str) -> None:
-        """A campaign of Beijing is as another one now, in this state."""
+    def put_campaign(self, id: str, *, like: str, state: str, guest_campuses: Sequence[str] = ()) -> None:
+        """A campaign of Beijing is as another one now, in this state, and takes guests of these campuses."""
         campaigns = "/v1/campuses/beijing/campaigns"
         entry = self.client.get(f"{campaigns}/{like}").raise_for_status().json()
-        self._put(f"{campaigns}/{id}", {**entry, "id": id, "state": state})
+        self._put(f"{campaigns}/{id}", {**entry, "id": id, "state": state, "guest_campuses": [*guest_campuses]})
 
     def bring(self, sub_order_id: str) -> None:
         """An operator says that a sub-order, which is ready, was picked up and brought."""

@@ -9,6 +9,8 @@ export type CartLine = components['schemas']['CartLineBody']
 export interface Cart {
   campaignId: string
   groupId?: string
+  /** The campus whose group it is, when that is not mine. */
+  homeId?: string
   lines: CartLine[]
 }
 
@@ -24,10 +26,16 @@ export const current = computed(() => cart.value)
 /** How many portions are in the cart. */
 export const portions = computed(() => cart.value.lines.reduce((sum, line) => sum + line.quantity, 0))
 
-/** Begin a cart for a campaign, or for a group of it; what was chosen in the same campaign stays. */
-export function begin(campaignId: string, groupId?: string): void {
-  const lines = cart.value.campaignId === campaignId ? cart.value.lines : []
-  keep({ campaignId, lines, ...(groupId === undefined ? {} : { groupId }) })
+/** Begin a cart for a campaign, or for a group of it, or of another campus; what was chosen in the same campaign stays. */
+export function begin(campaignId: string, groupId?: string, homeId?: string): void {
+  const isSame = cart.value.campaignId === campaignId && cart.value.homeId === homeId
+  const lines = isSame ? cart.value.lines : []
+  keep({
+    campaignId,
+    lines,
+    ...(groupId === undefined ? {} : { groupId }),
+    ...(homeId === undefined ? {} : { homeId }),
+  })
 }
 
 /** So many portions of a dish; none takes it out. */

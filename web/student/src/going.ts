@@ -1,6 +1,7 @@
 /** Ways to pages, with what each needs to know. */
 
 import { isSignedIn } from '@/account'
+import { freeBack } from '@/back'
 import { campusId } from '@/place'
 
 type Words = Record<string, string | number | undefined>
@@ -9,7 +10,8 @@ type Words = Record<string, string | number | undefined>
 export const go = {
   signIn: (then = '') => open('signin', { then: then || undefined }),
   dish: (id: string) => open('dish', { id }),
-  menu: (campaign: string, group?: string) => open('menu', { campaign, group }),
+  /** home: the campus whose group it is, when that is not mine. */
+  menu: (campaign: string, group?: string, home?: string) => open('menu', { campaign, group, home }),
   checkout: () => open('checkout', {}),
   group: (id: string, more: Words = {}) => open('group', { campus: campusId.value, id, ...more }),
   order: (id: string) => open('order', { id }),
@@ -18,17 +20,18 @@ export const go = {
 
 /** In the place of this page, so that going back does not come here again. */
 export function replaceWithGroup(id: string, more: Words = {}): void {
-  uni.redirectTo({ url: addressOf('group', { campus: campusId.value, id, ...more }) })
+  const url = addressOf('group', { campus: campusId.value, id, ...more })
+  void freeBack().then(() => uni.redirectTo({ url }))
 }
 
 /** To one of the three main pages. */
 export function goMain(page: 'today' | 'mine' | 'me'): void {
-  uni.switchTab({ url: `/pages/${page}/${page}` })
+  void freeBack().then(() => uni.switchTab({ url: `/pages/${page}/${page}` }))
 }
 
 /** Back, or home when this page was opened first. */
 export function goBack(): void {
-  if (getCurrentPages().length > 1) uni.navigateBack()
+  if (getCurrentPages().length > 1) void freeBack().then(() => uni.navigateBack())
   else goMain('today')
 }
 
@@ -40,7 +43,7 @@ export function mustSignIn(): boolean {
 }
 
 function open(page: string, words: Words): void {
-  uni.navigateTo({ url: addressOf(page, words) })
+  void freeBack().then(() => uni.navigateTo({ url: addressOf(page, words) }))
 }
 
 function addressOf(page: string, words: Words): string {

@@ -6,6 +6,8 @@ export interface Wish {
   groupId: string
   lines: CartLine[]
   couponId: string | null
+  /** Where it is brought, when that is not the group's own building. */
+  buildingId?: string
 }
 
 let wish: Wish | undefined

@@ -5,6 +5,8 @@ import { localDayAndMinute } from '@/shown'
 
 type Schemas = components['schemas']
 export type Campaign = Schemas['CampaignEntry']
+/** What one orders by, of a campaign or of a group that was opened in it. */
+export type Terms = Pick<Campaign, 'name_zh' | 'name_en' | 'tiers' | 'delivery_fee_fen' | 'per_order_limit'>
 export type Dish = Schemas['DishEntry']
 export type Group = Schemas['GroupView']
 export type GroupDetail = Schemas['GroupDetail']

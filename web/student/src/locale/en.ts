@@ -160,7 +160,12 @@ export const en: Record<keyof typeof zh, string> = {
   leftRefund: 'You left; {price} is on its way back.',
   movedGroup: 'That group was full; you are in another one of your building.',
   lateMoney: 'The seat was gone; what you paid goes back by itself.',
-  otherCampus: 'This group is on another campus; you cannot join it.',
+  guestTitle: 'Join across campuses',
+  guestHow:
+    'This group is at {home}. You choose dishes of {mine}, brought to your own building; seats, price and delivery fee are shared with everybody in it. If it does not form, you get all back.',
+  guestNotTaken: 'This group is on another campus and does not take students of yours, or it is not there any more.',
+  joinAsGuest: 'Join as a guest ({n} {n|seat|seats} left)',
+  snatchedGuest: 'This group has just filled or closed, and you paid nothing. Have a look at those of your own campus.',
   snatched: 'Somebody was faster',
   notSeated: 'No seat this time',
   snatchedWhy: 'The last seat has just been taken, and you were not charged. Open a new group?',

@@ -158,7 +158,12 @@ export const zh = {
   leftRefund: '已退出，{price} 会原路退回。',
   movedGroup: '原来的团已经满了，已为你换到同楼的另一个团。',
   lateMoney: '名额已经没有了，付的钱会自动原路退回。',
-  otherCampus: '这个团在别的校区，你不能参加。',
+  guestTitle: '跨校参团',
+  guestHow:
+    '这是{home}的团。你点的是{mine}的菜，送到你自己的楼；名额、折扣和配送费与全团一起算。没拼成会自动全额退款。',
+  guestNotTaken: '这是其他校区的团，不接受你所在校区的同学，或者已经找不到了。',
+  joinAsGuest: '跨校参团（还有 {n} 个名额）',
+  snatchedGuest: '这个团刚刚满员或截止了，没有扣你的钱。可以看看自己校区的团。',
   snatched: '被抢先一步',
   notSeated: '这次没有占到名额',
   snatchedWhy: '最后的名额刚刚被别的同学拿到了，没有扣你的钱。要不要为你开一个新团？',
