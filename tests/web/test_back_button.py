@@ -12,12 +12,12 @@ from tests.web.test_student_journeys import fill_cart, group_in
 
 def is_closed(window: Window, title: str) -> None:
     """No sheet of this title is seen."""
-    expect(window.page.get_by_role("dialog", name=title)).to_have_count(0)
+    expect(window.page.get_by_role("dialog", name=title, exact=True)).to_have_count(0)
 
 
 def is_open(window: Window, title: str) -> None:
     """It is."""
-    expect(window.page.get_by_role("dialog", name=title)).to_be_visible()
+    expect(window.page.get_by_role("dialog", name=title, exact=True)).to_be_visible()
 
 
 def test_back_closes_a_sheet_first_and_then_leaves_the_page(house: PagesHouse, window: Window) -> None:
@@ -62,7 +62,6 @@ def test_a_sheet_that_opens_when_another_closes_is_closed_by_one_press_too(house
     window.press("立即支付")
     window.sees("拼团立减")
     is_closed(window, "支付")
-
     window.page.go_back()
 
     expect(window.page.get_by_text("拼团立减")).to_have_count(0)

@@ -1,4 +1,4 @@
-"""A student of another campus opens a shared link, is told what it means, joins and pays there, in a real browser (B7)."""
+"""A student of another campus opens a shared link, is told what it means, joins and pays there, in a browser (B7)."""
 
 from __future__ import annotations
 
