@@ -326,6 +326,30 @@ def test_sets_do_not_nest_a_dish_that_may_be_a_part_becomes_no_set() -> None:
         do(unit, dish(changed(SET_ENTRY, id="outer", items=(catalog.SetMealItem(dish_id="set", quantity=1),))))
 
 
+@pytest.mark.parametrize("entry", [BEEF_ENTRY, SET_ENTRY], ids=["a part", "a set"])
+def test_a_dish_stays_with_its_shop(entry: catalog.DishEntry) -> None:
+    unit = new_unit(*EVERYTHING)
+    do(unit, dish(SET_ENTRY))
+    before = unit.load(type(BEEF), entry.id)
+
+    with pytest.raises(problems.DishMovesShop) as refused:
+        do(unit, dish(changed(entry, merchant_id="tea")))
+
+    assert refused.value.facts == {"field": "merchant_id", "value": "tea"}
+    assert unit.load(type(BEEF), entry.id) == before
+    content = msgspec.json.encode({"dishes": [changed(entry, merchant_id="tea")]}).decode()
+    file = service.ImportCatalog(
+        campus_id=CAMPUS.id, kind=service.ImportKind.CATALOG, content=content, is_dry_run=False, by=OPERATOR
+    )
+    with pytest.raises(problems.ImportRefused) as unkept:
+        do(unit, file)
+    errors = unkept.value.facts["errors"]
+    assert isinstance(errors, list)
+    (error,) = errors
+    assert (error["row"], error["column"], error["code"]) == (1, "merchant_id", "catalog/dish-moves-shop")
+    assert unit.load(type(BEEF), entry.id) == before
+
+
 def test_a_set_may_have_other_parts_or_none_any_more() -> None:
     unit = new_unit(*EVERYTHING)
     do(unit, dish(SET_ENTRY))

@@ -218,6 +218,7 @@ async def good_requests(cast: Cast, real: dict[str, list[str]]) -> dict[str, tup
     there = {"home": "shanghai", "group_id": away["group_id"]}
     return {
         "people_ask_code": ({}, {"phone": "13600000001", "campus_id": "beijing"}),
+        "people_find_owner": ({}, {"phone": "13800000007"}),
         "people_open_session": ({}, {"phone": "13600000002", "code": code}),
         "people_open_session_with_wechat": ({}, {"code": cast.town.wechat.company.login("lan")}),
         "people_bind_wechat": ({}, {"code": cast.town.wechat.company.login("ming")}),

@@ -28,6 +28,7 @@ RIGHTS = {
     "GET /v1/me/records": SIGNED_IN,
     "PUT /v1/people/{person_id}/roles": OPERATORS,
     "GET /v1/people": OPERATORS,
+    "POST /v1/people/owner": OPERATORS,
     "GET /v1/audit": "p",
     "GET /v1/campuses/{campus}": NOT_ELSEWHERE,
     "PUT /v1/campuses/{campus}": OPERATORS,

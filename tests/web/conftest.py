@@ -137,7 +137,7 @@ class PagesHouse:
 
     def _sign_in(self, phone: str) -> dict[str, Any]:
         def newest() -> str | None:
-            code: str | None = self.client.get("/demo/inbox", params={"phone": phone}).json()["code"]
+            code: str | None = self.client.get("/demo/inbox", headers={"tuanzi-phone": phone}).json()["code"]
             return code
 
         before = newest()  # of another test, and used

@@ -52,6 +52,7 @@ from tuanzi.catalog.service import (
     PutMealPeriod,
     PutMerchant,
     SetDishOnSale,
+    asked_by_import,
     dishes_for_cart,
     import_catalog,
     list_periods,
@@ -147,5 +148,6 @@ def room(*, is_campus: Callable[[str], bool] = lambda _: True) -> Room:
             PutCampaign: partial(put_campaign, is_campus=is_campus),
             ImportCatalog: partial(import_catalog, is_campus=is_campus),
         },
+        asks={ImportCatalog: asked_by_import},
         routes=ROUTES,
     )

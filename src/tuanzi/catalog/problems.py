@@ -90,6 +90,14 @@ class DishBecomesSet(Unfit):
     title_zh = "单品可能已在别的套餐里，不能改成套餐；请另建一个套餐"
 
 
+class DishMovesShop(Unfit):
+    """A dish stays with its shop, where sets may have it as a part; make another dish of the other shop."""
+
+    code = "catalog/dish-moves-shop"
+    status = 422
+    title_zh = "菜品不能换到别的店铺，原店铺的套餐里可能有它；请在新店铺另建一个菜品"
+
+
 class GuestCampusInvalid(Unfit):
     """A campaign's guests come from other campuses than its own."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TypeVar
 
@@ -32,12 +33,14 @@ from tuanzi.catalog.problems import (
     CampaignStepRefused,
     DishBecomesSet,
     DishFieldFixed,
+    DishMovesShop,
     DishNotInCampaign,
     DishNotOnSale,
     GuestCampusInvalid,
     GuestCampusUnknown,
     IdMismatch,
     ImportRefused,
+    ImportTooLarge,
     MerchantClosed,
     NotYourDish,
     OffMap,
@@ -62,6 +65,7 @@ from tuanzi.catalog.store import (
     refusal_error,
 )
 from tuanzi.events import CampaignChanged, CatalogChanged
+from tuanzi.machinery.memory import Place
 
 # Our choice: kitchens plan a month; merchants make rows for the meals of so many days and no more.
 MEALS_AHEAD_DAYS = 31
@@ -273,6 +277,17 @@ def put_campaign(unit: Unit, command: PutCampaign, *, now: datetime, is_campus: 
     return campaign_entry(_keep(unit, campaign))
 
 
+def asked_by_import(command: ImportCatalog) -> Sequence[Place]:
+    """The dishes of a file, thousands perhaps, each of which is looked at as it was before."""
+    with suppress(ImportTooLarge):  # which is said when it is decided
+        return [
+            (Dish, row.value.id)
+            for row in read_sheet(command.kind, command.content).rows
+            if isinstance(row.value, Dish)
+        ]
+    return ()
+
+
 def import_catalog(unit: Unit, command: ImportCatalog, *, now: datetime, is_campus: IsCampus) -> Imported:
     """Keep all that a file holds, or say what is wrong with it, row by row.
 
@@ -304,7 +319,7 @@ def _reference_errors(unit: Unit, sheet: Sheet, *, campus_id: CampusId, is_campu
     # Found one by one before anything is checked: a value that is not in memory costs a new start of the command.
     outside = {place for row in sheet.rows for place in _references(row.value)} - known.keys()
     outside |= {(Campaign, row.value.id) for row in sheet.rows if isinstance(row.value, Campaign)}
-    outside |= {(Dish, row.value.id) for row in sheet.rows if isinstance(row.value, Dish) and row.value.items}
+    outside |= {(Dish, row.value.id) for row in sheet.rows if isinstance(row.value, Dish)}
     for kind, id in sorted(outside, key=lambda place: (place[0].__name__, place[1])):
         unit.find(kind, id)
     for row in sheet.rows:
@@ -391,9 +406,12 @@ def _check_period(unit: Unit, period: MealPeriod, *, known: Known) -> None:
 
 def _check_dish(unit: Unit, dish: Dish, *, known: Known) -> None:
     _check_exist(unit, Merchant, ids=(dish.merchant_id,), field="merchant_id", known=known)
-    before = unit.find(Dish, dish.id) if dish.items else None
-    if before is not None and not before.items:  # a set that has it as a part cannot be found by it
-        raise DishBecomesSet(field="items", value=dish.id)
+    before = unit.find(Dish, dish.id)
+    if before is not None:  # a set that has it as a part cannot be found by it
+        if before.merchant_id != dish.merchant_id:
+            raise DishMovesShop(field="merchant_id", value=dish.merchant_id)
+        if dish.items and not before.items:
+            raise DishBecomesSet(field="items", value=dish.id)
     for item in dish.items:
         part = _find(unit, Dish, id=item.dish_id, known=known)
         if part is None:

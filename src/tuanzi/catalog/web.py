@@ -227,7 +227,14 @@ UNFIT: tuple[type[Problem], ...] = (
     problems.ReferenceUnknown,
 )
 PLACED = (*UNFIT, problems.OffMap)
-COOKED = (*UNFIT, problems.SetMealInvalid, problems.DishBecomesSet, problems.NotYourDish, problems.DishFieldFixed)
+COOKED = (
+    *UNFIT,
+    problems.SetMealInvalid,
+    problems.DishBecomesSet,
+    problems.DishMovesShop,
+    problems.NotYourDish,
+    problems.DishFieldFixed,
+)
 
 
 def _read(path: str, handler: Any, answer: Any, summary: str, *refusals: type[Problem], query: Any = None) -> Route:

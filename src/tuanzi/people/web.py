@@ -84,9 +84,14 @@ class RolesBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class PeopleQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which people."""
 
-    phone: Phone | None = None
     after: After = ""
     limit: Limit = 20
+
+
+class OwnerBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose phone it is; in a body, for addresses are kept in logs."""
+
+    phone: Phone
 
 
 class AuditQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -266,13 +271,14 @@ class Reception:
 
     async def list_people(self, call: Call[None, PeopleQuery]) -> PeoplePage:
         """GET /v1/people: people of the operator's campus, or of all for an operator of the platform."""
-        phone = call.query.phone
         return await queries.people_page(
-            call.desks.platform,
-            campus_id=call.caller.campus_id,
-            phone_hash=None if phone is None else self._keys.seal(phone).hash,
-            after=call.query.after,
-            limit=call.query.limit,
+            call.desks.platform, campus_id=call.caller.campus_id, after=call.query.after, limit=call.query.limit
+        )
+
+    async def find_owner(self, call: Call[OwnerBody, None]) -> PeoplePage:
+        """POST /v1/people/owner: who has a phone, of the operator's campus; nobody where nobody there has it."""
+        return await queries.owner_page(
+            call.desks.platform, campus_id=call.caller.campus_id, phone_hash=self._keys.seal(call.body.phone).hash
         )
 
     async def list_audit(self, call: Call[None, AuditQuery]) -> AuditPage:
@@ -392,6 +398,16 @@ def routes(
             "People",
             query=PeopleQuery,
             roles=operator,
+        ),
+        Route(
+            "POST",
+            "/v1/people/owner",
+            at.find_owner,
+            PeoplePage,
+            "Who has a phone",
+            body=OwnerBody,
+            roles=operator,
+            keyed=False,
             problems=(p.PhoneInvalid,),
         ),
         Route("GET", "/v1/audit", at.list_audit, AuditPage, "The audit log", query=AuditQuery, roles=operator),

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from tuanzi.people.queries.doorkeeper import Doorkeeper, find_who
 from tuanzi.people.queries.known import Payers, are_sealed_otherwise, find_strangers, is_bound_with
-from tuanzi.people.queries.pages import AuditPage, Export, Me, PeoplePage, audit_page, export, me, people_page
+from tuanzi.people.queries.pages import (
+    AuditPage,
+    Export,
+    Me,
+    PeoplePage,
+    audit_page,
+    export,
+    me,
+    owner_page,
+    people_page,
+)
 
 __all__ = [
     "AuditPage",
@@ -24,5 +34,6 @@ __all__ = [
     "find_who",
     "is_bound_with",
     "me",
+    "owner_page",
     "people_page",
 ]

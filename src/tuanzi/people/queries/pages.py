@@ -133,12 +133,8 @@ async def export(desk: Desk, *, person_id: PersonId, keys: Keys, after: str) -> 
     )
 
 
-async def people_page(
-    desk: Desk, *, campus_id: CampusId | None, phone_hash: str | None, after: str, limit: int
-) -> PeoplePage:
-    """People of a campus, or of all with None; only the owner of a phone when its hash is given."""
-    if phone_hash is not None:
-        return await _owner_page(desk, phone_hash, campus_id=campus_id, after=after)
+async def people_page(desk: Desk, *, campus_id: CampusId | None, after: str, limit: int) -> PeoplePage:
+    """People of a campus, or of all with None."""
     slots: dict[str, object] = {"after": after, "limit": limit + 1}
     if campus_id is None:
         rows = await desk.rows(store.PEOPLE_AFTER, slots)
@@ -148,10 +144,10 @@ async def people_page(
     return PeoplePage(items=tuple(items[:limit]), next=items[limit - 1].person_id if len(items) > limit else None)
 
 
-async def _owner_page(desk: Desk, phone_hash: str, *, campus_id: CampusId | None, after: str) -> PeoplePage:
+async def owner_page(desk: Desk, *, campus_id: CampusId | None, phone_hash: str) -> PeoplePage:
     """The owner of a phone, found as a sign-in finds him; nobody for an operator of another campus."""
     found = [_person_line(row) for row in await desk.rows(store.PERSON_OF_PHONE, {"phone_hash": phone_hash})]
-    seen = [one for one in found if campus_id in (None, one.campus_id) and one.person_id > after]
+    seen = [one for one in found if campus_id in (None, one.campus_id)]
     return PeoplePage(items=tuple(seen), next=None)
 
 
