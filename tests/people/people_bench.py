@@ -176,7 +176,14 @@ class Platform:
     def make(self, prefix: str) -> str:
         return self.ids.make(prefix, now=self.now)
 
-    def ask_code(self, phone: str = PHONE, *, address: str = "10.0.0.1", campus_id: CampusId = BEIJING) -> str:
+    def ask_code(
+        self,
+        phone: str = PHONE,
+        *,
+        address: str = "10.0.0.1",
+        campus_id: CampusId = BEIJING,
+        device: str | None = None,
+    ) -> str:
         """Ask for a code; the code."""
         sealed, challenge_id = self.keys.seal(phone), self.make("v")
         code = self.keys.code_of(challenge_id, phone_hash=sealed.hash)
@@ -187,11 +194,20 @@ class Platform:
                 code_hash=self.keys.hash_code(code, phone_hash=sealed.hash),
                 campus_id=campus_id,
                 address_mark=self.keys.mark_address(address),
+                device_mark=self.keys.mark_device(device, phone_hash=sealed.hash),
             )
         )
         return code
 
-    def try_code(self, code: str, phone: str = PHONE, *, address: str = "10.0.0.1", token: str = "") -> Any:
+    def try_code(
+        self,
+        code: str,
+        phone: str = PHONE,
+        *,
+        address: str = "10.0.0.1",
+        token: str = "",
+        device: str | None = None,
+    ) -> Any:
         """Sign in with this code, to be known by this token or one that nobody is told; the answer."""
         sealed = self.keys.seal(phone)
         return self.do(
@@ -202,6 +218,7 @@ class Platform:
                 code_hash=self.keys.hash_code(code, phone_hash=sealed.hash),
                 token_hash=model.hash_token(token or self.ids.token()),
                 address_mark=self.keys.mark_address(address),
+                device_mark=self.keys.mark_device(device, phone_hash=sealed.hash),
             )
         )
 

@@ -130,6 +130,63 @@ def test_the_three_addresses_last_signed_in_from_are_known_and_forgotten_with_hi
     assert platform.all_of(model.FamiliarAddresses) == []
 
 
+def test_a_neighbour_behind_the_same_address_uses_up_nothing_of_a_device_that_was_signed_in() -> None:
+    """Decision 0039."""
+    platform = Platform()
+    platform.sign_in()
+    device = platform.keys.device_of(platform.keys.seal(PHONE).hash)
+    sent = 0
+    while platform.now < NOON + timedelta(hours=20):
+        sent += flood(platform, times=1, address=HOME)
+        platform.wait(10 * MINUTE)
+    with pytest.raises(TooManyCodes):
+        platform.ask_code(address=HOME)
+
+    code = platform.ask_code(address=HOME, device=device)
+    for left in (4, 3, 2, 1, 0):  # which are the neighbour's
+        assert platform.try_code(wrong(code), address=HOME) == model.CodeRefused(tries_left=left)
+
+    assert isinstance(platform.try_code(code, address=HOME, device=device), model.SignedIn)
+    assert sent == 9  # and the one that he signed in with
+
+
+def test_a_device_gets_ten_codes_a_day_and_takes_none_from_others() -> None:
+    platform = Platform()
+    device = platform.keys.device_of(platform.keys.seal(PHONE).hash)
+    sent = refused = 0
+    while platform.now < NOON + timedelta(hours=24):
+        try:
+            platform.ask_code(address=f"203.0.113.{platform.now.minute}", device=device)
+            sent += 1
+        except TooManyCodes:
+            refused += 1
+        platform.wait(10 * MINUTE)
+
+    assert (sent, refused > 0) == (10, True)
+    assert isinstance(platform.try_code(platform.ask_code(address=STRANGE), address=STRANGE), model.SignedIn)
+
+
+@pytest.mark.parametrize("device", ["0" * 64, "of another phone"])
+def test_a_device_that_was_not_signed_in_with_this_phone_is_a_stranger(device: str) -> None:
+    platform = Platform()
+    if device == "of another phone":
+        device = platform.keys.device_of(platform.keys.seal(OTHER_PHONE).hash)
+    assert flood(platform, times=10) == 5
+
+    with pytest.raises(TooManyCodes):
+        platform.ask_code(address=STRANGE, device=device)
+
+
+async def test_who_signs_in_is_given_what_shows_his_device_and_no_number_is_in_it() -> None:
+    platform = Platform()
+    code = platform.ask_code()
+
+    opened = await platform.request("POST /v1/sessions", body={"phone": PHONE, "code": code})
+
+    assert opened.body.device == platform.keys.device_of(platform.keys.seal(PHONE).hash)
+    assert PHONE not in opened.body.device
+
+
 def test_another_phone_is_not_concerned() -> None:
     platform = Platform()
     flood(platform, times=10)

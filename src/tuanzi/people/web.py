@@ -42,23 +42,26 @@ from tuanzi.people.queries import AuditPage, Export, Me, PeoplePage
 from tuanzi.people.vendors import WechatLogin
 
 Phone = Annotated[str, Meta(min_length=11, max_length=32, description="Mainland mobile number, +86 or not.")]
+Device = Annotated[str, Meta(min_length=64, max_length=64, pattern="^[0-9a-f]{64}$")]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 After = Annotated[str, Meta(max_length=64)]
 Limit = Annotated[int, Meta(ge=1, le=100)]
 
 
 class CodeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whose phone, and which campus he belongs to when he is new."""
+    """Whose phone, and which campus he belongs to when he is new. device: what a sign-in with this phone gave here."""
 
     phone: Phone
     campus_id: Id
+    device: Device | None = None
 
 
 class SessionBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A phone and the code it received."""
+    """A phone and the code it received. device: as in `CodeBody`."""
 
     phone: Phone
     code: Annotated[str, Meta(min_length=6, max_length=6, pattern="^[0-9]{6}$")]
+    device: Device | None = None
 
 
 class WechatBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,7 +111,11 @@ class ExportQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class SessionOpened(Struct, frozen=True, kw_only=True, gc=False):
-    """A session; `token` is shown this once and kept nowhere."""
+    """A session; `token` is shown this once and kept nowhere.
+
+    device: to be kept on the device, also after signing out, and shown with the next code that is asked for this phone;
+    "" where none was signed in with.
+    """
 
     token: str
     session_id: SessionId
@@ -117,6 +124,7 @@ class SessionOpened(Struct, frozen=True, kw_only=True, gc=False):
     campus_id: CampusId | None
     merchant_id: MerchantId | None
     expires_at: datetime
+    device: str = ""
 
 
 # Whether a campus has a shop; it reads what that campus has committed.
@@ -149,6 +157,7 @@ class Reception:
                 code_hash=self._keys.hash_code(code, phone_hash=phone.hash),
                 campus_id=campus_id,
                 address_mark=self._keys.mark_address(call.client),
+                device_mark=self._keys.mark_device(call.body.device, phone_hash=phone.hash),
             )
         )
 
@@ -164,12 +173,13 @@ class Reception:
                 code_hash=self._keys.hash_code(call.body.code, phone_hash=phone.hash),
                 token_hash=hash_token(token),
                 address_mark=self._keys.mark_address(call.client),
+                device_mark=self._keys.mark_device(call.body.device, phone_hash=phone.hash),
             )
         )
         answer = committed.answer
         if isinstance(answer, CodeRefused):
             raise problems.CodeWrong(tries_left=answer.tries_left)
-        return Reply(body=_opened(answer, token=token))
+        return Reply(body=_opened(answer, token=token, device=self._keys.device_of(phone.hash)))
 
     async def open_session_with_wechat(self, call: Call[WechatBody, None]) -> Reply:
         """POST /v1/wechat/sessions: sign in with WeChat's code, once; a repeat with the used code is refused.
@@ -288,9 +298,10 @@ class Reception:
         return await queries.audit_page(call.desks.platform, after=call.query.after, limit=call.query.limit)
 
 
-def _opened(answer: SignedIn, *, token: str) -> SessionOpened:
+def _opened(answer: SignedIn, *, token: str, device: str = "") -> SessionOpened:
     return SessionOpened(
         token=token,
+        device=device,
         session_id=answer.session_id,
         person_id=answer.person_id,
         roles=answer.roles,

@@ -32,6 +32,7 @@ _NAMES: Final = {
         ("coupon_threshold_fen", "优惠券门槛（分）", "coupon's least total in fen"),
         ("cut_off_minute", "截单时间（分钟）", "cut-off in minutes"),
         ("delivery_fee_fen", "配送费（分）", "delivery fee in fen"),
+        ("device", "本机登录凭证", "mark of this device"),
         ("dish_id", "菜品", "dish"),
         ("dish_ids", "菜品", "dishes"),
         ("east_e6", "东界经度", "eastern edge"),

@@ -10,6 +10,7 @@ export type Account = Pick<
 >
 
 const PLACE = 'tuanzi.console.account'
+const DEVICE_PLACE = 'tuanzi.console.device'
 const CAMPUS_PLACE = 'tuanzi.console.campus'
 const kept = ref<Account | null>(recall())
 const chosenCampus = ref(localStorage.getItem(CAMPUS_PLACE) ?? '')
@@ -29,6 +30,17 @@ export function hasRole(role: Role): boolean {
 export function keepAccount({ token, person_id, roles, campus_id, merchant_id, expires_at }: Account): void {
   kept.value = { token, person_id, roles, campus_id, merchant_id, expires_at }
   localStorage.setItem(PLACE, JSON.stringify(kept.value))
+}
+
+/** What a sign-in with a phone gave this browser, to be shown when the next code is asked for; stays after signing out (0039). */
+export function deviceMark(): string | null {
+  const mark = localStorage.getItem(DEVICE_PLACE) ?? ''
+  return /^[0-9a-f]{64}$/.test(mark) ? mark : null
+}
+
+/** Keep it. */
+export function keepDevice(mark: string): void {
+  if (mark) localStorage.setItem(DEVICE_PLACE, mark)
 }
 
 /** Nobody is signed in any more. */

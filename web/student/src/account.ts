@@ -6,6 +6,8 @@ import type { Answer } from '@/api/request'
 export type Account = Pick<Answer<'post', '/v1/sessions'>, 'token' | 'person_id' | 'campus_id' | 'expires_at'>
 
 const PLACE = 'tuanzi.account'
+const DEVICE = 'tuanzi.device'
+const MARK = /^[0-9a-f]{64}$/
 const kept = ref<Account | null>((uni.getStorageSync(PLACE) || null) as Account | null)
 
 /** Whether somebody is signed in. */
@@ -20,6 +22,17 @@ export function accountOf(): Account | null {
 export function keepAccount({ token, person_id, campus_id, expires_at }: Account): void {
   kept.value = { token, person_id, campus_id, expires_at }
   uni.setStorageSync(PLACE, kept.value)
+}
+
+/** What a sign-in with a phone gave this device, to be shown when the next code is asked for; stays after signing out (0039). */
+export function deviceMark(): string | null {
+  const kept: unknown = uni.getStorageSync(DEVICE)
+  return typeof kept === 'string' && MARK.test(kept) ? kept : null
+}
+
+/** Keep it. */
+export function keepDevice(mark: string): void {
+  if (mark) uni.setStorageSync(DEVICE, mark)
 }
 
 /** Nobody is signed in any more. */

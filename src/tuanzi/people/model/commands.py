@@ -12,13 +12,14 @@ from tuanzi.people.model.keys import SealedOpenid, SealedPhone
 
 
 class RequestCode(Struct, frozen=True, kw_only=True, gc=False):
-    """Have a code sent to a phone."""
+    """Have a code sent to a phone. device_mark: as in `SignIn`."""
 
     challenge_id: str
     phone: SealedPhone
     code_hash: str
     campus_id: CampusId
     address_mark: str
+    device_mark: str = ""
 
 
 class SendCode(Struct, frozen=True, kw_only=True, gc=False):
@@ -39,7 +40,10 @@ class RecordCodeSent(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class SignIn(Struct, frozen=True, kw_only=True, gc=False):
-    """Open a session; `person_id` is used when the phone is new."""
+    """Open a session; `person_id` is used when the phone is new.
+
+    device_mark: of the devices on which this phone was signed in before, when it is one of them (0039); "" else.
+    """
 
     session_id: SessionId
     person_id: PersonId
@@ -47,6 +51,7 @@ class SignIn(Struct, frozen=True, kw_only=True, gc=False):
     code_hash: str
     token_hash: str
     address_mark: str = ""
+    device_mark: str = ""
 
 
 class CountWechatTry(Struct, frozen=True, kw_only=True, gc=False):

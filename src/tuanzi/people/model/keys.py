@@ -94,6 +94,7 @@ class Keys:
         self._proof_key = _subkey(secret, "code proof")
         self._signing_key = _subkey(secret, "signature")
         self._token_key = _subkey(secret, "token")
+        self._device_key = _subkey(secret, "device")
         self._siv = AESSIV(_subkey(secret, "phone seal"))
 
     def seal(self, phone: str) -> SealedPhone:
@@ -143,6 +144,16 @@ class Keys:
     def mark_address(self, address: str) -> str:
         """What codes asked from a client address are counted by; IPv6 by its /64, for that is what one client has."""
         return _digest(self._mark_key, f"address {network_of(address)}")
+
+    def device_of(self, phone_hash: str) -> str:
+        """What a device keeps on which this phone was signed in, to show that it was: 64 hexadecimal digits (0039)."""
+        return _digest(self._device_key, phone_hash)
+
+    def mark_device(self, device: str | None, *, phone_hash: str) -> str:
+        """What codes are counted by that a device asks for which shows that; "" for any other."""
+        if device is None or not hmac.compare_digest(device.encode(), self.device_of(phone_hash).encode()):
+            return ""
+        return _digest(self._mark_key, f"device {phone_hash}")
 
     def token_of(self, chance: str) -> str:
         """A session's token: 128 bits of chance and a mark of as many, all in hexadecimal (decision 0036).

@@ -126,7 +126,8 @@ class Quotas(Struct, frozen=True, kw_only=True, gc=False):
     Our choice. per_asker: what one address asks for one phone: what a forgetful person needs, 50 guesses a day.
     per_phone: what all addresses together do that its owner never signed in from, and wrong_per_phone the codes that
     those of them guess which asked for none: with three codes at once, at most 360 in a million a day, by twenty
-    addresses. So a phone gets 50 messages a day at most, and no stranger uses up what its owner has at home.
+    addresses. So a phone gets 60 messages a day at most, ten of them for devices that were signed in with it (0039),
+    and no stranger uses up what its owner has at home.
     per_address is generous, for a whole campus may come from one.
     """
 

@@ -37,11 +37,13 @@ from tuanzi.people.service.sessions import open_session
 def request_code(unit: Unit, command: RequestCode, *, now: datetime, quotas: Quotas) -> CodeRequested:
     """Send a code to a phone, known or not, in place of the one before that was asked for from the same address.
 
+    A device on which this phone was signed in before is as an address of its own, wherever it is (0039).
     A repeat within the cool-down is refused, and counts for nothing. Raises TooManyCodes.
     """
-    phone, asker = command.phone, command.address_mark
-    counted = [(mark_of(phone.mark, asker), quotas.per_asker), (asker, quotas.per_address)]
-    if not _is_familiar(unit, phone.hash, asker):
+    phone, address = command.phone, command.address_mark
+    asker = command.device_mark or address
+    counted = [(mark_of(phone.mark, asker), quotas.per_asker), (address, quotas.per_address)]
+    if not command.device_mark and not _is_familiar(unit, phone.hash, address):
         counted.append((phone.mark, quotas.per_phone))
     limits = [unit.find(RateLimit, mark) or RateLimit(id=mark) for mark, _ in counted]
     spent = [limit.spent(quota, now=now) for limit, (_, quota) in zip(limits, counted, strict=True)]
@@ -86,11 +88,12 @@ def sign_in(unit: Unit, command: SignIn, *, now: datetime, quotas: Quotas) -> Si
     The code is used up: a repeat is refused. A wrong code is an answer, so that the try is counted.
     Raises CodeExpired and CodeLocked.
     """
-    asker = command.address_mark
+    address = command.address_mark
+    asker = command.device_mark or address
     challenge = _challenge_of(unit, command.phone.hash)
     code = challenge.find_met(command.code_hash, asker=asker, now=now)
-    is_familiar = _is_familiar(unit, command.phone.hash, asker)
-    if not is_familiar and not challenge.has_asked(asker):
+    is_familiar = _is_familiar(unit, command.phone.hash, address)
+    if not command.device_mark and not is_familiar and not challenge.has_asked(asker):
         _count_guess(unit, command, quotas=quotas, is_right=code is not None, now=now)
     if code is None:
         challenge = challenge.failed(asker)
@@ -100,9 +103,9 @@ def sign_in(unit: Unit, command: SignIn, *, now: datetime, quotas: Quotas) -> Si
     person = None if owner is None else unit.load(Person, owner.person_id)
 
     drop_challenge(unit, command.phone.hash)
-    if asker and not is_familiar:
+    if address and not is_familiar:
         known = unit.find(FamiliarAddresses, command.phone.hash) or FamiliarAddresses(phone_hash=command.phone.hash)
-        unit.put(known.with_one(asker))
+        unit.put(known.with_one(address))
     if person is None:
         person = Person(
             id=command.person_id,
