@@ -254,6 +254,7 @@ def routes(post: Post, is_campus: Callable[[str], bool]) -> tuple[Route, ...]:
             answer=Quoted,
             body=GuestBody,
             roles=_MEMBERS,
+            keyed=False,
             problems=(HomeAway, *_CART),
             summary="What a cart of this campus would cost in another campus's group, at every tier",
         ),
