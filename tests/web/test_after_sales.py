@@ -83,6 +83,7 @@ def test_who_is_content_after_all_takes_it_back_and_may_ask_again(house: PagesHo
     assert after_sale(house, order_id, staff)["withdrawn_at"] is not None
     complain(window, "还有一份没到")
     window.sees("等待处理")
+    expect(window.page.get_by_role("dialog")).to_have_count(0)
     assert after_sale(house, order_id, staff)["reason"] == "还有一份没到"
 
 

@@ -83,6 +83,7 @@ def test_a_student_of_another_campus_follows_a_link_joins_pays_and_sees_the_grou
     guest.sees("3 人成团，开始备餐")
     guest.press("查看订单")
     guest.sees("送到 桂苑1号楼")
+    guest.sees("本校区合计")  # of the others' orders his campus knows nothing
     guest.sees("¥19.60")
     guest.keep_screen("guest-order")
 

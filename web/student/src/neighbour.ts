@@ -2,7 +2,7 @@
 
 import { accountOf } from '@/account'
 import { ask, type Answer } from '@/api/request'
-import type { Terms } from '@/offers'
+import type { GroupDetail, Terms } from '@/offers'
 
 export type NeighbourGroup = Answer<'get', '/v1/campuses/{campus}/neighbours/{home}/groups/{group_id}'>
 
@@ -15,6 +15,11 @@ export function asNeighbour(campus: string): string {
 /** A group of the campus `home`, for a student of `campus`. Raises Unreachable, Refusal where it takes no guests of his. */
 export function lookAt(campus: string, home: string, group_id: string): Promise<NeighbourGroup> {
   return ask('get', '/v1/campuses/{campus}/neighbours/{home}/groups/{group_id}', { path: { campus, home, group_id } })
+}
+
+/** Whether this is a whole group of another campus, and not a group of mine or the part of one. */
+export function isNeighbour(group: GroupDetail): group is NeighbourGroup {
+  return 'home_zh' in group
 }
 
 /** What a guest orders by, in place of a campaign, which he cannot look up. */

@@ -264,6 +264,7 @@ export const en: Record<keyof typeof zh, string> = {
   memberNumber: 'Member {n}',
   memberSum: 'Dishes {items} − off {off} + delivery {delivery}',
   wholeGroup: 'Whole group',
+  wholeHere: 'All of your campus (the group spans campuses)',
   whereMoneyIs: 'Where my money is',
   captured: 'Received from you',
   escrow: 'Kept by the platform',

@@ -262,6 +262,7 @@ export const zh = {
   memberNumber: '团员 {n}',
   memberSum: '菜品 {items} − 优惠 {off} + 配送 {delivery}',
   wholeGroup: '全团合计',
+  wholeHere: '本校区合计（全团跨校区）',
   whereMoneyIs: '我的钱在哪',
   captured: '收到你的付款',
   escrow: '平台托管中',
