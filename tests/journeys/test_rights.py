@@ -370,6 +370,20 @@ async def test_a_campus_operator_keeps_to_his_campus(cast: Cast) -> None:
     assert await cast.town.digest() == before
 
 
+async def test_an_operator_asks_whose_a_phone_is_and_no_address_has_it(cast: Cast) -> None:
+    ming = await cast.town.sign_in(phone="13811112222")
+    away = await cast.town.sign_in(phone="13833334444", campus="shanghai")
+
+    found = await done(cast.warden.post("/v1/people/owner", {"phone": "+86 138 1111 2222"}))
+    elsewhere = await done(cast.warden.post("/v1/people/owner", {"phone": "13833334444"}))
+    everywhere = await done(cast.operator.post("/v1/people/owner", {"phone": "13833334444"}))
+
+    assert ([one["person_id"] for one in found["items"]], found["next"]) == ([ming.id], None)
+    assert elsewhere == {"items": [], "next": None}
+    assert [one["person_id"] for one in everywhere["items"]] == [away.id]
+    await refused(cast.warden.get("/v1/people?phone=13811112222"), 422, "base/invalid")
+
+
 async def test_roles_taken_away_are_gone_at_once(cast: Cast) -> None:
     await done(cast.merchant.get("merchant/sub-orders?state=planned"))
 

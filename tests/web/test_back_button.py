@@ -44,6 +44,7 @@ def test_back_closes_a_sheet_first_and_then_leaves_the_page(house: PagesHouse, w
     is_closed(window, "支付")
     window.press("去支付", exact=False)
     is_open(window, "支付")
+    expect(window.page.get_by_role("dialog", name="支付", exact=True)).to_be_focused()  # a slow machine shows it late
     window.page.keyboard.press("Escape")
     is_closed(window, "支付")
     window.page.wait_for_timeout(300)  # what the history still has to do

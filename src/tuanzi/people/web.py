@@ -417,6 +417,7 @@ def routes(
             PeoplePage,
             "Who has a phone",
             body=OwnerBody,
+            is_phone=True,
             roles=operator,
             keyed=False,
             problems=(p.PhoneInvalid,),

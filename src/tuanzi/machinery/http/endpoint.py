@@ -111,7 +111,7 @@ def _body_reader(route: Route) -> Callable[[bytes], Any]:
 
 
 def _keeps_texts(route: Route) -> bool:
-    if route.body is None or route.is_file or route.is_raw:
+    if route.body is None or route.is_file or route.is_raw or route.is_phone:
         return False
     return route.is_free_text or Role.OPERATOR in route.roles
 

@@ -149,7 +149,7 @@ class Route:
     body_bytes_max: the longest body that is read; up to 2 MiB where a file is imported.
     is_file: the room says of each row of the body what is wrong with it. In every other body that an operator may send,
     texts with phones in them are refused before the handler runs.
-    is_free_text: the same of a body that members send.
+    is_free_text: the same of a body that members send. is_phone: a phone is what the body is for, and none is kept.
     is_raw: the handler gets the body's bytes as they came, for they are signed; `body` only describes them.
     media: what an answer is; where it is not JSON, the handler gives a Reply with bytes.
     """
@@ -169,5 +169,6 @@ class Route:
     body_bytes_max: int = 65536
     is_file: bool = False
     is_free_text: bool = False
+    is_phone: bool = False
     is_raw: bool = False
     media: str = "application/json"
