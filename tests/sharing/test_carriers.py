@@ -83,6 +83,51 @@ def test_a_carrier_is_paid_once_and_only_what_is_owed_for_what_is_over() -> None
     assert f"{under_way}.1" not in unpaid(campus)
 
 
+def listed(rows: list[tuple[str]]) -> list[str]:
+    """The orders that a page of unpaid carriers is made of."""
+    return sorted(order_id for (order_id,) in rows)
+
+
+def test_a_page_is_made_of_completed_orders_for_which_the_pool_owes_something_and_of_no_other() -> None:
+    campus = Audited()
+    table = "SELECT order_id FROM unbrought_orders"
+    orders = delivered_by_hand(campus)
+    campus.group(*students(3, first=10))  # under way
+    noted = listed(campus.rows(table, database="money"))
+    owed = riders_parts(campus)
+
+    campus.ask(pay(orders[0], owed[f"{orders[0]}.1"]))
+
+    assert noted == sorted(orders)
+    assert listed(campus.rows(table, database="money")) == sorted(orders[1:])
+    assert unpaid(campus, limit=1) == {f"{order_id}.1": owed[f"{order_id}.1"] for order_id in orders[1:]}
+
+
+async def test_who_is_heard_of_late_is_owed_and_the_pool_is_not_listed_for_it() -> None:
+    story = Story()
+    await story.split()
+    story.complete("o_ann", "o_ben")
+    await story.wait()
+    table = "SELECT order_id FROM unbrought_orders"
+    before = listed(story.till.database.rows(table))
+
+    story.deliver("o_ann.1")
+
+    assert before == ["o_ann", "o_ben"]
+    assert listed(story.till.database.rows(table)) == ["o_ben"]
+    assert story.till.balances()[POOL] == -91
+
+
+async def test_who_was_known_to_have_brought_all_of_it_is_never_listed() -> None:
+    story = Story()
+    await story.split()
+    story.deliver("o_ann.1")
+    story.complete("o_ann", "o_ben")
+    await story.wait()
+
+    assert listed(story.till.database.rows("SELECT order_id FROM unbrought_orders")) == ["o_ben"]
+
+
 async def test_a_rider_who_is_heard_of_after_that_is_not_paid_a_second_time() -> None:
     story = Story()
     await story.split()

@@ -28,6 +28,7 @@ from tuanzi.sharing.model import (
     SubsidyBudget,
     TermsInForce,
     Transfer,
+    UnbroughtOrder,
 )
 
 
@@ -114,6 +115,7 @@ RETURNS = table("share_returns", ShareReturn, key="id")
 DEBTS = table("debts", Debt, key="account")
 CASES = table("cases", Case, key="id")
 CASE_SETTLEMENTS = table("case_settlements", CaseSettlement, key=("case_id", "number"))
+UNBROUGHT_ORDERS = table("unbrought_orders", UnbroughtOrder, key="order_id")
 CARRIER_PAYMENTS = table("carrier_payments", CarrierPayment, key="sub_order_id")
 TABLES = (
     TERMS,
@@ -131,6 +133,7 @@ TABLES = (
     CASES,
     CASE_SETTLEMENTS,
     CARRIER_PAYMENTS,
+    UNBROUGHT_ORDERS,
 )
 
 SHARING = """
@@ -180,11 +183,7 @@ SELECT account, amount_fen FROM balances WHERE account > :after ORDER BY account
 """
 
 # As for statements, that the account has an owner is said for SQLite.
-BOOKED_TO_ACCOUNT = """
-SELECT journal_id FROM entries
-WHERE account = :account AND INSTR(account, ':') > 0 AND journal_id > :after AND journal_id < :until
-ORDER BY journal_id, line LIMIT :limit
-"""
+UNBROUGHT_AFTER = "SELECT order_id FROM unbrought_orders WHERE order_id > :after ORDER BY order_id LIMIT :limit"
 
 TRANSFERS_OF_ORDERS = (
     "SELECT "

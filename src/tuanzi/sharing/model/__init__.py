@@ -7,7 +7,7 @@ them. `payees` receive `shares` of a payment; `refunds` take back, as returns an
 
 from __future__ import annotations
 
-from tuanzi.sharing.model.carriers import CarrierPaid, CarrierPayment, PayCarrier
+from tuanzi.sharing.model.carriers import CarrierPaid, CarrierPayment, PayCarrier, UnbroughtOrder
 from tuanzi.sharing.model.cases import Case, CaseKind, CaseSettlement, CaseState, Settlement, case_id, case_ids_begin
 from tuanzi.sharing.model.commands import (
     AddReceivers,
@@ -125,6 +125,7 @@ __all__ = [
     "TermsChanged",
     "TermsInForce",
     "Transfer",
+    "UnbroughtOrder",
     "account_of",
     "advance_of",
     "case_id",

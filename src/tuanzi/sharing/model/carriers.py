@@ -10,6 +10,12 @@ from tuanzi.base.ids import OrderId, SubOrderId
 from tuanzi.base.money import Money
 
 
+class UnbroughtOrder(Struct, frozen=True, kw_only=True, gc=False):
+    """A completed order of which no rider is known to have brought all; nothing may be left in the pool for it."""
+
+    order_id: OrderId
+
+
 class CarrierPayment(Struct, frozen=True, kw_only=True, gc=False):
     """An operator's word that a sub-order's carrier was paid from another purse; one for each sub-order, never changed.
 

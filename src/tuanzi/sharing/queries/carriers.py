@@ -8,14 +8,8 @@ from msgspec import Struct
 
 from tuanzi.machinery.http.routes import Desk
 from tuanzi.machinery.several import rows_of_there
-from tuanzi.money import JournalKind
 from tuanzi.sharing import store
 from tuanzi.sharing.model import POOL, Party, SharingState, account_of
-
-# So many orders with riders' parts are looked at for one page: mostly riders have brought them, and nothing is left.
-LOOKED_AT_ONCE = 500
-LOOKED_AT_MAX = 10_000
-_BOOKED = f"{JournalKind.SHARING.value}:"
 
 
 class UnpaidCarrierView(Struct, frozen=True, kw_only=True, gc=False):
@@ -54,21 +48,12 @@ class CarrierPaymentPage(Struct, frozen=True, kw_only=True, gc=False):
 
 
 async def unpaid_carrier_page(desk: Desk, *, after: str, limit: int) -> UnpaidCarrierPage:
-    """What the pool owes for orders after `after`, at most `limit` orders' worth."""
-    items: list[UnpaidCarrierView] = []
-    for _ in range(LOOKED_AT_MAX // LOOKED_AT_ONCE):
-        slots = {"account": account_of(Party.RIDER, POOL), "after": f"{_BOOKED}{after}", "until": f"{_BOOKED}~"}
-        rows = await desk.rows(store.BOOKED_TO_ACCOUNT, {**slots, "limit": LOOKED_AT_ONCE})
-        ids = [journal_id.removeprefix(_BOOKED) for (journal_id,) in rows]
-        owed = await _owed_for(desk, ids)
-        for order_id in ids:
-            after = order_id
-            items += owed.get(order_id, [])
-            if len(items) >= limit:
-                return UnpaidCarrierPage(items=items, next=after)
-        if len(rows) < LOOKED_AT_ONCE:
-            return UnpaidCarrierPage(items=items, next=None)
-    return UnpaidCarrierPage(items=items, next=after)
+    """What the pool owes for the next `limit` completed orders after `after` of which no rider was known."""
+    rows = await desk.rows(store.UNBROUGHT_AFTER, {"after": after, "limit": limit + 1})
+    ids = [order_id for (order_id,) in rows[:limit]]
+    owed = await _owed_for(desk, ids)
+    items = [each for order_id in ids for each in owed.get(order_id, [])]
+    return UnpaidCarrierPage(items=items, next=ids[-1] if len(rows) > limit else None)
 
 
 async def carrier_payment_page(desk: Desk, *, before: str, limit: int) -> CarrierPaymentPage:

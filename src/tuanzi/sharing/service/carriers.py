@@ -14,7 +14,7 @@ from tuanzi.money import Account, JournalKind
 from tuanzi.sharing.model import POOL, CarrierPaid, CarrierPayment, Party, PayCarrier, Sharing, SharingState, account_of
 from tuanzi.sharing.problems import CarrierNotOwed, CarrierPaidBefore
 from tuanzi.sharing.service.journals import book
-from tuanzi.sharing.service.transfers import keep_transfer, transfers_of
+from tuanzi.sharing.service.transfers import keep_transfer, note_unbrought, transfers_of
 
 
 def pay_carrier(unit: Unit, command: PayCarrier, *, now: datetime) -> CarrierPaid:
@@ -38,6 +38,7 @@ def pay_carrier(unit: Unit, command: PayCarrier, *, now: datetime) -> CarrierPai
         raise CarrierNotOwed(sub_order_id=command.sub_order_id, owed_fen=owed_fen)
     for each in owed:
         keep_transfer(unit, replace(each, given=each.given + each.held))
+    note_unbrought(unit, sharing)
     paid = CarrierPayment(
         sub_order_id=SubOrderId(command.sub_order_id),
         order_id=OrderId(command.order_id),

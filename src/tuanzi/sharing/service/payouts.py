@@ -10,6 +10,7 @@ from tuanzi.base.unit import Unit
 from tuanzi.money import ASK_LATEST, Payment, ShareProgress, out_refund_no_of, pause, payouts_held, send_refund
 from tuanzi.sharing.model import (
     PERSONS_WAIT,
+    POOL,
     PROVIDER_WAIT,
     ROUNDS_MAX,
     AddReceivers,
@@ -26,13 +27,16 @@ from tuanzi.sharing.model import (
     SharingState,
     StartPayout,
     Transfer,
+    account_of,
     payee_id_of,
     unregistered_payee,
 )
 from tuanzi.sharing.service.debts import withhold
 from tuanzi.sharing.service.payees import receivable
 from tuanzi.sharing.service.shares import close_transfer, give_share, payout_standing, payout_timer
-from tuanzi.sharing.service.transfers import is_for_person, transfers_of
+from tuanzi.sharing.service.transfers import is_for_person, note_unbrought, transfers_of
+
+_POOL = account_of(Party.RIDER, POOL)
 
 
 def dispute(unit: Unit, order_id: str) -> None:
@@ -129,6 +133,8 @@ def release(unit: Unit, sharing: Sharing, *, now: datetime) -> None:
     paid_at = payment.captured_at if payment is not None and payment.captured_at is not None else now
     completed_at = sharing.completed_at or now
     unit.put(replace(sharing, payout=PayoutState.DUE, persons_at=completed_at + PERSONS_WAIT))
+    if any([each.account == _POOL and each.held_fen for each in transfers_of(unit, sharing)]):
+        note_unbrought(unit, sharing)
     at = max(now, paid_at + PROVIDER_WAIT)
     unit.schedule(payout_timer(sharing), StartPayout(order_id=sharing.order_id), at=at)
 

@@ -8,7 +8,17 @@ from msgspec.structs import replace
 
 from tuanzi.base.unit import Unit
 from tuanzi.money import JournalKind
-from tuanzi.sharing.model import PERSONS, POOL, OrderTransfers, Party, Sharing, SharingState, Transfer, account_of
+from tuanzi.sharing.model import (
+    PERSONS,
+    POOL,
+    OrderTransfers,
+    Party,
+    Sharing,
+    SharingState,
+    Transfer,
+    UnbroughtOrder,
+    account_of,
+)
 from tuanzi.sharing.service.journals import book
 
 
@@ -33,6 +43,22 @@ def credit_rider(unit: Unit, order_id: str, *, sub_order_id: str, rider_id: str,
                     lines=lines,
                     now=now,
                 )
+                if sharing.completed_at is not None:
+                    note_unbrought(unit, sharing)
+
+
+def note_unbrought(unit: Unit, sharing: Sharing) -> None:
+    """Note that the pool owes something for an order that is completed now, or no more; a repeat changes nothing.
+
+    Looked for only where it may be: of an order whose rider is known nothing is in the pool.
+    """
+    pool = account_of(Party.RIDER, POOL)
+    is_owed = any([each.account == pool and each.held_fen for each in transfers_of(unit, sharing)])
+    is_noted = unit.find(UnbroughtOrder, sharing.order_id) is not None
+    if is_owed and not is_noted:
+        unit.add(UnbroughtOrder(order_id=sharing.order_id))
+    elif is_noted and not is_owed:
+        unit.remove(UnbroughtOrder, sharing.order_id)
 
 
 def transfers_of(unit: Unit, sharing: Sharing) -> list[Transfer]:
