@@ -26,6 +26,9 @@ SECRET_BYTES_MIN = 32
 # Our choice: a code of more than some 200 characters cannot be scanned from a poster.
 PUBLIC_URL_MAX = 100
 _PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?")
+_LIVE_URL = re.compile(r"wss?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?")
+# What Kafka takes in a topic's name; the rest of one has up to 60 characters.
+_KAFKA_PREFIX = re.compile(r"[A-Za-z0-9._-]{1,100}")
 SASL = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 
 
@@ -208,7 +211,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         if campuses.count(name) > 1:
             raise SettingWrong(f"TUANZI_CAMPUSES: {name} is there twice")
     port = _whole(environment, "TUANZI_PORT", 8000, 0, 65535)
-    is_demo = demo or environment.get("TUANZI_DEMO") == "1"
+    is_demo = _is_demo(environment) or demo
     payments = _payments(environment, demo=is_demo)
     database = _database(environment)
     databases = _databases(environment, default=database, campuses=campuses)
@@ -225,7 +228,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         places_max=_whole(environment, "TUANZI_WRITER_PLACES_MAX", 100_000, 1, 10_000_000),
         decide_ms_max=_whole(environment, "TUANZI_WRITER_DECIDE_MS_MAX", 250, 1, 60_000),
         live_port=_whole(environment, "TUANZI_LIVE_PORT", port + 1 if 0 < port < 65535 else 0, 0, 65535),
-        live_url=environment.get("TUANZI_LIVE_URL", ""),
+        live_url=_matching(environment, "TUANZI_LIVE_URL", "", _LIVE_URL, "wss://live.example.edu"),
         live_gather_ms=_whole(environment, "TUANZI_LIVE_GATHER_MS", 250, 0, 10_000),
         live_patient_ms=_whole(environment, "TUANZI_LIVE_PATIENT_MS", 2000, 0, 10_000),
         live_escalate_s=_whole(environment, "TUANZI_LIVE_ESCALATE_S", 10, 6, 86_400),
@@ -235,7 +238,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, demo: bool = F
         demo=is_demo,
         public_url=_public_url(environment),
         kafka=environment.get("TUANZI_KAFKA", ""),
-        kafka_prefix=environment.get("TUANZI_KAFKA_PREFIX", "tuanzi"),
+        kafka_prefix=_matching(environment, "TUANZI_KAFKA_PREFIX", "tuanzi", _KAFKA_PREFIX, "tuanzi-east"),
         kafka_copies=_whole(environment, "TUANZI_KAFKA_COPIES", 1, 1, 100),
         kafka_account=_kafka_account(environment),
         kafka_ca=_kafka_ca(environment),
@@ -431,6 +434,22 @@ def _password(environment: Mapping[str, str], name: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingWrong(f"{name}={path}: cannot be read") from error
+
+
+def _is_demo(environment: Mapping[str, str]) -> bool:
+    """Whether this is a demo. Raises SettingWrong for a word that somebody may have meant as yes."""
+    word = environment.get("TUANZI_DEMO", "0")
+    if word not in ("", "0", "1"):
+        raise SettingWrong(f"TUANZI_DEMO={word}: 1 is expected, or 0")
+    return word == "1"
+
+
+def _matching(environment: Mapping[str, str], name: str, default: str, pattern: re.Pattern[str], example: str) -> str:
+    """A text as it is expected, or the default where it is empty. Raises SettingWrong."""
+    text = environment.get(name, default) or default
+    if text != default and not pattern.fullmatch(text):
+        raise SettingWrong(f"{name}={text}: something like {example} is expected")
+    return text
 
 
 def _whole(environment: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

@@ -651,9 +651,13 @@ def test_kafka_is_signed_in_at_and_reached_by_tls_as_the_settings_say(
         ({"TUANZI_KAFKA_SASL": "GUESS"}, "TUANZI_KAFKA_SASL=GUESS"),
         ({"TUANZI_KAFKA_COPIES": "0"}, "TUANZI_KAFKA_COPIES=0"),
         ({"TUANZI_KAFKA_CA_FILE": "/nowhere"}, "TUANZI_KAFKA_CA_FILE=/nowhere"),
+        ({"TUANZI_KAFKA_PREFIX": "our house"}, "TUANZI_KAFKA_PREFIX=our house: something like tuanzi-east is expected"),
+        ({"TUANZI_LIVE_URL": "live.example.edu"}, "TUANZI_LIVE_URL=live.example.edu: something like wss://"),
+        ({"TUANZI_LIVE_URL": "https://live.example.edu"}, "TUANZI_LIVE_URL=https://live.example.edu: something like"),
+        ({"TUANZI_DEMO": "true"}, "TUANZI_DEMO=true: 1 is expected, or 0"),
     ],
 )
-def test_a_wrong_way_to_kafka_is_told(
+def test_a_wrong_way_to_kafka_or_of_clients_and_a_word_for_a_demo_are_told(
     alone: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], wrong: str
 ) -> None:
     for name, value in given.items():
@@ -661,6 +665,15 @@ def test_a_wrong_way_to_kafka_is_told(
 
     with pytest.raises(SettingWrong, match=wrong):
         read_settings()
+
+
+def test_empty_settings_are_as_if_they_were_not_there(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = read_settings()
+    for name in ("TUANZI_DEMO", "TUANZI_LIVE_URL", "TUANZI_KAFKA_PREFIX"):
+        monkeypatch.setenv(name, "")
+
+    assert read_settings() == usual
+    assert (usual.demo, usual.live_url, usual.kafka_prefix) == (False, "", "tuanzi")
 
 
 def test_settings_say_value_default_and_what_is_wrong(
