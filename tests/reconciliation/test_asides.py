@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.heart import run, students
@@ -151,6 +153,46 @@ def test_of_what_is_found_again_with_another_amount_the_rest_is_set_aside_and_en
     assert say(campus, found, later_fen) == kept
     with campus.refused(NotInSuspense):
         campus.ask(end(kept, AsideEnd.WRITE_OFF))
+
+
+STEPS = st.lists(
+    st.one_of(st.integers(-3, 3).filter(bool), st.sampled_from([*AsideEnd, "settled"])), min_size=1, max_size=7
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(STEPS)
+def test_whatever_bills_and_persons_say_the_ledger_is_the_last_bills_but_for_what_they_ended(
+    steps: list[int | AsideEnd | str],
+) -> None:
+    campus, found = set_aside(2)
+    before = campus.balances()
+    clearing, booked, left, out = before["provider_clearing"] - 2, 2, 2, 0
+
+    for step in steps:
+        kept = campus.differences()[0]
+        if isinstance(step, AsideEnd):
+            if not left:
+                with campus.refused(NotInSuspense):
+                    campus.ask(end(kept, step))
+            else:
+                campus.ask(end(kept, step))
+                booked, out = (booked - left, out) if step is AsideEnd.BOOKED_BACK else (booked, out + left)
+                left = 0
+        elif step == "settled":
+            if not kept.is_ended:
+                campus.ask(SettleDifference(difference_id=kept.id, by="p_first", reason="asked WeChat"))
+        else:
+            is_news = say(campus, found, int(step)) != kept
+            if is_news:
+                left, booked = left + int(step) - booked, int(step)
+
+        balances = campus.balances()
+        assert balances["provider_clearing"] == clearing + booked
+        assert balances.get("suspense", 0) == -left
+        assert balances.get("written_off", 0) + balances.get("platform_funds", 0) == -out
+        assert sum(balances.values()) == 0
+        assert [line.suspense_fen for line in shown(campus)] == [left] * bool(left)
 
 
 def test_what_was_dealt_with_and_is_found_again_with_the_same_amount_ends_by_itself() -> None:
