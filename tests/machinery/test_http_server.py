@@ -69,10 +69,20 @@ class Echo:
 
 @asynccontextmanager
 async def serving(
-    application: ASGIApp, *, bounds: Bounds | None = None, proxies: str = "", drain_s_max: float = 5.0
+    application: ASGIApp,
+    *,
+    bounds: Bounds | None = None,
+    proxies: str = "",
+    drain_s_max: float = 5.0,
+    connections_max: int = 1000,
 ) -> AsyncIterator[tuple[Server, Callable[[], Awaitable[Client]]]]:
     server = Server(
-        application, refuse=REFUSALS.tell, proxies=proxies, drain_s_max=drain_s_max, bounds=bounds or Bounds()
+        application,
+        refuse=REFUSALS.tell,
+        proxies=proxies,
+        drain_s_max=drain_s_max,
+        bounds=bounds or Bounds(),
+        connections_max=connections_max,
     )
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
@@ -113,6 +123,50 @@ async def test_a_connection_is_kept_and_answers_one_request_after_another() -> N
             status, headers, body = await answer(reader)
             assert (status, body) == (200, b"GET /a b n=%d 127.0.0.1 " % i)
             assert "connection" not in headers
+
+
+async def test_one_connection_too_many_closes_the_oldest_that_is_not_being_answered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    echo = Echo()
+    async with serving(echo, connections_max=3) as (server, connect):
+        busy, silent, kept = await connect(), await connect(), await connect()
+        busy[1].write(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        await until(lambda: echo.seen == ["/wait"])
+        kept[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await answer(kept[0])
+
+        newcomer = await connect()
+        gone = await silent[0].read()
+        for client in (newcomer, kept):
+            client[1].write(b"GET /later HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await answer(client[0]))[0] == 200
+        echo.let_go.set()
+        waited = await answer(busy[0])
+        for _, writer in (busy, silent, kept, newcomer):
+            writer.close()
+        await until(lambda: not server._connections)
+
+    assert gone == b""
+    assert waited[0] == 200
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == ["http.connections_full"]
+
+
+async def test_where_all_are_being_answered_the_newcomer_goes() -> None:
+    echo = Echo()
+    async with serving(echo, connections_max=2) as (_, connect):
+        busy = [await connect(), await connect()]
+        for _, writer in busy:
+            writer.write(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        await until(lambda: echo.seen == ["/wait"] * 2)
+
+        newcomer = await connect()
+
+        assert await newcomer[0].read() == b""
+        echo.let_go.set()
+        assert [(await answer(reader))[0] for reader, _ in busy] == [200, 200]
+        for _, writer in (*busy, newcomer):
+            writer.close()
 
 
 async def test_nothing_of_an_answered_request_is_left_for_the_collector() -> None:

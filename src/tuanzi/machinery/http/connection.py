@@ -279,6 +279,11 @@ class Connection(asyncio.Protocol):
         elif self._current is None:
             self._transport.close()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being answered here."""
+        return self._current is None
+
     def stop(self) -> None:
         """Close as soon as what is under way is answered; now, if nothing is."""
         if self._current is None and self._transport is not None:
