@@ -590,6 +590,31 @@ def test_days_whose_bills_are_gone_when_the_campus_comes_back_are_passed_over_an
     assert campus.differences() == []
 
 
+def test_days_that_a_clock_passed_over_that_was_ahead_are_compared_after_a_restart() -> None:
+    campus = Audited()
+    campus.begin()
+    right = campus.now
+    campus.jump(days=400)
+    campus.fire()
+    campus.pass_time(minutes=2)
+    ((passed,),) = campus.rows("SELECT billed FROM reconciliation_cursors", database="money")
+
+    campus.now = right
+    campus.kill()
+    campus.begin()
+    campus.next_bill(TODAY)
+    seats = campus.group(*students(3))  # on the day after
+    campus.settle_refunds()
+    alter(campus, payment_of(seats[0].order_id), lambda line: [replace(line, amount_fen=line.amount_fen + 5)])
+    before = campus.differences()
+    found = campus.next_bill(TODAY + timedelta(days=1))
+
+    assert passed > "2027-09"
+    assert before == []
+    assert the(found) == (Kind.AMOUNTS, payment_of(seats[0].order_id), Mend.SET_ASIDE, State.OPEN, True)
+    assert campus.rows("SELECT billed FROM reconciliation_cursors", database="money") == [("2026-11-24",)]
+
+
 def test_a_bill_that_lacks_the_whole_day_is_not_believed_and_reverses_nothing() -> None:
     campus = Audited()
     campus.group(*students(3))

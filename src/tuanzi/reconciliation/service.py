@@ -101,10 +101,18 @@ _encode = msgspec.json.encode
 
 
 def begin(unit: Unit, command: Begin, *, now: datetime) -> None:
-    """Compare from now on: books every minute, the bills of today and of every day after. A repeat changes nothing."""
+    """Compare from now on: books every minute, the bills of today and of every day after. A repeat changes nothing.
+
+    Where a day that is not over was compared, a clock was ahead then, and which days it passed over nobody knows: all
+    are compared again whose bills the provider keeps.
+    """
     cursor = unit.find(Cursor, "books") or Cursor()
+    today = now.astimezone(SHANGHAI).date()
     if not cursor.billed:
-        cursor = replace(cursor, billed=(now.astimezone(SHANGHAI).date() - DAY).isoformat())
+        cursor = replace(cursor, billed=(today - DAY).isoformat())
+        unit.put(cursor)
+    elif cursor.billed >= today.isoformat():
+        cursor = replace(cursor, billed=(_first_billable(now) - DAY).isoformat())
         unit.put(cursor)
     unit.schedule("reconciliation:books", CheckBooks(), at=now + EVERY)
     _bill_next(unit, cursor, now=now)
