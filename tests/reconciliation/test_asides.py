@@ -155,6 +155,37 @@ def test_of_what_is_found_again_with_another_amount_the_rest_is_set_aside_and_en
         campus.ask(end(kept, AsideEnd.WRITE_OFF))
 
 
+def test_of_a_refund_of_which_more_left_than_was_known_the_rest_is_set_aside_too() -> None:
+    campus = Audited()
+    campus.group(*students(3))
+    campus.settle_refunds()
+    number, fen = campus.rows(
+        "SELECT out_refund_no, amount_fen FROM refunds ORDER BY out_refund_no LIMIT 1", database="money"
+    )[0]
+    before = campus.balances()
+
+    alter(campus, number, lambda line: [replace(line, amount_fen=-(fen + 5))])
+    (found,) = campus.next_bill(TODAY)
+    first = campus.balances()
+    campus.ask(end(found, AsideEnd.PAID_OTHERWISE))
+    alter(campus, number, lambda line: [replace(line, amount_fen=-(fen + 8))])
+    campus.ask(AskRun(by="p_operator", on=TODAY))
+    later = campus.balances()
+    (line,) = shown(campus)
+    campus.ask(end(found, AsideEnd.WRITE_OFF))
+
+    clearing = before["provider_clearing"]
+    assert first == {**before, "provider_clearing": clearing - 5, "suspense": 5}
+    assert later == {**before, "provider_clearing": clearing - 8, "platform_funds": 5, "suspense": 3}
+    assert (line.difference_id, line.suspense_fen) == (found.id, -3)
+    assert campus.balances() == {
+        **before,
+        "provider_clearing": clearing - 8,
+        "platform_funds": 5,
+        "written_off": 3,
+    }
+
+
 STEPS = st.lists(
     st.one_of(st.integers(-3, 3).filter(bool), st.sampled_from([*AsideEnd, "settled"])), min_size=1, max_size=7
 )
