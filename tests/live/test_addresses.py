@@ -18,6 +18,7 @@ from tuanzi.base.ids import Ids
 from tuanzi.engines.sockets.picows import serve_sockets
 from tuanzi.machinery.http.proxies import Proxies
 from tuanzi.machinery.http.refusals import Refusals
+from tuanzi.machinery.push import gateway as gateways
 from tuanzi.machinery.push.gateway import LINGER_S, Gateway
 from tuanzi.machinery.push.limits import PushLimits
 from tuanzi.machinery.push.protocol import JSON, Close
@@ -95,6 +96,33 @@ def test_who_is_refused_and_does_not_go_is_let_go_of_and_nothing_is_kept_of_addr
     assert aborted == [True]
     assert (gateway.connections, gateway.address_connections_max) == (0, 0)
     assert gateway._networks == {}
+
+
+async def test_nobody_is_sent_away_for_what_a_gateway_did_not_read_while_it_stood_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gateways, "TICK_S", 0.001)
+    at = [0.0]
+    gateway = a_gateway(9, at=at)
+    door = Door(gateway)
+    stranger, _ = door.enter("10.0.0.1")
+    working = asyncio.create_task(gateway.run())
+    await until(lambda: gateway._ticks > 1)
+
+    async def look(times: int) -> None:
+        ticks = gateway._ticks
+        await until(lambda: gateway._ticks >= ticks + times)
+
+    at[0] += 3600  # it was stopped, and its machine's clock was not
+    await look(3)
+    code_then = stranger.code
+    for _ in range(6):
+        at[0] += 2
+        await look(2)
+    working.cancel()
+
+    assert code_then is None
+    assert stranger.code == Close.STALE
 
 
 def test_of_an_address_that_is_full_the_log_says_so_once_until_places_were_free(

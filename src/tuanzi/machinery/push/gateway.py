@@ -23,6 +23,9 @@ log = logging.getLogger("tuanzi.push")
 
 # How long a closing client has to read what waits for him.
 LINGER_S = 3
+TICK_S = 1.0
+# Our choice: a process that wakes so much later than it wanted stood still, and its sockets hold what it has not read.
+STOOD_STILL_S = 3.0
 # Our choice: below that part of what an address may have, it is said anew when it has all.
 FULL_NO_MORE = 0.9
 
@@ -180,8 +183,12 @@ class Gateway:
                     hub.start(self.spawn)
                 self._is_open = True
                 while True:
-                    await asyncio.sleep(1.0)
-                    self.tick()
+                    slept_from = self.clock()
+                    await asyncio.sleep(TICK_S)
+                    if (still_s := self.clock() - slept_from - TICK_S) >= STOOD_STILL_S:
+                        self.stood_still(still_s)
+                    else:
+                        self.tick()
                     await self.keep_cursors()
         finally:
             self._tasks = None
@@ -200,6 +207,16 @@ class Gateway:
                 await hub.keep_cursors(of_all=of_all)
             except Problem as problem:
                 log.warning("push.cursors_waiting", extra={"campus": hub.campus_id, "refusal": problem.title_en()})
+
+    def stood_still(self, seconds: float) -> None:
+        """This process did nothing for so long: whoever said who he is, answered or read meanwhile is heard before he
+        is looked at again, and has as long as ever."""
+        log.warning("push.gateway_stood_still", extra={"seconds": round(seconds), "connections": self.connections})
+        for client in self._strangers:
+            client.opened_at += seconds
+        for client in self.full:
+            client.full_since += seconds
+        self._leaving = {client: until + seconds for client, until in self._leaving.items()}
 
     def tick(self) -> None:
         """Look after the clients whose second it is; called once a second."""
