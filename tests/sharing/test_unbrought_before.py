@@ -58,7 +58,7 @@ def test_completed_orders_for_which_the_pool_owes_something_are_listed_and_no_ot
         booked("o_brought", "sharing", -90),
         booked("o_brought", "rider_credit", 90),
         booked("o_brought", "rider_credited", -90, "rider_payable:p_1"),
-        shared("o_partly", completed_at_ms=1),
+        shared("o_partly", completed_at_ms=2),
         booked("o_partly", "sharing", -90),
         booked("o_partly", "claw_back", 30),
         shared("o_under_way", completed_at_ms=None),
@@ -68,4 +68,5 @@ def test_completed_orders_for_which_the_pool_owes_something_are_listed_and_no_ot
 
     database.execute_script((resources.files("tuanzi.migrations") / f"{LAST}.sql").read_text(encoding="utf-8"))
 
-    assert database.rows("SELECT order_id FROM unbrought_orders ORDER BY order_id") == [("o_owed",), ("o_partly",)]
+    noted = database.rows("SELECT order_id, completed_at_ms FROM unbrought_orders ORDER BY order_id")
+    assert noted == [("o_owed", 1), ("o_partly", 2)]

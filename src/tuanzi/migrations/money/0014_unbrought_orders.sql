@@ -6,10 +6,11 @@
 -- Undo: drop it.
 
 CREATE TABLE unbrought_orders (
-    order_id VARCHAR(64) NOT NULL PRIMARY KEY
+    order_id VARCHAR(64) NOT NULL PRIMARY KEY,
+    completed_at_ms BIGINT NOT NULL
 );
 
-INSERT INTO unbrought_orders (order_id)
-SELECT e.order_id FROM entries e JOIN sharings s ON s.order_id = e.order_id
+INSERT INTO unbrought_orders (order_id, completed_at_ms)
+SELECT e.order_id, MAX(s.completed_at_ms) FROM entries e JOIN sharings s ON s.order_id = e.order_id
 WHERE e.account = 'rider_payable:pool' AND INSTR(e.account, ':') > 0 AND s.state = 'posted' AND s.completed_at_ms IS NOT NULL
 GROUP BY e.order_id HAVING SUM(e.amount_fen) <> 0;

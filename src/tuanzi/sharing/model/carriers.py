@@ -14,6 +14,7 @@ class UnbroughtOrder(Struct, frozen=True, kw_only=True, gc=False):
     """A completed order of which no rider is known to have brought all; nothing may be left in the pool for it."""
 
     order_id: OrderId
+    completed_at: datetime
 
 
 class CarrierPayment(Struct, frozen=True, kw_only=True, gc=False):

@@ -55,8 +55,8 @@ def note_unbrought(unit: Unit, sharing: Sharing) -> None:
     pool = account_of(Party.RIDER, POOL)
     is_owed = any([each.account == pool and each.held_fen for each in transfers_of(unit, sharing)])
     is_noted = unit.find(UnbroughtOrder, sharing.order_id) is not None
-    if is_owed and not is_noted:
-        unit.add(UnbroughtOrder(order_id=sharing.order_id))
+    if is_owed and not is_noted and sharing.completed_at is not None:
+        unit.add(UnbroughtOrder(order_id=sharing.order_id, completed_at=sharing.completed_at))
     elif is_noted and not is_owed:
         unit.remove(UnbroughtOrder, sharing.order_id)
 
