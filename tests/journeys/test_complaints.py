@@ -144,6 +144,7 @@ async def test_who_is_content_after_all_takes_it_back_once_and_may_ask_again(cas
 
     assert (taken_back["state"], taken_back["refund_due_fen"]) == ("completed", 0)
     assert await waiting(cast) == {}
+    assert cast.town.rows("SELECT order_id FROM open_after_sales") == []
     said = {"order_id": order_id, "reason": SPILT, "asked_at": asked_at, "withdrawn_at": withdrawn_at}
     assert await done(cast.warden.get(page)) == said
     told_before = cast.town.rows("SELECT name, body FROM events ORDER BY number")
