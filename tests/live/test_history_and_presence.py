@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import typing
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,7 +15,11 @@ from tests.waiting import until
 from tuanzi.machinery.problems import Unavailable
 from tuanzi.machinery.push import hub as hub_module
 from tuanzi.machinery.push.limits import PushLimits
+from tuanzi.machinery.push.picture import Picture
 from tuanzi.machinery.push.ports import ChannelKind, Draft, Gate, Ticket
+
+if TYPE_CHECKING:
+    from tuanzi.machinery.push.client import Client
 
 SAID = 7
 
@@ -217,3 +222,21 @@ def seats_told(talk: Talk, channel: str) -> list[int]:
     """How many seats were said to be taken, one time after the other."""
     pushes = [one["push"] for one in talk.line.said if "push" in one]
     return [push["pub"]["data"]["seats_taken"] for push in pushes if push.get("channel") == channel]
+
+
+def test_who_says_twice_that_he_looks_is_one_and_gone_when_he_goes() -> None:
+    class Phone:
+        person_id = "ming"
+
+    one, other = typing.cast("Client", Phone()), typing.cast("Client", Phone())
+    picture = Picture()
+
+    for client in (one, one, other):
+        picture.add(client)
+    both = dict(picture.people)
+    for client in (one, one):
+        picture.remove(client)
+
+    assert (both, picture.people, list(picture.clients)) == ({"ming": 2}, {"ming": 1}, [other])
+    picture.remove(other)
+    assert (picture.people, picture.clients) == ({}, {})
