@@ -226,9 +226,9 @@ async def test_no_more_run_than_the_pool_has_hands_and_the_first_come_first() ->
 async def test_who_gives_up_waiting_takes_no_hand_with_him() -> None:
     pool = Pool(PoolLimits(least=1, most=1), name="test")
     gate = asyncio.Event()
-    first = asyncio.create_task(pool.run(gate.wait))  # type: ignore[arg-type]
+    first = asyncio.create_task(pool.run(gate.wait))
     await asyncio.sleep(0)
-    impatient = [asyncio.create_task(pool.run(gate.wait)) for _ in range(5)]  # type: ignore[arg-type]
+    impatient = [asyncio.create_task(pool.run(gate.wait)) for _ in range(5)]
     await asyncio.sleep(0)
 
     for each in impatient[:3]:
@@ -237,7 +237,7 @@ async def test_who_gives_up_waiting_takes_no_hand_with_him() -> None:
     impatient[3].cancel()
 
     await asyncio.wait_for(asyncio.gather(first, impatient[4]), 60)
-    await asyncio.wait_for(pool.run(gate.wait), 60)  # type: ignore[arg-type]
+    await asyncio.wait_for(pool.run(gate.wait), 60)
     assert pool.running == 0
 
 
@@ -286,7 +286,7 @@ async def test_jobs_that_asked_nobody_say_nothing_of_what_is_usual() -> None:
 async def test_hands_that_are_added_are_put_to_work() -> None:
     pool = Pool(PoolLimits(least=1, most=8, wait_s_goal=0.0), name="test")
     gate, running = asyncio.Event(), []  # type: tuple[asyncio.Event, list[int]]
-    tasks = [asyncio.create_task(pool.run(job)) for job in jobs(8, gate, running)]  # type: ignore[arg-type]
+    tasks = [asyncio.create_task(pool.run(job)) for job in jobs(8, gate, running)]
     await asyncio.sleep(0.001)
 
     for _ in range(6):

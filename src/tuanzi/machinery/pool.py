@@ -163,7 +163,7 @@ class Pool:
         """How long the first work that waits for a hand has waited, 0 when none does."""
         return asyncio.get_running_loop().time() - self._waiting[0][0] if self._waiting else 0.0
 
-    async def run(self, job: Callable[[], Awaitable[None]], *, waited_s: float = 0.0) -> None:
+    async def run(self, job: Callable[[], Awaitable[object]], *, waited_s: float = 0.0) -> None:
         """Run a job when a hand is free. waited_s: how long its work has waited already. Raises what the job raises."""
         loop = asyncio.get_running_loop()
         since = loop.time() - waited_s

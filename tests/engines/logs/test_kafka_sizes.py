@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.engines.logs.owner import CAMPUSES, Diary
 from tests.engines.logs.test_command_log import reading

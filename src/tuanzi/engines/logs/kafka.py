@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic, TopicMetadata  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic, TopicMetadata
 
 from tuanzi.engines.logs.listener import Listener, newest_number, records
 from tuanzi.engines.logs.reader import Reader
